@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Copies are short loops of unaligned words below a threshold and string instructions above it (on x86-64;
+ * `rep movs` has a start-up cost that short copies must not pay). The empty asm statements keep the compiler
+ * from recognising a loop as memcpy or memset and so calling the function from within itself.
+ */
+#include "lib/string.h"
+
+#include <stdint.h>
+
+typedef uint64_t __attribute__((may_alias, aligned(1))) word;
+
+#define HIDE(p) __asm__("" : "+r"(p))
+#define REP_MIN 128 /* bytes; below this the word loop is cheaper than starting a string instruction */
+
+static void copy_up(unsigned char *d, const unsigned char *s, size_t n)
+{
+    for (; n >= sizeof(word); n -= sizeof(word), d += sizeof(word), s += sizeof(word)) {
+        *(word *)d = *(const word *)s;
+        HIDE(d);
+    }
+    for (; n; n--) {
+        *d++ = *s++;
+        HIDE(d);
+    }
+}
+
+static void copy_down(unsigned char *d, const unsigned char *s, size_t n)
+{
+    for (; n >= sizeof(word); n -= sizeof(word)) {
+        *(word *)(d + n - sizeof(word)) = *(const word *)(s + n - sizeof(word));
+        HIDE(d);
+    }
+    while (n--) {
+        d[n] = s[n];
+        HIDE(d);
+    }
+}
+
+void *memcpy(void *restrict dst, const void *restrict src, size_t n)
+{
+    unsigned char *d = dst;
+    const unsigned char *s = src;
+
+#if defined(__x86_64__)
+    if (n >= REP_MIN) {
+        size_t words = n / sizeof(word);
+
+        __asm__ volatile("rep movsq" : "+D"(d), "+S"(s), "+c"(words) : : "memory");
+        n %= sizeof(word);
+    }
+#endif
+    copy_up(d, s, n);
+    return dst;
+}
+
+void *memmove(void *dst, const void *src, size_t n)
+{
+    uintptr_t d = (uintptr_t)dst, s = (uintptr_t)src;
+
+    if (d - s >= n) /* below the source or clear of it: an upward copy never overwrites what it still reads */
+        copy_up(dst, src, n);
+    else
+        copy_down(dst, src, n);
+    return dst;
+}
+
+void *memset(void *dst, int c, size_t n)
+{
+    unsigned char *d = dst;
+    uint64_t pattern = (unsigned char)c * UINT64_C(0x0101010101010101);
+
+#if defined(__x86_64__)
+    if (n >= REP_MIN) {
+        size_t words = n / sizeof(word);
+
+        __asm__ volatile("rep stosq" : "+D"(d), "+c"(words) : "a"(pattern) : "memory");
+        n %= sizeof(word);
+    }
+#endif
+    for (; n >= sizeof(word); n -= sizeof(word), d += sizeof(word)) {
+        *(word *)d = pattern;
+        HIDE(d);
+    }
+    for (; n; n--) {
+        *d++ = (unsigned char)c;
+        HIDE(d);
+    }
+    return dst;
+}
+
+int memcmp(const void *a, const void *b, size_t n)
+{
+    const unsigned char *p = a, *q = b;
+
+    for (; n >= sizeof(word) && *(const word *)p == *(const word *)q; n -= sizeof(word)) {
+        p += sizeof(word);
+        q += sizeof(word);
+    }
+    for (; n; n--, p++, q++) {
+        if (*p != *q)
+            return *p < *q ? -1 : 1;
+    }
+    return 0;
+}
+
+size_t strlen(const char *s)
+{
+    const char *p = s;
+
+    while (*p) {
+        p++;
+        HIDE(p);
+    }
+    return (size_t)(p - s);
+}
+
+size_t strnlen(const char *s, size_t max)
+{
+    size_t n = 0;
+
+    while (n < max && s[n])
+        n++;
+    return n;
+}
+
+int strcmp(const char *a, const char *b)
+{
+    while (*a && *a == *b) {
+        a++;
+        b++;
+    }
+    return (int)(unsigned char)*a - (int)(unsigned char)*b;
+}
+
+int strncmp(const char *a, const char *b, size_t n)
+{
+    for (; n; n--, a++, b++) {
+        if (*a != *b)
+            return (int)(unsigned char)*a - (int)(unsigned char)*b;
+        if (!*a)
+            break;
+    }
+    return 0;
+}
+
+char *strchr(const char *s, int c)
+{
+    for (;; s++) {
+        if (*s == (char)c)
+            return (char *)(uintptr_t)s;
+        if (!*s)
+            return NULL;
+    }
+}
