@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What an architecture provides to the core: every arch_* function the core calls, and nothing else.
+ * tests/host implements it over threads.
+ */
+#ifndef CORE_ARCH_H
+#define CORE_ARCH_H
+
+#include "core/types.h"
+
+struct vcpu;
+struct domain;
+struct pcpu;
+
+/* --- this CPU --- */
+/* The pcpu record of the CPU that asks. */
+struct pcpu *arch_this_cpu(void);
+/* Breathe in a spin loop; serves cross-CPU calls that wait for this CPU. */
+void arch_poll(void);
+/* Make CPU `cpu` pass through its exit path soon (an IPI); safe for the own CPU. */
+void arch_kick(unsigned int cpu);
+/* Run fn(arg) on each CPU of the mask (MAX_CPUS bits) but this one, and wait until all have. */
+void arch_call_others(const unsigned long *cpus, void (*fn)(void *), void *arg);
+/* Wait for an interrupt with interrupts enabled; returns with them disabled. */
+void arch_idle_wait(void);
+/* The last steps of panic(): registers, backtrace, stop all CPUs, then halt or reboot. */
+void arch_panic(const char *msg) __attribute__((noreturn));
+
+/* --- memory --- */
+/* Hypervisor's address of a machine frame of RAM (direct map). */
+void *arch_map(mfn_t mfn);
+/* Inverse of arch_map for an address within the direct map. */
+mfn_t arch_unmap(const void *p);
+/* Fill a frame with zeros. */
+void arch_clear_page(void *page);
+/* Drop the guest translations of every CPU in `cpus` (MAX_CPUS bits) flushed before `stamp`. */
+void arch_tlb_flush_stamped(const unsigned long *cpus, uint32_t stamp);
+/* Record gfn as the guest's number of machine frame mfn (the M2P). */
+void arch_set_gfn(mfn_t mfn, uint64_t gfn);
+#define GFN_INVALID (~0ull) /* M2P entry of a frame that no guest has placed */
+
+/* --- time --- */
+/* Nanoseconds since boot: monotonic, the same on all CPUs. */
+uint64_t arch_now(void);
+/* Program this CPU's timer to interrupt at `deadline` ns (arch_now's scale); ~0 stops it. */
+void arch_timer_set(uint64_t deadline);
+/* Seconds since 1970 from the machine's real-time clock. */
+uint64_t arch_rtc_read(void);
+/* Fill the guest's time record for vCPU v on this CPU (version is the caller's business). */
+struct vcpu_time_info;
+void arch_fill_time(struct vcpu *v, struct vcpu_time_info *t);
+
+/* --- vCPUs --- */
+/* Leave prev, enter next on this CPU: registers, page tables, FPU, segments. Either may be idle. */
+void arch_switch(struct vcpu *prev, struct vcpu *next);
+
+/* --- machine control (shutdown of Dom0) --- */
+void arch_reboot(void) __attribute__((noreturn));
+void arch_halt(void) __attribute__((noreturn));
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* The guest's view of time: its time page, wall clock, runstate areas. */
+#ifndef CORE_CLOCK_H
+#define CORE_CLOCK_H
+
+#include "core/types.h"
+
+struct vcpu;
+struct domain;
+
+/* Refresh v's vcpu_info time record and its registered area; v is entering this CPU or is current. */
+void clock_update_vcpu(struct vcpu *v);
+/* Wall clock at boot, from the RTC; updates shared_info of every domain. */
+void clock_init_wallclock(void);
+/* XENPF_settime64: wall-clock time (secs, nsecs) was right at system time `system_ns`. */
+void clock_set_wallclock(uint64_t secs, uint32_t nsecs, uint64_t system_ns);
+/* Write the wall clock into d's shared_info. */
+void clock_publish_wallclock(struct domain *d);
+/* Copy v's runstate to its registered guest area; v is current. */
+void clock_publish_runstate(struct vcpu *v);
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* A domain: a running virtual machine. Concepts hang their own state on it by pointer. */
+#ifndef CORE_DOMAIN_H
+#define CORE_DOMAIN_H
+
+#include "core/frame.h"
+#include "core/guest_ops.h"
+#include "core/lock.h"
+#include "core/param.h"
+#include "core/vcpu.h"
+#include "lib/list.h"
+
+struct evtchn_state;
+struct grant_state;
+
+/* Life cycle; changes only by domain_set_state(), which knows the legal steps. */
+enum domain_state {
+    DOM_NEW,      /* being built; no vCPU has run */
+    DOM_ALIVE,    /* runs, is paused or blocked */
+    DOM_SHUTDOWN, /* stopped by itself or crashed; reason in shutdown_code */
+    DOM_DYING,    /* teardown under way, resumable */
+    DOM_DEAD      /* holds nothing; its record goes with the last reference */
+};
+
+struct domain {
+    domid_t id;                /* constant */
+    bool privileged;           /* constant: may control others and the machine (Dom0) */
+    const struct guest_ops *ops; /* constant: its guest kind */
+    uint32_t refs;             /* atomic; the list holds one */
+    struct list_head link;     /* [domlist lock] in the list of all domains */
+
+    spinlock_t lock;           /* RANK_DOMAIN */
+    enum domain_state state;   /* [lock] to change; read anywhere */
+    uint8_t shutdown_code;     /* [lock] SHUTDOWN_* */
+    uint32_t pause_count;      /* atomic: reasons why no vCPU may run */
+    uint32_t max_vcpus;        /* constant after creation */
+    struct vcpu *vcpu[MAX_VCPUS]; /* [lock] to change; entries never go before the domain */
+    uint8_t handle[16];        /* [lock] UUID */
+    uint64_t vm_assist;        /* atomic bits VMASST_TYPE_* */
+    bool is_64bit;             /* constant once vCPUs exist */
+
+    spinlock_t page_lock;      /* RANK_PAGELIST */
+    uint32_t page_list;        /* [page_lock] first owned frame, as mfn; 0 = none */
+    uint64_t tot_pages;        /* [page_lock] */
+    uint64_t max_pages;        /* [page_lock] */
+
+    struct shared_info *shared; /* constant: the shared_info page */
+    mfn_t shared_mfn;          /* constant */
+    struct evtchn_state *evtchn; /* constant; its own lock */
+    struct grant_state *grants;  /* constant; its own lock */
+
+    unsigned long dirty_cpus[MAX_CPUS / 64]; /* atomic: CPUs that may cache its translations */
+    int64_t time_offset_seconds; /* [lock] */
+    uint32_t log_budget;       /* rate limit of log_refusal */
+    uint64_t log_window;       /* ns: start of the current budget */
+    struct {                   /* credit scheduler parameters: kept, reported */
+        uint16_t weight, cap;
+    } sched;
+};
+
+extern struct domain *dom0;    /* set once by the Dom0 build */
+
+/* The domain of id with a reference, or NULL. Takes RANK_DOMLIST for a moment. */
+struct domain *domain_get(domid_t id);
+void domain_put(struct domain *d);
+/* As domain_get, and understands DOMID_SELF as caller's own domain. */
+struct domain *domain_get_self(struct vcpu *caller, domid_t id);
+/* The first domain of id >= from with a reference, or NULL: for walks. */
+struct domain *domain_next(domid_t from);
+
+/*
+ * Initialise the core's part of a zeroed record that the architecture allocated: locks, event
+ * channels, grants, shared_info. 0 or -errno; on failure nothing is left behind.
+ */
+int domain_init(struct domain *d, domid_t id, const struct guest_ops *ops, unsigned int max_vcpus);
+/* Put a fully built domain on the list. */
+void domain_publish(struct domain *d);
+
+/* No vCPU of d runs once it returns (sync) or soon; counted. */
+void domain_pause(struct domain *d, bool sync);
+void domain_unpause(struct domain *d);
+/* sched_op shutdown: records the reason, stops all vCPUs, tells Dom0; Dom0's own moves the machine. */
+void domain_shutdown(struct domain *d, uint8_t reason);
+/*
+ * d broke a rule without an error code: logs "Domain N (vcpu#M) crashed on cpu#K:" with the reason
+ * and registers and shuts it down with SHUTDOWN_crash. v may be NULL. Returns; the caller unwinds.
+ */
+void domain_crash(struct domain *d, struct vcpu *v, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

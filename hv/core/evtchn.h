@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* Event channels: one-bit notifications between domains, from the hypervisor, from hardware. */
+#ifndef CORE_EVTCHN_H
+#define CORE_EVTCHN_H
+
+#include "core/types.h"
+
+struct domain;
+struct vcpu;
+typedef uint32_t evtchn_port;
+
+/* Ports of a new domain; 0 or -ENOMEM. */
+int evtchn_init(struct domain *d);
+/* Close everything; resumable: -EAGAIN until done. Then evtchn_free releases the memory. */
+int evtchn_teardown(struct domain *d);
+void evtchn_free(struct domain *d);
+
+/* Raise VIRQ_* on v (per-vCPU ones) or on the vCPU that a global one is bound to. Any CPU. */
+void evtchn_send_virq(struct vcpu *v, unsigned int virq);
+void evtchn_send_global_virq(struct domain *d, unsigned int virq);
+/* A machine interrupt bound to (d, pirq) fired. Any CPU; RANK_IRQ may be held. */
+void evtchn_send_pirq(struct domain *d, evtchn_port port);
+/* EVTCHNOP_send by v's domain: 0 or -errno. */
+int evtchn_send(struct vcpu *v, evtchn_port port);
+/* Is the port pending in d's shared page? For polls and tests. */
+bool evtchn_is_pending(const struct domain *d, evtchn_port port);
+
+/*
+ * Machine interrupts: the x86 part registers at boot what to call when a guest binds, unmasks
+ * (end of interrupt) or closes a PIRQ port. bind returns 0 or -errno.
+ */
+struct pirq_hooks {
+    int (*bind)(struct domain *d, unsigned int pirq, evtchn_port port, bool share);
+    void (*unbind)(struct domain *d, unsigned int pirq);
+    void (*set_affinity)(struct domain *d, unsigned int pirq, struct vcpu *v);
+};
+extern const struct pirq_hooks *pirq_hooks;
+
+/* Debug key: one line a port, for each domain. */
+void evtchn_dump(void);
+/* audit(): recount ports and bindings of d; the number of contradictions found. */
+unsigned int evtchn_audit(struct domain *d);
+
+#endif

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The frame table: one 24-byte record for each frame of RAM.
+ *
+ * A frame is free (in the buddy allocator), the hypervisor's own, or owned by a domain. An owned
+ * frame carries two counts that live in one 64-bit word, so that one compare-and-exchange takes
+ * or drops both:
+ *
+ *   refs    all reasons why the frame may not be freed: its allocation (one), each page-table entry
+ *           that maps it, each use as a page table, each grant mapping, each access in progress
+ *   typed   how many of these rely on the frame's type (writable, L1..L4, descriptors)
+ *
+ * The type may change only while `typed` is zero, and a frame that was writable or a page table
+ * takes another type only after every CPU that may hold a translation of the old use has flushed
+ * it: `stamp` is the flush clock at the moment when `typed` became zero.
+ */
+#ifndef CORE_FRAME_H
+#define CORE_FRAME_H
+
+#include "core/types.h"
+
+struct domain;
+
+/* Layout of frame.state. */
+#define FRAME_REF_BITS 26
+#define FRAME_REF_ONE 1ull
+#define FRAME_REF_MASK (BIT(FRAME_REF_BITS) - 1)
+#define FRAME_TYPED_SHIFT 26
+#define FRAME_TYPED_BITS 26
+#define FRAME_TYPED_ONE BIT(FRAME_TYPED_SHIFT)
+#define FRAME_TYPED_MASK ((BIT(FRAME_TYPED_BITS) - 1) << FRAME_TYPED_SHIFT)
+#define FRAME_TYPE_SHIFT 52
+#define FRAME_TYPE_MASK (7ull << FRAME_TYPE_SHIFT)
+#define FRAME_VALIDATED BIT(55) /* the type's rules were checked: others may count on it */
+#define FRAME_PINNED BIT(56)    /* the guest holds one typed reference of its own (MMUEXT_PIN) */
+#define FRAME_PARTIAL BIT(57)   /* validation or its undoing stopped half way; see frame.progress */
+#define FRAME_CACHE_SHIFT 58
+#define FRAME_CACHE_MASK (7ull << FRAME_CACHE_SHIFT) /* PAT index its mappings agree on; 0 = WB */
+#define FRAME_HV BIT(61)        /* the hypervisor's own memory, even if shared with a domain */
+#define FRAME_FREE BIT(62)      /* head of a free block of the allocator; order in progress */
+#define FRAME_RAM BIT(63)       /* is RAM that we manage; clear: a hole or a device */
+
+enum frame_type {
+    FT_NONE,
+    FT_L1, /* page tables, by level */
+    FT_L2,
+    FT_L3,
+    FT_L4,
+    FT_DESC,     /* GDT or LDT page: every descriptor was checked */
+    FT_WRITABLE, /* mapped writable by its owner, or written by the hypervisor on its behalf */
+    FT_MAX
+};
+
+struct frame {
+    uint64_t state;    /* atomic */
+    uint32_t next;     /* [owner's page-list lock, or heap lock] list links, as mfn; 0 = end */
+    uint32_t prev;
+    uint32_t stamp;    /* flush clock when typed went to zero; valid while typed == 0 */
+    uint16_t owner;    /* domid; stable while refs > 0; DOMID_INVALID when there is none */
+    uint16_t progress; /* entries validated so far while PARTIAL; order while FREE */
+};
+_Static_assert(sizeof(struct frame) == 24, "a frame record has 24 bytes");
+
+extern struct frame *frame_table; /* indexed by mfn; mapped only where there is RAM */
+extern uint64_t max_mfn;          /* one past the highest frame of RAM */
+/* A bit for each FRAME_CHUNK frames: set where frame_table is mapped. */
+#define FRAME_CHUNK_SHIFT 15
+extern unsigned long frame_chunks[];
+
+static inline enum frame_type frame_type_of(uint64_t state)
+{
+    return (enum frame_type)((state & FRAME_TYPE_MASK) >> FRAME_TYPE_SHIFT);
+}
+
+static inline uint64_t frame_typed(uint64_t state)
+{
+    return (state & FRAME_TYPED_MASK) >> FRAME_TYPED_SHIFT;
+}
+
+static inline uint64_t frame_refs(uint64_t state)
+{
+    return state & FRAME_REF_MASK;
+}
+
+/* The record of a frame of RAM, or NULL for holes, devices and numbers out of range. */
+static inline struct frame *frame_of(mfn_t mfn)
+{
+    if (__builtin_expect(mfn.v >= max_mfn, 0))
+        return NULL;
+    uint64_t chunk = mfn.v >> FRAME_CHUNK_SHIFT;
+    if (__builtin_expect(!(frame_chunks[chunk / 64] >> (chunk % 64) & 1), 0))
+        return NULL;
+    struct frame *f = &frame_table[mfn.v];
+    return __builtin_expect((f->state & FRAME_RAM) != 0, 1) ? f : NULL;
+}
+
+static inline mfn_t frame_mfn(const struct frame *f)
+{
+    return MFN((uint64_t)(f - frame_table));
+}
+
+/* --- references --- */
+/*
+ * Take a reference on a frame that belongs to d. False when it is not d's, is free, is being
+ * freed, or the count would overflow. No locks.
+ */
+bool frame_get(struct frame *f, const struct domain *d);
+/* One more reference by somebody who already holds one. False: the count would overflow. */
+bool frame_get_more(struct frame *f);
+/* Drop a reference; the last one frees the frame (scrubbed before anyone else sees it). */
+void frame_put(struct frame *f);
+
+/* --- allocation: the buddy allocator --- */
+#define FRAME_MAX_ORDER 20 /* 4 GiB */
+/* Give RAM frames [start, end) to the allocator at boot; the records are mapped. */
+void frame_add_range(mfn_t start, mfn_t end);
+/*
+ * 2^order contiguous frames, uninitialised, below address bits `max_bits` (0 = anywhere);
+ * NULL when there are none. Takes RANK_HEAP. Owner none, refs 0.
+ */
+struct frame *frame_alloc(unsigned int order, unsigned int max_bits);
+void frame_free(struct frame *f, unsigned int order);
+/* One zeroed frame for the hypervisor's own use, as an address; NULL when there is none. */
+void *frame_alloc_hv(void);
+void frame_free_hv(void *page);
+/* 2^order zeroed contiguous hypervisor frames. */
+void *frame_alloc_hv_order(unsigned int order);
+void frame_free_hv_order(void *p, unsigned int order);
+uint64_t frame_free_count(void); /* frames free now */
+uint64_t frame_total_count(void); /* frames given to the allocator, ever */
+
+/* --- ownership --- */
+/*
+ * Make frames [f, f + 2^order) d's: refs 1 (the allocation's), on d's page list, counted in its
+ * totals. -E2BIG above d's maximum, -EINVAL when d is dying. Takes RANK_PAGELIST.
+ */
+int frame_assign(struct frame *f, unsigned int order, struct domain *d);
+/* Share one hypervisor frame with d: d may map it (writable or read-only); it is never freed to d. */
+void frame_share(struct frame *f, struct domain *d, bool writable);
+/* Undo the allocation's reference of a frame that d gives back; false if it was given back before. */
+bool frame_release(struct frame *f, struct domain *d);
+
+/* --- flush clock --- */
+extern uint32_t tlb_clock; /* atomic; moves with each full flush of guest translations */
+
+#endif

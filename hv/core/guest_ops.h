@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* What a guest kind (PV, later HVM and PVH) provides to the core. */
+#ifndef CORE_GUEST_OPS_H
+#define CORE_GUEST_OPS_H
+
+#include "core/types.h"
+
+struct vcpu;
+struct domain;
+struct vcpu_guest_context;
+
+struct guest_ops {
+    const char *name; /* "PV", ... for the log */
+    /* Guest kernel memory; v is current. 0, or -EFAULT with nothing said about how much moved. */
+    int (*copy_from)(struct vcpu *v, void *dst, gptr_t src, size_t n);
+    int (*copy_to)(struct vcpu *v, gptr_t dst, const void *src, size_t n);
+    /* Registers of v (not running, or current) to the log, for domain_crash and debug keys. */
+    void (*dump)(const struct vcpu *v);
+    /* Take over a context from the guest (VCPUOP_initialise) or the tools. 0 or -errno. */
+    int (*set_context)(struct vcpu *v, const struct vcpu_guest_context *c);
+    void (*get_context)(struct vcpu *v, struct vcpu_guest_context *c);
+    /*
+     * One step of giving up everything the domain holds that the kind knows of (page tables);
+     * -EAGAIN: call again, 0: nothing is left.
+     */
+    int (*relinquish)(struct domain *d);
+    /* Memory of a destroyed domain's records. */
+    void (*free_vcpu)(struct vcpu *v);
+    void (*free_domain)(struct domain *d);
+};
+
+#endif

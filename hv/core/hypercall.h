@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Hypercalls: a handler decodes and validates raw guest values (it alone touches them), then calls
+ * a concept. glue/ hands the table over at boot.
+ */
+#ifndef CORE_HYPERCALL_H
+#define CORE_HYPERCALL_H
+
+#include <xen/errno.h>
+
+#include "core/guest.h"
+#include "core/pcpu.h"
+
+/* Error codes are the ABI's (<xen/errno.h>), returned negative. */
+#define EOK 0
+#define E(x) (-(long)(XEN_##x))
+
+/* Arguments as the guest passed them; what is not used is garbage. v is current. */
+typedef long hc_fn(struct vcpu *v, unsigned long a0, unsigned long a1, unsigned long a2,
+                   unsigned long a3, unsigned long a4);
+
+struct hypercall {
+    const char *name;
+    hc_fn *fn;          /* NULL: -ENOSYS */
+    bool privileged;    /* Dom0 only: others get -EPERM before the handler runs */
+    uint8_t nr_args;    /* how many argument registers the ABI defines */
+};
+#define NR_HYPERCALLS 64
+extern const struct hypercall hypercall_table[NR_HYPERCALLS]; /* glue/hypercall_table.c */
+
+/*
+ * Returned by a handler that gave way to pending work after storing its new arguments by
+ * hc_restart(); never seen by a guest.
+ */
+#define HC_RESTART (-(1l << 30))
+static inline long hc_restart(struct vcpu *v, unsigned long a0, unsigned long a1, unsigned long a2,
+                              unsigned long a3, unsigned long a4)
+{
+    v->restart_args[0] = a0;
+    v->restart_args[1] = a1;
+    v->restart_args[2] = a2;
+    v->restart_args[3] = a3;
+    v->restart_args[4] = a4;
+    return HC_RESTART;
+}
+
+/* Should a long operation give way now? */
+static inline bool hc_preempt(void)
+{
+    return __atomic_load_n(&arch_this_cpu()->pending, __ATOMIC_RELAXED) != 0;
+}
+
+/* Index made safe against speculation past a bounds check: i if i < n, else 0. */
+static inline unsigned long index_nospec(unsigned long i, unsigned long n)
+{
+    unsigned long mask;
+#if defined(__x86_64__)
+    __asm__("cmp %2, %1; sbb %0, %0" : "=r"(mask) : "r"(i), "r"(n) : "cc");
+#else
+    mask = (unsigned long)-(long)(i < n);
+#endif
+    return i & mask;
+}
+
+/* Dispatch: checks number and privilege, calls the handler. May return HC_RESTART. */
+long hypercall_dispatch(struct vcpu *v, unsigned long nr, unsigned long a0, unsigned long a1,
+                        unsigned long a2, unsigned long a3, unsigned long a4);
+
+/* The handlers, by the ABI's names (core: hc_*.c; x86: x86/pv, x86/glue). */
+hc_fn hc_multicall, hc_event_channel_op, hc_grant_table_op, hc_sched_op, hc_vcpu_op,
+    hc_set_timer_op, hc_xen_version, hc_console_io, hc_memory_op, hc_vm_assist, hc_sysctl,
+    hc_domctl;
+
+#endif

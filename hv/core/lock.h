@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Spin locks with ranks.
+ *
+ * The hypervisor runs with interrupts off from entry to exit, so a lock never has to say whether
+ * interrupts may take it. In exchange a CPU that waits for a lock keeps serving the cross-CPU calls
+ * of others (arch_poll), otherwise a holder that waits for a TLB shootdown would wait for ever.
+ *
+ * A CPU takes locks in rising rank only; two locks of one rank need spin_lock_pair(), which orders
+ * them by address. Debug builds check both.
+ */
+#ifndef CORE_LOCK_H
+#define CORE_LOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The one list of lock ranks, outermost first. */
+enum lock_rank {
+    RANK_DOMLIST = 1, /* the list of domains and domain ids */
+    RANK_DOMCTL,      /* one control operation at a time */
+    RANK_DOMAIN,      /* a domain's life cycle, settings, vCPU array */
+    RANK_PTABLE,      /* a PV domain's page tables */
+    RANK_GRANT,       /* a domain's grant table */
+    RANK_EVTCHN,      /* a domain's event channels */
+    RANK_PIRQ,        /* machine interrupts bound to guests */
+    RANK_IRQ,         /* one interrupt source's state */
+    RANK_PAGELIST,    /* a domain's list of frames and its totals */
+    RANK_VCPU,        /* a vCPU's timers and pause state */
+    RANK_SCHED,       /* a CPU's run queue */
+    RANK_TIMER,       /* a CPU's timer heap */
+    RANK_HEAP,        /* the frame allocator */
+    RANK_POOL,        /* an object pool */
+    RANK_VMAP,        /* hypervisor virtual address space */
+    RANK_MACHINE,     /* RTC, PCI configuration ports, I/O APIC windows */
+    RANK_CONSOLE,     /* console ring and UART */
+    RANK_MAX
+};
+
+typedef struct spinlock {
+    uint32_t held;  /* 0 free, 1 held; atomic */
+    uint16_t rank;
+    uint16_t owner; /* CPU + 1 while held, for the watchdog's report */
+} spinlock_t;
+
+#define SPINLOCK_INIT(r)  {.held = 0, .rank = (r), .owner = 0}
+
+static inline void spin_init(spinlock_t *l, enum lock_rank rank)
+{
+    *l = (spinlock_t)SPINLOCK_INIT((uint16_t)rank);
+}
+
+/* Takes `l`, waiting as long as it must; panics in a debug build after five seconds. */
+void spin_lock(spinlock_t *l);
+/* Takes `l` if it is free now; rank order is not checked, since it cannot wait. */
+bool spin_trylock(spinlock_t *l);
+void spin_unlock(spinlock_t *l);
+/* Takes two locks of the same rank in address order; a == b takes it once. */
+void spin_lock_pair(spinlock_t *a, spinlock_t *b);
+void spin_unlock_pair(spinlock_t *a, spinlock_t *b);
+/* True if some CPU holds `l`: for assertions only. */
+static inline bool spin_is_locked(const spinlock_t *l)
+{
+    return __atomic_load_n(&l->held, __ATOMIC_RELAXED) != 0;
+}
+
+#endif

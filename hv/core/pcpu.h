@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* What the core keeps for each physical CPU. Fields without a tag belong to that CPU alone. */
+#ifndef CORE_PCPU_H
+#define CORE_PCPU_H
+
+#include "core/arch.h"
+#include "core/param.h"
+#include "core/sched.h"
+#include "core/timer.h"
+
+/* Work that waits for a CPU's exit path: named bits of pcpu.pending (atomic). */
+enum pending_work {
+    WORK_SCHED = 1u << 0, /* pick a vCPU again */
+    WORK_TIMER = 1u << 1, /* the timer interrupt fired */
+    WORK_RCU = 1u << 2,   /* unused frames wait to be freed */
+    WORK_KEY = 1u << 3,   /* a debug key was pressed */
+};
+
+struct pcpu {
+    unsigned int id;
+    uint32_t pending; /* enum pending_work; set by any CPU with atomic or */
+    bool online;      /* written at bring-up, read anywhere */
+    struct vcpu *current;
+    struct vcpu *idle;
+    struct runqueue rq;   /* lock inside */
+    struct timer_heap timers; /* lock inside */
+    uint32_t tlb_flushed; /* flush clock at the last full flush of guest translations */
+    uint32_t lock_ranks;  /* bit per rank held (debug) */
+    uint64_t heartbeat;   /* last arch_now() seen on the exit path, for the watchdog */
+};
+
+extern struct pcpu *pcpus[MAX_CPUS]; /* NULL where there is no CPU; set before online */
+extern unsigned int nr_pcpus;        /* CPUs online; ids are dense 0 .. nr_pcpus-1 */
+
+/* Ask CPU p to do `work` at its next exit to a guest, waking it if it sleeps or runs a guest. */
+void pcpu_raise(struct pcpu *p, enum pending_work work);
+/* Do all pending work of this CPU: called from the exit path and the idle loop, no locks held. */
+void pcpu_do_pending(struct pcpu *p);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* Deadlines: a heap per CPU, the earliest programs the CPU's timer. */
+#ifndef CORE_TIMER_H
+#define CORE_TIMER_H
+
+#include "core/lock.h"
+#include "core/types.h"
+#include "lib/pqueue.h"
+
+struct pcpu;
+
+struct timer {
+    struct pq_node node;  /* [heap lock] key: deadline in ns */
+    struct pcpu *cpu;     /* [heap lock] whose heap it is in, when armed */
+    bool armed;           /* [heap lock] */
+    void (*fn)(void *arg); /* called on that CPU from its exit path, without locks */
+    void *arg;
+};
+
+struct timer_heap {
+    spinlock_t lock;      /* RANK_TIMER */
+    struct pqueue queue;
+    uint64_t programmed;  /* [own CPU] deadline in the hardware, ~0 none */
+};
+
+void timer_init_cpu(struct pcpu *p);
+void timer_init(struct timer *t, void (*fn)(void *), void *arg);
+/* Arm (or re-arm) for `deadline` ns on CPU p. Takes RANK_TIMER. */
+void timer_set(struct timer *t, struct pcpu *p, uint64_t deadline);
+/* Disarm; the function may still be running on its CPU. */
+void timer_stop(struct timer *t);
+/* Exit-path work: run what is due on this CPU and program the next. */
+void timer_run(struct pcpu *p);
+
+#endif

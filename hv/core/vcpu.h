@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/* A virtual CPU: the part that every architecture and guest kind has. */
+#ifndef CORE_VCPU_H
+#define CORE_VCPU_H
+
+#include "core/lock.h"
+#include "core/sched.h"
+#include "core/timer.h"
+#include "core/types.h"
+
+struct domain;
+struct pcpu;
+
+/* Reasons why a vCPU may not run: bits of vcpu.pause_flags (atomic). */
+enum vcpu_pause {
+    VP_DOWN = 1u << 0,    /* VCPUOP_down, or never brought up */
+    VP_BLOCKED = 1u << 1, /* SCHEDOP_block or poll */
+};
+
+struct vcpu {
+    uint32_t id;             /* constant */
+    struct domain *domain;   /* constant; NULL for idle vCPUs */
+    struct pcpu *cpu;        /* [its run queue lock] CPU it runs or is queued on */
+    uint32_t pause_flags;    /* atomic, enum vcpu_pause */
+    uint32_t pause_count;    /* atomic: domain_pause, and control operations */
+    bool initialised;        /* has a context (VCPUOP_initialise or the builder) */
+    struct sched_unit sched; /* see sched.h */
+    unsigned long affinity[MAX_CPUS / 64]; /* [rq lock] hard affinity */
+    unsigned long soft_affinity[MAX_CPUS / 64];
+
+    /* Shared with the guest; in the direct map. Constant but for VCPUOP_register_vcpu_info. */
+    struct vcpu_info *info;
+    struct frame *info_frame; /* referenced frame of a registered vcpu_info, or NULL */
+
+    struct timer singleshot;  /* VCPUOP_set_singleshot_timer */
+    struct timer periodic;    /* VCPUOP_set_periodic_timer */
+    uint64_t period_ns;       /* [own CPU] 0 = off */
+    uint32_t virq_port[24];   /* [evtchn lock] port bound to each VIRQ, 0 = none */
+    struct timer poll_timer;  /* SCHEDOP_poll's deadline */
+    int32_t poll_port;        /* atomic: port polled for, -1 several, 0 none */
+
+    struct { /* runstate */
+        int state;            /* RUNSTATE_*; [its run queue lock] */
+        uint64_t entered;     /* ns */
+        uint64_t time[4];     /* ns spent in each */
+        gptr_t area;          /* registered area, 0 = none */
+    } runstate;
+    gptr_t time_area;         /* VCPUOP_register_vcpu_time_memory_area, 0 = none */
+
+    /*
+     * A hypercall that gives way to pending work leaves here the arguments with which it is to be
+     * called again, and returns HC_RESTART; who called it (registers, multicall) stores them.
+     */
+    unsigned long restart_args[5];
+    bool in_multicall;
+};
+
+/*
+ * Initialise the core's part of a zeroed record; adds it to its domain and the scheduler, down.
+ * 0 or -errno.
+ */
+int vcpu_init(struct vcpu *v, struct domain *d, unsigned int id);
+/* Marks an event pending for v: sets evtchn_upcall_pending, wakes or kicks it. Any CPU. */
+void vcpu_mark_events_pending(struct vcpu *v);
+/* True if v has an unmasked pending upcall. */
+bool vcpu_has_upcall(const struct vcpu *v);
+/* Runstate change; takes its time from arch_now(). Holds v's run queue lock. */
+void vcpu_set_runstate(struct vcpu *v, int state);
+
+#endif
