@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: MIT
+"""Boots QEMU with a hypervisor (or none) and Debian's kernel, and reads the verdict off its serial line.
+
+The hypervisor is a parameter: `orlop` is build/orlop.elf, `xen` is Debian's Xen from scripts/fetch, `bare` boots
+the same kernel without one. Domain 0's side of the conversation is dom0/init."""
+import dataclasses
+import os
+import re
+import select
+import shlex
+import signal
+import subprocess
+import time
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+FETCH = os.path.join(TOP, "build/fetch")
+
+# What ends a run at once: the machine will not come back from these.
+FATAL = re.compile(r"Panic on CPU \d+:|Domain 0 \(vcpu#\d+\) crashed|Kernel panic - not syncing|"
+                   r"\(orlop\) (?:fatal|halted)|Domain 0 crashed: ")
+MARK = "orlop-dom0: "
+
+
+@dataclasses.dataclass
+class Config:
+    """One machine. Memory in MiB; a disk is (kind, image path) and a net is a kind."""
+    hv: str = "orlop"
+    task: str = "none"
+    qemu: str = "7.2"
+    machine: str = "q35"
+    cpus: int = 1
+    mem: int = 2048
+    cpu: str = ""
+    initramfs: str = "small"
+    kargs: tuple = ()
+    hvargs: tuple = ()
+    disks: tuple = ()
+    nets: tuple = ()
+    extra: tuple = ()
+    timeout: int = 240
+    reboots: bool = False
+    cdrom: str = ""     # boot this image by firmware instead of -kernel
+    disk_boot: str = ""     # or this raw disk image
+
+    def cpu_model(self):
+        if self.cpu:
+            return self.cpu
+        return "max,-smap" if self.qemu == "7.2" else "max"
+
+
+@dataclasses.dataclass
+class Result:
+    ok: bool
+    reason: str
+    lines: list
+    seconds: float
+    log: str
+
+    def tail(self, count=15):
+        return "\n".join("    | " + line for line in self.lines[-count:])
+
+    def section(self, task):
+        """The lines that a task printed."""
+        out, inside = [], False
+        for line in self.lines:
+            if line.startswith(MARK + "begin " + task):
+                inside = True
+            elif line.startswith((MARK + "ok " + task, MARK + "FAIL " + task)):
+                inside = False
+            elif inside:
+                out.append(line)
+        return out
+
+
+def hypervisor_image(hv):
+    return {"orlop": os.path.join(TOP, "build/orlop.elf"), "xen": FETCH + "/xen/xen.elf"}[hv]
+
+
+def qemu_binary(version):
+    """Program and options of a QEMU: the system's, or the one unpacked under build/."""
+    if version == "7.2":
+        return ["qemu-system-x86_64"]
+    root = FETCH + "/qemu10/usr"
+    dirs = [root + "/share/qemu", root + "/share/seabios", "/usr/share/qemu", "/usr/share/seabios",
+            "/usr/lib/ipxe/qemu"]
+    return [root + "/bin/qemu-system-x86_64"] + [a for d in dirs for a in ("-L", d)]
+
+
+def kernel_args(cfg):
+    console = "ttyS0" if cfg.hv == "bare" else "hvc0"
+    args = [f"console={console}", "panic=-1", "net.ifnames=0", f"task={cfg.task}"]
+    if cfg.hv == "bare":
+        args.append("transparent_hugepage=never")
+    if cfg.disks:
+        args.append(f"ndisks={len(cfg.disks)}")
+    if cfg.nets:
+        args.append(f"nnets={len(cfg.nets)}")
+    return " ".join([*args, *cfg.kargs])
+
+
+def hypervisor_args(cfg):
+    args = ["com1=115200,8n1", "console=com1", "loglvl=all", "guest_loglvl=all", "noreboot"]
+    if cfg.reboots:
+        args.remove("noreboot")
+    if cfg.hv == "xen" and cfg.qemu == "7.2" and "-smap" not in cfg.cpu_model():
+        args.append("smap=0")
+    return " ".join([*args, *cfg.hvargs])
+
+
+def boot_options(cfg):
+    if cfg.cdrom:
+        return ["-cdrom", cfg.cdrom, "-boot", "d"]
+    if cfg.disk_boot:
+        return ["-drive", f"file={cfg.disk_boot},format=raw,if=virtio"]
+    vmlinuz = FETCH + "/linux/boot/vmlinuz"
+    initramfs = f"{TOP}/build/dom0/{cfg.initramfs}.cpio"
+    if cfg.hv == "bare":
+        return ["-kernel", vmlinuz, "-append", kernel_args(cfg), "-initrd", initramfs]
+    # In the module list a comma separates modules, and a doubled one stands for itself.
+    module = f"{vmlinuz} {kernel_args(cfg)}".replace(",", ",,")
+    return ["-kernel", hypervisor_image(cfg.hv), "-append", hypervisor_args(cfg),
+            "-initrd", f"{module},{initramfs}"]
+
+
+def device_options(cfg):
+    out = []
+    for i, (kind, path) in enumerate(cfg.disks):
+        out += ["-drive", f"if=none,id=disk{i},file={path},format=raw,cache=unsafe"]
+        out += {"virtio": ["-device", f"virtio-blk-pci,drive=disk{i}"],
+                "ahci": ["-device", f"ahci,id=ahci{i}", "-device", f"ide-hd,drive=disk{i},bus=ahci{i}.0"],
+                "nvme": ["-device", f"nvme,drive=disk{i},serial=orlop{i}"]}[kind]
+    for i, kind in enumerate(cfg.nets):
+        out += ["-netdev", f"user,id=net{i},net=10.0.{2 + i}.0/24",
+                "-device", {"virtio": "virtio-net-pci"}.get(kind, kind) + f",netdev=net{i}"]
+    if not cfg.nets:
+        out += ["-nic", "none"]
+    return out
+
+
+def command(cfg, serial="stdio"):
+    """The whole QEMU command line."""
+    return [*qemu_binary(cfg.qemu), "-machine", cfg.machine, "-accel", "tcg", "-cpu", cfg.cpu_model(),
+            "-smp", str(cfg.cpus), "-m", str(cfg.mem), "-display", "none", "-monitor", "none",
+            "-serial", serial, *([] if cfg.reboots else ["-no-reboot"]), *boot_options(cfg),
+            *device_options(cfg), *cfg.extra]
+
+
+class Machine:
+    """A running QEMU; `lines` grows as the serial line does, and so does the log file."""
+
+    def __init__(self, cfg, log):
+        os.makedirs(os.path.dirname(log), exist_ok=True)
+        self.cfg, self.log, self.lines, self.partial = cfg, log, [], ""
+        self.start = time.monotonic()
+        env = dict(os.environ, QEMU_MODULE_DIR=FETCH + "/qemu10/usr/lib/x86_64-linux-gnu/qemu")
+        if cfg.qemu == "7.2":
+            del env["QEMU_MODULE_DIR"]
+        argv = command(cfg)
+        self.file = open(log, "wb")
+        self.file.write(("+ " + shlex.join(argv) + "\n").encode())
+        self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, env=env)
+
+    def elapsed(self):
+        return time.monotonic() - self.start
+
+    def pump(self, wait=0.5):
+        """Reads what has come; returns the new whole lines, or None at the end of the output."""
+        ready, _, _ = select.select([self.process.stdout], [], [], wait)
+        if not ready:
+            return []
+        data = os.read(self.process.stdout.fileno(), 65536)
+        if not data:
+            return None
+        self.file.write(data)
+        self.file.flush()
+        parts = (self.partial + data.decode("utf-8", "replace")).replace("\r", "").split("\n")
+        self.partial = parts.pop()
+        self.lines += parts
+        return parts
+
+    def send(self, text):
+        self.process.stdin.write(text.encode())
+        self.process.stdin.flush()
+
+    def wait_for(self, pattern, timeout):
+        """Waits for a line (or an unfinished one, like a prompt) that matches; returns it or None."""
+        end, regex, at = self.elapsed() + timeout, re.compile(pattern), 0
+        while self.elapsed() < end:
+            for line in self.lines[at:] + [self.partial]:
+                if regex.search(line):
+                    return line
+            at = len(self.lines)
+            if self.pump() is None:
+                return None
+        return None
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                self.process.send_signal(signal.SIGKILL)
+                self.process.wait()
+        self.file.close()
+
+
+def verdict(machine, ended, fatal):
+    """(ok, reason) once the machine has ended, or has been given up on."""
+    lines, cfg = machine.lines, machine.cfg
+    failed = [line for line in lines if line.startswith(MARK + "FAIL")]
+    if failed:
+        return False, failed[0][len(MARK):]
+    if fatal:
+        return False, fatal.strip()
+    if cfg.reboots:
+        twice = sum(line.strip() == MARK + "init" for line in lines) >= 2
+        return twice, "" if twice else "the machine did not come up again"
+    if not ended:
+        return False, f"no end within {cfg.timeout} s"
+    if not any(line.startswith(MARK + "init") for line in lines):
+        return False, "Domain 0's first program did not run"
+    if not any(line.strip() == MARK + "done" for line in lines):
+        return False, "the machine stopped before Domain 0's tasks were done"
+    if machine.process.returncode:
+        return False, f"QEMU ended with code {machine.process.returncode}"
+    return True, ""
+
+
+def run(cfg, log):
+    """Boots the machine, waits for its end, and says how it went."""
+    machine = Machine(cfg, log)
+    fatal, ended = "", False
+    try:
+        while machine.elapsed() < cfg.timeout:
+            new = machine.pump()
+            if new is None:
+                machine.process.wait()
+                ended = True
+                break
+            fatal = fatal or next((line for line in new if FATAL.search(line)), "")
+            if fatal:
+                # What follows explains it: registers, backtrace.
+                until = machine.elapsed() + 3
+                while machine.elapsed() < until and machine.pump() is not None:
+                    pass
+                break
+            if cfg.reboots and sum(line.strip() == MARK + "init" for line in machine.lines) >= 2:
+                break
+    finally:
+        machine.stop()
+    if machine.partial:
+        machine.lines.append(machine.partial)
+    ok, reason = verdict(machine, ended, fatal)
+    return Result(ok, reason, machine.lines, machine.elapsed(), log)
