@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: MIT
+# Micro-guests: one ELF per folder of tests/guests. Included by the top Makefile; also runs alone:
+#   make -f tests/guests/guests.mk guests
+# A folder's guest.mk may set, for its own NAME: guest-base-NAME (the note VIRT_BASE) and
+# guest-notes-NAME (definitions for lib/head.S).
+
+GUEST_DIR   := tests/guests
+GUEST_OUT   := build/guests
+GUEST_NAMES := $(filter-out lib,$(patsubst $(GUEST_DIR)/%/,%,$(wildcard $(GUEST_DIR)/*/)))
+GUEST_LIB_C := console string trap mm user start smp event
+GUEST_CC    ?= $(CC)
+GUEST_FLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Wno-unused-parameter -Werror -ffreestanding \
+    -fno-builtin-printf -mgeneral-regs-only -mno-red-zone -fPIC -fvisibility=hidden \
+    -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables -fno-strict-aliasing \
+    -D__XEN_TOOLS__ -D__XEN_INTERFACE_VERSION__=0x00041100 -I$(GUEST_DIR)/lib
+
+-include $(wildcard $(GUEST_DIR)/*/guest.mk)
+
+.PHONY: guests
+guests: $(GUEST_NAMES:%=$(GUEST_OUT)/%.elf)
+
+GUEST_LIB_O := $(GUEST_LIB_C:%=$(GUEST_OUT)/lib/%.o) $(GUEST_OUT)/lib/entry.o
+.SECONDARY: $(GUEST_LIB_O)
+
+$(GUEST_OUT)/lib/%.o: $(GUEST_DIR)/lib/%.c $(GUEST_DIR)/guests.mk
+	@mkdir -p $(@D)
+	$(GUEST_CC) $(GUEST_FLAGS) -MMD -MP -c -o $@ $<
+
+$(GUEST_OUT)/lib/%.o: $(GUEST_DIR)/lib/%.S $(GUEST_DIR)/guests.mk
+	@mkdir -p $(@D)
+	$(GUEST_CC) $(GUEST_FLAGS) -MMD -MP -D__ASSEMBLY__ -c -o $@ $<
+
+.SECONDEXPANSION:
+$(GUEST_OUT)/%.elf: $$(wildcard $(GUEST_DIR)/%/*) $(GUEST_LIB_O) $(GUEST_DIR)/lib/head.S \
+        $(GUEST_DIR)/lib/guest.ld $(wildcard $(GUEST_DIR)/lib/*.h)
+	@mkdir -p $(GUEST_OUT)/obj
+	$(GUEST_CC) $(GUEST_FLAGS) $(guest-notes-$*) -c -o $(GUEST_OUT)/obj/$*.o $(GUEST_DIR)/$*/main.c
+	$(GUEST_CC) $(GUEST_FLAGS) $(guest-notes-$*) -D__ASSEMBLY__ -c \
+	    -o $(GUEST_OUT)/obj/$*-head.o $(GUEST_DIR)/lib/head.S
+	echo 'const char guest_name[] = "$*";' | $(GUEST_CC) $(GUEST_FLAGS) -fno-lto -x c -c \
+	    -o $(GUEST_OUT)/obj/$*-name.o -
+	$(LD) -static -no-pie -nostdlib -z max-page-size=4096 --no-warn-rwx-segments \
+	    --defsym VIRT_BASE=$(or $(guest-base-$*),0xffffffff80000000) -T $(GUEST_DIR)/lib/guest.ld \
+	    -o $@ $(GUEST_OUT)/obj/$*-head.o $(GUEST_OUT)/obj/$*.o $(GUEST_OUT)/obj/$*-name.o \
+	    $(GUEST_LIB_O)
+
+-include $(wildcard $(GUEST_OUT)/lib/*.d)
