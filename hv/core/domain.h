@@ -27,7 +27,7 @@ struct domain {
     bool privileged;           /* constant: may control others and the machine (Dom0) */
     const struct guest_ops *ops; /* constant: its guest kind */
     uint32_t refs;             /* atomic; the list holds one */
-    struct list_head link;     /* [domlist lock] in the list of all domains */
+    struct list link;     /* [domlist lock] in the list of all domains */
 
     spinlock_t lock;           /* RANK_DOMAIN */
     enum domain_state state;   /* [lock] to change; read anywhere */

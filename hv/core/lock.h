@@ -50,14 +50,48 @@ static inline void spin_init(spinlock_t *l, enum lock_rank rank)
     *l = (spinlock_t)SPINLOCK_INIT((uint16_t)rank);
 }
 
+/* The slow half of spin_lock: waits, serving other CPUs' calls. */
+void spin_wait(spinlock_t *l);
+/* Debug builds: rank order before, owner and held ranks after. */
+void spin_check_order(const spinlock_t *l);
+void spin_note_taken(spinlock_t *l);
+void spin_note_released(spinlock_t *l);
+
+#ifdef ORLOP_DEBUG
+#define SPIN_DEBUG(call) call
+#else
+#define SPIN_DEBUG(call) ((void)0)
+#endif
+
 /* Takes `l`, waiting as long as it must; panics in a debug build after five seconds. */
-void spin_lock(spinlock_t *l);
+static inline void spin_lock(spinlock_t *l)
+{
+    SPIN_DEBUG(spin_check_order(l));
+    if (__builtin_expect(__atomic_exchange_n(&l->held, 1, __ATOMIC_ACQUIRE) != 0, 0))
+        spin_wait(l);
+    SPIN_DEBUG(spin_note_taken(l));
+}
+
 /* Takes `l` if it is free now; rank order is not checked, since it cannot wait. */
-bool spin_trylock(spinlock_t *l);
-void spin_unlock(spinlock_t *l);
+static inline bool spin_trylock(spinlock_t *l)
+{
+    if (__atomic_exchange_n(&l->held, 1, __ATOMIC_ACQUIRE) != 0)
+        return false;
+    SPIN_DEBUG(spin_note_taken(l));
+    return true;
+}
+
+static inline void spin_unlock(spinlock_t *l)
+{
+    SPIN_DEBUG(spin_note_released(l));
+    __atomic_store_n(&l->held, 0, __ATOMIC_RELEASE);
+}
+
 /* Takes two locks of the same rank in address order; a == b takes it once. */
 void spin_lock_pair(spinlock_t *a, spinlock_t *b);
 void spin_unlock_pair(spinlock_t *a, spinlock_t *b);
+/* After a panic: every lock lets everyone through. */
+void spin_break_all(void);
 /* True if some CPU holds `l`: for assertions only. */
 static inline bool spin_is_locked(const spinlock_t *l)
 {

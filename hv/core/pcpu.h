@@ -14,6 +14,7 @@ enum pending_work {
     WORK_TIMER = 1u << 1, /* the timer interrupt fired */
     WORK_RCU = 1u << 2,   /* unused frames wait to be freed */
     WORK_KEY = 1u << 3,   /* a debug key was pressed */
+    WORK_CONRING = 1u << 4, /* the console ring grew: tell Dom0 */
 };
 
 struct pcpu {
@@ -24,6 +25,9 @@ struct pcpu {
     struct vcpu *idle;
     struct runqueue rq;   /* lock inside */
     struct timer_heap timers; /* lock inside */
+    struct timer slice;   /* end of the current vCPU's slice, armed while others wait */
+    uint64_t idle_ns;     /* time spent in the idle vCPU up to its last switch out */
+    uint64_t idle_since;  /* ns: when the idle vCPU was switched in; 0 while a guest runs */
     uint32_t tlb_flushed; /* flush clock at the last full flush of guest translations */
     uint32_t lock_ranks;  /* bit per rank held (debug) */
     uint64_t heartbeat;   /* last arch_now() seen on the exit path, for the watchdog */
@@ -34,6 +38,12 @@ extern unsigned int nr_pcpus;        /* CPUs online; ids are dense 0 .. nr_pcpus
 
 /* Ask CPU p to do `work` at its next exit to a guest, waking it if it sleeps or runs a guest. */
 void pcpu_raise(struct pcpu *p, enum pending_work work);
+/*
+ * Set up the core's part of a zeroed record for CPU `id` with its idle vCPU, and put it in pcpus[].
+ * The CPU counts as online after pcpu_online().
+ */
+void pcpu_init(struct pcpu *p, unsigned int id, struct vcpu *idle);
+void pcpu_online(struct pcpu *p);
 /* Do all pending work of this CPU: called from the exit path and the idle loop, no locks held. */
 void pcpu_do_pending(struct pcpu *p);
 

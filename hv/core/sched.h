@@ -15,19 +15,35 @@ struct vcpu;
 struct domain;
 struct pcpu;
 
+/* Per physical CPU. */
 struct runqueue {
     spinlock_t lock;       /* RANK_SCHED */
-    struct list_head runnable; /* [lock] vCPUs that may run and do not, in order */
+    struct list runnable; /* [lock] vCPUs that may run and do not, in order */
     unsigned int nr;       /* [lock] their number */
 };
 
 /* Per-vCPU scheduling state, embedded in struct vcpu. */
 struct sched_unit {
-    struct list_head link;  /* [rq lock] in runqueue.runnable while `queued` */
+    struct list link;  /* [rq lock] in runqueue.runnable while `queued` */
     bool queued;            /* [rq lock] */
     bool running;           /* [rq lock] on its CPU now */
-    uint64_t slice_end;     /* [its CPU] ns */
+    bool yielding;          /* [its CPU] wants others first at the next choice */
+    uint64_t slice_end;     /* [rq lock] ns */
 };
+
+/* Which runnable vCPU of a queue is next, and for how long. All calls hold the queue's lock. */
+struct sched_policy {
+    const char *name;
+    uint32_t abi_id; /* XEN_SCHEDULER_* that tools see */
+    /* Queue v; `front`: it was preempted with time left. */
+    void (*enqueue)(struct runqueue *rq, struct vcpu *v, bool front);
+    /* Take the next vCPU out of the queue; NULL when it is empty. */
+    struct vcpu *(*pick)(struct runqueue *rq);
+    /* Should v, just woken, take the CPU from cur at once? */
+    bool (*preempts)(const struct vcpu *v, const struct vcpu *cur, uint64_t now);
+};
+extern const struct sched_policy *sched_policy;
+extern const struct sched_policy sched_policy_rr;
 
 #define SCHED_SLICE_NS 30000000ull
 

@@ -10,7 +10,7 @@
 struct pcpu;
 
 struct timer {
-    struct pq_node node;  /* [heap lock] key: deadline in ns */
+    struct pqnode node;   /* [heap lock] key: deadline in ns */
     struct pcpu *cpu;     /* [heap lock] whose heap it is in, when armed */
     bool armed;           /* [heap lock] */
     void (*fn)(void *arg); /* called on that CPU from its exit path, without locks */
