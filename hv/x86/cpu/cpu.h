@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* A physical CPU: descriptor tables, the top of its stack, what it can do. */
+#ifndef X86_CPU_CPU_H
+#define X86_CPU_CPU_H
+
+#include "core/pcpu.h"
+#include "x86/layout.h"
+#include "x86/regs.h"
+
+/* At the top of each CPU's main stack; the entry code pushes into regs. */
+struct cpu_info {
+    uint64_t pad;         /* keeps the end of regs 16-byte aligned, where the CPU pushes */
+    struct x86_regs regs; /* registers of the guest that was interrupted last */
+    struct vcpu *current;
+    struct pcpu *pcpu;
+    uint64_t scratch[2];  /* for the SYSCALL path */
+};
+
+struct x86_tss {
+    uint32_t reserved0;
+    uint64_t rsp[3];
+    uint64_t reserved1;
+    uint64_t ist[7];
+    uint64_t reserved2;
+    uint16_t reserved3;
+    uint16_t iomap;
+} __attribute__((packed));
+
+struct x86_pcpu {
+    struct pcpu p;     /* first */
+    uint32_t apic_id;
+    uint32_t acpi_id;
+    struct x86_tss tss __attribute__((aligned(16)));
+    uint64_t *gdt_ptes; /* L1 entries of this CPU's GDT window (32 of them: GDT, LDT) */
+    uint64_t *gdt_page; /* the reserved page, by direct map */
+    struct vcpu *fpu_owner; /* whose extended state is in the registers; NULL: nobody's */
+    uint64_t dr7;       /* hardware DR7 as loaded */
+    uint64_t cr4;       /* CR4 as loaded */
+    volatile uint32_t call_seq; /* cross-call mailbox, see cpu/call.c */
+};
+
+static inline struct cpu_info *cpu_info(void)
+{
+    uint64_t sp;
+    __asm__("mov %%rsp, %0" : "=r"(sp));
+    return (struct cpu_info *)((sp | (STACK_SLOT - 1)) + 1 - sizeof(struct cpu_info));
+}
+
+static inline struct x86_pcpu *this_x86(void)
+{
+    return (struct x86_pcpu *)cpu_info()->pcpu;
+}
+
+static inline unsigned int this_cpu_id(void)
+{
+    return cpu_info()->pcpu->id;
+}
+
+/* What the boot CPU offers and we use; others must offer no less. */
+struct cpu_features {
+    bool nx, smep, smap, fsgsbase, page1gb, xsave, xsaveopt, osxsave_ok, fxsr_opt, x2apic, pcid;
+    bool invariant_tsc, tsc_deadline, intel, amd, umip, cet;
+    uint64_t xcr0_mask;   /* states we let guests use */
+    uint32_t xsave_size;  /* bytes for xcr0_mask */
+    uint8_t phys_bits, virt_bits;
+};
+extern struct cpu_features cpu_feat;
+
+/* Read CPUID into cpu_feat; BSP only, first thing. `smap` false: command line said smap=0. */
+void cpu_detect(bool want_smap, bool want_smep);
+/* Load GDT, IDT, TSS, control registers and SYSCALL MSRs on this CPU. */
+void cpu_init_this(struct x86_pcpu *xp);
+/* Build the stack, the descriptor window and the record of CPU `id`; NULL: no memory. */
+struct x86_pcpu *cpu_create(unsigned int id, uint32_t apic_id);
+/* Start all other CPUs of the MADT; the number online afterwards is nr_pcpus. */
+void smp_boot(unsigned int max);
+extern char entry_stubs[]; /* 64 bytes a CPU: SYSCALL at 0, SYSCALL32 at 32 */
+
+#endif

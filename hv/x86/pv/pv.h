@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/* PV guests: what a 64-bit paravirtualised domain and vCPU are made of. */
+#ifndef X86_PV_PV_H
+#define X86_PV_PV_H
+
+#include <xen/arch-x86/xen.h>
+
+#include "x86/pv/privstate.h"
+#include "x86/vcpu.h"
+
+/* Half-done undoing of page tables: at most one frame of each level; index 1 to 4. */
+struct pt_drop {
+    struct frame *f[5];
+    bool any;
+};
+
+struct pv_trap {
+    uint64_t address; /* canonical, 0: none */
+    uint16_t cs;
+    uint8_t dpl;
+    bool mask;        /* TI_GET_IF: entering it masks events */
+};
+
+struct pv_callback {
+    uint64_t address;
+    bool mask;
+};
+
+struct pv_vcpu {
+    struct x86_vcpu x; /* first */
+
+    /* Read by the entry code: see asm_offsets.c. */
+    bool kernel_mode;      /* in its kernel (or: in its program) */
+    bool syscall_mask;     /* SYSCALL masks events */
+    uint8_t pending_trap;  /* an exception waits to be delivered at exit */
+    uint64_t kernel_sp;    /* stack for entries from user mode; not in our range */
+    uint64_t kernel_ss;
+    uint64_t cr3_kernel;   /* machine addresses of the two L4s; user may be 0 */
+    uint64_t cr3_user;
+    uint64_t syscall_rip;  /* 0: none registered; canonical, guest range */
+
+    uint64_t syscall32_rip;
+    uint64_t sysenter_rip;
+    bool syscall32_mask, sysenter_mask;
+    struct pv_callback event, failsafe, nmi;
+    bool nmi_pending, in_nmi;
+    struct pv_trap traps[256];
+
+    uint64_t gdt_mfn[16];  /* frames of the guest's GDT; gdt_ents says how many entries */
+    uint32_t gdt_ents;
+    uint32_t ldt_ents;
+    uint64_t ldt_base;     /* guest virtual address */
+    uint64_t ldt_mfn[16];  /* mapped lazily: 0 = not mapped */
+
+    uint64_t fs_base, gs_base_user, gs_base_kernel; /* while not running */
+    uint16_t ds, es, fs, gs;
+    uint64_t dr[8];
+    bool ts;               /* FPU use traps to the guest (fpu_taskswitch) */
+
+    struct pt_drop drop;   /* [ptable lock of the domain] */
+    struct pv_privstate priv; /* privop.c's: ctrlreg, iopl, I/O bitmap */
+};
+
+struct pv_domain {
+    struct x86_domain x;   /* first */
+    spinlock_t pt_lock;    /* RANK_PTABLE: page tables and types of its table frames */
+    struct pt_drop drop;   /* teardown's */
+    uint64_t m2p_strict;   /* VMASST_TYPE_m2p_strict */
+};
+
+static inline struct pv_vcpu *pv_vcpu(struct vcpu *v)
+{
+    return (struct pv_vcpu *)v;
+}
+
+static inline struct pv_domain *pv_domain(struct domain *d)
+{
+    return (struct pv_domain *)d;
+}
+
+/* Is [addr, addr + len) free of hypervisor addresses and non-canonical ones? */
+static inline bool pv_range_ok(uint64_t addr, uint64_t len)
+{
+    uint64_t last = addr + len - (len != 0);
+    if (last < addr)
+        return false;
+    return last < (1ull << 47) || addr >= HV_END;
+}
+
+static inline bool pv_canonical(uint64_t a)
+{
+    return (uint64_t)((int64_t)(a << 16) >> 16) == a;
+}
+
+extern const struct guest_ops pv_guest_ops;
+
+#endif

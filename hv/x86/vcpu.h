@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* The x86 part of domains, vCPUs and CPUs; guest kinds nest these (pv/pv.h). */
+#ifndef X86_VCPU_H
+#define X86_VCPU_H
+
+#include "core/domain.h"
+#include "core/pcpu.h"
+#include "x86/layout.h"
+#include "x86/regs.h"
+
+struct x86_vcpu {
+    struct vcpu v;          /* first: a struct vcpu * is a struct x86_vcpu * */
+    struct x86_regs regs;   /* guest registers while not running */
+    void *xsave;            /* extended state area; size by CPUID leaf 0xD */
+    bool fpu_used;          /* xsave holds state (else: reset state) */
+    uint64_t xcr0;          /* the guest's XCR0 */
+    void (*resume)(struct vcpu *v); /* enter: load everything of v on this CPU */
+    void (*save)(struct vcpu *v);   /* leave: save everything of v from this CPU */
+};
+
+struct x86_domain {
+    struct domain d;        /* first */
+    unsigned long *ioports; /* Dom0: bitmap of the 65536 ports it may use; NULL: none */
+};
+
+static inline struct x86_vcpu *x86_vcpu(struct vcpu *v)
+{
+    return (struct x86_vcpu *)v;
+}
+
+static inline struct x86_domain *x86_domain(struct domain *d)
+{
+    return (struct x86_domain *)d;
+}
+
+#endif
