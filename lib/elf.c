@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+#include "lib/elf.h"
+
+#include "lib/macros.h"
+#include "lib/string.h"
+
+struct ehdr {
+    uint8_t ident[16];
+    uint16_t type, machine;
+    uint32_t version;
+    uint64_t entry, phoff, shoff;
+    uint32_t flags;
+    uint16_t ehsize, phentsize, phnum, shentsize, shnum, shstrndx;
+};
+static_assert_size(struct ehdr, 64);
+
+struct phdr {
+    uint32_t type, flags;
+    uint64_t offset, vaddr, paddr, filesz, memsz, align;
+};
+static_assert_size(struct phdr, 56);
+
+struct shdr {
+    uint32_t name, type;
+    uint64_t flags, addr, offset, size;
+    uint32_t link, info;
+    uint64_t addralign, entsize;
+};
+static_assert_size(struct shdr, 64);
+
+struct nhdr {
+    uint32_t namesz, descsz, type;
+};
+
+/* True if `len` bytes at `off` lie inside `size`. */
+static bool inside(uint64_t off, uint64_t len, uint64_t size)
+{
+    return off <= size && len <= size - off;
+}
+
+/* The image has no alignment, so its headers are copied. The caller knows that the index is in range. */
+static void get_phdr(const struct elf_image *e, unsigned index, struct phdr *ph)
+{
+    memcpy(ph, e->data + e->phoff + index * sizeof(*ph), sizeof(*ph));
+}
+
+static void get_shdr(const struct elf_image *e, unsigned index, struct shdr *sh)
+{
+    memcpy(sh, e->data + e->shoff + index * sizeof(*sh), sizeof(*sh));
+}
+
+enum elf_kind elf_identify(const void *data, size_t size)
+{
+    const uint8_t *ident = data;
+
+    if (size < 16 || memcmp(ident, "\177ELF", 4) != 0)
+        return ELF_NONE;
+    return ident[4] == 1 ? ELF_32 : ident[4] == 2 ? ELF_64 : ELF_NONE;
+}
+
+static const char *check_header(const struct ehdr *h, size_t size)
+{
+    if (h->ident[5] != 1)
+        return "the ELF file is not little-endian";
+    if (h->ident[6] != 1 || h->version != 1)
+        return "the ELF file has an unknown version";
+    if (h->type != 2 && h->type != 3)
+        return "the ELF file is not an executable";
+    if (h->phnum == 0)
+        return "the ELF file has no program headers";
+    if (h->phnum > ELF_MAX_SEGMENTS)
+        return "the ELF file has too many program headers";
+    if (h->phentsize != sizeof(struct phdr))
+        return "the ELF file's program headers have a wrong size";
+    if (!inside(h->phoff, (uint64_t)h->phnum * sizeof(struct phdr), size))
+        return "the ELF file's program headers lie outside of the file (truncated?)";
+    return NULL;
+}
+
+static const char *check_load(const struct phdr *ph)
+{
+    if (ph->filesz > ph->memsz)
+        return "an ELF segment is larger in the file than in memory";
+    if (ph->vaddr + ph->memsz < ph->vaddr || ph->paddr + ph->memsz < ph->paddr)
+        return "an ELF segment wraps around the end of memory";
+    return NULL;
+}
+
+static const char *check_segments(const struct elf_image *e)
+{
+    bool loads = false;
+
+    for (unsigned i = 0; i < e->phnum; i++) {
+        const char *why;
+        struct phdr ph;
+
+        get_phdr(e, i, &ph);
+        if (ph.type != ELF_PT_LOAD && ph.type != ELF_PT_NOTE)
+            continue;
+        if (!inside(ph.offset, ph.filesz, e->size))
+            return "an ELF segment lies outside of the file (truncated?)";
+        why = ph.type == ELF_PT_LOAD ? check_load(&ph) : NULL;
+        if (why)
+            return why;
+        loads |= ph.type == ELF_PT_LOAD && ph.memsz;
+    }
+    return loads ? NULL : "the ELF file has nothing to load";
+}
+
+const char *elf_open(struct elf_image *e, const void *data, size_t size)
+{
+    struct ehdr h;
+    const char *why;
+
+    memset(e, 0, sizeof(*e));
+    switch (elf_identify(data, size)) {
+    case ELF_NONE:
+        return "not an ELF file";
+    case ELF_32:
+        return "a 32-bit ELF file";
+    case ELF_64:
+        break;
+    }
+    if (size < sizeof(h))
+        return "the ELF file ends within its header";
+    memcpy(&h, data, sizeof(h));
+    why = check_header(&h, size);
+    if (why)
+        return why;
+    e->data = data;
+    e->size = size;
+    e->machine = h.machine;
+    e->entry = h.entry;
+    e->phoff = h.phoff;
+    e->phnum = h.phnum;
+    if (h.shentsize == sizeof(struct shdr) &&
+        inside(h.shoff, (uint64_t)h.shnum * sizeof(struct shdr), size)) {
+        e->shoff = h.shoff;
+        e->shnum = h.shnum;
+    }
+    return check_segments(e);
+}
+
+bool elf_next_segment(const struct elf_image *e, unsigned *index, uint32_t type,
+                      struct elf_segment *seg)
+{
+    while (*index < e->phnum) {
+        struct phdr ph;
+
+        get_phdr(e, (*index)++, &ph);
+        if (ph.type != type || !inside(ph.offset, ph.filesz, e->size))
+            continue;
+        seg->type = ph.type;
+        seg->flags = ph.flags;
+        seg->vaddr = ph.vaddr;
+        seg->paddr = ph.paddr;
+        seg->filesz = ph.filesz;
+        seg->memsz = ph.memsz;
+        seg->align = ph.align;
+        seg->data = e->data + ph.offset;
+        return true;
+    }
+    return false;
+}
+
+void elf_extent(const struct elf_image *e, uint64_t *low, uint64_t *high)
+{
+    struct elf_segment seg;
+    unsigned index = 0;
+
+    *low = UINT64_MAX;
+    *high = 0;
+    while (elf_next_segment(e, &index, ELF_PT_LOAD, &seg)) {
+        if (!seg.memsz)
+            continue;
+        *low = MIN(*low, seg.paddr);
+        *high = MAX(*high, seg.paddr + seg.memsz);
+    }
+}
+
+/* Sets the walk to the next segment's or section's notes; false when there are no more. */
+static bool next_note_area(const struct elf_image *e, struct elf_note_iter *it)
+{
+    struct elf_segment seg;
+
+    if (elf_next_segment(e, &it->segment, ELF_PT_NOTE, &seg)) {
+        it->pos = seg.data;
+        it->left = seg.filesz;
+        it->align = seg.align == 8 ? 8 : 4;
+        return true;
+    }
+    while (it->section < e->shnum) {
+        struct shdr sh;
+
+        get_shdr(e, it->section++, &sh);
+        if (sh.type != ELF_SHT_NOTE || !inside(sh.offset, sh.size, e->size))
+            continue;
+        it->pos = e->data + sh.offset;
+        it->left = sh.size;
+        it->align = sh.addralign == 8 ? 8 : 4;
+        return true;
+    }
+    return false;
+}
+
+/* Takes one note off the current area; false if none is left there or it is damaged. */
+static bool take_note(struct elf_note_iter *it, struct elf_note *note)
+{
+    struct nhdr h;
+    uint64_t desc_off, end;
+
+    if (it->left < sizeof(h))
+        return false;
+    memcpy(&h, it->pos, sizeof(h));
+    desc_off = ALIGN_UP(sizeof(h) + (uint64_t)h.namesz, it->align);
+    end = ALIGN_UP(desc_off + h.descsz, it->align);
+    if (!inside(desc_off, h.descsz, it->left))
+        return false;
+    note->name = (const char *)it->pos + sizeof(h);
+    note->name_len = h.namesz;
+    note->type = h.type;
+    note->desc = it->pos + desc_off;
+    note->desc_len = h.descsz;
+    end = MIN(end, it->left); /* the last note's padding may be missing */
+    it->pos += end;
+    it->left -= end;
+    return true;
+}
+
+bool elf_next_note(const struct elf_image *e, struct elf_note_iter *it, struct elf_note *note)
+{
+    do {
+        if (take_note(it, note))
+            return true;
+    } while (next_note_area(e, it));
+    return false;
+}
+
+bool elf_note_named(const struct elf_note *note, const char *name)
+{
+    size_t len = strlen(name);
+
+    return (note->name_len == len || (note->name_len == len + 1 && note->name[len] == '\0')) &&
+           memcmp(note->name, name, len) == 0;
+}
+
+bool elf_note_number(const struct elf_note *note, uint64_t *out)
+{
+    uint64_t v = 0;
+
+    if (note->desc_len != 1 && note->desc_len != 2 && note->desc_len != 4 && note->desc_len != 8)
+        return false;
+    for (unsigned i = note->desc_len; i-- > 0;)
+        v = v << 8 | note->desc[i];
+    *out = v;
+    return true;
+}

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+#include "lib/xennote.h"
+
+#include <stddef.h>
+
+#include <xen/elfnote.h>
+#include <xen/features.h>
+
+#include "lib/macros.h"
+#include "lib/string.h"
+#include "lib/strutil.h"
+
+static const struct {
+    const char *name;
+    unsigned bit;
+} feature_names[] = {
+    { "writable_page_tables", XENFEAT_writable_page_tables },
+    { "writable_descriptor_tables", XENFEAT_writable_descriptor_tables },
+    { "auto_translated_physmap", XENFEAT_auto_translated_physmap },
+    { "supervisor_mode_kernel", XENFEAT_supervisor_mode_kernel },
+    { "pae_pgdir_above_4gb", XENFEAT_pae_pgdir_above_4gb },
+    { "mmu_pt_update_preserve_ad", XENFEAT_mmu_pt_update_preserve_ad },
+    { "highmem_assist", XENFEAT_highmem_assist },
+    { "gnttab_map_avail_bits", XENFEAT_gnttab_map_avail_bits },
+    { "hvm_callback_vector", XENFEAT_hvm_callback_vector },
+    { "hvm_safe_pvclock", XENFEAT_hvm_safe_pvclock },
+    { "hvm_pirqs", XENFEAT_hvm_pirqs },
+    { "dom0", XENFEAT_dom0 },
+    { "memory_op_vnode_supported", XENFEAT_memory_op_vnode_supported },
+    { "linux_rsdp_unrestricted", XENFEAT_linux_rsdp_unrestricted },
+    { "not_direct_mapped", XENFEAT_not_direct_mapped },
+    { "direct_mapped", XENFEAT_direct_mapped },
+};
+
+/* The feature's bit as a mask, or 0. The name is not terminated. */
+static uint32_t feature_mask(const char *name, size_t len)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(feature_names); i++) {
+        if (strlen(feature_names[i].name) == len && memcmp(feature_names[i].name, name, len) == 0)
+            return UINT32_C(1) << feature_names[i].bit;
+    }
+    return 0;
+}
+
+/* A list such as "!writable_page_tables|dom0". */
+static void add_features(struct xen_notes *n, const char *s, size_t len)
+{
+    const char *end = s + strnlen(s, len);
+
+    while (s < end) {
+        bool required = *s == '!';
+        const char *name = required ? s + 1 : s;
+        uint32_t mask;
+
+        for (s = name; s < end && *s != '|'; s++)
+            ;
+        mask = feature_mask(name, (size_t)(s - name));
+        n->features_supported |= mask;
+        if (required) {
+            n->features_required |= mask;
+            n->unknown_required |= mask == 0;
+        }
+        s += s < end; /* the | */
+    }
+}
+
+static void get_text(const struct elf_note *note, char *out)
+{
+    size_t len = strnlen((const char *)note->desc, note->desc_len);
+
+    if (len >= XENNOTE_TEXT_MAX)
+        len = XENNOTE_TEXT_MAX - 1;
+    memcpy(out, note->desc, len);
+    out[len] = '\0';
+}
+
+static bool text_is_yes(const struct elf_note *note)
+{
+    return note->desc_len >= 3 && memcmp(note->desc, "yes", 3) == 0;
+}
+
+/* The notes whose value is text. Returns false if `note` is none of them. */
+static bool take_text(struct xen_notes *n, const struct elf_note *note)
+{
+    switch (note->type) {
+    case XEN_ELFNOTE_INFO:
+        break;
+    case XEN_ELFNOTE_XEN_VERSION:
+        get_text(note, n->xen_version);
+        break;
+    case XEN_ELFNOTE_GUEST_OS:
+        get_text(note, n->guest_os);
+        break;
+    case XEN_ELFNOTE_GUEST_VERSION:
+        get_text(note, n->guest_version);
+        break;
+    case XEN_ELFNOTE_LOADER:
+        get_text(note, n->loader);
+        break;
+    case XEN_ELFNOTE_FEATURES:
+        add_features(n, (const char *)note->desc, note->desc_len);
+        break;
+    case XEN_ELFNOTE_PAE_MODE:
+        n->pae = text_is_yes(note);
+        break;
+    case XEN_ELFNOTE_BSD_SYMTAB:
+        n->bsd_symtab = text_is_yes(note);
+        break;
+    default:
+        return false;
+    }
+    return true;
+}
+
+/* The notes whose value is one number of 4 or 8 bytes. */
+static const char *take_number(struct xen_notes *n, const struct elf_note *note)
+{
+    uint64_t v;
+
+    if (note->desc_len < 4 || !elf_note_number(note, &v))
+        return "a numeric Xen note has a length other than 4 or 8";
+    switch (note->type) {
+    case XEN_ELFNOTE_ENTRY:
+        n->entry = v;
+        break;
+    case XEN_ELFNOTE_HYPERCALL_PAGE:
+        n->hypercall_page = v;
+        break;
+    case XEN_ELFNOTE_VIRT_BASE:
+        n->virt_base = v;
+        break;
+    case XEN_ELFNOTE_PADDR_OFFSET:
+        n->paddr_offset = v;
+        break;
+    case XEN_ELFNOTE_HV_START_LOW:
+        n->hv_start_low = v;
+        break;
+    case XEN_ELFNOTE_INIT_P2M:
+        n->init_p2m = v;
+        break;
+    case XEN_ELFNOTE_PHYS32_ENTRY:
+        n->phys32_entry = v;
+        break;
+    case XEN_ELFNOTE_SUSPEND_CANCEL:
+        n->suspend_cancel = v != 0;
+        break;
+    case XEN_ELFNOTE_MOD_START_PFN:
+        n->mod_start_pfn = v != 0;
+        break;
+    case XEN_ELFNOTE_SUPPORTED_FEATURES:
+        n->features_supported |= (uint32_t)v;
+        break;
+    default:
+        break;
+    }
+    return NULL;
+}
+
+static const char *take_note(struct xen_notes *n, const struct elf_note *note)
+{
+    const char *why = NULL;
+
+    if (note->type > XEN_ELFNOTE_MAX || xennote_has(n, note->type))
+        return NULL;
+    if (note->type == XEN_ELFNOTE_L1_MFN_VALID) {
+        if (note->desc_len < 16)
+            return "the Xen note L1_MFN_VALID is too short";
+        memcpy(&n->l1_valid_mask, note->desc, 8);
+        memcpy(&n->l1_valid_value, note->desc + 8, 8);
+    } else if (!take_text(n, note)) {
+        why = take_number(n, note);
+    }
+    n->present |= UINT32_C(1) << note->type;
+    return why;
+}
+
+const char *xennote_parse(const struct elf_image *e, struct xen_notes *out)
+{
+    struct elf_note_iter it = { 0 };
+    struct elf_note note;
+
+    memset(out, 0, sizeof(*out));
+    while (elf_next_note(e, &it, &note)) {
+        const char *why = elf_note_named(&note, "Xen") ? take_note(out, &note) : NULL;
+
+        if (why)
+            return why;
+    }
+    if (!xennote_has(out, XEN_ELFNOTE_ENTRY))
+        out->entry = e->entry;
+    return out->present ? NULL : "no Xen notes: the kernel is built without support for Xen";
+}
+
+const char *xennote_check_pv(const struct xen_notes *n, const struct elf_image *e, uint64_t hv_start,
+                             uint32_t offered, bool dom0)
+{
+    if (e->machine != ELF_EM_X86_64)
+        return "the kernel is not for x86-64";
+    if (xennote_has(n, XEN_ELFNOTE_PHYS32_ENTRY) && !xennote_has(n, XEN_ELFNOTE_VIRT_BASE) &&
+        !xennote_has(n, XEN_ELFNOTE_ENTRY))
+        return "the kernel supports PVH only, not PV";
+    if (xennote_has(n, XEN_ELFNOTE_LOADER) && !str_eq(n->loader, "generic"))
+        return "the kernel's Xen notes name a loader other than generic";
+    if (xennote_has(n, XEN_ELFNOTE_XEN_VERSION) && !str_eq(n->xen_version, "xen-3.0"))
+        return "the kernel's Xen notes name an interface other than xen-3.0";
+    if (n->unknown_required)
+        return "the kernel requires a Xen feature that is unknown here";
+    if (n->features_required & ~offered)
+        return "the kernel requires a Xen feature that is not offered to PV guests";
+    if (dom0 && xennote_has(n, XEN_ELFNOTE_SUPPORTED_FEATURES) &&
+        !(n->features_supported & UINT32_C(1) << XENFEAT_dom0))
+        return "the kernel is built without support for being Domain 0";
+    if (xennote_has(n, XEN_ELFNOTE_HV_START_LOW) && n->hv_start_low > hv_start)
+        return "the kernel wants addresses that belong to the hypervisor";
+    return NULL;
+}
