@@ -18,6 +18,8 @@ void evtchn_free(struct domain *d);
 /* Raise VIRQ_* on v (per-vCPU ones) or on the vCPU that a global one is bound to. Any CPU. */
 void evtchn_send_virq(struct vcpu *v, unsigned int virq);
 void evtchn_send_global_virq(struct domain *d, unsigned int virq);
+/* Does some vCPU of d listen to this VIRQ? A hint, without locks. */
+bool evtchn_virq_bound(const struct domain *d, unsigned int virq);
 /* A machine interrupt bound to (d, pirq) fired. Any CPU; RANK_IRQ may be held. */
 void evtchn_send_pirq(struct domain *d, evtchn_port port);
 /* EVTCHNOP_send by v's domain: 0 or -errno. */

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum log_level { LOG_ERR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+enum log_level { LOG_NONE = -1, LOG_ERR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
 /* Writes one message at `level`; the text needs no newline. Any context. Takes RANK_CONSOLE. */
 void log_msg(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -48,7 +48,16 @@ void log_panic_mode(void);
 size_t log_read(char *buf, size_t len, uint32_t *index, bool incremental);
 void log_clear(void);
 
-/* Hands the ring its memory, which may hold the text of the boot before (warm reboot). */
+/*
+ * Hands the ring its memory, which may hold the text of the boot before (warm reboot): that text
+ * stays in the ring, and its last lines are shown when that boot did not end by log_close().
+ */
 void log_init_ring(void *mem, size_t size);
+/* The machine goes down as somebody wished: the next boot need not show this one's text. */
+void log_close(void);
+/* Exit-path work WORK_CONRING: raises VIRQ_CON_RING in Dom0. */
+void log_notify(void);
+/* The level a log option names ("all", "debug", "info", "warning", "error", "none"); -2: none of these. */
+int log_level_by_name(const char *name);
 
 #endif

@@ -11,7 +11,7 @@ struct pcpu;
 
 struct timer {
     struct pqnode node;   /* [heap lock] key: deadline in ns */
-    struct pcpu *cpu;     /* [heap lock] whose heap it is in, when armed */
+    struct pcpu *cpu;     /* [heap lock] whose heap it is in; NULL when not armed */
     bool armed;           /* [heap lock] */
     void (*fn)(void *arg); /* called on that CPU from its exit path, without locks */
     void *arg;
@@ -25,7 +25,10 @@ struct timer_heap {
 
 void timer_init_cpu(struct pcpu *p);
 void timer_init(struct timer *t, void (*fn)(void *), void *arg);
-/* Arm (or re-arm) for `deadline` ns on CPU p. Takes RANK_TIMER. */
+/*
+ * Arm (or re-arm) for `deadline` ns on CPU p. Takes RANK_TIMER. Two CPUs never arm one timer at the
+ * same time: each belongs to an object whose lock or whose running vCPU sees to that.
+ */
 void timer_set(struct timer *t, struct pcpu *p, uint64_t deadline);
 /* Disarm; the function may still be running on its CPU. */
 void timer_stop(struct timer *t);

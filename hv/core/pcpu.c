@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/pcpu.h"
+
+#include "core/bug.h"
+#include "core/keys.h"
+#include "core/log.h"
+#include "core/vcpu.h"
+
+struct pcpu *pcpus[MAX_CPUS];
+unsigned int nr_pcpus;
+
+void pcpu_init(struct pcpu *p, unsigned int id, struct vcpu *idle)
+{
+    BUG_ON(id >= MAX_CPUS || pcpus[id]);
+    p->id = id;
+    p->idle = idle;
+    p->current = idle;
+    idle->cpu = p;
+    idle->id = id;
+    timer_init_cpu(p);
+    sched_init_cpu(p);
+    __atomic_store_n(&pcpus[id], p, __ATOMIC_RELEASE);
+}
+
+void pcpu_online(struct pcpu *p)
+{
+    p->idle_since = arch_now();
+    p->heartbeat = p->idle_since;
+    __atomic_store_n(&p->online, true, __ATOMIC_RELEASE);
+    __atomic_fetch_add(&nr_pcpus, 1, __ATOMIC_SEQ_CST);
+}
+
+/*
+ * A CPU looks at `pending` with interrupts off as its last step before a guest runs or it sleeps,
+ * and an IPI that comes later interrupts either. So who finds bits already set may rely on the IPI
+ * of whoever set the first one.
+ */
+void pcpu_raise(struct pcpu *p, enum pending_work work)
+{
+    uint32_t old = __atomic_fetch_or(&p->pending, (uint32_t)work, __ATOMIC_SEQ_CST);
+
+    if (old == 0 && p != arch_this_cpu())
+        arch_kick(p->id);
+}
+
+void pcpu_do_pending(struct pcpu *p)
+{
+    while (__atomic_load_n(&p->pending, __ATOMIC_RELAXED) != 0) {
+        uint32_t work = __atomic_exchange_n(&p->pending, 0, __ATOMIC_SEQ_CST);
+
+        if (work & WORK_TIMER) {
+            timer_run(p);
+            p->heartbeat = arch_now();
+        }
+        if (work & WORK_CONRING)
+            log_notify();
+        if (work & WORK_KEY)
+            keys_run();
+        if (work & WORK_SCHED)
+            sched_run(p);
+    }
+}
