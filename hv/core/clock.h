@@ -8,6 +8,15 @@
 struct vcpu;
 struct domain;
 
+/* Moves when the scale of time changes (recalibration, a TSC found unstable): records are stale. */
+extern uint32_t clock_generation; /* atomic */
+static inline uint32_t clock_stamp(void)
+{
+    return __atomic_load_n(&clock_generation, __ATOMIC_RELAXED);
+}
+/* The scale changed: all vCPUs refresh their records at their next entry. */
+void clock_changed(void);
+
 /* Refresh v's vcpu_info time record and its registered area; v is entering this CPU or is current. */
 void clock_update_vcpu(struct vcpu *v);
 /* Wall clock at boot, from the RTC; updates shared_info of every domain. */

@@ -34,6 +34,7 @@ struct domain {
     uint8_t shutdown_code;     /* [lock] SHUTDOWN_* */
     uint32_t pause_count;      /* atomic: reasons why no vCPU may run */
     uint32_t max_vcpus;        /* constant after creation */
+    uint32_t pollers;          /* atomic: vCPUs in SCHEDOP_poll */
     struct vcpu *vcpu[MAX_VCPUS]; /* [lock] to change; entries never go before the domain */
     uint8_t handle[16];        /* [lock] UUID */
     uint64_t vm_assist;        /* atomic bits VMASST_TYPE_* */

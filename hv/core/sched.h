@@ -19,7 +19,8 @@ struct pcpu;
 struct runqueue {
     spinlock_t lock;       /* RANK_SCHED */
     struct list runnable; /* [lock] vCPUs that may run and do not, in order */
-    unsigned int nr;       /* [lock] their number */
+    unsigned int nr;       /* [lock] their number; read anywhere as a hint */
+    bool preempt;          /* [lock] the first of them goes before the one that runs */
 };
 
 /* Per-vCPU scheduling state, embedded in struct vcpu. */

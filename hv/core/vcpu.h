@@ -10,6 +10,7 @@
 
 struct domain;
 struct pcpu;
+struct vcpu_runstate_info;
 
 /* Reasons why a vCPU may not run: bits of vcpu.pause_flags (atomic). */
 enum vcpu_pause {
@@ -46,6 +47,9 @@ struct vcpu {
         gptr_t area;          /* registered area, 0 = none */
     } runstate;
     gptr_t time_area;         /* VCPUOP_register_vcpu_time_memory_area, 0 = none */
+    struct pcpu *time_cpu;    /* [own CPU] where and when its time record was last filled */
+    uint32_t time_stamp;
+    struct vcpu_info own_info; /* vCPUs beyond shared_info's, until they register one */
 
     /*
      * A hypercall that gives way to pending work leaves here the arguments with which it is to be
@@ -62,9 +66,33 @@ struct vcpu {
 int vcpu_init(struct vcpu *v, struct domain *d, unsigned int id);
 /* Marks an event pending for v: sets evtchn_upcall_pending, wakes or kicks it. Any CPU. */
 void vcpu_mark_events_pending(struct vcpu *v);
+/*
+ * The two bytes in front of vcpu_info: pending and mask. Architectures whose headers do not name the
+ * second one have it as padding.
+ */
+#define VCPU_INFO_MASK (offsetof(struct vcpu_info, evtchn_upcall_pending) + 1)
+static inline uint8_t vcpu_upcall_mask(const struct vcpu *v)
+{
+    return __atomic_load_n((const uint8_t *)v->info + VCPU_INFO_MASK, __ATOMIC_RELAXED);
+}
+
+static inline void vcpu_set_upcall_mask(struct vcpu *v, uint8_t mask)
+{
+    __atomic_store_n((uint8_t *)v->info + VCPU_INFO_MASK, mask, __ATOMIC_RELAXED);
+}
+
 /* True if v has an unmasked pending upcall. */
-bool vcpu_has_upcall(const struct vcpu *v);
-/* Runstate change; takes its time from arch_now(). Holds v's run queue lock. */
+static inline bool vcpu_has_upcall(const struct vcpu *v)
+{
+    return __atomic_load_n(&v->info->evtchn_upcall_pending, __ATOMIC_RELAXED) != 0 &&
+           vcpu_upcall_mask(v) == 0;
+}
+/* Make v look again: wakes it if it is blocked, kicks it if it runs elsewhere. */
+void vcpu_notify(struct vcpu *v);
+/* Runstate change at time `now`, or now. Holds v's run queue lock. */
+void vcpu_runstate_at(struct vcpu *v, int state, uint64_t now);
 void vcpu_set_runstate(struct vcpu *v, int state);
+/* A consistent copy of v's runstate with the time of the current state up to now. Any CPU. */
+void vcpu_get_runstate(struct vcpu *v, struct vcpu_runstate_info *out);
 
 #endif

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/vcpu.h"
+
+#include <xen/errno.h>
+#include <xen/vcpu.h>
+
+#include "core/domain.h"
+#include "core/evtchn.h"
+#include "core/pcpu.h"
+
+static void singleshot_fired(void *arg)
+{
+    evtchn_send_virq(arg, VIRQ_TIMER);
+}
+
+static void periodic_fired(void *arg)
+{
+    struct vcpu *v = arg;
+    uint64_t period = __atomic_load_n(&v->period_ns, __ATOMIC_RELAXED);
+
+    evtchn_send_virq(v, VIRQ_TIMER);
+    if (period)
+        timer_set(&v->periodic, arch_this_cpu(), arch_now() + period);
+}
+
+static void poll_timed_out(void *arg)
+{
+    struct vcpu *v = arg;
+
+    if (__atomic_exchange_n(&v->poll_port, 0, __ATOMIC_SEQ_CST) != 0)
+        __atomic_fetch_sub(&v->domain->pollers, 1, __ATOMIC_SEQ_CST);
+    __atomic_fetch_and(&v->pause_flags, ~(uint32_t)VP_BLOCKED, __ATOMIC_SEQ_CST);
+    sched_wake(v);
+}
+
+int vcpu_init(struct vcpu *v, struct domain *d, unsigned int id)
+{
+    if (id >= d->max_vcpus || d->vcpu[id])
+        return -XEN_EINVAL;
+    v->id = id;
+    v->domain = d;
+    v->pause_flags = VP_DOWN;
+    v->info = id < XEN_LEGACY_MAX_VCPUS ? &d->shared->vcpu_info[id] : &v->own_info;
+    timer_init(&v->singleshot, singleshot_fired, v);
+    timer_init(&v->periodic, periodic_fired, v);
+    timer_init(&v->poll_timer, poll_timed_out, v);
+    sched_add_vcpu(v);
+    __atomic_store_n(&d->vcpu[id], v, __ATOMIC_RELEASE);
+    return 0;
+}
+
+void vcpu_notify(struct vcpu *v)
+{
+    if (__atomic_load_n(&v->pause_flags, __ATOMIC_RELAXED) & VP_BLOCKED) {
+        __atomic_fetch_and(&v->pause_flags, ~(uint32_t)VP_BLOCKED, __ATOMIC_SEQ_CST);
+        sched_wake(v);
+    } else if (__atomic_load_n(&v->sched.running, __ATOMIC_RELAXED)) {
+        struct pcpu *p = __atomic_load_n(&v->cpu, __ATOMIC_RELAXED);
+
+        if (p != arch_this_cpu())
+            arch_kick(p->id);
+    }
+}
+
+void vcpu_mark_events_pending(struct vcpu *v)
+{
+    /*
+     * The exchange is a full barrier between the mark and the look at v's state; blocking and
+     * entering a guest do the same two steps the other way round, so one of the two notices.
+     */
+    if (__atomic_exchange_n(&v->info->evtchn_upcall_pending, 1, __ATOMIC_SEQ_CST) == 0)
+        vcpu_notify(v);
+}
+
+void vcpu_runstate_at(struct vcpu *v, int state, uint64_t now)
+{
+    v->runstate.time[v->runstate.state] += now - v->runstate.entered;
+    v->runstate.entered = now;
+    v->runstate.state = state;
+}
+
+void vcpu_set_runstate(struct vcpu *v, int state)
+{
+    vcpu_runstate_at(v, state, arch_now());
+}
+
+void vcpu_get_runstate(struct vcpu *v, struct vcpu_runstate_info *out)
+{
+    struct pcpu *p;
+    uint64_t now;
+
+    for (;;) {
+        p = __atomic_load_n(&v->cpu, __ATOMIC_RELAXED);
+        spin_lock(&p->rq.lock);
+        if (p == __atomic_load_n(&v->cpu, __ATOMIC_RELAXED))
+            break;
+        spin_unlock(&p->rq.lock);
+    }
+    now = arch_now();
+    *out = (struct vcpu_runstate_info){.state = v->runstate.state,
+                                       .state_entry_time = v->runstate.entered};
+    for (int i = 0; i < 4; i++)
+        out->time[i] = v->runstate.time[i];
+    out->time[out->state] += now - out->state_entry_time;
+    spin_unlock(&p->rq.lock);
+}
