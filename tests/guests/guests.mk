@@ -6,7 +6,7 @@
 
 GUEST_DIR   := tests/guests
 GUEST_OUT   := build/guests
-GUEST_NAMES := $(filter-out lib,$(patsubst $(GUEST_DIR)/%/,%,$(wildcard $(GUEST_DIR)/*/)))
+GUEST_NAMES := $(patsubst $(GUEST_DIR)/%/main.c,%,$(wildcard $(GUEST_DIR)/*/main.c))
 GUEST_LIB_C := console string trap mm user start smp event
 GUEST_CC    ?= $(CC)
 GUEST_FLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Wno-unused-parameter -Werror -ffreestanding \

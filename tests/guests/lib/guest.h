@@ -149,6 +149,11 @@ void user_regs_init(struct regs *r);                /* start at USER_CODE on USE
 int user_run(struct regs *r);
 /* Copies code into the user page, runs it: user_run() from its start. */
 int user_run_code(const void *start, const void *end, struct regs *r);
+/* Machine code named NAME for it, at file level; and its run. */
+#define USER_CODE_BYTES(name, text)                                 \
+    extern const char name[], name##_end[];                         \
+    __asm__(".pushsection .rodata\n" #name ":\n" text "\n" #name "_end:\n .popsection")
+#define USER_RUN(name, r) user_run_code(name, name##_end, r)
 
 /* ---- mm.c ---- */
 typedef uint64_t pte_t;
