@@ -2,6 +2,7 @@
 # Unit tests of lib/: programs and rules for the top Makefile, which defines UNIT_TESTS and runs what is in it.
 
 UNIT_OUT ?= build/tests/unit
+BUILD ?= build
 HOSTCC ?= gcc
 HOST_CFLAGS ?= -std=gnu11 -g -O1 -Wall -Wextra -Wno-unused-function -fno-omit-frame-pointer \
 	-fsanitize=address,undefined -fno-sanitize-recover=undefined \
@@ -15,3 +16,9 @@ UNIT_TESTS += $(LIB_UNIT)
 $(LIB_UNIT): $(UNIT_OUT)/%: tests/unit/%.c tests/unit/unit.h $(LIB_HOST_SRC) lib/string.c $(wildcard lib/*.h) tests/unit/lib.mk
 	@mkdir -p $(@D)
 	$(HOSTCC) $(HOST_CFLAGS) -I. -Ihv -Itests/unit -o $@ $< $(LIB_HOST_SRC)
+
+# The decompression shim, as the object of the hypervisor (hv/x86/boot/unpack.mk).
+UNIT_TESTS += $(UNIT_OUT)/unpack
+$(UNIT_OUT)/unpack: tests/unit/unpack.c tests/unit/unit.h hv/x86/boot/unpack.h lib/bzimage.c $(BUILD)/unpack.o
+	@mkdir -p $(@D)
+	$(HOSTCC) $(HOST_CFLAGS) -fno-sanitize=address -I. -Ihv -Itests/unit -o $@ $< lib/bzimage.c $(BUILD)/unpack.o -no-pie -pthread
