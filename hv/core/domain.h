@@ -32,6 +32,7 @@ struct domain {
     spinlock_t lock;           /* RANK_DOMAIN */
     enum domain_state state;   /* [lock] to change; read anywhere */
     uint8_t shutdown_code;     /* [lock] SHUTDOWN_* */
+    bool shutdown_latched;     /* [lock] SCHEDOP_shutdown_code chose the code beforehand */
     uint32_t pause_count;      /* atomic: reasons why no vCPU may run */
     uint32_t max_vcpus;        /* constant after creation */
     uint32_t pollers;          /* atomic: vCPUs in SCHEDOP_poll */
@@ -80,8 +81,12 @@ void domain_publish(struct domain *d);
 /* No vCPU of d runs once it returns (sync) or soon; counted. */
 void domain_pause(struct domain *d, bool sync);
 void domain_unpause(struct domain *d);
+/* Option noreboot: a Dom0 that crashes or reboots halts the machine instead. */
+extern bool opt_noreboot;
 /* sched_op shutdown: records the reason, stops all vCPUs, tells Dom0; Dom0's own moves the machine. */
 void domain_shutdown(struct domain *d, uint8_t reason);
+/* SCHEDOP_shutdown_code: what a later shutdown is to report. */
+void domain_latch_shutdown_code(struct domain *d, uint8_t reason);
 /*
  * d broke a rule without an error code: logs "Domain N (vcpu#M) crashed on cpu#K:" with the reason
  * and registers and shuts it down with SHUTDOWN_crash. v may be NULL. Returns; the caller unwinds.

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/domain.h"
+
+#include <xen/errno.h>
+#include <xen/sched.h>
+
+#include "core/bug.h"
+#include "core/clock.h"
+#include "core/evtchn.h"
+#include "core/grant.h"
+#include "core/log.h"
+#include "core/pcpu.h"
+#include "lib/format.h"
+#include "lib/string.h"
+
+struct domain *dom0;
+bool opt_noreboot;
+
+static spinlock_t list_lock = SPINLOCK_INIT(RANK_DOMLIST);
+static struct list domains = LIST_INIT(domains); /* [list_lock] in rising order of id */
+
+/* Which state may follow which: bit per successor. */
+static const uint8_t successors[] = {
+    [DOM_NEW] = 1u << DOM_ALIVE | 1u << DOM_DYING,
+    [DOM_ALIVE] = 1u << DOM_SHUTDOWN | 1u << DOM_DYING,
+    [DOM_SHUTDOWN] = 1u << DOM_ALIVE | 1u << DOM_DYING,
+    [DOM_DYING] = 1u << DOM_DEAD,
+    [DOM_DEAD] = 0,
+};
+
+static void domain_set_state(struct domain *d, enum domain_state to)
+{
+    BUG_ON(!(successors[d->state] & 1u << to));
+    __atomic_store_n(&d->state, to, __ATOMIC_RELEASE);
+}
+
+/* One more reference of a domain on the list; [list_lock]. */
+static struct domain *take(struct domain *d)
+{
+    __atomic_fetch_add(&d->refs, 1, __ATOMIC_RELAXED);
+    return d;
+}
+
+struct domain *domain_next(domid_t from)
+{
+    struct domain *d, *found = NULL;
+
+    spin_lock(&list_lock);
+    list_for_each(d, &domains, link) {
+        if (d->id >= from) {
+            found = take(d);
+            break;
+        }
+    }
+    spin_unlock(&list_lock);
+    return found;
+}
+
+struct domain *domain_get(domid_t id)
+{
+    struct domain *d = domain_next(id);
+
+    if (d && d->id != id) {
+        domain_put(d);
+        d = NULL;
+    }
+    return d;
+}
+
+struct domain *domain_get_self(struct vcpu *caller, domid_t id)
+{
+    struct domain *d = caller->domain;
+
+    return id == DOMID_SELF || id == d->id ? take(d) : domain_get(id);
+}
+
+static void domain_destroy_record(struct domain *d)
+{
+    BUG_ON(d->state != DOM_DEAD);
+    evtchn_free(d);
+    grant_free(d);
+    frame_free_hv(d->shared);
+    d->ops->free_domain(d);
+}
+
+void domain_put(struct domain *d)
+{
+    if (__atomic_fetch_sub(&d->refs, 1, __ATOMIC_ACQ_REL) == 1)
+        domain_destroy_record(d);
+}
+
+int domain_init(struct domain *d, domid_t id, const struct guest_ops *ops, unsigned int max_vcpus)
+{
+    int rc;
+
+    if (max_vcpus == 0 || max_vcpus > MAX_VCPUS || id >= DOMID_FIRST_RESERVED)
+        return -XEN_EINVAL;
+    d->id = id;
+    d->ops = ops;
+    d->refs = 1;
+    d->max_vcpus = max_vcpus;
+    d->is_64bit = true;
+    d->state = DOM_NEW;
+    d->pause_count = 0;
+    d->sched.weight = 256;
+    spin_init(&d->lock, RANK_DOMAIN);
+    spin_init(&d->page_lock, RANK_PAGELIST);
+    list_init(&d->link);
+    d->shared = frame_alloc_hv();
+    if (!d->shared)
+        return -XEN_ENOMEM;
+    d->shared_mfn = arch_unmap(d->shared);
+    for (unsigned int i = 0; i < XEN_LEGACY_MAX_VCPUS; i++)
+        ((uint8_t *)&d->shared->vcpu_info[i])[VCPU_INFO_MASK] = 1;
+    rc = evtchn_init(d);
+    if (rc)
+        goto no_evtchn;
+    rc = grant_init(d);
+    if (rc)
+        goto no_grants;
+    frame_share(frame_of(d->shared_mfn), d, true);
+    clock_publish_wallclock(d);
+    return 0;
+
+no_grants:
+    evtchn_free(d);
+no_evtchn:
+    frame_free_hv(d->shared);
+    return rc;
+}
+
+void domain_publish(struct domain *d)
+{
+    struct domain *o;
+
+    spin_lock(&list_lock);
+    list_for_each(o, &domains, link)
+        if (o->id > d->id)
+            break;
+    list_add_tail(&o->link, &d->link); /* in front of o, or at the end */
+    domain_set_state(d, DOM_ALIVE);
+    spin_unlock(&list_lock);
+}
+
+void domain_pause(struct domain *d, bool sync)
+{
+    __atomic_fetch_add(&d->pause_count, 1, __ATOMIC_SEQ_CST);
+    for (unsigned int i = 0; i < d->max_vcpus; i++) {
+        struct vcpu *v = d->vcpu[i];
+
+        if (v && sync && v != arch_this_cpu()->current)
+            sched_sleep_sync(v);
+        else if (v)
+            sched_sleep(v);
+    }
+}
+
+void domain_unpause(struct domain *d)
+{
+    if (__atomic_fetch_sub(&d->pause_count, 1, __ATOMIC_SEQ_CST) != 1)
+        return;
+    for (unsigned int i = 0; i < d->max_vcpus; i++)
+        if (d->vcpu[i])
+            sched_wake(d->vcpu[i]);
+}
+
+static const char *reason_name(uint8_t reason)
+{
+    static const char *const names[] = {
+        [SHUTDOWN_poweroff] = "powered off",  [SHUTDOWN_reboot] = "asks for a reboot",
+        [SHUTDOWN_suspend] = "suspended",     [SHUTDOWN_crash] = "crashed",
+        [SHUTDOWN_watchdog] = "let its watchdog expire", [SHUTDOWN_soft_reset] = "asks for a reset",
+    };
+
+    return reason < ARRAY_SIZE(names) ? names[reason] : "shut down";
+}
+
+/* Dom0 is down: so is the machine. */
+static void machine_down(uint8_t reason)
+{
+    log_info("Domain 0 %s: %s", reason_name(reason),
+             reason == SHUTDOWN_poweroff ? "switching the machine off"
+             : opt_noreboot              ? "'noreboot' set - not rebooting"
+                                         : "rebooting the machine");
+    log_close();
+    if (reason == SHUTDOWN_poweroff)
+        arch_poweroff();
+    if (opt_noreboot)
+        arch_halt();
+    arch_reboot();
+}
+
+void domain_shutdown(struct domain *d, uint8_t reason)
+{
+    spin_lock(&d->lock);
+    if (d->state != DOM_ALIVE) {
+        spin_unlock(&d->lock);
+        return;
+    }
+    if (!d->shutdown_latched)
+        d->shutdown_code = reason;
+    reason = d->shutdown_code;
+    if (d != dom0)
+        domain_set_state(d, DOM_SHUTDOWN);
+    spin_unlock(&d->lock);
+    if (d == dom0)
+        machine_down(reason);
+    log_info("Domain %u %s", d->id, reason_name(reason));
+    domain_pause(d, false);
+    if (dom0)
+        evtchn_send_global_virq(dom0, VIRQ_DOM_EXC);
+}
+
+void domain_latch_shutdown_code(struct domain *d, uint8_t reason)
+{
+    spin_lock(&d->lock);
+    d->shutdown_code = reason;
+    d->shutdown_latched = true;
+    spin_unlock(&d->lock);
+}
+
+void domain_crash(struct domain *d, struct vcpu *v, const char *fmt, ...)
+{
+    char why[256];
+    va_list ap;
+
+    if (d->state != DOM_ALIVE)
+        return;
+    va_start(ap, fmt);
+    fmt_vsnprintf(why, sizeof(why), fmt, ap);
+    va_end(ap);
+    log_err("Domain %u (vcpu#%u) crashed on cpu#%u:", d->id, v ? v->id : 0, arch_this_cpu()->id);
+    log_err("  %s", why);
+    if (v && d->ops->dump)
+        d->ops->dump(v);
+    domain_shutdown(d, SHUTDOWN_crash);
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/hypercall.h"
+
+#include <xen/version.h>
+
+#include "core/version.h"
+#include "lib/string.h"
+#include "lib/strutil.h"
+
+#ifndef ORLOP_BUILD_DATE
+#define ORLOP_BUILD_DATE "unknown"
+#endif
+#ifndef ORLOP_CHANGESET
+#define ORLOP_CHANGESET "unknown"
+#endif
+
+const char *hv_command_line = "";
+
+/* A string in a field of fixed size: what lies behind its end is zero. */
+static long put_string(struct vcpu *v, unsigned long arg, const char *s, size_t size)
+{
+    char buf[1024] = "";
+
+    str_copy(buf, s, size);
+    return guest_write(v, GPTR(arg), buf, size) ? E(EFAULT) : 0;
+}
+
+static long put_compile_info(struct vcpu *v, unsigned long arg)
+{
+    struct xen_compile_info info = {0};
+
+    str_copy(info.compiler, "gcc " __VERSION__, sizeof(info.compiler));
+    str_copy(info.compile_by, "orlop", sizeof(info.compile_by));
+    str_copy(info.compile_domain, "localdomain", sizeof(info.compile_domain));
+    str_copy(info.compile_date, ORLOP_BUILD_DATE, sizeof(info.compile_date));
+    return guest_put(v, GPTR(arg), &info) ? E(EFAULT) : 0;
+}
+
+static long get_features(struct vcpu *v, unsigned long arg)
+{
+    struct xen_feature_info fi;
+
+    if (guest_get(v, &fi, GPTR(arg)))
+        return E(EFAULT);
+    if (fi.submap_idx >= XENFEAT_NR_SUBMAPS)
+        return E(EINVAL);
+    fi.submap = arch_features(v->domain, fi.submap_idx);
+    return guest_put(v, GPTR(arg), &fi) ? E(EFAULT) : 0;
+}
+
+static long put_parameters(struct vcpu *v, unsigned long arg)
+{
+    struct xen_platform_parameters p = {.virt_start = arch_virt_start()};
+
+    return guest_put(v, GPTR(arg), &p) ? E(EFAULT) : 0;
+}
+
+long hc_xen_version(struct vcpu *v, unsigned long cmd, unsigned long arg, unsigned long a2,
+                    unsigned long a3, unsigned long a4)
+{
+    struct domain *d = v->domain;
+
+    (void)a2, (void)a3, (void)a4;
+    switch ((uint32_t)cmd) {
+    case XENVER_version:
+        return ORLOP_VERSION_MAJOR << 16 | ORLOP_VERSION_MINOR;
+    case XENVER_extraversion:
+        return put_string(v, arg, ORLOP_EXTRAVERSION, XEN_EXTRAVERSION_LEN);
+    case XENVER_compile_info:
+        return put_compile_info(v, arg);
+    case XENVER_capabilities:
+        return put_string(v, arg, arch_capabilities(), XEN_CAPABILITIES_INFO_LEN);
+    case XENVER_changeset:
+        return put_string(v, arg, ORLOP_CHANGESET, XEN_CHANGESET_INFO_LEN);
+    case XENVER_platform_parameters:
+        return put_parameters(v, arg);
+    case XENVER_get_features:
+        return get_features(v, arg);
+    case XENVER_pagesize:
+        return PAGE_SIZE;
+    case XENVER_guest_handle:
+        return guest_write(v, GPTR(arg), d->handle, sizeof(d->handle)) ? E(EFAULT) : 0;
+    case XENVER_commandline:
+        /* What the host was booted with is the host's business. */
+        return put_string(v, arg, d->privileged ? hv_command_line : "<denied>",
+                          sizeof(xen_commandline_t));
+    case XENVER_build_id:
+        return E(ENODATA);
+    default:
+        return E(ENOSYS);
+    }
+}
+
+long hc_vm_assist(struct vcpu *v, unsigned long cmd, unsigned long type, unsigned long a2,
+                  unsigned long a3, unsigned long a4)
+{
+    struct domain *d = v->domain;
+    uint64_t bit;
+
+    (void)a2, (void)a3, (void)a4;
+    cmd = (uint32_t)cmd;
+    type = (uint32_t)type;
+    if (type >= 64 || !(arch_vm_assist_valid(d) >> type & 1))
+        return E(EINVAL);
+    bit = BIT64(type);
+    if (cmd == VMASST_CMD_enable)
+        __atomic_fetch_or(&d->vm_assist, bit, __ATOMIC_RELAXED);
+    else if (cmd == VMASST_CMD_disable)
+        __atomic_fetch_and(&d->vm_assist, ~bit, __ATOMIC_RELAXED);
+    else
+        return E(ENOSYS);
+    return 0;
+}

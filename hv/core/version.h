@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* What xen_version reports about this hypervisor. */
+#ifndef CORE_VERSION_H
+#define CORE_VERSION_H
+
+/* The ABI that is spoken: tools and guests check for it. */
+#define ORLOP_VERSION_MAJOR 4
+#define ORLOP_VERSION_MINOR 17
+#define ORLOP_EXTRAVERSION ".orlop"
+
+/* The hypervisor's command line without its first word; set at boot, at most 1023 bytes are told. */
+extern const char *hv_command_line;
+
+#endif
