@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: MIT
+# Unit tests of x86/insn, of the privileged instructions of PV guests, of the speculation choice.
+
+UNIT_OUT ?= build/tests/unit
+HOSTCC ?= gcc
+HOST_CFLAGS ?= -std=gnu11 -g -O1 -Wall -Wextra -Wno-unused-function -fno-omit-frame-pointer \
+	-fsanitize=address,undefined -fno-sanitize-recover=undefined \
+	-D__XEN_TOOLS__ -D__XEN_INTERFACE_VERSION__=0x00041100
+
+INSN_SRC := hv/x86/insn/decode.c hv/x86/insn/ptwrite.c
+INSN_HDR := $(wildcard hv/x86/insn/*.h hv/x86/pv/*.h hv/x86/cpu/*.h hv/x86/*.h hv/core/*.h lib/*.h \
+	tests/host/x86/cpu/*.h tests/unit/*.h)
+INSN_UNIT := $(patsubst tests/unit/%.c,$(UNIT_OUT)/%,$(wildcard tests/unit/insn_*.c))
+UNIT_TESTS += $(INSN_UNIT)
+
+$(INSN_UNIT): $(UNIT_OUT)/%: tests/unit/%.c $(INSN_SRC) $(INSN_HDR) tests/unit/insn.mk
+	@mkdir -p $(@D)
+	$(HOSTCC) $(HOST_CFLAGS) -I. -Ihv -Itests/unit -o $@ $< $(INSN_SRC)
