@@ -22,7 +22,7 @@ HERE = os.path.join(TOP, "dom0")
 
 # What each name brings in is found from the modules' own `depends`.
 MODULES = {
-    "bench": ["xen-privcmd", "xenfs"],
+    "bench": ["xen-privcmd", "xenfs", "brd"],
     "small": ["xen-privcmd", "xenfs", "xen-evtchn", "xen-gntdev", "xen-gntalloc", "virtio_pci",
               "virtio_blk", "virtio_net", "ahci", "sd_mod", "nvme", "e1000", "ext4", "crc32c_generic",
               "crc32c-intel"],

@@ -31,7 +31,9 @@ class Config:
     cpus: int = 1
     mem: int = 2048
     cpu: str = ""
+    accel: str = "tcg"
     initramfs: str = "small"
+    kernel: str = FETCH + "/linux/boot/vmlinuz"
     kargs: tuple = ()
     hvargs: tuple = ()
     disks: tuple = ()
@@ -112,12 +114,11 @@ def boot_options(cfg):
         return ["-cdrom", cfg.cdrom, "-boot", "d"]
     if cfg.disk_boot:
         return ["-drive", f"file={cfg.disk_boot},format=raw,if=virtio"]
-    vmlinuz = FETCH + "/linux/boot/vmlinuz"
     initramfs = f"{TOP}/build/dom0/{cfg.initramfs}.cpio"
     if cfg.hv == "bare":
-        return ["-kernel", vmlinuz, "-append", kernel_args(cfg), "-initrd", initramfs]
+        return ["-kernel", cfg.kernel, "-append", kernel_args(cfg), "-initrd", initramfs]
     # In the module list a comma separates modules, and a doubled one stands for itself.
-    module = f"{vmlinuz} {kernel_args(cfg)}".replace(",", ",,")
+    module = f"{cfg.kernel} {kernel_args(cfg)}".replace(",", ",,")
     return ["-kernel", hypervisor_image(cfg.hv), "-append", hypervisor_args(cfg),
             "-initrd", f"{module},{initramfs}"]
 
@@ -139,7 +140,7 @@ def device_options(cfg):
 
 def command(cfg, serial="stdio"):
     """The whole QEMU command line."""
-    return [*qemu_binary(cfg.qemu), "-machine", cfg.machine, "-accel", "tcg", "-cpu", cfg.cpu_model(),
+    return [*qemu_binary(cfg.qemu), "-machine", cfg.machine, "-accel", cfg.accel, "-cpu", cfg.cpu_model(),
             "-smp", str(cfg.cpus), "-m", str(cfg.mem), "-display", "none", "-monitor", "none",
             "-serial", serial, *([] if cfg.reboots else ["-no-reboot"]), *boot_options(cfg),
             *device_options(cfg), *cfg.extra]

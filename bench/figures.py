@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: MIT
+"""Boots a hypervisor with the counting plugin and reads its counts: what bench/run and bench/profile share."""
+import collections
+import lzma
+import os
+import re
+import statistics
+import subprocess
+import sys
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, TOP + "/tests/emu")
+import vm  # noqa: E402  (its place is known only now)
+
+OUT = TOP + "/build/bench"
+ROW_BOOT, ROW_BEFORE = 63, 62
+COSTS = ["cr3", "cr4", "cr0", "invlpg", "wrmsr", "locked", "iret", "sysret", "hypercall", "fault"]
+QEMU_OPTIONS = ("-icount", "shift=0,sleep=off", "-plugin")
+# Domain 0's memory is bounded so that its own start-up work does not depend on what a hypervisor keeps.
+HV_ARGS = ("dom0_mem=512M",)
+
+
+def build():
+    os.makedirs(OUT, exist_ok=True)
+    subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-fvisibility=hidden",
+                    "-o", OUT + "/count.so", TOP + "/bench/count.c"], check=True)
+    subprocess.run([TOP + "/dom0/build"], check=True, stdout=subprocess.DEVNULL)
+
+
+def symbols(hv):
+    """[(address, name)] of the hypervisor's functions, sorted; only Orlop's are known."""
+    path = TOP + "/build/orlop.syms"
+    if hv != "orlop" or not os.path.exists(path):
+        return []
+    text = subprocess.run(["nm", "-n", path], capture_output=True, text=True, check=True).stdout
+    found = []
+    for line in text.splitlines():
+        parts = line.split()
+        if len(parts) == 3 and parts[1] in "tTwW":
+            found.append((int(parts[0], 16), parts[2]))
+    return found
+
+
+def plugin_option(hv, out, linux):
+    option = f"{OUT}/count.so,out={out}"
+    if hv != "bare":
+        text = subprocess.run(["readelf", "-h", vm.hypervisor_image(hv)], capture_output=True, text=True,
+                              check=True).stdout
+        option += ",entry=" + re.search(r"Entry point address:\s*(0x[0-9a-f]+)", text).group(1)
+    if linux:
+        option += ",linux=on"
+    return option
+
+
+def unpacked_kernel():
+    """Debian's kernel as the ELF inside its bzImage: booting that shows what is left without decompression."""
+    path = OUT + "/vmlinux"
+    if not os.path.exists(path):
+        with open(vm.FETCH + "/linux/boot/vmlinuz", "rb") as f:
+            image = f.read()
+        setup_sectors = image[0x1f1] or 4
+        offset, length = (int.from_bytes(image[at:at + 4], "little") for at in (0x248, 0x24c))
+        start = (setup_sectors + 1) * 512 + offset
+        with open(path, "wb") as f:
+            f.write(lzma.LZMADecompressor().decompress(image[start:start + length]))
+    return path
+
+
+def machine(hv, counts_file, linux=False, **more):
+    hvargs = (*HV_ARGS, *more.pop("hvargs", ()))
+    return vm.Config(hv=hv, initramfs="bench", cpus=1, mem=768 if hv != "bare" else 512, timeout=900,
+                     accel="tcg,thread=single", hvargs=hvargs,
+                     extra=(*QEMU_OPTIONS, plugin_option(hv, counts_file, linux)), **more)
+
+
+def boot_checked(hv, cfg, name):
+    result = vm.run(cfg, f"{TOP}/build/logs/{name}.log")
+    if not result.ok:
+        raise SystemExit(f"bench: {hv}: {result.reason}\n{result.tail()}\n    (whole log: {result.log})")
+    return result
+
+
+def measure_plain_elf(hv):
+    """The counts before Domain 0 when its kernel needs no decompression."""
+    counts_file = f"{OUT}/{hv}-elf.counts"
+    cfg = machine(hv, counts_file, task="none", kernel=unpacked_kernel(), kargs=("quiet",))
+    return collect(boot_checked(hv, cfg, f"bench-{hv}-elf"), counts_file)["before"]
+
+
+def measure(hv, repetitions=5, linux=False, hvargs=()):
+    """Boots Dom0 on `hv` (or without one), runs the bench in it and returns the figures:
+
+    {"rows": {name: {"operations": n, "time": ns, counter: per operation}}, "before": {...}, "boot": {...},
+     "uptime": s, "profile": {row name: {address: count}}}. A row is the median of its repetitions."""
+    counts_file = f"{OUT}/{hv}.counts"
+    cfg = machine(hv, counts_file, linux, task="bench", kargs=(f"secs={repetitions}", "quiet"), hvargs=hvargs)
+    result = boot_checked(hv, cfg, f"bench-{hv}")
+    return collect(result, counts_file)
+
+
+def collect(result, counts_file):
+    names, printed = {}, collections.defaultdict(list)
+    for line in result.lines:
+        match = re.match(r"bench: (\d+) (\S+) (\d+) (\d+)", line)
+        if match:
+            number, name, operations, ns = match.groups()
+            names[int(number)] = name
+            printed[name].append((int(operations), int(ns)))
+    names.update({ROW_BOOT: "boot", ROW_BEFORE: "before"})
+    counted, profile = collections.defaultdict(list), collections.defaultdict(dict)
+    with open(counts_file, encoding="ascii") as f:
+        for line in f:
+            kind, row, *rest = line.split()
+            name = names.get(int(row), row)
+            if kind == "profile":
+                profile[name][int(rest[0], 16)] = int(rest[1])
+            else:
+                counted[name].append({k: int(v) for k, v in (word.split("=") for word in rest)})
+    rows = {}
+    for name, runs in printed.items():
+        operations = runs[0][0]
+        row = {"operations": operations, "time": statistics.median(ns for _, ns in runs) / operations}
+        for key in counted[name][0]:
+            row[key] = statistics.median(c[key] for c in counted[name]) / operations
+        rows[name] = row
+    uptime = next((float(m.group(1)) for line in result.lines
+                   if (m := re.match(r"orlop-dom0: uptime ([\d.]+)", line))), 0)
+    return {"rows": rows, "before": counted["before"][0] if counted["before"] else {},
+            "boot": counted["boot"][0] if counted["boot"] else {}, "uptime": uptime, "profile": profile,
+            "repetitions": max((len(runs) for runs in printed.values()), default=0)}
