@@ -113,21 +113,22 @@ void printk(const char *fmt, ...)
     hypercall_way(__HYPERVISOR_console_io, CONSOLEIO_write, (long)n, (long)buf, 0, 0);
 }
 
-void check_failed(const char *file, int line, const char *fmt, ...)
+void check_failed(const char *file, int line, const char *what, const char *fmt, ...)
 {
     const char *base = file;
-    char buf[320];
+    char buf[400];
     va_list ap;
+    size_t n = 0;
 
     for (const char *p = file; *p; p++)
         if (*p == '/')
             base = p + 1;
+    for (; *what && n < 150; what++)
+        buf[n++] = *what;
     va_start(ap, fmt);
-    format(buf, sizeof(buf), fmt, &ap);
+    n += format(buf + n, sizeof(buf) - n, fmt, &ap);
     va_end(ap);
     if (!failures++) {
-        size_t n = strlen(buf);
-
         if (n >= sizeof(first_failure))
             n = sizeof(first_failure) - 1;
         memcpy(first_failure, buf, n);
@@ -144,7 +145,7 @@ void finish(void)
                                                                 : SHUTDOWN_reboot };
 
     if (!checks_done)
-        check_failed("console.c", 0, "nothing was checked");
+        check_failed("console.c", 0, "", "nothing was checked");
     if (failures)
         printk("RESULT FAIL %s: %s (%u of %u)\n", guest_name, first_failure, failures, checks_done);
     else

@@ -24,8 +24,8 @@ void guest_main(void);
 
 /* ---- console.c: output and verdict ---- */
 void printk(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-void check_failed(const char *file, int line, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+void check_failed(const char *file, int line, const char *what, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 void finish(void) __attribute__((noreturn));        /* result line, then power off */
 bool option(const char *name);                      /* a word of the guest's command line */
 const char *option_value(const char *name);         /* name=VALUE; NULL when absent */
@@ -37,7 +37,7 @@ extern unsigned int checks_done;
     bool ok_ = (cond);                                              \
     checks_done++;                                                  \
     if (!ok_)                                                       \
-        check_failed(__FILE__, __LINE__, #cond __VA_OPT__(": ") __VA_ARGS__); \
+        check_failed(__FILE__, __LINE__, #cond, " " __VA_ARGS__);   \
     ok_; })
 
 /* Two numbers that must be equal; both are shown otherwise. */
@@ -45,7 +45,7 @@ extern unsigned int checks_done;
     long got_ = (long)(got), want_ = (long)(want);                  \
     checks_done++;                                                  \
     if (got_ != want_)                                              \
-        check_failed(__FILE__, __LINE__, what ": got %ld (%#lx), want %ld (%#lx)" \
+        check_failed(__FILE__, __LINE__, "", what ": got %ld (%#lx), want %ld (%#lx)" \
                      __VA_OPT__(,) __VA_ARGS__, got_, got_, want_, want_); \
     got_ == want_; })
 

@@ -73,7 +73,7 @@ static bool is_boot_table(unsigned long pfn)
 static void must(long rc, const char *what)
 {
     if (rc) {
-        check_failed("mm.c", 0, "%s: %ld", what, rc);
+        check_failed("mm.c", 0, "", "%s: %ld", what, rc);
         finish();
     }
 }

@@ -76,7 +76,7 @@ static void unexpected(struct regs *r)
     if (again)
         finish();
     again = true;
-    check_failed("trap.c", 0, "unexpected trap %#lx error %#lx rip %p rsp %p cr2 %p", r->vector,
+    check_failed("trap.c", 0, "", "unexpected trap %#lx error %#lx rip %p rsp %p cr2 %p", r->vector,
                  r->error, (void *)r->rip, (void *)r->rsp, (void *)this_cpu()->cr2);
     printk("cs %#x ss %#lx rflags %#lx rax %#lx rcx %#lx rdx %#lx rdi %#lx rsi %#lx\n", r->cs,
            r->ss, r->rflags, r->rax, r->rcx, r->rdx, r->rdi, r->rsi);

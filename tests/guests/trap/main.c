@@ -4,7 +4,7 @@
 
 #define NONCANON 0x8000000000000000ul
 
-static uint64_t fault_rip;
+static volatile uint64_t fault_rip;
 
 static void check_error(const char *what, int vector, int want, uint64_t error)
 {
@@ -117,8 +117,8 @@ static void check_registers(void)
         CHECK_EQ(out[i], 0x1111111111111111ul * (i + 1), "register %d", i);
 }
 
-static uint8_t seen_mask, seen_saved;
-static uint64_t seen_flags;
+static volatile uint8_t seen_mask, seen_saved;
+static volatile uint64_t seen_flags;
 
 static bool note_mask(struct regs *r)
 {
