@@ -22,3 +22,12 @@ UNIT_TESTS += $(UNIT_OUT)/unpack
 $(UNIT_OUT)/unpack: tests/unit/unpack.c tests/unit/unit.h hv/x86/boot/unpack.h lib/bzimage.c $(BUILD)/unpack.o
 	@mkdir -p $(@D)
 	$(HOSTCC) $(HOST_CFLAGS) -fno-sanitize=address -I. -Ihv -Itests/unit -o $@ $< lib/bzimage.c $(BUILD)/unpack.o -no-pie -pthread
+
+# The ACPI parser is pure as well.
+ACPI_SRC := $(wildcard hv/x86/acpi/*.c)
+ACPI_UNIT := $(patsubst tests/unit/%.c,$(UNIT_OUT)/%,$(wildcard tests/unit/acpi_*.c))
+UNIT_TESTS += $(ACPI_UNIT)
+
+$(ACPI_UNIT): $(UNIT_OUT)/%: tests/unit/%.c tests/unit/unit.h $(ACPI_SRC) $(wildcard hv/x86/acpi/*.h)
+	@mkdir -p $(@D)
+	$(HOSTCC) $(HOST_CFLAGS) -I. -Ihv -Itests/unit -o $@ $< $(ACPI_SRC)
