@@ -89,6 +89,11 @@ void domain_put(struct domain *d)
         domain_destroy_record(d);
 }
 
+static void watchdog_expired(void *arg)
+{
+    domain_shutdown(arg, SHUTDOWN_watchdog);
+}
+
 int domain_init(struct domain *d, domid_t id, const struct guest_ops *ops, unsigned int max_vcpus)
 {
     int rc;
@@ -106,6 +111,8 @@ int domain_init(struct domain *d, domid_t id, const struct guest_ops *ops, unsig
     spin_init(&d->lock, RANK_DOMAIN);
     spin_init(&d->page_lock, RANK_PAGELIST);
     list_init(&d->link);
+    for (unsigned int i = 0; i < NR_WATCHDOGS; i++)
+        timer_init(&d->watchdog[i], watchdog_expired, d);
     d->shared = frame_alloc_hv();
     if (!d->shared)
         return -XEN_ENOMEM;

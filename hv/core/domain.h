@@ -7,6 +7,7 @@
 #include "core/guest_ops.h"
 #include "core/lock.h"
 #include "core/param.h"
+#include "core/timer.h"
 #include "core/vcpu.h"
 #include "lib/list.h"
 
@@ -53,6 +54,8 @@ struct domain {
 
     unsigned long dirty_cpus[MAX_CPUS / 64]; /* atomic: CPUs that may cache its translations */
     int64_t time_offset_seconds; /* [lock] */
+    struct timer watchdog[NR_WATCHDOGS]; /* [lock to arm] SCHEDOP_watchdog */
+    uint32_t watchdogs_on;     /* [lock] bit per one in use */
     uint32_t log_budget;       /* rate limit of log_refusal */
     uint64_t log_window;       /* ns: start of the current budget */
     struct {                   /* credit scheduler parameters: kept, reported */

@@ -5,9 +5,26 @@
 
 #include "core/types.h"
 
+#include <xen/event_channel.h>
+
 struct domain;
 struct vcpu;
 typedef uint32_t evtchn_port;
+
+/*
+ * The operations of EVTCHNOP_*, on checked domains. Ports are numbers the guest gave; v's domain is
+ * the caller where one is passed. All return 0 or -errno; a new port goes to *port.
+ */
+int evtchn_alloc_unbound(struct domain *d, domid_t remote, evtchn_port *port);
+int evtchn_bind_interdomain(struct domain *d, struct domain *remote, evtchn_port remote_port,
+                            evtchn_port *port);
+int evtchn_bind_virq(struct domain *d, unsigned int virq, unsigned int vcpu, evtchn_port *port);
+int evtchn_bind_ipi(struct domain *d, unsigned int vcpu, evtchn_port *port);
+int evtchn_bind_pirq(struct domain *d, unsigned int pirq, bool share, evtchn_port *port);
+int evtchn_bind_vcpu(struct domain *d, evtchn_port port, unsigned int vcpu);
+int evtchn_close(struct domain *d, evtchn_port port);
+int evtchn_unmask(struct domain *d, evtchn_port port);
+int evtchn_status(struct domain *d, struct evtchn_status *st);
 
 /* Ports of a new domain; 0 or -ENOMEM. */
 int evtchn_init(struct domain *d);

@@ -13,6 +13,7 @@
 #define MAX_EVTCHNS_2L 4096    /* ports of a 64-bit guest with 2-level events */
 #define MAX_GRANT_FRAMES 64    /* frames of a domain's grant table unless createdomain says less */
 #define MAX_MAPTRACK 65536     /* grant mappings that a domain may hold at once */
+#define NR_WATCHDOGS 2         /* watchdog timers of a domain */
 #define MULTICALL_DEPTH 1      /* a multicall inside a multicall is refused */
 #define PREEMPT_BUDGET 256     /* elements of a batch handled before pending work is looked at */
 

@@ -2,6 +2,7 @@
 #include "core/pcpu.h"
 
 #include "core/bug.h"
+#include "core/clock.h"
 #include "core/keys.h"
 #include "core/log.h"
 #include "core/vcpu.h"
@@ -58,5 +59,7 @@ void pcpu_do_pending(struct pcpu *p)
             keys_run();
         if (work & WORK_SCHED)
             sched_run(p);
+        if ((work & WORK_CLOCK) && p->current != p->idle)
+            clock_update_vcpu(p->current);
     }
 }

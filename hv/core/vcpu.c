@@ -16,21 +16,46 @@ static void singleshot_fired(void *arg)
 static void periodic_fired(void *arg)
 {
     struct vcpu *v = arg;
-    uint64_t period = __atomic_load_n(&v->period_ns, __ATOMIC_RELAXED);
 
     evtchn_send_virq(v, VIRQ_TIMER);
-    if (period)
-        timer_set(&v->periodic, arch_this_cpu(), arch_now() + period);
+    spin_lock(&v->timer_lock);
+    if (v->period_ns)
+        timer_set(&v->periodic, arch_this_cpu(), arch_now() + v->period_ns);
+    spin_unlock(&v->timer_lock);
+}
+
+void vcpu_set_period(struct vcpu *v, uint64_t period_ns)
+{
+    spin_lock(&v->timer_lock);
+    v->period_ns = period_ns;
+    if (period_ns)
+        timer_set(&v->periodic, arch_this_cpu(), arch_now() + period_ns);
+    else
+        timer_stop(&v->periodic);
+    spin_unlock(&v->timer_lock);
+}
+
+void vcpu_set_singleshot(struct vcpu *v, uint64_t deadline)
+{
+    if (deadline)
+        timer_set(&v->singleshot, arch_this_cpu(), deadline);
+    else
+        timer_stop(&v->singleshot);
+}
+
+bool vcpu_end_poll(struct vcpu *v)
+{
+    if (__atomic_exchange_n(&v->poll_port, POLL_OFF, __ATOMIC_SEQ_CST) == POLL_OFF)
+        return false;
+    __atomic_fetch_sub(&v->domain->pollers, 1, __ATOMIC_SEQ_CST);
+    __atomic_fetch_and(&v->pause_flags, ~(uint32_t)VP_BLOCKED, __ATOMIC_SEQ_CST);
+    sched_wake(v);
+    return true;
 }
 
 static void poll_timed_out(void *arg)
 {
-    struct vcpu *v = arg;
-
-    if (__atomic_exchange_n(&v->poll_port, 0, __ATOMIC_SEQ_CST) != 0)
-        __atomic_fetch_sub(&v->domain->pollers, 1, __ATOMIC_SEQ_CST);
-    __atomic_fetch_and(&v->pause_flags, ~(uint32_t)VP_BLOCKED, __ATOMIC_SEQ_CST);
-    sched_wake(v);
+    vcpu_end_poll(arg);
 }
 
 int vcpu_init(struct vcpu *v, struct domain *d, unsigned int id)
@@ -41,6 +66,7 @@ int vcpu_init(struct vcpu *v, struct domain *d, unsigned int id)
     v->domain = d;
     v->pause_flags = VP_DOWN;
     v->info = id < XEN_LEGACY_MAX_VCPUS ? &d->shared->vcpu_info[id] : &v->own_info;
+    spin_init(&v->timer_lock, RANK_VCPU);
     timer_init(&v->singleshot, singleshot_fired, v);
     timer_init(&v->periodic, periodic_fired, v);
     timer_init(&v->poll_timer, poll_timed_out, v);
@@ -52,6 +78,8 @@ int vcpu_init(struct vcpu *v, struct domain *d, unsigned int id)
 void vcpu_notify(struct vcpu *v)
 {
     if (__atomic_load_n(&v->pause_flags, __ATOMIC_RELAXED) & VP_BLOCKED) {
+        if (__atomic_load_n(&v->poll_port, __ATOMIC_RELAXED) != POLL_OFF && vcpu_end_poll(v))
+            return;
         __atomic_fetch_and(&v->pause_flags, ~(uint32_t)VP_BLOCKED, __ATOMIC_SEQ_CST);
         sched_wake(v);
     } else if (__atomic_load_n(&v->sched.running, __ATOMIC_RELAXED)) {

@@ -18,6 +18,11 @@ enum vcpu_pause {
     VP_BLOCKED = 1u << 1, /* SCHEDOP_block or poll */
 };
 
+/* vcpu.poll_port beside a port. */
+#define POLL_OFF 0
+#define POLL_SEVERAL (-1) /* any port may be one of them */
+#define POLL_NONE (-2)    /* only the deadline or an upcall ends it */
+
 struct vcpu {
     uint32_t id;             /* constant */
     struct domain *domain;   /* constant; NULL for idle vCPUs */
@@ -33,12 +38,13 @@ struct vcpu {
     struct vcpu_info *info;
     struct frame *info_frame; /* referenced frame of a registered vcpu_info, or NULL */
 
-    struct timer singleshot;  /* VCPUOP_set_singleshot_timer */
-    struct timer periodic;    /* VCPUOP_set_periodic_timer */
-    uint64_t period_ns;       /* [own CPU] 0 = off */
+    struct timer singleshot;  /* VCPUOP_set_singleshot_timer; armed by v itself only */
+    spinlock_t timer_lock;    /* RANK_VCPU */
+    struct timer periodic;    /* [timer_lock to arm] VCPUOP_set_periodic_timer */
+    uint64_t period_ns;       /* [timer_lock] 0 = off */
     uint32_t virq_port[24];   /* [evtchn lock] port bound to each VIRQ, 0 = none */
     struct timer poll_timer;  /* SCHEDOP_poll's deadline */
-    int32_t poll_port;        /* atomic: port polled for, -1 several, 0 none */
+    int32_t poll_port;        /* atomic: port polled for, or POLL_*; who sets it to 0 ends the poll */
 
     struct { /* runstate */
         int state;            /* RUNSTATE_*; [its run queue lock] */
@@ -49,6 +55,7 @@ struct vcpu {
     gptr_t time_area;         /* VCPUOP_register_vcpu_time_memory_area, 0 = none */
     struct pcpu *time_cpu;    /* [own CPU] where and when its time record was last filled */
     uint32_t time_stamp;
+    uint32_t time_version;    /* [own CPU] version of that record, even */
     struct vcpu_info own_info; /* vCPUs beyond shared_info's, until they register one */
 
     /*
@@ -87,6 +94,12 @@ static inline bool vcpu_has_upcall(const struct vcpu *v)
     return __atomic_load_n(&v->info->evtchn_upcall_pending, __ATOMIC_RELAXED) != 0 &&
            vcpu_upcall_mask(v) == 0;
 }
+/* VCPUOP_set_periodic_timer; 0 stops it. */
+void vcpu_set_period(struct vcpu *v, uint64_t period_ns);
+/* VCPUOP_set_singleshot_timer: VIRQ_TIMER at `deadline` ns; 0 stops it. v is current. */
+void vcpu_set_singleshot(struct vcpu *v, uint64_t deadline);
+/* If v polls, it runs again. True if it did. Any CPU. */
+bool vcpu_end_poll(struct vcpu *v);
 /* Make v look again: wakes it if it is blocked, kicks it if it runs elsewhere. */
 void vcpu_notify(struct vcpu *v);
 /* Runstate change at time `now`, or now. Holds v's run queue lock. */

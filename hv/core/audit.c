@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/audit.h"
+
+#include "core/domain.h"
+#include "core/evtchn.h"
+#include "core/grant.h"
+#include "core/log.h"
+#include "core/pcpu.h"
+
+unsigned int (*audit_kind)(struct domain *d);
+
+/* d's page list against its total, and each frame's owner and references. */
+static unsigned int audit_pages(struct domain *d)
+{
+    unsigned int bad = 0;
+    uint64_t count = 0;
+
+    spin_lock(&d->page_lock);
+    for (uint32_t m = d->page_list; m != 0; m = frame_table[m].next) {
+        const struct frame *f = &frame_table[m];
+
+        count++;
+        if (f->owner != d->id || frame_refs(f->state) == 0 || !(f->state & FRAME_RAM) ||
+            (f->state & FRAME_FREE) || frame_typed(f->state) > frame_refs(f->state)) {
+            log_err("audit: frame %#x on d%u's list: state %#llx owner %u", m, d->id,
+                    (unsigned long long)f->state, f->owner);
+            bad++;
+        }
+        if (count > max_mfn) {
+            log_err("audit: d%u's page list runs in a circle", d->id);
+            bad++;
+            break;
+        }
+    }
+    if (count != d->tot_pages) {
+        log_err("audit: d%u owns %llu pages, %llu counted", d->id, (unsigned long long)count,
+                (unsigned long long)d->tot_pages);
+        bad++;
+    }
+    spin_unlock(&d->page_lock);
+    return bad;
+}
+
+/* v is where its flags say. */
+static unsigned int audit_vcpu(const struct vcpu *v)
+{
+    bool bad = v->sched.running && v->sched.queued;
+
+    bad |= v->sched.queued && !list_linked(&v->sched.link);
+    bad |= v->domain->vcpu[v->id] != v;
+    if (bad)
+        log_err("audit: d%uv%u is lost between queues", v->domain->id, v->id);
+    return bad;
+}
+
+static unsigned int audit_queue(const struct pcpu *p)
+{
+    unsigned int n = 0;
+    const struct vcpu *v;
+
+    list_for_each(v, &p->rq.runnable, sched.link) {
+        if (!v->sched.queued || v->cpu != p)
+            return log_err("audit: CPU %u queues a vCPU that is not its own", p->id), 1;
+        n++;
+    }
+    if (n == p->rq.nr)
+        return 0;
+    log_err("audit: CPU %u queues %u vCPUs, %u counted", p->id, n, p->rq.nr);
+    return 1;
+}
+
+unsigned int audit(void)
+{
+    unsigned int bad = 0;
+    struct domain *d;
+
+    for (domid_t id = 0; (d = domain_next(id)) != NULL; id = (domid_t)(d->id + 1), domain_put(d)) {
+        bad += audit_pages(d);
+        bad += evtchn_audit(d);
+        bad += grant_audit(d);
+        for (unsigned int i = 0; i < d->max_vcpus; i++)
+            if (d->vcpu[i])
+                bad += audit_vcpu(d->vcpu[i]);
+        if (audit_kind)
+            bad += audit_kind(d);
+    }
+    for (unsigned int i = 0; i < nr_pcpus; i++)
+        bad += audit_queue(pcpus[i]);
+    return bad;
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/clock.h"
+
+#include <xen/vcpu.h>
+
+#include "core/arch.h"
+#include "core/domain.h"
+#include "core/guest.h"
+#include "core/pcpu.h"
+#include "core/vcpu.h"
+
+#define NS_PER_S 1000000000ull
+
+uint32_t clock_generation = 1;
+
+/* Wall-clock ns when system time was 0. */
+static spinlock_t wall_lock = SPINLOCK_INIT(RANK_MACHINE);
+static uint64_t wall_base_ns; /* [wall_lock] */
+
+void clock_changed(void)
+{
+    __atomic_fetch_add(&clock_generation, 1, __ATOMIC_SEQ_CST);
+    for (unsigned int i = 0; i < nr_pcpus; i++)
+        pcpu_raise(pcpus[i], WORK_CLOCK);
+}
+
+/* The version is odd while the record changes, so that a reader on another CPU can tell. */
+static void publish_time(struct vcpu *v, const struct vcpu_time_info *t)
+{
+    struct vcpu_time_info *dst = &v->info->time;
+
+    __atomic_store_n(&dst->version, t->version - 1, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    dst->tsc_timestamp = t->tsc_timestamp;
+    dst->system_time = t->system_time;
+    dst->tsc_to_system_mul = t->tsc_to_system_mul;
+    dst->tsc_shift = t->tsc_shift;
+    dst->flags = t->flags;
+    __atomic_store_n(&dst->version, t->version, __ATOMIC_RELEASE);
+}
+
+static void publish_time_area(struct vcpu *v, const struct vcpu_time_info *t)
+{
+    struct vcpu_time_info odd = *t;
+
+    odd.version--;
+    /* A guest that took its area away gets no news. */
+    if (guest_write(v, v->time_area, &odd.version, sizeof(odd.version)) ||
+        guest_write(v, v->time_area, &odd, sizeof(odd)))
+        return;
+    (void)guest_write(v, v->time_area, &t->version, sizeof(t->version));
+}
+
+void clock_update_vcpu(struct vcpu *v)
+{
+    struct vcpu_time_info t = {0};
+
+    v->time_cpu = arch_this_cpu();
+    v->time_stamp = clock_stamp();
+    arch_fill_time(v, &t);
+    v->time_version += 2;
+    t.version = v->time_version;
+    publish_time(v, &t);
+    if (v->time_area.v)
+        publish_time_area(v, &t);
+}
+
+void clock_publish_wallclock(struct domain *d)
+{
+    struct shared_info *s = d->shared;
+    uint64_t ns, secs;
+    uint32_t version;
+
+    spin_lock(&wall_lock);
+    ns = wall_base_ns;
+    secs = ns / NS_PER_S + (uint64_t)d->time_offset_seconds;
+    version = (s->wc_version | 1) + 1;
+    __atomic_store_n(&s->wc_version, version - 1, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    s->wc_sec = (uint32_t)secs;
+    s->wc_sec_hi = (uint32_t)(secs >> 32);
+    s->wc_nsec = (uint32_t)(ns % NS_PER_S);
+    __atomic_store_n(&s->wc_version, version, __ATOMIC_RELEASE);
+    spin_unlock(&wall_lock);
+}
+
+static void set_base(uint64_t base_ns)
+{
+    struct domain *d;
+
+    spin_lock(&wall_lock);
+    wall_base_ns = base_ns;
+    spin_unlock(&wall_lock);
+    for (domid_t id = 0; (d = domain_next(id)) != NULL; id = (domid_t)(d->id + 1), domain_put(d))
+        clock_publish_wallclock(d);
+}
+
+void clock_init_wallclock(void)
+{
+    set_base(arch_rtc_read() * NS_PER_S - arch_now());
+}
+
+void clock_set_wallclock(uint64_t secs, uint32_t nsecs, uint64_t system_ns)
+{
+    set_base(secs * NS_PER_S + nsecs - system_ns);
+}
+
+void clock_publish_runstate(struct vcpu *v)
+{
+    struct vcpu_runstate_info info = {.state = v->runstate.state,
+                                      .state_entry_time = v->runstate.entered};
+    gptr_t entry = gptr_add(v->runstate.area, offsetof(struct vcpu_runstate_info, state_entry_time));
+    uint64_t entered = info.state_entry_time, flagged = entered | XEN_RUNSTATE_UPDATE;
+    bool flag = v->domain->vm_assist & BIT64(VMASST_TYPE_runstate_update_flag);
+
+    for (int i = 0; i < 4; i++)
+        info.time[i] = v->runstate.time[i];
+    if (flag) {
+        /* Other vCPUs of the guest read this record: the flag says that it is being written. */
+        info.state_entry_time = flagged;
+        if (guest_write(v, entry, &flagged, sizeof(flagged)))
+            return;
+        __atomic_thread_fence(__ATOMIC_RELEASE);
+    }
+    if (guest_write(v, v->runstate.area, &info, sizeof(info)) || !flag)
+        return;
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    (void)guest_write(v, entry, &entered, sizeof(entered));
+}
