@@ -8,6 +8,7 @@
 #include "core/timer.h"
 #include "core/vcpu.h"
 #include "x86/cpu/cpu.h"
+#include "x86/cpu/ops.h"
 #include "x86/time/tsc.h"
 
 #define WARP_LOOKS 1000      /* of each CPU, while the other one looks too */
