@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT */
+#define VENDOR_INTEL 1
+#include "../syscall-amd/main.c"
