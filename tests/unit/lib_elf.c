@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: MIT */
+/* ELF files, their Xen notes, and bzImages, made here in memory of exactly their size. */
+#include "unit.h"
+
+#include <elf.h>
+
+#include <xen/elfnote.h>
+#include <xen/features.h>
+
+#include "lib/bzimage.h"
+#include "lib/macros.h"
+#include "lib/xennote.h"
+
+#define NOTES_OFF 0x400
+#define LOAD_OFF 0x800
+#define FILE_SIZE 0x1000
+
+static uint8_t file[FILE_SIZE];
+static uint8_t *exact;
+static size_t notes_len;
+static Elf64_Ehdr eh;
+static Elf64_Phdr ph[3];
+static struct elf_image image;
+static struct xen_notes notes;
+
+static void add_note(const char *name, uint32_t type, const void *desc, uint32_t len)
+{
+    Elf64_Nhdr n = { (uint32_t)strlen(name) + 1, len, type };
+    uint8_t *p = file + NOTES_OFF + notes_len;
+
+    memcpy(p, &n, sizeof(n));
+    memcpy(p + sizeof(n), name, n.n_namesz);
+    memcpy(p + sizeof(n) + ALIGN_UP(n.n_namesz, 4), desc, len);
+    notes_len += sizeof(n) + ALIGN_UP(n.n_namesz, 4) + ALIGN_UP(len, 4);
+}
+
+static void add_number(uint32_t type, uint64_t v)
+{
+    add_note("Xen", type, &v, 8);
+}
+
+static void add_text(uint32_t type, const char *s)
+{
+    add_note("Xen", type, s, (uint32_t)strlen(s) + 1);
+}
+
+static void start(void)
+{
+    memset(file, 0, sizeof(file));
+    memset(ph, 0, sizeof(ph));
+    notes_len = 0;
+    eh = (Elf64_Ehdr){ .e_ident = { 0x7f, 'E', 'L', 'F', 2, 1, 1 }, .e_type = ET_EXEC,
+                       .e_machine = EM_X86_64, .e_version = 1, .e_entry = 0x100000, .e_phoff = 64,
+                       .e_phentsize = 56, .e_phnum = 3 };
+    ph[0] = (Elf64_Phdr){ .p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_offset = LOAD_OFF,
+                          .p_vaddr = 0xffffffff80100000, .p_paddr = 0x100000, .p_filesz = 0x700,
+                          .p_memsz = 0x2000 };
+    ph[1] = (Elf64_Phdr){ .p_type = PT_LOAD, .p_offset = 0xf00, .p_paddr = 0x200000,
+                          .p_filesz = 0x100, .p_memsz = 0x100 };
+    ph[2] = (Elf64_Phdr){ .p_type = PT_NOTE, .p_offset = NOTES_OFF, .p_align = 4 };
+}
+
+/* Opens the file cut to `size` bytes, in memory of that size. */
+static const char *open_cut(size_t size)
+{
+    memcpy(file, &eh, sizeof(eh));
+    if (ph[2].p_filesz == 0)
+        ph[2].p_filesz = notes_len;
+    memcpy(file + 64, ph, sizeof(ph));
+    free(exact);
+    exact = malloc(size ? size : 1);
+    memcpy(exact, file, size);
+    return elf_open(&image, exact, size);
+}
+
+static const char *open_image(void)
+{
+    return open_cut(FILE_SIZE);
+}
+
+static const char *parse_notes(void)
+{
+    const char *why = open_image();
+
+    return why ? why : xennote_parse(&image, &notes);
+}
+
+TEST(elf_opens)
+{
+    struct elf_segment seg;
+    unsigned index = 0;
+    uint64_t low, high;
+
+    start();
+    CHECK_NULL(open_image());
+    CHECK(image.entry == 0x100000 && image.machine == ELF_EM_X86_64);
+    elf_extent(&image, &low, &high);
+    CHECK(low == 0x100000 && high == 0x200100);
+    CHECK(elf_next_segment(&image, &index, ELF_PT_LOAD, &seg) && seg.data == exact + LOAD_OFF);
+    CHECK(elf_next_segment(&image, &index, ELF_PT_LOAD, &seg) && seg.filesz == 0x100);
+    CHECK(!elf_next_segment(&image, &index, ELF_PT_LOAD, &seg));
+    CHECK(elf_identify("\177ELF\001\001\001\0\0\0\0\0\0\0\0\0", 16) == ELF_32);
+    CHECK(elf_identify("\177ELF", 4) == ELF_NONE);
+}
+
+TEST(elf_every_truncation_is_refused)
+{
+    for (size_t size = 0; size < FILE_SIZE; size++) {
+        start();
+        CHECK(open_cut(size) != NULL);
+    }
+}
+
+#define REFUSED(change, part)                                                                      \
+    do {                                                                                           \
+        start();                                                                                   \
+        change;                                                                                    \
+        CHECK_WHY(open_image(), part);                                                             \
+    } while (0)
+
+TEST(elf_refusals)
+{
+    REFUSED(eh.e_ident[0] = 0, "not an ELF");
+    REFUSED(eh.e_ident[4] = 1, "32-bit");
+    REFUSED(eh.e_ident[5] = 2, "little-endian");
+    REFUSED(eh.e_version = 2, "version");
+    REFUSED(eh.e_type = ET_REL, "executable");
+    REFUSED(eh.e_phnum = 0, "no program headers");
+    REFUSED(eh.e_phnum = 0xffff, "too many");
+    REFUSED(eh.e_phentsize = 32, "wrong size");
+    REFUSED(eh.e_phoff = UINT64_MAX, "outside");
+    REFUSED(eh.e_phoff = FILE_SIZE - 167, "outside");
+    REFUSED(ph[0].p_filesz = 0x3000, "outside");
+    REFUSED(ph[0].p_offset = UINT64_MAX - 0x6ff, "outside");
+    REFUSED(ph[1].p_memsz = 0x80, "larger in the file");
+    REFUSED(ph[0].p_memsz = UINT64_MAX, "wraps");
+    REFUSED(ph[0].p_paddr = UINT64_MAX - 0x1000, "wraps");
+    REFUSED(ph[2].p_filesz = FILE_SIZE, "outside");
+    REFUSED(ph[0].p_type = ph[1].p_type = 0, "nothing to load");
+}
+
+TEST(xennotes_debian)
+{
+    uint64_t l1[2] = { 1, 3 };
+
+    start();
+    add_text(XEN_ELFNOTE_GUEST_OS, "linux");
+    add_text(XEN_ELFNOTE_XEN_VERSION, "xen-3.0");
+    add_text(XEN_ELFNOTE_LOADER, "generic");
+    add_number(XEN_ELFNOTE_VIRT_BASE, 0xffffffff80000000);
+    add_number(XEN_ELFNOTE_INIT_P2M, 0x8000000000);
+    add_number(XEN_ELFNOTE_ENTRY, 0xffffffff80100010);
+    add_text(XEN_ELFNOTE_FEATURES, "!writable_page_tables|pae_pgdir_above_4gb|future");
+    add_note("Xen", XEN_ELFNOTE_SUPPORTED_FEATURES, "\001\210\0\0", 4);
+    add_note("Xen", XEN_ELFNOTE_L1_MFN_VALID, l1, 16);
+    add_note("Xen", XEN_ELFNOTE_MOD_START_PFN, "\001\0\0\0", 4);
+    add_text(XEN_ELFNOTE_PAE_MODE, "yes");
+    add_note("GNU", 3, "abcdefgh", 8);
+    add_note("Xen", 0x1000001, "x", 1);
+    add_number(XEN_ELFNOTE_ENTRY, 7); /* the first one counts */
+    CHECK_NULL(parse_notes());
+    CHECK_EQ(notes.entry, 0xffffffff80100010);
+    CHECK_EQ(notes.virt_base, 0xffffffff80000000);
+    CHECK(xennote_has(&notes, XEN_ELFNOTE_INIT_P2M) && notes.init_p2m == 0x8000000000);
+    CHECK_EQ(notes.features_required, BIT(XENFEAT_writable_page_tables));
+    CHECK_EQ(notes.features_supported, 0x8811);
+    CHECK(notes.l1_valid_mask == 1 && notes.l1_valid_value == 3);
+    CHECK(notes.mod_start_pfn && notes.pae && !notes.unknown_required);
+    CHECK(!xennote_has(&notes, XEN_ELFNOTE_HYPERCALL_PAGE));
+    CHECK_STR(notes.guest_os, "linux");
+    CHECK_NULL(xennote_check_pv(&notes, &image, 0xffff800000000000, 1, true));
+    CHECK_WHY(xennote_check_pv(&notes, &image, 0xffff800000000000, 0, true), "not offered");
+}
+
+TEST(xennotes_from_sections)
+{
+    Elf64_Shdr sh = { .sh_type = SHT_NOTE, .sh_offset = NOTES_OFF, .sh_addralign = 4 };
+
+    start();
+    add_number(XEN_ELFNOTE_VIRT_BASE, 0x1000);
+    ph[2].p_type = 0;
+    sh.sh_size = notes_len;
+    eh.e_shoff = 0x300;
+    eh.e_shentsize = 64;
+    eh.e_shnum = 2;
+    memcpy(file + 0x340, &sh, sizeof(sh));
+    CHECK_NULL(parse_notes());
+    CHECK_EQ(notes.virt_base, 0x1000);
+    CHECK_EQ(notes.entry, 0x100000);
+    eh.e_shoff = FILE_SIZE - 127; /* a damaged table of sections is none */
+    CHECK_WHY(parse_notes(), "no Xen notes");
+}
+
+TEST(xennotes_damage)
+{
+    uint32_t huge = 0xfffffff0;
+
+    start();
+    CHECK_WHY(parse_notes(), "no Xen notes");
+    start();
+    add_note("Xen", XEN_ELFNOTE_ENTRY, "abc", 3);
+    CHECK_WHY(parse_notes(), "length other than");
+    start();
+    add_note("Xen", XEN_ELFNOTE_L1_MFN_VALID, "abcdefgh", 8);
+    CHECK_WHY(parse_notes(), "L1_MFN_VALID");
+    for (int field = 0; field < 2; field++) { /* sizes that do not fit end the walk */
+        start();
+        add_number(XEN_ELFNOTE_VIRT_BASE, 1);
+        add_number(XEN_ELFNOTE_ENTRY, 2);
+        memcpy(file + NOTES_OFF + notes_len / 2 + 4 * field, &huge, 4);
+        CHECK_NULL(parse_notes());
+        CHECK(notes.virt_base == 1 && notes.entry == 0x100000);
+    }
+    start();
+    add_text(XEN_ELFNOTE_FEATURES, "!!|!|||!dom0");
+    add_text(XEN_ELFNOTE_GUEST_OS, "a name that is longer than what is kept of it");
+    CHECK_NULL(parse_notes());
+    CHECK(notes.unknown_required && notes.features_required == BIT(XENFEAT_dom0));
+    CHECK_EQ(strlen(notes.guest_os), XENNOTE_TEXT_MAX - 1);
+}
+
+static const char *check_dom0(void)
+{
+    const char *why = parse_notes();
+
+    return why ? why : xennote_check_pv(&notes, &image, 0xffff800000000000, 1, true);
+}
+
+TEST(xennotes_unfit_kernels)
+{
+    start();
+    add_number(XEN_ELFNOTE_PHYS32_ENTRY, 0x100000);
+    CHECK_WHY(check_dom0(), "PVH only");
+    start();
+    add_text(XEN_ELFNOTE_LOADER, "special");
+    CHECK_WHY(check_dom0(), "loader");
+    start();
+    add_text(XEN_ELFNOTE_XEN_VERSION, "xen-2.0");
+    CHECK_WHY(check_dom0(), "xen-3.0");
+    start();
+    add_text(XEN_ELFNOTE_FEATURES, "!teleport");
+    CHECK_WHY(check_dom0(), "unknown here");
+    start();
+    add_number(XEN_ELFNOTE_SUPPORTED_FEATURES, 1);
+    CHECK_WHY(check_dom0(), "Domain 0");
+    start();
+    add_number(XEN_ELFNOTE_HV_START_LOW, 0xffff810000000000);
+    CHECK_WHY(check_dom0(), "belong to the hypervisor");
+    start();
+    eh.e_machine = EM_AARCH64;
+    add_number(XEN_ELFNOTE_VIRT_BASE, 0);
+    CHECK_WHY(check_dom0(), "x86-64");
+}
+
+/* A bzImage: two setup sectors, then code of 0x100 bytes, then the payload. */
+#define CODE 0x600
+#define PAYLOAD (CODE + 0x100)
+#define PAYLOAD_LEN 64
+
+static struct bz_payload payload;
+
+static void start_bzimage(const char *magic, size_t magic_len)
+{
+    uint32_t v[2] = { 0x100, PAYLOAD_LEN };
+    uint32_t size = 12345;
+
+    memset(file, 0, sizeof(file));
+    file[0x1f1] = 2;
+    memcpy(file + 0x1fe, "\x55\xaa", 2);
+    memcpy(file + 0x202, "HdrS\x0f\x02", 6);
+    file[0x211] = 1;
+    memcpy(file + 0x248, v, 8);
+    memcpy(file + PAYLOAD, magic, magic_len);
+    memcpy(file + PAYLOAD + PAYLOAD_LEN - 4, &size, 4);
+}
+
+static const char *parse_bzimage(size_t size)
+{
+    free(exact);
+    exact = malloc(size ? size : 1);
+    memcpy(exact, file, size);
+    return bzimage_parse(exact, size, &payload);
+}
+
+TEST(bzimage_formats)
+{
+    static const struct {
+        const char *magic;
+        size_t len;
+        enum bz_format format;
+        const char *name;
+    } kinds[] = {
+        { "\x1f\x8b\x08", 3, BZ_GZIP, "gzip" },
+        { "\xfd" "7zXZ\0", 6, BZ_XZ, "xz" },
+        { "\x28\xb5\x2f\xfd", 4, BZ_ZSTD, "zstd" },
+        { "\x02\x21\x4c\x18", 4, BZ_LZ4, "lz4" },
+        { "\177ELF", 4, BZ_ELF, "uncompressed ELF" },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        enum bz_format f = kinds[i].format;
+
+        start_bzimage(kinds[i].magic, kinds[i].len);
+        CHECK_NULL(parse_bzimage(PAYLOAD + PAYLOAD_LEN));
+        CHECK_EQ(payload.format, f);
+        CHECK(payload.data == exact + PAYLOAD && payload.protocol == 0x20f);
+        CHECK_EQ(payload.len, PAYLOAD_LEN - (f == BZ_GZIP || f == BZ_ELF ? 0 : 4));
+        CHECK_EQ(payload.unpacked_size, f == BZ_ELF ? PAYLOAD_LEN : 12345);
+        CHECK_STR(bz_format_name(f), kinds[i].name);
+    }
+}
+
+TEST(bzimage_refusals)
+{
+    start_bzimage("\x1f\x8b\x08", 3);
+    for (size_t size = 0; size < PAYLOAD + PAYLOAD_LEN; size++)
+        CHECK(parse_bzimage(size) != NULL);
+    CHECK_WHY(parse_bzimage(100), "neither");
+    CHECK_WHY(parse_bzimage(PAYLOAD + PAYLOAD_LEN - 1), "truncated");
+    file[0x1f1] = 0; /* means 4 sectors */
+    CHECK_WHY(parse_bzimage(FILE_SIZE), "unknown format");
+    start_bzimage("\x1f\x8b\x08", 3);
+    file[0x206] = 7;
+    CHECK_WHY(parse_bzimage(FILE_SIZE), "2.08");
+    start_bzimage("\x1f\x8b\x08", 3);
+    file[0x211] = 0;
+    CHECK_WHY(parse_bzimage(FILE_SIZE), "zImage");
+    start_bzimage("BZh", 3);
+    CHECK_WHY(parse_bzimage(FILE_SIZE), "supported");
+    start_bzimage("\x1f\x8b\x08", 3);
+    memset(file + 0x248, 0xff, 8);
+    CHECK_WHY(parse_bzimage(FILE_SIZE), "truncated");
+    start_bzimage("\x1f\x8b\x08", 3);
+    memset(file + 0x24c, 0, 4);
+    CHECK_WHY(parse_bzimage(FILE_SIZE), "no payload");
+    start_bzimage("\x1f\x8b\x08", 3);
+    memset(file + PAYLOAD + PAYLOAD_LEN - 4, 0xff, 4);
+    CHECK_WHY(parse_bzimage(FILE_SIZE), "1 GiB");
+    memset(file + PAYLOAD + PAYLOAD_LEN - 4, 0, 4);
+    CHECK_WHY(parse_bzimage(FILE_SIZE), "nothing");
+}
+
+TEST(bzimage_plain_elf)
+{
+    start();
+    open_image();
+    CHECK_NULL(parse_bzimage(FILE_SIZE));
+    CHECK(payload.format == BZ_ELF && payload.len == FILE_SIZE && payload.data == exact);
+}
