@@ -17,8 +17,7 @@
 
 /* The one list of lock ranks, outermost first. */
 enum lock_rank {
-    RANK_DOMLIST = 1, /* the list of domains and domain ids */
-    RANK_DOMCTL,      /* one control operation at a time */
+    RANK_DOMCTL = 1,  /* one control operation at a time */
     RANK_DOMAIN,      /* a domain's life cycle, settings, vCPU array */
     RANK_PTABLE,      /* a PV domain's page tables */
     RANK_GRANT,       /* a domain's grant table */
@@ -29,6 +28,7 @@ enum lock_rank {
     RANK_VCPU,        /* a vCPU's timers and pause state */
     RANK_SCHED,       /* a CPU's run queue */
     RANK_TIMER,       /* a CPU's timer heap */
+    RANK_DOMLIST,     /* the list of domains and domain ids: nothing is taken inside */
     RANK_HEAP,        /* the frame allocator */
     RANK_POOL,        /* an object pool */
     RANK_VMAP,        /* hypervisor virtual address space */

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * memory_op: a domain's reservation. Each extent is one step: it is done or it is not, and the result
+ * says how many were. A call that gives way carries the number done in the upper bits of cmd.
+ */
+#include "core/hypercall.h"
+
+#include <xen/memory.h>
+
+#include "core/log.h"
+
+#define OP_BITS 6 /* of cmd; the rest is the first extent to do */
+#define MAX_ORDER_GUEST 9
+
+struct reservation {
+    struct xen_memory_reservation r;
+    struct domain *d; /* referenced */
+    struct vcpu *v;
+};
+
+static void free_extent(struct frame *f, unsigned int order, struct domain *d)
+{
+    for (unsigned long i = 0; i < 1ul << order; i++)
+        frame_release(f + i, d);
+}
+
+/* Allocates one zeroed extent for the domain. */
+static struct frame *new_extent(const struct reservation *res)
+{
+    unsigned int order = res->r.extent_order;
+    struct frame *f = frame_alloc(order, XENMEMF_get_address_bits(res->r.mem_flags));
+
+    if (!f)
+        return NULL;
+    for (unsigned long i = 0; i < 1ul << order; i++)
+        arch_clear_page(arch_map(mfn_add(frame_mfn(f), i)));
+    if (frame_assign(f, order, res->d) == 0)
+        return f;
+    frame_free(f, order);
+    return NULL;
+}
+
+/* One extent of populate_physmap or increase_reservation; false: stop here. */
+static bool add_extent(const struct reservation *res, gptr_t at, bool place)
+{
+    unsigned int order = res->r.extent_order;
+    xen_pfn_t gfn = 0, mfn;
+    struct frame *f;
+
+    if (place && guest_get(res->v, &gfn, at))
+        return false;
+    f = new_extent(res);
+    if (!f)
+        return false;
+    mfn = frame_mfn(f).v;
+    if ((place || res->r.extent_start.p) && guest_put(res->v, at, &mfn)) {
+        free_extent(f, order, res->d);
+        return false;
+    }
+    for (unsigned long i = 0; i < 1ul << order; i++)
+        arch_set_gfn(MFN(mfn + i), place ? gfn + i : GFN_INVALID);
+    return true;
+}
+
+/* One extent of decrease_reservation. */
+static bool drop_extent(const struct reservation *res, gptr_t at)
+{
+    xen_pfn_t mfn;
+
+    if (guest_get(res->v, &mfn, at))
+        return false;
+    for (unsigned long i = 0; i < 1ul << res->r.extent_order; i++) {
+        struct frame *f = frame_of(MFN(mfn + i));
+
+        if (!f || (f->state & FRAME_HV) || !frame_release(f, res->d)) {
+            log_refusal(res->v->domain, "decrease_reservation: frame %#llx is not d%u's to give",
+                        (unsigned long long)(mfn + i), res->d->id);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Copies and checks the description; 0 with a reference on the domain. */
+static long get_reservation(struct vcpu *v, gptr_t arg, struct reservation *res)
+{
+    unsigned int max_order = v->domain->privileged ? FRAME_MAX_ORDER : MAX_ORDER_GUEST;
+
+    if (guest_get(v, &res->r, arg))
+        return E(EFAULT);
+    res->v = v;
+    if (res->r.domid != DOMID_SELF && !v->domain->privileged)
+        return E(EPERM);
+    if (res->r.nr_extents > 1ul << 40 ||
+        res->r.extent_start.p + res->r.nr_extents < res->r.extent_start.p)
+        return E(EINVAL);
+    /* An extent is one step between two preemption points: what clearing 2 MiB takes. */
+    if (res->r.extent_order > MIN(max_order, MAX_ORDER_GUEST))
+        return E(EPERM);
+    res->d = domain_get_self(v, res->r.domid);
+    return res->d ? 0 : E(ESRCH);
+}
+
+static long change_reservation(struct vcpu *v, unsigned int op, gptr_t arg, unsigned long start)
+{
+    struct reservation res;
+    unsigned long i, work = 0;
+    gptr_t at;
+    long rc = get_reservation(v, arg, &res);
+
+    if (rc) /* these three report a count, so an error is a count of what was done before */
+        return rc == E(ESRCH) || rc == E(EPERM) ? rc : (long)start;
+    for (i = start; i < res.r.nr_extents; i++) {
+        if (!gptr_index(HANDLE_PTR(res.r.extent_start), i, sizeof(xen_pfn_t), &at))
+            break;
+        if (op == XENMEM_decrease_reservation ? !drop_extent(&res, at)
+                                              : !add_extent(&res, at, op == XENMEM_populate_physmap))
+            break;
+        work += 1ul << res.r.extent_order;
+        if (i + 1 < res.r.nr_extents && work >= PREEMPT_BUDGET && hc_preempt()) {
+            domain_put(res.d);
+            return hc_restart(v, op | (i + 1) << OP_BITS, arg.v, 0, 0, 0);
+        }
+    }
+    domain_put(res.d);
+    return (long)i;
+}
+
+static long query_reservation(struct vcpu *v, unsigned int op, gptr_t arg)
+{
+    struct xen_memory_domain q;
+    struct domain *d;
+    long rc;
+
+    if (guest_get(v, &q, arg))
+        return E(EFAULT);
+    d = domain_get_self(v, q.domid);
+    if (!d)
+        return E(ESRCH);
+    if (d != v->domain && !v->domain->privileged)
+        rc = E(EPERM);
+    else
+        rc = (long)(op == XENMEM_current_reservation ? d->tot_pages
+                                                     : MIN(d->max_pages, (uint64_t)INT64_MAX));
+    domain_put(d);
+    return rc;
+}
+
+/* A claim is granted when the memory is there now; nothing is set aside for it. */
+static long claim_pages(struct vcpu *v, gptr_t arg)
+{
+    struct reservation res;
+    uint64_t total;
+    long rc;
+
+    if (!v->domain->privileged)
+        return E(EPERM);
+    rc = get_reservation(v, arg, &res);
+    if (rc)
+        return rc;
+    total = res.r.nr_extents;
+    if (res.r.extent_start.p || res.r.extent_order || res.r.mem_flags)
+        rc = E(EINVAL);
+    else if (total > res.d->tot_pages && total - res.d->tot_pages > frame_free_count())
+        rc = E(ENOMEM);
+    domain_put(res.d);
+    return rc;
+}
+
+long hc_memory_op(struct vcpu *v, unsigned long cmd, unsigned long arg, unsigned long a2,
+                  unsigned long a3, unsigned long a4)
+{
+    unsigned int op = cmd & (BIT(OP_BITS) - 1);
+    unsigned long start = cmd >> OP_BITS;
+    gptr_t p = GPTR(arg);
+
+    (void)a2, (void)a3, (void)a4;
+    switch (op) {
+    case XENMEM_increase_reservation:
+    case XENMEM_decrease_reservation:
+    case XENMEM_populate_physmap:
+        return change_reservation(v, op, p, start);
+    case XENMEM_current_reservation:
+    case XENMEM_maximum_reservation:
+        return query_reservation(v, op, p);
+    case XENMEM_maximum_ram_page:
+        return (long)max_mfn - 1;
+    case XENMEM_claim_pages:
+        return claim_pages(v, p);
+    case XENMEM_get_sharing_freed_pages:
+    case XENMEM_get_sharing_shared_pages:
+        return 0;
+    default:
+        return arch_memory_op(v, op, p, start);
+    }
+}
