@@ -34,8 +34,8 @@ struct domain;
 #define FRAME_VALIDATED BIT(55) /* the type's rules were checked: others may count on it */
 #define FRAME_PINNED BIT(56)    /* the guest holds one typed reference of its own (MMUEXT_PIN) */
 #define FRAME_PARTIAL BIT(57)   /* validation or its undoing stopped half way; see frame.progress */
-#define FRAME_CACHE_SHIFT 58
-#define FRAME_CACHE_MASK (7ull << FRAME_CACHE_SHIFT) /* PAT index its mappings agree on; 0 = WB */
+#define FRAME_ALLOCATED BIT(58) /* the owner has not given it back: one of the refs is this */
+#define FRAME_UNDOING BIT(59)   /* PARTIAL, and on the way down */
 #define FRAME_HV BIT(61)        /* the hypervisor's own memory, even if shared with a domain */
 #define FRAME_FREE BIT(62)      /* head of a free block of the allocator; order in progress */
 #define FRAME_RAM BIT(63)       /* is RAM that we manage; clear: a hole or a device */

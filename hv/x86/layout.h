@@ -36,7 +36,7 @@
 #define DIRECT_BASE VA(0xffff830000000000)
 
 /*
- * A CPU's stack slot of 16 pages: guard, NMI, guard, #MC, guard, #DF, guards, main stack (4 pages).
+ * A CPU's stack slot of 16 pages: guard, NMI, guard, #MC, guard, #DF, guard, #DB, guards, main stack (4 pages).
  * The top of the main stack holds struct cpu_info.
  */
 #define STACK_SLOT_SHIFT 16
@@ -44,6 +44,7 @@
 #define STACK_NMI_PAGE 1
 #define STACK_MC_PAGE 3
 #define STACK_DF_PAGE 5
+#define STACK_DB_PAGE 7
 #define STACK_MAIN_PAGE 12
 
 #define GDT_WINDOW 0x20000 /* a CPU's window: 16 pages of GDT, 16 pages of LDT */

@@ -12,10 +12,8 @@ struct x86_vcpu {
     struct vcpu v;          /* first: a struct vcpu * is a struct x86_vcpu * */
     struct x86_regs regs;   /* guest registers while not running */
     void *xsave;            /* extended state area; size by CPUID leaf 0xD */
-    bool fpu_used;          /* xsave holds state (else: reset state) */
+    uint32_t fpu_cpu;       /* CPU + 1 whose registers hold the state; 0: it is in xsave */
     uint64_t xcr0;          /* the guest's XCR0 */
-    void (*resume)(struct vcpu *v); /* enter: load everything of v on this CPU */
-    void (*save)(struct vcpu *v);   /* leave: save everything of v from this CPU */
 };
 
 struct x86_domain {

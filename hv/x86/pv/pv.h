@@ -14,6 +14,12 @@ struct pt_drop {
     bool any;
 };
 
+enum pv_exit_work {
+    PVX_DROP = 1,  /* drop.any: page tables half undone */
+    PVX_NMI = 2,   /* an NMI waits */
+    PVX_TIME = 4,  /* its time record is to be renewed */
+};
+
 struct pv_trap {
     uint64_t address; /* canonical, 0: none */
     uint16_t cs;
@@ -32,7 +38,7 @@ struct pv_vcpu {
     /* Read by the entry code: see asm_offsets.c. */
     bool kernel_mode;      /* in its kernel (or: in its program) */
     bool syscall_mask;     /* SYSCALL masks events */
-    uint8_t pending_trap;  /* an exception waits to be delivered at exit */
+    uint8_t exit_work;     /* enum pv_exit_work: what the exit path has to do before the guest runs */
     uint64_t kernel_sp;    /* stack for entries from user mode; not in our range */
     uint64_t kernel_ss;
     uint64_t cr3_kernel;   /* machine addresses of the two L4s; user may be 0 */

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The frame table's references and ownership. The state word changes by compare-and-exchange
+ * only; owner and links change while nobody else can hold a reference, or under the page-list lock.
+ */
+#include "core/frame.h"
+
+#include <xen/errno.h>
+
+#include "core/bug.h"
+#include "core/domain.h"
+#include "lib/string.h"
+
+static inline uint64_t load(const struct frame *f)
+{
+    return __atomic_load_n(&f->state, __ATOMIC_RELAXED);
+}
+
+static inline bool swap(struct frame *f, uint64_t *old, uint64_t new)
+{
+    return __atomic_compare_exchange_n(&f->state, old, new, false, __ATOMIC_ACQ_REL,
+                                       __ATOMIC_RELAXED);
+}
+
+bool frame_get_more(struct frame *f)
+{
+    uint64_t s = load(f);
+
+    do {
+        if (frame_refs(s) == 0 || frame_refs(s) == FRAME_REF_MASK)
+            return false;
+    } while (!swap(f, &s, s + FRAME_REF_ONE));
+    return true;
+}
+
+bool frame_get(struct frame *f, const struct domain *d)
+{
+    if (f->owner != d->id || !frame_get_more(f))
+        return false;
+    if (f->owner == d->id)
+        return true;
+    frame_put(f); /* it changed hands meanwhile */
+    return false;
+}
+
+static void unlink_page(struct domain *d, struct frame *f)
+{
+    spin_lock(&d->page_lock);
+    if (f->prev)
+        frame_table[f->prev].next = f->next;
+    else
+        d->page_list = f->next;
+    if (f->next)
+        frame_table[f->next].prev = f->prev;
+    d->tot_pages--;
+    spin_unlock(&d->page_lock);
+}
+
+/* The last reference is gone: nobody can find the frame any more. */
+static void release_last(struct frame *f)
+{
+    struct domain *d = domain_get(f->owner);
+
+    BUG_ON(f->state & FRAME_HV);
+    if (d) {
+        unlink_page(d, f);
+        domain_put(d);
+    }
+    f->owner = DOMID_INVALID;
+    f->stamp = __atomic_load_n(&tlb_clock, __ATOMIC_SEQ_CST);
+    arch_set_gfn(frame_mfn(f), GFN_INVALID);
+    frame_free(f, 0);
+}
+
+void frame_put(struct frame *f)
+{
+    uint64_t s = load(f);
+
+    do {
+        BUG_ON(frame_refs(s) == 0);
+    } while (!swap(f, &s, s - FRAME_REF_ONE));
+    if (__builtin_expect(frame_refs(s) == 1, 0))
+        release_last(f);
+}
+
+/* Puts a chain of 2^order frames at the head of d's list, each with the allocation's reference. */
+static void link_pages(struct frame *f, unsigned long n, struct domain *d)
+{
+    uint32_t first = (uint32_t)frame_mfn(f).v;
+
+    for (unsigned long i = 0; i < n; i++) {
+        f[i].owner = d->id;
+        f[i].progress = 0;
+        f[i].prev = i ? first + (uint32_t)i - 1 : 0;
+        f[i].next = i + 1 < n ? first + (uint32_t)i + 1 : d->page_list;
+        __atomic_store_n(&f[i].state, FRAME_RAM | FRAME_ALLOCATED | FRAME_REF_ONE,
+                         __ATOMIC_RELEASE);
+    }
+    if (d->page_list)
+        frame_table[d->page_list].prev = first + (uint32_t)n - 1;
+    d->page_list = first;
+    d->tot_pages += n;
+}
+
+int frame_assign(struct frame *f, unsigned int order, struct domain *d)
+{
+    unsigned long n = 1ul << order;
+    int rc = 0;
+
+    spin_lock(&d->page_lock);
+    if (d->state == DOM_DYING || d->state == DOM_DEAD)
+        rc = -XEN_EINVAL;
+    else if (d->tot_pages + n > d->max_pages)
+        rc = -XEN_E2BIG;
+    else
+        link_pages(f, n, d);
+    spin_unlock(&d->page_lock);
+    return rc;
+}
+
+bool frame_release(struct frame *f, struct domain *d)
+{
+    uint64_t s = load(f);
+
+    if (f->owner != d->id)
+        return false;
+    do {
+        if (!(s & FRAME_ALLOCATED))
+            return false;
+    } while (!swap(f, &s, s & ~FRAME_ALLOCATED));
+    frame_put(f);
+    return true;
+}
+
+void frame_share(struct frame *f, struct domain *d, bool writable)
+{
+    /* Not to be written: a typed use without a type keeps every type out. */
+    uint64_t type = writable ? FT_WRITABLE : FT_NONE;
+
+    f->owner = d->id;
+    __atomic_store_n(&f->state,
+                     FRAME_RAM | FRAME_HV | FRAME_REF_ONE | FRAME_TYPED_ONE |
+                         type << FRAME_TYPE_SHIFT,
+                     __ATOMIC_RELEASE);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* Compiled to assembly only: the Makefile turns its markers into build/asm-offsets.h. */
+#include <stddef.h>
+
+#include "x86/cpu/cpu.h"
+#include "x86/pv/pv.h"
+
+#define DEFINE(sym, val) __asm__ volatile("\n.ascii \"->" #sym " %0\"" ::"i"(val))
+#define REG(r) DEFINE(REGS_##r, offsetof(struct x86_regs, r))
+
+void asm_offsets(void);
+void asm_offsets(void)
+{
+    DEFINE(CPUINFO_SIZE, sizeof(struct cpu_info));
+    REG(r15);
+    REG(rax);
+    REG(rcx);
+    REG(r11);
+    REG(error_code);
+    REG(vector);
+    REG(rip);
+    REG(cs);
+    REG(rflags);
+    REG(rsp);
+    REG(ss);
+    DEFINE(REGS_SIZE, sizeof(struct x86_regs));
+    DEFINE(CI_REGS, offsetof(struct cpu_info, regs));
+    DEFINE(CI_CURRENT, offsetof(struct cpu_info, current));
+    DEFINE(CI_PCPU, offsetof(struct cpu_info, pcpu));
+    DEFINE(CI_SCRATCH, offsetof(struct cpu_info, scratch));
+    DEFINE(PCPU_PENDING, offsetof(struct pcpu, pending));
+    DEFINE(V_INFO, offsetof(struct vcpu, info));
+    DEFINE(VI_PENDING, offsetof(struct vcpu_info, evtchn_upcall_pending));
+    DEFINE(VI_MASK, offsetof(struct vcpu_info, evtchn_upcall_mask));
+    DEFINE(PV_KERNEL_MODE, offsetof(struct pv_vcpu, kernel_mode));
+    DEFINE(PV_SYSCALL_MASK, offsetof(struct pv_vcpu, syscall_mask));
+    DEFINE(PV_EXIT_WORK, offsetof(struct pv_vcpu, exit_work));
+    DEFINE(PV_KERNEL_SP, offsetof(struct pv_vcpu, kernel_sp));
+    DEFINE(PV_KERNEL_SS, offsetof(struct pv_vcpu, kernel_ss));
+    DEFINE(PV_CR3_KERNEL, offsetof(struct pv_vcpu, cr3_kernel));
+    DEFINE(PV_CR3_USER, offsetof(struct pv_vcpu, cr3_user));
+    DEFINE(PV_SYSCALL_RIP, offsetof(struct pv_vcpu, syscall_rip));
+}

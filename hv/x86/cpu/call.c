@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Cross-CPU calls. One call at a time in the whole machine; its targets run it from their
+ * interrupt, or, if they are in the hypervisor waiting for something, from arch_poll().
+ */
+#include "core/arch.h"
+#include "core/pcpu.h"
+#include "lib/bitmap.h"
+#include "x86/cpu/cpu.h"
+#include "x86/cpu/ops.h"
+#include "x86/irq/lapic.h"
+#include "x86/irq/vectors.h"
+
+static struct {
+    uint32_t busy;    /* atomic: the right to make a call */
+    uint32_t pending; /* atomic: targets that have not run it */
+    void (*fn)(void *);
+    void *arg;
+} call;
+static unsigned long call_mask[MAX_CPUS / 64]; /* atomic: who still has to run it */
+
+struct pcpu *arch_this_cpu(void)
+{
+    return cpu_info()->pcpu;
+}
+
+void arch_poll(void)
+{
+    unsigned int id = this_cpu_id();
+
+    if (bit_test(call_mask, id) && bit_test_and_clear(call_mask, id)) {
+        call.fn(call.arg);
+        __atomic_fetch_sub(&call.pending, 1, __ATOMIC_RELEASE);
+    }
+    cpu_pause();
+}
+
+void arch_call_others(const unsigned long *cpus, void (*fn)(void *), void *arg)
+{
+    unsigned int self = this_cpu_id(), count = 0;
+    unsigned long targets[MAX_CPUS / 64] = {0};
+
+    for (unsigned int i = 0; i < nr_pcpus; i++) {
+        if (i != self && bitmap_test(cpus, i) && pcpus[i] && pcpus[i]->online) {
+            bitmap_set(targets, i);
+            count++;
+        }
+    }
+    if (!count)
+        return;
+    while (__atomic_exchange_n(&call.busy, 1, __ATOMIC_ACQUIRE))
+        arch_poll();
+    call.fn = fn;
+    call.arg = arg;
+    __atomic_store_n(&call.pending, count, __ATOMIC_RELEASE);
+    for (unsigned int i = 0; i < nr_pcpus; i++) {
+        if (bitmap_test(targets, i)) {
+            bit_set(call_mask, i);
+            lapic_send_ipi(((struct x86_pcpu *)pcpus[i])->apic_id, VEC_CALL);
+        }
+    }
+    while (__atomic_load_n(&call.pending, __ATOMIC_ACQUIRE))
+        cpu_pause();
+    __atomic_store_n(&call.busy, 0, __ATOMIC_RELEASE);
+}
+
+void arch_kick(unsigned int cpu)
+{
+    if (cpu != this_cpu_id())
+        lapic_send_ipi(((struct x86_pcpu *)pcpus[cpu])->apic_id, VEC_KICK);
+}
+
+void arch_idle_wait(void)
+{
+    sti_hlt_cli();
+}

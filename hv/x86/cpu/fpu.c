@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdbool.h>
+
+#include "lib/bitmap.h"
+#include "lib/string.h"
+#include "x86/vcpu.h"
+#include "x86/cpu/cpu.h"
+#include "x86/cpu/fpu.h"
+#include "x86/cpu/ops.h"
+
+static unsigned int area_order(void)
+{
+    unsigned int order = 0;
+
+    while ((PAGE_SIZE << order) < cpu_feat.xsave_size)
+        order++;
+    return order;
+}
+
+/* The reset state: FCW 0x37f, MXCSR 0x1f80, everything else zero. */
+static void reset_area(uint8_t *area)
+{
+    static const uint16_t fcw = 0x37f;
+    static const uint32_t mxcsr = 0x1f80;
+
+    memset(area, 0, cpu_feat.xsave_size);
+    memcpy(area, &fcw, sizeof(fcw));
+    memcpy(area + 24, &mxcsr, sizeof(mxcsr));
+}
+
+bool fpu_alloc(struct x86_vcpu *v)
+{
+    v->xsave = frame_alloc_hv_order(area_order());
+    if (!v->xsave)
+        return false;
+    reset_area(v->xsave);
+    v->xcr0 = cpu_feat.xcr0_mask ? 1 : 0;
+    return true;
+}
+
+void fpu_free(struct x86_vcpu *v)
+{
+    if (v->xsave)
+        frame_free_hv_order(v->xsave, area_order());
+    v->xsave = NULL;
+}
+
+static void set_xcr0(uint64_t x)
+{
+    __asm__ volatile("xsetbv" ::"c"(0), "a"((uint32_t)x), "d"((uint32_t)(x >> 32)));
+}
+
+void fpu_save(struct x86_vcpu *v)
+{
+    struct x86_pcpu *xp = this_x86();
+
+    if (xp->fpu_owner != &v->v)
+        return;
+    xp->fpu_owner = NULL;
+    v->fpu_cpu = 0;
+    clts();
+    if (!cpu_feat.xsave) {
+        __asm__ volatile("fxsave64 (%0)" ::"r"(v->xsave) : "memory");
+        return;
+    }
+    set_xcr0(cpu_feat.xcr0_mask);
+    __asm__ volatile("xsave64 (%0)" ::"r"(v->xsave), "a"(-1), "d"(-1) : "memory");
+    set_xcr0(v->xcr0);
+}
+
+static void save_remote(void *v)
+{
+    fpu_save(v);
+}
+
+void fpu_load(struct x86_vcpu *v)
+{
+    struct x86_pcpu *xp = this_x86();
+
+    if (xp->fpu_owner == &v->v)
+        return;
+    if (v->fpu_cpu) { /* it ran elsewhere, and only idled there since */
+        unsigned long mask[MAX_CPUS / 64] = {0};
+        bitmap_set(mask, v->fpu_cpu - 1);
+        arch_call_others(mask, save_remote, v);
+    }
+    if (xp->fpu_owner)
+        fpu_save(x86_vcpu(xp->fpu_owner));
+    clts();
+    if (!cpu_feat.xsave) {
+        __asm__ volatile("fxrstor64 (%0)" ::"r"(v->xsave));
+    } else {
+        set_xcr0(cpu_feat.xcr0_mask);
+        __asm__ volatile("xrstor64 (%0)" ::"r"(v->xsave), "a"(-1), "d"(-1));
+        set_xcr0(v->xcr0);
+    }
+    xp->fpu_owner = &v->v;
+    v->fpu_cpu = this_cpu_id() + 1;
+}

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+/* The hypervisor's own page tables: see x86/layout.h for what lies where. */
+#include "x86/mm/paging.h"
+
+#include "core/bug.h"
+#include "core/frame.h"
+#include "core/param.h"
+#include "lib/bitmap.h"
+#include "lib/string.h"
+#include "x86/boot/boot.h"
+#include "x86/cpu/cpu.h"
+#include "x86/cpu/ops.h"
+
+#define FLAGS_RX (PTE_P | PTE_A | PTE_G)
+#define FLAGS_RO (PTE_P | PTE_A | PTE_G | nx_bit)
+#define FLAGS_RW (PTE_P | PTE_RW | PTE_A | PTE_D | PTE_G | nx_bit)
+#define FLAGS_TABLE (PTE_P | PTE_RW | PTE_A | PTE_D | PTE_US)
+#define CHUNK_FRAMES (1ull << FRAME_CHUNK_SHIFT)
+
+extern pte_t boot_l4[], boot_l3[], boot_l2[], image_l3[], area_l2[], stack0_l1[];
+extern char __image_start[], __text_end[], __rodata_end[], __unpack_start[], __unpack_text_end[],
+    __unpack_end[], __image_end[];
+
+pte_t *idle_l4;
+uint64_t idle_cr3;
+uint64_t nx_bit;
+struct frame *frame_table = (struct frame *)FRAME_TABLE_BASE;
+uint64_t max_mfn;
+unsigned long frame_chunks[MAX_MFN >> FRAME_CHUNK_SHIFT >> 6];
+static bool heap_ready;
+
+static uint64_t image_pa(const void *p)
+{
+    return (uint64_t)p - IMAGE_BASE;
+}
+
+static void *new_table(void)
+{
+    void *p = heap_ready ? frame_alloc_hv() : bootmem_pages(1);
+
+    if (!p)
+        panic("Out of memory for the hypervisor's page tables");
+    return p;
+}
+
+static unsigned int slot(uint64_t va, int level)
+{
+    return (va >> (12 + 9 * (level - 1))) & 511;
+}
+
+/* The entry of `level` that translates va, with tables built down to there. */
+static pte_t *walk(uint64_t va, int level)
+{
+    pte_t *table = idle_l4;
+
+    for (int l = 4; l > level; l--) {
+        pte_t *e = &table[slot(va, l)];
+        if (!(*e & PTE_P))
+            *e = direct_pa(new_table()) | FLAGS_TABLE;
+        table = direct(*e & PTE_ADDR);
+    }
+    return &table[slot(va, level)];
+}
+
+pte_t *paging_pte(uint64_t va)
+{
+    return walk(va, 1);
+}
+
+void paging_map(uint64_t va, uint64_t pa, uint64_t flags)
+{
+    *walk(va, 1) = pa | flags;
+}
+
+static void map_image(void)
+{
+    image_l3[0] = direct_pa(new_table()) | FLAGS_TABLE;
+    image_l3[1] = image_pa(area_l2) | FLAGS_TABLE;
+    idle_l4[slot(IMAGE_BASE, 4)] = image_pa(image_l3) | FLAGS_TABLE;
+    for (char *p = __image_start; p < __image_end; p += PAGE_SIZE) {
+        uint64_t flags = FLAGS_RW;
+        if (p < __text_end)
+            flags = FLAGS_RX;
+        else if (p < __rodata_end)
+            flags = FLAGS_RO;
+        else if (p >= __unpack_start && p < __unpack_text_end)
+            flags = FLAGS_RO;
+        paging_map((uint64_t)p, image_pa(p), flags);
+    }
+}
+
+static void map_direct(uint64_t pa, uint64_t end)
+{
+    while (pa < end) {
+        uint64_t va = DIRECT_BASE + pa;
+        if (cpu_feat.page1gb && !(pa & ((1ull << 30) - 1)) && end - pa >= 1ull << 30) {
+            *walk(va, 3) = pa | FLAGS_RW | PTE_PS;
+            pa += 1ull << 30;
+        } else if (!(pa & 0x1fffff) && end - pa >= 0x200000) {
+            *walk(va, 2) = pa | FLAGS_RW | PTE_PS;
+            pa += 0x200000;
+        } else {
+            *walk(va, 1) = pa | FLAGS_RW;
+            pa += PAGE_SIZE;
+        }
+    }
+}
+
+/* Frame table and both views of the M2P for one chunk of frames. */
+static void map_chunk(uint64_t chunk)
+{
+    uint64_t first = chunk << FRAME_CHUNK_SHIFT;
+    unsigned long table_pages = CHUNK_FRAMES * sizeof(struct frame) / PAGE_SIZE;
+    unsigned long m2p_pages = CHUNK_FRAMES * sizeof(uint64_t) / PAGE_SIZE;
+    uint64_t pa = direct_pa(bootmem_pages(table_pages));
+
+    for (unsigned long i = 0; i < table_pages; i++)
+        paging_map((uint64_t)&frame_table[first] + i * PAGE_SIZE, pa + i * PAGE_SIZE, FLAGS_RW);
+    uint64_t *m2p = bootmem_pages(m2p_pages);
+    for (unsigned long i = 0; i < CHUNK_FRAMES; i++)
+        m2p[i] = ~0ull;
+    pa = direct_pa(m2p);
+    for (unsigned long i = 0; i < m2p_pages; i++) {
+        uint64_t off = first * sizeof(uint64_t) + i * PAGE_SIZE;
+        paging_map(M2P_RW_BASE + off, pa + i * PAGE_SIZE, FLAGS_RW);
+        paging_map(M2P_RO_BASE + off, pa + i * PAGE_SIZE, (FLAGS_RO | PTE_US));
+    }
+    bit_set(frame_chunks, chunk);
+}
+
+static void map_tables_of(const struct boot_memory *m)
+{
+    uint64_t start = m->base >> PAGE_SHIFT, end = (m->base + m->len) >> PAGE_SHIFT;
+
+    if (end > MAX_MFN)
+        end = MAX_MFN;
+    if (end > max_mfn)
+        max_mfn = end;
+    for (uint64_t c = start >> FRAME_CHUNK_SHIFT; c << FRAME_CHUNK_SHIFT < end; c++)
+        if (!bit_test(frame_chunks, c))
+            map_chunk(c);
+}
+
+void paging_init(void)
+{
+    nx_bit = cpu_feat.nx ? PTE_NX : 0;
+    idle_l4 = bootmem_pages(1);
+    idle_cr3 = direct_pa(idle_l4);
+    for (int i = HV_FIRST_SLOT; i <= HV_LAST_SLOT; i++) /* all there: guests' L4s copy them once */
+        idle_l4[i] = direct_pa(bootmem_pages(1)) | FLAGS_TABLE;
+    idle_l4[slot(M2P_RO_BASE, 4)] &= ~PTE_RW;
+    map_image();
+    map_direct(0, 0xa0000);
+    for (unsigned int i = 0; i < boot_info.nr_mem; i++)
+        if (boot_info.mem[i].type == 1 && boot_info.mem[i].len)
+            map_direct(boot_info.mem[i].base, boot_info.mem[i].base + boot_info.mem[i].len);
+    for (unsigned int i = 0; i < boot_info.nr_mem; i++)
+        if (boot_info.mem[i].type == 1 && boot_info.mem[i].len)
+            map_tables_of(&boot_info.mem[i]);
+    boot_l4[slot(IMAGE_BASE, 4)] = idle_l4[slot(IMAGE_BASE, 4)];
+    boot_l4[slot(DIRECT_BASE, 4)] = idle_l4[slot(DIRECT_BASE, 4)];
+    write_cr3(idle_cr3);
+    heap_ready = false;
+}
+
+void paging_install_slots(pte_t *l4)
+{
+    memcpy(&l4[HV_FIRST_SLOT], &idle_l4[HV_FIRST_SLOT],
+           (HV_LAST_SLOT - HV_FIRST_SLOT + 1) * sizeof(pte_t));
+}
+
+void paging_heap_ready(void)
+{
+    heap_ready = true;
+}
+
+/* Hypervisor text must not be writable through the direct map either. */
+void paging_seal(void)
+{
+    for (uint64_t pa = image_pa(__image_start); pa < image_pa(__rodata_end); pa += PAGE_SIZE) {
+        pte_t *l2 = walk(DIRECT_BASE + pa, 2);
+        if (*l2 & PTE_PS) {
+            pte_t *l1 = new_table();
+            uint64_t base = *l2 & PTE_ADDR;
+            for (int i = 0; i < 512; i++)
+                l1[i] = (base + (uint64_t)i * PAGE_SIZE) | FLAGS_RW;
+            *l2 = direct_pa(l1) | FLAGS_TABLE;
+        }
+        *walk(DIRECT_BASE + pa, 1) = pa | FLAGS_RO;
+    }
+    paging_flush_all_cpus();
+}
+
+void paging_unpack(bool on)
+{
+    for (char *p = __unpack_start; p < __unpack_text_end; p += PAGE_SIZE)
+        paging_map((uint64_t)p, image_pa(p), on ? FLAGS_RX : FLAGS_RO);
+    paging_flush_all_cpus();
+    if (on)
+        return;
+    for (char *p = __unpack_start; p < __unpack_end; p += PAGE_SIZE)
+        *walk((uint64_t)p, 1) = 0;
+    paging_flush_all_cpus();
+    bootmem_release(image_pa(__unpack_start), image_pa(__unpack_end));
+}
+
+static void flush_global(void *unused)
+{
+    (void)unused;
+    uint64_t cr4 = read_cr4();
+    write_cr4(cr4 & ~0x80ull);
+    write_cr4(cr4);
+}
+
+void paging_flush_all_cpus(void)
+{
+    unsigned long all[MAX_CPUS / 64];
+
+    memset(all, 0xff, sizeof(all));
+    flush_global(NULL);
+    if (nr_pcpus > 1)
+        arch_call_others(all, flush_global, NULL);
+}
+
+uint32_t tlb_clock = 1;
+
+void tlb_note_flush(void)
+{
+    cpu_info()->pcpu->tlb_flushed = __atomic_add_fetch(&tlb_clock, 1, __ATOMIC_SEQ_CST);
+}
+
+void tlb_flush_local(void)
+{
+    tlb_note_flush();
+    write_cr3(read_cr3());
+}
+
+static void flush_if_older(void *stamp)
+{
+    /* Flushed since the stamp was taken: nothing to do. */
+    if ((int32_t)(cpu_info()->pcpu->tlb_flushed - *(uint32_t *)stamp) <= 0)
+        tlb_flush_local();
+}
+
+void arch_tlb_flush_stamped(const unsigned long *cpus, uint32_t stamp)
+{
+    unsigned long need[MAX_CPUS / 64] = {0};
+    unsigned int self = this_cpu_id();
+    bool others = false;
+
+    for (unsigned int i = 0; i < nr_pcpus; i++) {
+        if (!(cpus[i / 64] >> (i % 64) & 1) ||
+            (int32_t)(__atomic_load_n(&pcpus[i]->tlb_flushed, __ATOMIC_ACQUIRE) - stamp) > 0)
+            continue;
+        if (i == self)
+            tlb_flush_local();
+        else {
+            need[i / 64] |= 1ul << (i % 64);
+            others = true;
+        }
+    }
+    if (others)
+        arch_call_others(need, flush_if_older, &stamp);
+}
+
+void *arch_map(mfn_t mfn)
+{
+    return direct(mfn.v << PAGE_SHIFT);
+}
+
+mfn_t arch_unmap(const void *p)
+{
+    return MFN(direct_pa(p) >> PAGE_SHIFT);
+}
+
+void arch_clear_page(void *page)
+{
+    unsigned long n = 512;
+    __asm__ volatile("rep stosq" : "+D"(page), "+c"(n) : "a"(0ul) : "memory");
+}
+
+void arch_set_gfn(mfn_t mfn, uint64_t gfn)
+{
+    m2p_rw[mfn.v] = gfn;
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Page tables of PV guests.
+ *
+ * The tables that a guest builds are the ones the CPU walks, so each entry is checked when it comes
+ * into a table and holds references for as long as it stays:
+ *
+ *   an L1 entry      one reference on the frame it maps; a writable one also a typed use as
+ *                    FT_WRITABLE. Frames without a record are devices: Dom0 only, no reference.
+ *   an L2..L4 entry  one typed use of the next table down, as FT_L1..FT_L3.
+ *   a CR3, a pin     one typed use as FT_L4 (a pin: as the level that was pinned).
+ *
+ * A frame becomes a table when the first typed use is taken: all its entries are validated. It
+ * stops being one when the last is dropped: all its entries are let go. Both can be long, since a
+ * table carries all tables below it, so both keep their place in the frame (FRAME_PARTIAL,
+ * frame.progress) and give way to pending work. A PARTIAL frame has no typed use yet (or any more),
+ * one reference that belongs to the PARTIAL bit, and cannot become anything else; whoever needs it
+ * next carries on from where it stands. What is being undone hangs in the vCPU's pt_drop, one frame
+ * of each level, and is finished before that vCPU runs again.
+ *
+ * All of it happens under the domain's pt_lock; only writable uses come and go without.
+ * Linear page tables (a table that maps a table of its own level) and superpages are refused.
+ */
+#ifndef X86_PV_PTABLE_H
+#define X86_PV_PTABLE_H
+
+#include "core/ptype.h"
+#include "x86/mm/paging.h"
+#include "x86/pv/pv.h"
+
+/* Bits of an entry that a guest may choose at L1 and above; the address and NX come on top. */
+#define L1_GUEST_FLAGS 0x7ff0000000000fffull
+#define LN_GUEST_FLAGS 0x7ff0000000000e7full
+
+static inline enum frame_type level_type(int level)
+{
+    return (enum frame_type)(FT_L1 + level - 1);
+}
+
+static inline mfn_t pte_mfn(pte_t e)
+{
+    return MFN((e & PTE_ADDR) >> PAGE_SHIFT);
+}
+
+static inline pte_t *table_of(struct frame *f)
+{
+    return direct(frame_mfn(f).v << PAGE_SHIFT);
+}
+
+/*
+ * All functions below: the pt_lock of d is held, unless they say otherwise.
+ * -XEN_ERESTART: gave way to pending work; call again with the same arguments.
+ */
+
+/*
+ * One typed use of frame `mfn` of d as a table of `level`, validating it if needed.
+ * 0, -XEN_EINVAL (not d's, bad entries), -XEN_EBUSY (in use as something else), -XEN_ERESTART.
+ */
+int pt_get_table(struct pt_drop *drop, struct domain *d, mfn_t mfn, int level);
+/* Drop one; when it was the last, undoing starts and may be left in `drop` (drop->any). */
+void pt_put_table(struct pt_drop *drop, struct domain *d, struct frame *f, int level);
+/* Go on undoing; true when nothing is left. */
+bool pt_drop_continue(struct pt_drop *drop, struct domain *d);
+
+/*
+ * Check an L1 entry for a table of d that maps frames of pg_owner (d itself, or another domain that
+ * the caller may map, or NULL: d's and devices') and take its references. The entry is completed
+ * (user bit) in place. 0 or -errno.
+ */
+int pt_get_l1e(struct domain *d, struct domain *pg_owner, pte_t *e);
+void pt_put_l1e(struct domain *d, pte_t e);
+
+/*
+ * Replace one entry of a table of d. `keep_ad`: Accessed and Dirty of the old entry stay
+ * (MMU_PT_UPDATE_PRESERVE_AD). The frame is a validated table of `level` and stays so.
+ */
+int pt_set_l1(struct domain *d, struct domain *pg_owner, pte_t *at, pte_t new, bool keep_ad);
+int pt_set_upper(struct pt_drop *drop, struct domain *d, struct frame *f, int level, pte_t *at,
+                 pte_t new, bool keep_ad);
+
+/* --- without the lock --- */
+/* As pt_get_table for an L4, taking the lock only when it must validate. */
+int pv_get_l4(struct domain *d, mfn_t mfn);
+/* Drop a table reference from outside, e.g. a CR3's; finishes on the exit path. v is current. */
+void pv_put_table(struct vcpu *v, mfn_t mfn);
+/* The guest's L1 entry that maps va, by its current tables; false when there is none. */
+bool pv_read_guest_pte(struct vcpu *v, uint64_t va, uint64_t *l1e);
+/* Machine address of that entry, or 0. */
+uint64_t pv_find_l1e(struct vcpu *v, uint64_t va);
+/* A typed use as FT_DESC, validating the frame if needed (desc.c). 0 or -errno. */
+int pv_get_desc_page(struct domain *d, mfn_t mfn);
+/* Everything that a dying domain's page tables hold: -EAGAIN until done. */
+int pv_relinquish(struct domain *d);
+/* May the device frame be mapped by d? Never the hypervisor's, APICs, IOMMUs. */
+bool pv_iomem_ok(struct domain *d, mfn_t mfn);
+/* Keep [start, end) of device space from all domains: at boot. */
+void pv_iomem_deny(uint64_t start, uint64_t end);
+/* Recount all references that page tables hold (audit). */
+unsigned int pv_audit(struct domain *d);
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* Entries from assembly that concern every guest kind, and what they call. */
+#ifndef X86_TRAP_H
+#define X86_TRAP_H
+
+#include <stdbool.h>
+
+#include "x86/regs.h"
+
+struct vcpu;
+
+enum {
+    TRAP_DE = 0, TRAP_DB = 1, TRAP_NMI = 2, TRAP_BP = 3, TRAP_OF = 4, TRAP_BR = 5, TRAP_UD = 6,
+    TRAP_NM = 7, TRAP_DF = 8, TRAP_TS = 10, TRAP_NP = 11, TRAP_SS = 12, TRAP_GP = 13,
+    TRAP_PF = 14, TRAP_MF = 16, TRAP_AC = 17, TRAP_MC = 18, TRAP_XM = 19,
+};
+
+/* Called by entry.S. */
+void x86_trap_guest(struct x86_regs *regs);
+void x86_trap_hv(struct x86_regs *regs);
+void x86_ist_trap(struct x86_regs *regs);
+void x86_exit_work(struct x86_regs *regs);
+
+/* If rip has an exception-table entry, go on there. */
+bool trap_fixup(struct x86_regs *regs);
+
+/* The guest kind's share, handed over by glue/ at boot (PV: pv/traps.c). */
+struct trap_ops {
+    /* An exception (vector < 32, or a software interrupt gate) that the guest caused. */
+    void (*exception)(struct vcpu *v, struct x86_regs *regs);
+    /* Work of the kind itself before v runs; true if pending work must be looked at again. */
+    bool (*exit_work)(struct vcpu *v, struct x86_regs *regs);
+    /* An NMI of the machine arrived: for Dom0 to see. */
+    void (*nmi)(void);
+};
+extern const struct trap_ops *trap_ops;
+
+/* Symbol of a text address: name and offset; "?" when unknown. */
+const char *symbol_of(uint64_t addr, uint64_t *offset);
+void symbols_init(void);
+/* Registers to the log. */
+void dump_regs(const struct x86_regs *regs);
+void dump_stack(uint64_t rsp);
+
+#endif
