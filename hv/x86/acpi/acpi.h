@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reads the firmware's static ACPI tables (ACPI 6.4, chapter 5; HPET and MCFG by their own specifications) into one
- * plain struct. Pure: memory is reached through the caller's function only, so the same code runs in host tests. The
- * tables count as damaged until proven: no length, count or address in them makes this fault, loop or overflow; what is
- * broken is skipped and named in `warnings`. AML (DSDT, SSDT) is Dom0's business.
+ * Reads the firmware's static ACPI tables (ACPI 6.4, chapter 5; HPET and MCFG by their own
+ * specifications) into one plain struct. Pure: memory is reached through the caller's function
+ * only, so the same code runs in host tests. The tables count as damaged until proven: no length,
+ * count or address in them makes this fault, loop or overflow; what is broken is skipped and named
+ * in `warnings`. AML (DSDT, SSDT) is Dom0's business.
  */
 #ifndef X86_ACPI_ACPI_H
 #define X86_ACPI_ACPI_H
@@ -47,7 +48,7 @@ struct acpi_override { /* ISA interrupt `irq` arrives as `gsi` */
     enum acpi_trigger trigger;
 };
 
-struct acpi_nmi { /* LINT pin `lint` of a CPU is an NMI */
+struct acpi_nmi {     /* LINT pin `lint` of a CPU is an NMI */
     uint32_t acpi_id; /* or ACPI_ALL_CPUS */
     uint8_t lint;
     enum acpi_polarity polarity;
@@ -67,7 +68,12 @@ struct acpi_mcfg { /* base address is that of bus 0 of the segment, as the speci
 };
 
 /* A register block; address 0: there is none. */
-enum acpi_space { ACPI_SPACE_MEMORY = 0, ACPI_SPACE_IO = 1, ACPI_SPACE_PCI = 2, ACPI_SPACE_OTHER = 3 };
+enum acpi_space {
+    ACPI_SPACE_MEMORY = 0,
+    ACPI_SPACE_IO = 1,
+    ACPI_SPACE_PCI = 2,
+    ACPI_SPACE_OTHER = 3
+};
 struct acpi_reg {
     enum acpi_space space;
     uint8_t bits; /* 0 if the table does not say */
@@ -89,6 +95,7 @@ struct acpi_fadt {
     bool hardware_reduced;
     bool no_vga, no_msi, no_rtc, has_8042; /* IAPC_BOOT_ARCH */
     uint8_t century;                       /* RTC register index, 0: none */
+    uint64_t dsdt;                         /* physical address of the DSDT, 0: none */
 };
 
 struct acpi_warning {
@@ -128,21 +135,25 @@ struct acpi_info {
 };
 
 /*
- * Gives read access to `len` bytes of physical memory at `pa`, or NULL if that is impossible. The result need stay
- * valid only until the next call; unaligned addresses occur, and `len` is at most ACPI_MAX_TABLE.
+ * Gives read access to `len` bytes of physical memory at `pa`, or NULL if that is impossible. The
+ * result need stay valid only until the next call; unaligned addresses occur, and `len` is at most
+ * ACPI_MAX_TABLE.
  */
 typedef const void *acpi_map_fn(uint64_t pa, size_t len);
 #define ACPI_MAX_TABLE (1u << 20)
 
 /*
- * Finds the root pointer and reads the tables. `rsdp_copy` is the boot loader's copy (multiboot 2) of `rsdp_len` bytes,
- * or NULL; without a good one the BIOS areas are searched. Returns NULL, or why there are no tables at all; `*info` is
- * valid in both cases.
+ * Finds the root pointer and reads the tables. `rsdp_copy` is the boot loader's copy (multiboot 2)
+ * of `rsdp_len` bytes, or NULL; without a good one the BIOS areas are searched. Returns NULL, or
+ * why there are no tables at all; `*info` is valid in both cases.
  */
 const char *acpi_parse(acpi_map_fn *map, const void *rsdp_copy, size_t rsdp_len,
                        struct acpi_info *info);
 
-/* The GSI of an ISA interrupt, with its polarity and trigger ("bus" resolved to ISA's: active high, edge). */
+/*
+ * The GSI of an ISA interrupt, with its polarity and trigger ("bus" resolved to ISA's: active high,
+ * edge).
+ */
 uint32_t acpi_isa_gsi(const struct acpi_info *info, uint8_t irq, enum acpi_polarity *polarity,
                       enum acpi_trigger *trigger);
 

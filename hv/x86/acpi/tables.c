@@ -13,15 +13,17 @@ static struct acpi_reg read_gas(const struct acpi_view *t, size_t off)
     return r;
 }
 
-/* A register block that the FADT gives twice: extended (wins unless 0) and as a bare port number. */
-static struct acpi_reg read_block(struct acpi_info *info, const struct acpi_view *t, size_t port_off,
-                                  size_t len_off, size_t gas_off)
+/*
+ * A register block that the FADT gives twice: extended (wins unless 0) and as a bare port number.
+ */
+static struct acpi_reg read_block(struct acpi_info *info, const struct acpi_view *t,
+                                  size_t port_off, size_t len_off, size_t gas_off)
 {
     struct acpi_reg r = read_gas(t, gas_off);
     uint32_t port = view_u32(t, port_off);
 
-    if (r.address && (r.space == ACPI_SPACE_MEMORY ||
-                      (r.space == ACPI_SPACE_IO && r.address <= 0xffff)))
+    if (r.address &&
+        (r.space == ACPI_SPACE_MEMORY || (r.space == ACPI_SPACE_IO && r.address <= 0xffff)))
         return r;
     if (r.address)
         acpi_warn(info, "FACP", "a register block has an impossible extended address");
@@ -47,7 +49,8 @@ static void read_flags(struct acpi_info *info, const struct acpi_view *t)
     f->hardware_reduced = flags & 1u << 20;
     f->reset = read_gas(t, 116);
     f->reset_value = view_u8(t, 128);
-    f->reset_supported = (flags & 1u << 10) && f->reset.address && f->reset.space != ACPI_SPACE_OTHER;
+    f->reset_supported = (flags & 1u << 10) && f->reset.address &&
+                         f->reset.space != ACPI_SPACE_OTHER;
     if ((flags & 1u << 10) && !f->reset_supported)
         acpi_warn(info, "FACP", "the reset register is announced but has no usable address");
 }
@@ -75,6 +78,7 @@ void acpi_read_fadt(struct acpi_info *info, const struct acpi_view *t)
     f->gpe0 = read_block(info, t, 80, 92, 220);
     f->gpe1 = read_block(info, t, 84, 93, 232);
     f->century = view_u8(t, 108);
+    f->dsdt = view_u64(t, 140) ? view_u64(t, 140) : view_u32(t, 40);
     read_flags(info, t);
     if (!f->pm1a_control.address && !f->hardware_reduced)
         acpi_warn(info, "FACP", "no PM1a control block: power-off will not work");
@@ -104,8 +108,8 @@ void acpi_read_mcfg(struct acpi_info *info, const struct acpi_view *t)
         struct acpi_view e = view_part(t, off, 16);
         struct acpi_mcfg m = { view_u64(&e, 0), view_u16(&e, 8), view_u8(&e, 10), view_u8(&e, 11) };
 
-        if (e.len < 16 || m.base == 0 || m.base % (1u << 20) || m.base > UINT64_MAX - (256u << 20) ||
-            m.bus_first > m.bus_last)
+        if (e.len < 16 || m.base == 0 || m.base % (1u << 20) ||
+            m.base > UINT64_MAX - (256u << 20) || m.bus_first > m.bus_last)
             acpi_warn(info, "MCFG", "an entry is impossible and ignored");
         else if (info->nr_mcfg == ACPI_MAX_MCFG)
             acpi_warn(info, "MCFG", "more than 16 entries, the rest is ignored");

@@ -21,8 +21,9 @@
 
 #define NR_VECTORS 256
 #define SPURIOUS_LOGGED 20
-/* A level line with a handler of ours that fires this often in a row is stuck: it stays masked. */
+/* A level line with a handler of ours that fires this often in a second is stuck: masked for good. */
 #define STORM_LIMIT 100000
+#define STORM_WINDOW_NS 1000000000ull
 
 typedef struct irq *vector_table[NR_VECTORS];
 
@@ -380,6 +381,10 @@ static void run_handler(struct irq *irq)
     if (!irq->level)
         return;
     spin_lock(&irq->lock);
+    if (arch_now() - irq->storm_start > STORM_WINDOW_NS) {
+        irq->storm_start = arch_now();
+        irq->storm = 0;
+    }
     stuck = ++irq->storm == STORM_LIMIT;
     if (irq->user == IRQ_HANDLER && irq->storm < STORM_LIMIT)
         set_masked(irq, false);

@@ -70,7 +70,8 @@ struct irq {
         struct irq_msi msi;
     };
     uint64_t count;             /* [lock] interrupts seen */
-    uint32_t storm;             /* [lock] level handler: consecutive ones, see irq.c */
+    uint32_t storm;             /* [lock] level handler: interrupts since storm_start, a second */
+    uint64_t storm_start;       /* [lock] ns */
     struct irq *next;           /* [pool lock] free list */
 };
 

@@ -199,7 +199,6 @@ void lapic_handle_error(void)
 
     lapic_write(LAPIC_ESR, 0); /* latches what happened */
     esr = lapic_read(LAPIC_ESR);
-    lapic_eoi();
     seen = __atomic_fetch_add(&timer_state.errors, 1, __ATOMIC_RELAXED);
     if (seen < 10)
         log_warn("local APIC of CPU%u: error status 0x%x%s%s%s", this_cpu_id(), esr,

@@ -96,7 +96,7 @@ void lapic_send_nmi_others(void);
 /* INIT, then twice SIPI: the CPU begins at `page` << 12 (below 1 MiB) in real mode. */
 void lapic_start_cpu(uint32_t apic_id, uint8_t page);
 
-/* The error interrupt's work: names the error in the log (rate-limited) and acknowledges. */
+/* The error interrupt's work: names the error in the log (rate-limited). EOI is the caller's. */
 void lapic_handle_error(void);
 
 /*

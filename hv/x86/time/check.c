@@ -30,7 +30,6 @@ static struct {
 } warp;
 
 static bool stable; /* atomic */
-uint32_t tsc_epoch;
 static struct tsc_watch watch;
 static struct clock_sample last_sample;
 static struct timer check_timer[MAX_CPUS];
@@ -162,7 +161,9 @@ static void renew_cpu(void *arg)
     struct vcpu *v = p->current;
 
     tsc_rebase_cpu(rdtsc(), plat_now());
-    if (v && v->domain)
+    if (p->id == 0)
+        clock_changed();
+    else if (v && v->domain)
         clock_update_vcpu(v);
     timer_set(&check_timer[p->id], p, arch_now() + NS_PER_SEC);
 }
@@ -171,7 +172,7 @@ static void go_unstable(void)
 {
     tsc_make_unstable();
     __atomic_store_n(&stable, false, __ATOMIC_SEQ_CST);
-    __atomic_add_fetch(&tsc_epoch, 1, __ATOMIC_SEQ_CST);
+    clock_changed();
     if (!tsc_ref)
         return;
     plat.ref = tsc_ref->read();
@@ -230,7 +231,7 @@ void tsc_settle(const char *option)
         return;
     }
     __atomic_store_n(&stable, true, __ATOMIC_SEQ_CST);
-    __atomic_add_fetch(&tsc_epoch, 1, __ATOMIC_SEQ_CST);
+    clock_changed();
     /* Who says tsc=stable takes the responsibility for it. */
     if (!tsc_ref || e.option == TSC_FORCE_STABLE)
         return;

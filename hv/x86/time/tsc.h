@@ -43,12 +43,6 @@ const char *tsc_reference(void);
 /* Spin. Before tsc_init() it takes the TSC to run at 4 GHz: too long rather than too short. */
 void tsc_delay_us(uint64_t us);
 
-/*
- * The number of changes of what arch_fill_time() says but by the CPU's own renewals: a guest's record that
- * was written under another number is to be written anew.
- */
-extern uint32_t tsc_epoch;
-
 /* --- between tsc.c and check.c --- */
 extern const struct ref_clock *tsc_ref; /* long enough to watch the TSC by, or NULL */
 struct clock_sample {
