@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Bitmaps as arrays of unsigned long. The bitmap_* functions are not atomic; the bit_* functions are (sequentially
- * consistent where they return the old value, as the test_and_* semantics of event channels need).
+ * Bitmaps as arrays of unsigned long. The bitmap_* functions are not atomic; the bit_* functions
+ * are (sequentially consistent where they return the old value, as the test_and_* semantics of
+ * event channels need).
  */
 #ifndef LIB_BITMAP_H
 #define LIB_BITMAP_H
@@ -113,7 +114,7 @@ static inline void bitmap_copy(unsigned long *dst, const unsigned long *src, siz
         dst[i] = src[i];
 }
 
-#define bitmap_for_each(bit, map, bits)                                                            \
+#define bitmap_for_each(bit, map, bits) \
     for (size_t bit = bitmap_first(map, bits); bit < (bits); bit = bitmap_next(map, bits, bit + 1))
 
 /* Atomic forms. */

@@ -129,7 +129,8 @@ const char *bzimage_parse(const void *file, size_t len, struct bz_payload *out)
     case BZ_BZIP2:
     case BZ_LZMA:
     case BZ_LZO:
-        return "the bzImage's payload is bzip2, lzma or lzo; gzip, xz, zstd, lz4 and ELF are supported";
+        return "the bzImage's payload is bzip2, lzma or lzo; gzip, xz, zstd, lz4 and ELF are "
+               "supported";
     default:
         return take_size(out);
     }

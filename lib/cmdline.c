@@ -194,7 +194,8 @@ static uint64_t resolve(const struct cmdline_amount *a, uint64_t available)
     return add_capped(a->bytes, available / 100 * a->percent);
 }
 
-uint64_t cmdline_dom0_bytes(const struct cmdline_dom0_mem *m, uint64_t available, uint64_t *max_bytes)
+uint64_t cmdline_dom0_bytes(const struct cmdline_dom0_mem *m, uint64_t available,
+                            uint64_t *max_bytes)
 {
     uint64_t bytes = available - MIN(available / 16, MIB(128));
     uint64_t max = m->max.given ? resolve(&m->max, available) : UINT64_MAX;

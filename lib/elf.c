@@ -38,7 +38,10 @@ static bool inside(uint64_t off, uint64_t len, uint64_t size)
     return off <= size && len <= size - off;
 }
 
-/* The image has no alignment, so its headers are copied. The caller knows that the index is in range. */
+/*
+ * The image has no alignment, so its headers are copied. The caller knows that the index is in
+ * range.
+ */
 static void get_phdr(const struct elf_image *e, unsigned index, struct phdr *ph)
 {
     memcpy(ph, e->data + e->phoff + index * sizeof(*ph), sizeof(*ph));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reads an ELF64 little-endian image in memory. The image is hostile: elf_open checks every header against the image's
- * size and against overflow, and what the iterators return has been checked. Nothing is changed or allocated. Terms are
- * those of the System V ABI's ELF chapters.
+ * Reads an ELF64 little-endian image in memory. The image is hostile: elf_open checks every header
+ * against the image's size and against overflow, and what the iterators return has been checked.
+ * Nothing is changed or allocated. Terms are those of the System V ABI's ELF chapters.
  */
 #ifndef LIB_ELF_H
 #define LIB_ELF_H
@@ -52,7 +52,10 @@ struct elf_note {
     uint32_t desc_len;
 };
 
-/* A walk over all notes: those of PT_NOTE segments, then those of SHT_NOTE sections. Starts as all zero. */
+/*
+ * A walk over all notes: those of PT_NOTE segments, then those of SHT_NOTE sections. Starts as all
+ * zero.
+ */
 struct elf_note_iter {
     unsigned segment, section;
     const uint8_t *pos;
@@ -63,17 +66,26 @@ struct elf_note_iter {
 /* What the first bytes say; no further check. */
 enum elf_kind elf_identify(const void *data, size_t size);
 
-/* Checks the image and fills `*e`, which refers to `data` from then on. Returns NULL or what is wrong. */
+/*
+ * Checks the image and fills `*e`, which refers to `data` from then on. Returns NULL or what is
+ * wrong.
+ */
 const char *elf_open(struct elf_image *e, const void *data, size_t size);
 
 /* The next segment of this type at index `*index` (0 at first) or later; false at the end. */
 bool elf_next_segment(const struct elf_image *e, unsigned *index, uint32_t type,
                       struct elf_segment *seg);
 
-/* The lowest physical address of all non-empty PT_LOADs and the end of the highest; elf_open saw at least one. */
+/*
+ * The lowest physical address of all non-empty PT_LOADs and the end of the highest; elf_open saw at
+ * least one.
+ */
 void elf_extent(const struct elf_image *e, uint64_t *low, uint64_t *high);
 
-/* The next note; false at the end. A damaged note ends its segment or section, and the walk goes on behind it. */
+/*
+ * The next note; false at the end. A damaged note ends its segment or section, and the walk goes on
+ * behind it.
+ */
 bool elf_next_note(const struct elf_image *e, struct elf_note_iter *it, struct elf_note *note);
 
 /* True if the note's name is `name`, with or without the terminator that the standard asks for. */

@@ -135,7 +135,8 @@ static const char *parse_length(const char *f, struct spec *s)
         case 'h':
             s->longs--;
             break;
-        case 'z': case 't':
+        case 'z':
+        case 't':
             s->longs = 1;
             break;
         case 'j':
@@ -237,10 +238,14 @@ static const char *convert(struct out *o, const char *f, struct args *a)
     case 's':
         put_string(o, &s, va_arg(a->ap, const char *));
         break;
-    case 'd': case 'i':
+    case 'd':
+    case 'i':
         put_signed(o, &s, get_signed(a, s.longs));
         break;
-    case 'u': case 'x': case 'X': case 'o':
+    case 'u':
+    case 'x':
+    case 'X':
+    case 'o':
         put_unsigned(o, &s, get_unsigned(a, s.longs));
         break;
     case 'p':

@@ -7,10 +7,11 @@
 #include <stddef.h>
 
 /*
- * Formats into `buf` of `cap` bytes; the result is always terminated if cap > 0, and cut where it does not
- * fit. Returns the length that the whole text has (>= cap: it was cut). Knows %c %s %d %i %u %x %X %o %p %%,
- * lengths hh h l ll z t j, flags - 0 + space #, width and precision (numbers or *). An unknown conversion is copied
- * as it stands, so that a mistake shows. A NULL string prints as (null). No floating point.
+ * Formats into `buf` of `cap` bytes; the result is always terminated if cap > 0, and cut where it
+ * does not fit. Returns the length that the whole text has (>= cap: it was cut). Knows %c %s %d %i
+ * %u %x %X %o %p %%, lengths hh h l ll z t j, flags - 0 + space #, width and precision (numbers or
+ * *). An unknown conversion is copied as it stands, so that a mistake shows. A NULL string prints
+ * as (null). No floating point.
  */
 int fmt_vsnprintf(char *buf, size_t cap, const char *fmt, va_list ap)
     __attribute__((format(printf, 3, 0)));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Intrusive doubly linked list. The head is a node of its own; an empty list's head points at itself. A node that is
- * in no list is initialised with list_init (or removed with list_del), so that list_linked can tell.
+ * Intrusive doubly linked list. The head is a node of its own; an empty list's head points at
+ * itself. A node that is in no list is initialised with list_init (or removed with list_del), so
+ * that list_linked can tell.
  */
 #ifndef LIB_LIST_H
 #define LIB_LIST_H
@@ -14,7 +15,10 @@ struct list {
     struct list *next, *prev;
 };
 
-#define LIST_INIT(name) { &(name), &(name) }
+#define LIST_INIT(name)  \
+    {                    \
+        &(name), &(name) \
+    }
 
 static inline void list_init(struct list *l)
 {
@@ -86,18 +90,18 @@ static inline void list_splice_tail(struct list *to, struct list *from)
 #define list_entry(ptr, type, member) container_of(ptr, type, member)
 
 /* The first entry's type, or NULL. */
-#define list_first(head, type, member)                                                             \
+#define list_first(head, type, member) \
     (list_empty(head) ? (type *)NULL : list_entry((head)->next, type, member))
 
-#define list_for_each(pos, head, member)                                                           \
-    for (pos = list_entry((head)->next, __typeof__(*pos), member); &pos->member != (head);         \
+#define list_for_each(pos, head, member)                                                   \
+    for (pos = list_entry((head)->next, __typeof__(*pos), member); &pos->member != (head); \
          pos = list_entry(pos->member.next, __typeof__(*pos), member))
 
 /* The body may remove `pos` (and only it). `tmp` is another pointer of the same type. */
-#define list_for_each_safe(pos, tmp, head, member)                                                 \
-    for (pos = list_entry((head)->next, __typeof__(*pos), member),                                 \
-        tmp = list_entry(pos->member.next, __typeof__(*pos), member);                              \
-         &pos->member != (head);                                                                   \
+#define list_for_each_safe(pos, tmp, head, member)                    \
+    for (pos = list_entry((head)->next, __typeof__(*pos), member),    \
+        tmp = list_entry(pos->member.next, __typeof__(*pos), member); \
+         &pos->member != (head);                                      \
          pos = tmp, tmp = list_entry(tmp->member.next, __typeof__(*tmp), member))
 
 #endif

@@ -14,7 +14,10 @@ void pqueue_node_init(struct pqnode *n)
     n->link = NULL;
 }
 
-/* Makes one tree of two roots without siblings; both `link`s become stale, the caller sets the winner's. */
+/*
+ * Makes one tree of two roots without siblings; both `link`s become stale, the caller sets the
+ * winner's.
+ */
 static struct pqnode *meld(struct pqnode *a, struct pqnode *b)
 {
     if (!a)

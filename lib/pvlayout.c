@@ -13,7 +13,7 @@
 #define L4_SHIFT 39
 #define REGION_ALIGN MIB(4)
 #define REGION_SLACK KIB(512)
-#define LOW_END (UINT64_C(1) << 47) /* canonical addresses: below this, or from -LOW_END on */
+#define LOW_END (UINT64_C(1) << 47)   /* canonical addresses: below this, or from -LOW_END on */
 #define MAX_PAGES (UINT64_C(1) << 31) /* 8 TiB; so no sum below overflows */
 
 static uint64_t pages_of(uint64_t bytes)
@@ -34,7 +34,10 @@ static void count_tables(uint64_t start, uint64_t end, struct pv_table_counts *t
     t->l3 = tables_for(start, end, L4_SHIFT);
 }
 
-/* Is [start, start + size) usable by the guest: canonical, no wrap, clear of the hypervisor? size > 0. */
+/*
+ * Is [start, start + size) usable by the guest: canonical, no wrap, clear of the hypervisor? size >
+ * 0.
+ */
 static bool va_range_ok(const struct pv_layout_input *in, uint64_t start, uint64_t size)
 {
     uint64_t last = start + size - 1;
@@ -103,8 +106,7 @@ static const char *check_input(const struct pv_layout_input *in)
 static void place_kernel(const struct pv_layout_input *in, struct pv_layout *l)
 {
     l->used_pages = pv_layout_pfn(in->notes, in->kernel_low);
-    place_inside(l, PV_KERNEL,
-                 pages_of(in->kernel_high - in->notes->paddr_offset) - l->used_pages);
+    place_inside(l, PV_KERNEL, pages_of(in->kernel_high - in->notes->paddr_offset) - l->used_pages);
 }
 
 /* True if [va, va + size) lies in the loaded kernel. */
@@ -132,7 +134,10 @@ static const char *check_addresses(const struct pv_layout_input *in, struct pv_l
     return NULL;
 }
 
-/* Page tables, stack and padding: the tables must also map themselves, so their number is found by growing it. */
+/*
+ * Page tables, stack and padding: the tables must also map themselves, so their number is found by
+ * growing it.
+ */
 static const char *close_region(const struct pv_layout_input *in, struct pv_layout *l)
 {
     uint64_t count = 3, used = l->used_pages, length;

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The plan of a 64-bit PV guest's start: what lies where, in pseudo-physical frames and in virtual addresses, as the
- * comment "Start-of-day memory layout" of <xen/xen.h> demands. Pure: from notes and sizes to a list of ranges.
+ * The plan of a 64-bit PV guest's start: what lies where, in pseudo-physical frames and in virtual
+ * addresses, as the comment "Start-of-day memory layout" of <xen/xen.h> demands. Pure: from notes
+ * and sizes to a list of ranges.
  *
- *   v_start = virt_base maps pfn 0, and so on one to one up to v_end (4 MiB aligned, 512 KiB or more behind the stack):
+ *   v_start = virt_base maps pfn 0, and so on one to one up to v_end (4 MiB aligned, 512 KiB or
+ * more behind the stack):
  *
- *   | ... | kernel | initrd (1) | p2m list (2) | start info | store, console (3) | page tables | stack | padding |
+ *   | ... | kernel | initrd (1) | p2m list (2) | start info | store, console (3) | page tables |
+ * stack | padding |
  *
- *   (1) with the note MOD_START_PFN not here but at pfns behind the region and the p2m; (2) with the note INIT_P2M not
- *   here: its frames and then their page tables are the first pfns behind the region (Linux takes first_p2m_pfn as
- *   the end of what its own addresses map), and it appears at that virtual address; (3) not for Dom0.
+ *   (1) with the note MOD_START_PFN not here but at pfns behind the region and the p2m; (2) with
+ * the note INIT_P2M not here: its frames and then their page tables are the first pfns behind the
+ * region (Linux takes first_p2m_pfn as the end of what its own addresses map), and it appears at
+ * that virtual address; (3) not for Dom0.
  *
  * The page tables are laid out L4, L3s, L2s, L1s; Linux frees the first three again.
  */

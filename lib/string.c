@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Copies are short loops of unaligned words below a threshold and string instructions above it (on x86-64;
- * `rep movs` has a start-up cost that short copies must not pay). The empty asm statements keep the compiler
- * from recognising a loop as memcpy or memset and so calling the function from within itself.
+ * Copies are short loops of unaligned words below a threshold and string instructions above it (on
+ * x86-64; `rep movs` has a start-up cost that short copies must not pay). The empty asm statements
+ * keep the compiler from recognising a loop as memcpy or memset and so calling the function from
+ * within itself.
  */
 #include "lib/string.h"
 
@@ -11,7 +12,8 @@
 typedef uint64_t __attribute__((may_alias, aligned(1))) word;
 
 #define HIDE(p) __asm__("" : "+r"(p))
-#define REP_MIN 128 /* bytes; below this the word loop is cheaper than starting a string instruction */
+#define REP_MIN \
+    128 /* bytes; below this the word loop is cheaper than starting a string instruction */
 
 static void copy_up(unsigned char *d, const unsigned char *s, size_t n)
 {
@@ -58,7 +60,8 @@ void *memmove(void *dst, const void *src, size_t n)
 {
     uintptr_t d = (uintptr_t)dst, s = (uintptr_t)src;
 
-    if (d - s >= n) /* below the source or clear of it: an upward copy never overwrites what it still reads */
+    if (d - s >= n) /* below the source or clear of it: an upward copy never overwrites what it
+                       still reads */
         copy_up(dst, src, n);
     else
         copy_down(dst, src, n);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The standard memory and string functions, for freestanding code. gcc emits calls to the first four, so
- * string.c defines these names themselves. Host programs take libc's: they do not link string.c.
+ * The standard memory and string functions, for freestanding code. gcc emits calls to the first
+ * four, so string.c defines these names themselves. Host programs take libc's: they do not link
+ * string.c.
  */
 #ifndef LIB_STRING_H
 #define LIB_STRING_H

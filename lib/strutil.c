@@ -79,15 +79,20 @@ bool str_to_u64(const char *s, const char **end, unsigned base, uint64_t *out)
 static int unit_shift(char c)
 {
     switch (c) {
-    case 'b': case 'B':
+    case 'b':
+    case 'B':
         return 0;
-    case 'k': case 'K':
+    case 'k':
+    case 'K':
         return 10;
-    case 'm': case 'M':
+    case 'm':
+    case 'M':
         return 20;
-    case 'g': case 'G':
+    case 'g':
+    case 'G':
         return 30;
-    case 't': case 'T':
+    case 't':
+    case 'T':
         return 40;
     default:
         return -1;

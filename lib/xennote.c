@@ -191,8 +191,8 @@ const char *xennote_parse(const struct elf_image *e, struct xen_notes *out)
     return out->present ? NULL : "no Xen notes: the kernel is built without support for Xen";
 }
 
-const char *xennote_check_pv(const struct xen_notes *n, const struct elf_image *e, uint64_t hv_start,
-                             uint32_t offered, bool dom0)
+const char *xennote_check_pv(const struct xen_notes *n, const struct elf_image *e,
+                             uint64_t hv_start, uint32_t offered, bool dom0)
 {
     if (e->machine != ELF_EM_X86_64)
         return "the kernel is not for x86-64";

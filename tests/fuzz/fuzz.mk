@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
-# Fuzzers, with clang's libFuzzer. `make fuzz` runs each for FUZZ_SECONDS; unbounded by hand: `make fuzz FUZZ_SECONDS=0`
-# for one at a time, with FUZZERS=build/tests/fuzz/fuzz_elf. The seeds are made on the spot from this machine's files.
+# Fuzzers, with clang's libFuzzer. `make fuzz` runs each for FUZZ_SECONDS. One of them without an
+# end: `make fuzz FUZZ_SECONDS=0 FUZZERS=build/tests/fuzz/fuzz_elf`.
 
 BUILD ?= build
 FUZZ_OUT ?= $(BUILD)/tests/fuzz
 FUZZ_CC ?= clang
 FUZZ_SECONDS ?= 5
-FUZZ_CFLAGS := -std=gnu11 -g -O1 -Wall -Wextra -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
+FUZZ_CFLAGS := -std=gnu11 -g -O1 -Wall -Wextra -fsanitize=fuzzer,address,undefined \
+	-fno-sanitize-recover=undefined \
 	-D__XEN_TOOLS__ -D__XEN_INTERFACE_VERSION__=0x00041100 -I. -Ihv
 
 FUZZ_LIB_SRC := $(filter-out lib/string.c,$(wildcard lib/*.c))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The input is memory from 0xe0000 on, where the root pointer is searched. So that the fuzzer gets past checksums, it is
- * told which tables to seal: the first bytes list offsets whose table's checksum is then made right.
+ * The input is memory from 0xe0000 on, where the root pointer is searched. So that the fuzzer gets
+ * past checksums, it is told which tables to seal: the first bytes list offsets whose table's
+ * checksum is then made right.
  */
 #include <stdlib.h>
 #include <string.h>

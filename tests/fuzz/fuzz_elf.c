@@ -20,8 +20,11 @@ static void touch(const uint8_t *p, uint64_t len)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct pv_layout_input in = { .nr_pages = 0x40000, .initrd_bytes = 123456, .dom0 = true,
-                                  .hv_start = 0xffff800000000000, .hv_end = 0xffff880000000000 };
+    struct pv_layout_input in = { .nr_pages = 0x40000,
+                                  .initrd_bytes = 123456,
+                                  .dom0 = true,
+                                  .hv_start = 0xffff800000000000,
+                                  .hv_end = 0xffff880000000000 };
     struct elf_segment seg;
     struct xen_notes notes;
     struct elf_image e;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Numbers and strings through formats built from the input: never beyond the buffer, as long as the C library says. */
+/*
+ * Numbers and strings through formats built from the input: never beyond the buffer, as long as the
+ * C library says.
+ */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

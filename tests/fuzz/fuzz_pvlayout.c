@@ -9,10 +9,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define REQUIRE(cond)                                                                              \
-    do {                                                                                           \
-        if (!(cond))                                                                               \
-            abort();                                                                               \
+#define REQUIRE(cond) \
+    do {              \
+        if (!(cond))  \
+            abort();  \
     } while (0)
 
 static void check(const struct pv_layout_input *in, const struct pv_layout *l)

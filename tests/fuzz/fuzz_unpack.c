@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The decompression shim as it is linked. The libraries themselves are not instrumented (their own projects fuzz them);
- * guards around the output and the working memory show a write outside of these.
+ * The decompression shim as it is linked. The libraries themselves are not instrumented (their own
+ * projects fuzz them); guards around the output and the working memory show a write outside of
+ * these.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -35,7 +36,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memset(work, 0xa5, sizeof(work));
         armed = 1;
     }
-    if (!unpack_payload(bz_identify(data, size), data, size, out + GUARD, OUT, &len, work + GUARD, WORK) &&
+    if (!unpack_payload(bz_identify(data, size), data, size, out + GUARD, OUT, &len, work + GUARD,
+                        WORK) &&
         len > OUT)
         abort();
     check_guard(out);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The ACPI parser on tables made here. Each mapping is a fresh copy of exactly the length asked for, and the former one
- * is freed, so the sanitizer sees every read outside of what was mapped or after its time.
+ * The ACPI parser on tables made here. Each mapping is a fresh copy of exactly the length asked
+ * for, and the former one is freed, so the sanitizer sees every read outside of what was mapped or
+ * after its time.
  */
 #include "unit.h"
 

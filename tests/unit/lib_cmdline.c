@@ -6,7 +6,8 @@
 
 TEST(cmdline_words)
 {
-    const char *text = "  dom0_mem=512M,max:1G noreboot no-smep  guest_loglvl=\"all debug\" x='a \"b' =v";
+    const char *text =
+        "  dom0_mem=512M,max:1G noreboot no-smep  guest_loglvl=\"all debug\" x='a \"b' =v";
     struct cmdline_opt o;
 
     CHECK(cmdline_next(&text, &o) && cmdline_is(&o, "dom0_mem") && cmdline_is(&o, "dom0-mem"));

@@ -49,14 +49,26 @@ static void start(void)
     memset(file, 0, sizeof(file));
     memset(ph, 0, sizeof(ph));
     notes_len = 0;
-    eh = (Elf64_Ehdr){ .e_ident = { 0x7f, 'E', 'L', 'F', 2, 1, 1 }, .e_type = ET_EXEC,
-                       .e_machine = EM_X86_64, .e_version = 1, .e_entry = 0x100000, .e_phoff = 64,
-                       .e_phentsize = 56, .e_phnum = 3 };
-    ph[0] = (Elf64_Phdr){ .p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_offset = LOAD_OFF,
-                          .p_vaddr = 0xffffffff80100000, .p_paddr = 0x100000, .p_filesz = 0x700,
+    eh = (Elf64_Ehdr){ .e_ident = { 0x7f, 'E', 'L', 'F', 2, 1, 1 },
+                       .e_type = ET_EXEC,
+                       .e_machine = EM_X86_64,
+                       .e_version = 1,
+                       .e_entry = 0x100000,
+                       .e_phoff = 64,
+                       .e_phentsize = 56,
+                       .e_phnum = 3 };
+    ph[0] = (Elf64_Phdr){ .p_type = PT_LOAD,
+                          .p_flags = PF_R | PF_X,
+                          .p_offset = LOAD_OFF,
+                          .p_vaddr = 0xffffffff80100000,
+                          .p_paddr = 0x100000,
+                          .p_filesz = 0x700,
                           .p_memsz = 0x2000 };
-    ph[1] = (Elf64_Phdr){ .p_type = PT_LOAD, .p_offset = 0xf00, .p_paddr = 0x200000,
-                          .p_filesz = 0x100, .p_memsz = 0x100 };
+    ph[1] = (Elf64_Phdr){ .p_type = PT_LOAD,
+                          .p_offset = 0xf00,
+                          .p_paddr = 0x200000,
+                          .p_filesz = 0x100,
+                          .p_memsz = 0x100 };
     ph[2] = (Elf64_Phdr){ .p_type = PT_NOTE, .p_offset = NOTES_OFF, .p_align = 4 };
 }
 
@@ -111,11 +123,11 @@ TEST(elf_every_truncation_is_refused)
     }
 }
 
-#define REFUSED(change, part)                                                                      \
-    do {                                                                                           \
-        start();                                                                                   \
-        change;                                                                                    \
-        CHECK_WHY(open_image(), part);                                                             \
+#define REFUSED(change, part)          \
+    do {                               \
+        start();                       \
+        change;                        \
+        CHECK_WHY(open_image(), part); \
     } while (0)
 
 TEST(elf_refusals)
@@ -291,7 +303,9 @@ TEST(bzimage_formats)
         const char *name;
     } kinds[] = {
         { "\x1f\x8b\x08", 3, BZ_GZIP, "gzip" },
-        { "\xfd" "7zXZ\0", 6, BZ_XZ, "xz" },
+        { "\xfd"
+          "7zXZ\0",
+          6, BZ_XZ, "xz" },
         { "\x28\xb5\x2f\xfd", 4, BZ_ZSTD, "zstd" },
         { "\x02\x21\x4c\x18", 4, BZ_LZ4, "lz4" },
         { "\177ELF", 4, BZ_ELF, "uncompressed ELF" },

@@ -8,11 +8,11 @@
 
 static char own[128], libc[128];
 
-#define SAME(...)                                                                                  \
-    do {                                                                                           \
-        int unit_n = fmt_snprintf(own, sizeof(own), __VA_ARGS__);                                  \
-        CHECK_EQ(unit_n, snprintf(libc, sizeof(libc), __VA_ARGS__));                               \
-        CHECK_STR(own, libc);                                                                      \
+#define SAME(...)                                                    \
+    do {                                                             \
+        int unit_n = fmt_snprintf(own, sizeof(own), __VA_ARGS__);    \
+        CHECK_EQ(unit_n, snprintf(libc, sizeof(libc), __VA_ARGS__)); \
+        CHECK_STR(own, libc);                                        \
     } while (0)
 
 TEST(format_integers)
@@ -21,7 +21,8 @@ TEST(format_integers)
     SAME("%5d|%-5d|%05d|%+d|% d", -42, -42, -42, 42, 42);
     SAME("%.3d|%8.3d|%-8.3d|%.0d", 7, 7, -7, 0);
     SAME("%ld|%lld|%lu|%llu", -1L, (long long)INT64_MIN, -1UL, -1ULL);
-    SAME("%hd|%hhd|%hu|%hhu", (short)-2, (signed char)-3, (unsigned short)65535, (unsigned char)255);
+    SAME("%hd|%hhd|%hu|%hhu", (short)-2, (signed char)-3, (unsigned short)65535,
+         (unsigned char)255);
     SAME("%zu|%zd|%td", (size_t)-1, (size_t)1, (ptrdiff_t)-1);
     SAME("%jd", (intmax_t)-5);
     SAME("%*d|%-*d", 6, 1, 6, 1);

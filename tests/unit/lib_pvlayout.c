@@ -22,10 +22,14 @@ static void debian(void)
     notes.init_p2m = 0x8000000000ull;
     notes.present = BIT(XEN_ELFNOTE_INIT_P2M) | BIT(XEN_ELFNOTE_ENTRY);
     notes.mod_start_pfn = true;
-    in = (struct pv_layout_input){ .notes = &notes, .kernel_low = 0x1000000,
-                                   .kernel_high = 0x4a00000, .nr_pages = 0x20000,
-                                   .initrd_bytes = 5000001, .dom0 = true,
-                                   .hv_start = HV_START, .hv_end = HV_END };
+    in = (struct pv_layout_input){ .notes = &notes,
+                                   .kernel_low = 0x1000000,
+                                   .kernel_high = 0x4a00000,
+                                   .nr_pages = 0x20000,
+                                   .initrd_bytes = 5000001,
+                                   .dom0 = true,
+                                   .hv_start = HV_START,
+                                   .hv_end = HV_END };
 }
 
 /* What must hold for every plan that is not refused. */

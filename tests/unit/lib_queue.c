@@ -83,10 +83,10 @@ TEST(lists)
     }
     list_splice_tail(&head, &other);
     CHECK(list_empty(&other));
-    list_for_each(pos, &head, link)
+    list_for_each (pos, &head, link)
         sum = sum * 10 + pos->value;
     CHECK_EQ(sum, 123);
-    list_for_each_safe(pos, tmp, &head, link) {
+    list_for_each_safe (pos, tmp, &head, link) {
         if (pos->value & 1)
             list_del(&pos->link);
     }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* lib/string.c's own functions, under other names so that they do not replace libc's in this program. */
+/*
+ * lib/string.c's own functions, under other names so that they do not replace libc's in this
+ * program.
+ */
 #include "unit.h"
 
 #define memcpy own_memcpy

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The decompression shim, as the very object that the hypervisor links: what the command-line tools pack comes out
- * again, anything damaged gives a reason, and the stack that unpack.h promises suffices. A file named in the environment
- * variable UNPACK_KERNEL is unpacked as well (by hand, on real kernels).
+ * The decompression shim, as the very object that the hypervisor links: what the command-line tools
+ * pack comes out again, anything damaged gives a reason, and the stack that unpack.h promises
+ * suffices. A file named in the environment variable UNPACK_KERNEL is unpacked as well (by hand, on
+ * real kernels).
  */
 #include "unit.h"
 
@@ -83,13 +84,13 @@ TEST(unpack_restores)
 
         pack(i);
         CHECK_EQ(bz_identify(packed, packed_len), packers[i].format);
-        CHECK_NULL(unpack_payload(packers[i].format, packed, packed_len, out, OUT_CAP, &len, work + 1,
-                                  unpack_work_size(packers[i].format)));
+        CHECK_NULL(unpack_payload(packers[i].format, packed, packed_len, out, OUT_CAP, &len,
+                                  work + 1, unpack_work_size(packers[i].format)));
         CHECK_EQ(len, PLAIN_SIZE);
         CHECK(memcmp(out, plain, PLAIN_SIZE) == 0);
         memset(out, 0xee, OUT_CAP);
-        CHECK_NULL(unpack_payload(packers[i].format, packed, packed_len, out, PLAIN_SIZE, &len, work,
-                                  WORK_SIZE));
+        CHECK_NULL(unpack_payload(packers[i].format, packed, packed_len, out, PLAIN_SIZE, &len,
+                                  work, WORK_SIZE));
         CHECK(len == PLAIN_SIZE && memcmp(out, plain, PLAIN_SIZE) == 0);
         CHECK_EQ(out[PLAIN_SIZE], 0xee);
     }
@@ -107,7 +108,8 @@ TEST(unpack_refuses)
         cuts[4] = packed_len / 2;
         cuts[5] = packed_len - 1;
         for (size_t c = 0; c < sizeof(cuts) / sizeof(cuts[0]); c++)
-            CHECK_WHY(unpack_payload(f, packed, cuts[c], out, OUT_CAP, &len, work, WORK_SIZE), name);
+            CHECK_WHY(unpack_payload(f, packed, cuts[c], out, OUT_CAP, &len, work, WORK_SIZE),
+                      name);
         CHECK_WHY(unpack_payload(f, packed, packed_len, out, PLAIN_SIZE - 1, &len, work, WORK_SIZE),
                   "larger than announced");
         packed[packed_len / 2] ^= 0x55;
@@ -142,8 +144,8 @@ static void *on_own_stack(void *arg)
     size_t len;
 
     (void)arg;
-    return (void *)(uintptr_t)unpack_payload(stack_format, packed, packed_len, out, OUT_CAP, &len, work,
-                                             WORK_SIZE);
+    return (void *)(uintptr_t)unpack_payload(stack_format, packed, packed_len, out, OUT_CAP, &len,
+                                             work, WORK_SIZE);
 }
 
 /* The thread's own needs (its TLS and start-up) are on the same stack and count as well. */
@@ -169,7 +171,8 @@ TEST(unpack_stack_suffices)
             unused++;
         CHECK(sizeof(stack) - unused < UNPACK_STACK);
         if (getenv("UNPACK_KERNEL"))
-            printf("%s: %zu bytes of stack\n", bz_format_name(stack_format), sizeof(stack) - unused);
+            printf("%s: %zu bytes of stack\n", bz_format_name(stack_format),
+                   sizeof(stack) - unused);
     }
 }
 

@@ -77,7 +77,8 @@ static void add_ioapic(struct acpi_info *info, const struct acpi_view *e)
 static void add_override(struct acpi_info *info, const struct acpi_view *e)
 {
     uint16_t flags = view_u16(e, 8);
-    struct acpi_override o = { view_u8(e, 3), view_u32(e, 4), polarity_of(flags), trigger_of(flags) };
+    struct acpi_override o = { view_u8(e, 3), view_u32(e, 4), polarity_of(flags),
+                               trigger_of(flags) };
 
     if (view_u8(e, 2) != 0 || o.irq > 15)
         acpi_warn(info, "APIC", "an interrupt override is not for an ISA interrupt");
@@ -183,7 +184,8 @@ void acpi_read_madt(struct acpi_info *info, const struct acpi_view *t)
         struct acpi_view e = view_part(t, off, len);
 
         if (len < 2 || e.len < len) {
-            acpi_warn(info, "APIC", "an entry's length is impossible; the entries from there on are ignored");
+            acpi_warn(info, "APIC",
+                      "an entry's length is impossible; the entries from there on are ignored");
             return;
         }
         if (len < entry_min(view_u8(&e, 0)))

@@ -88,7 +88,10 @@ static bool find_rsdp(acpi_map_fn *map, const void *copy, size_t len, struct acp
     return search_rsdp(map, BIOS_START, BIOS_END, info, r);
 }
 
-/* Maps the whole table at `pa`; false, with a warning, if it is none. The signature is in `sig` even so, if readable. */
+/*
+ * Maps the whole table at `pa`; false, with a warning, if it is none. The signature is in `sig`
+ * even so, if readable.
+ */
 static bool open_table(acpi_map_fn *map, uint64_t pa, struct acpi_info *info, char sig[4],
                        struct acpi_view *t)
 {

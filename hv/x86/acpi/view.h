@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Bounded little-endian reads, private to this folder. A read beyond the end gives 0, which is what a field that an
- * older, shorter table lacks means.
+ * Bounded little-endian reads, private to this folder. A read beyond the end gives 0, which is what
+ * a field that an older, shorter table lacks means.
  */
 #ifndef X86_ACPI_VIEW_H
 #define X86_ACPI_VIEW_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The libraries' headers need libc's, so this file is compiled and linked apart (unpack.mk): all symbols but those of
- * unpack.h become local, and malloc, calloc and free below are the libraries' only.
+ * The libraries' headers need libc's, so this file is compiled and linked apart (unpack.mk): all
+ * symbols but those of unpack.h become local, and malloc, calloc and free below are the libraries'
+ * only.
  */
 #include <lz4.h>
 #include <lzma.h>
@@ -16,8 +17,8 @@
 #define LZ4_LEGACY_BLOCK (8u << 20) /* a block of the legacy format never unpacks to more */
 
 /*
- * The heap: blocks one behind the other in the caller's working memory. Only the last block can be taken back, which is
- * enough: each call of unpack_payload starts with an empty heap.
+ * The heap: blocks one behind the other in the caller's working memory. Only the last block can be
+ * taken back, which is enough: each call of unpack_payload starts with an empty heap.
  */
 #define HEAP_ALIGN 64
 static unsigned char *heap_base;
@@ -68,8 +69,8 @@ void free(void *p)
 }
 
 /*
- * libzstd's weak hooks. Left undefined they would be calls of address 0, which a `call` at the hypervisor's addresses
- * cannot express. 0 says: not traced.
+ * libzstd's weak hooks. Left undefined they would be calls of address 0, which a `call` at the
+ * hypervisor's addresses cannot express. 0 says: not traced.
  */
 unsigned long long ZSTD_trace_decompress_begin(const void *dctx);
 unsigned long long ZSTD_trace_decompress_begin(const void *dctx)
@@ -91,7 +92,10 @@ _Noreturn void __stack_chk_fail(void)
     __builtin_trap();
 }
 
-/* The libraries' constructors, gathered by unpack.lds. They set pointers to functions and may run again. */
+/*
+ * The libraries' constructors, gathered by unpack.lds. They set pointers to functions and may run
+ * again.
+ */
 typedef void constructor(void);
 extern constructor *const unpack_ctors[] __attribute__((visibility("hidden")));
 extern constructor *const unpack_ctors_end[] __attribute__((visibility("hidden")));
@@ -102,11 +106,13 @@ static void run_constructors(void)
         (*c)();
 }
 
-static const char *unpack_xz(const uint8_t *in, size_t in_len, uint8_t *out, size_t cap, size_t *len)
+static const char *unpack_xz(const uint8_t *in, size_t in_len, uint8_t *out, size_t cap,
+                             size_t *len)
 {
     uint64_t limit = UINT64_MAX; /* the heap is the limit */
     size_t in_pos = 0, out_pos = 0;
-    lzma_ret ret = lzma_stream_buffer_decode(&limit, 0, NULL, in, &in_pos, in_len, out, &out_pos, cap);
+    lzma_ret ret = lzma_stream_buffer_decode(&limit, 0, NULL, in, &in_pos, in_len, out, &out_pos,
+                                             cap);
 
     *len = out_pos;
     switch (ret) {
@@ -123,7 +129,8 @@ static const char *unpack_xz(const uint8_t *in, size_t in_len, uint8_t *out, siz
     }
 }
 
-static const char *unpack_zstd(const uint8_t *in, size_t in_len, uint8_t *out, size_t cap, size_t *len)
+static const char *unpack_zstd(const uint8_t *in, size_t in_len, uint8_t *out, size_t cap,
+                               size_t *len)
 {
     size_t ret = ZSTD_decompress(out, cap, in, in_len);
 
@@ -140,8 +147,12 @@ static uint32_t get32(const uint8_t *p)
     return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-/* The legacy frame, which kernels use: a magic number, then blocks of a 32-bit length and data, up to the end. */
-static const char *unpack_lz4(const uint8_t *in, size_t in_len, uint8_t *out, size_t cap, size_t *len)
+/*
+ * The legacy frame, which kernels use: a magic number, then blocks of a 32-bit length and data, up
+ * to the end.
+ */
+static const char *unpack_lz4(const uint8_t *in, size_t in_len, uint8_t *out, size_t cap,
+                              size_t *len)
 {
     size_t pos = 4, done = 0;
 
@@ -172,7 +183,8 @@ static const char *unpack_lz4(const uint8_t *in, size_t in_len, uint8_t *out, si
     return NULL;
 }
 
-static const char *unpack_gzip(const uint8_t *in, size_t in_len, uint8_t *out, size_t cap, size_t *len)
+static const char *unpack_gzip(const uint8_t *in, size_t in_len, uint8_t *out, size_t cap,
+                               size_t *len)
 {
     z_stream z = { .next_in = (z_const Bytef *)(uintptr_t)in, .next_out = out };
     int ret;
