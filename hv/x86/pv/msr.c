@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Model-specific registers. Three kinds are answered:
+ *
+ *   the vCPU's own      segment bases, TSC_AUX: kept with the vCPU
+ *   constants           what the guest would find on a processor that has just what CPUID shows
+ *   the machine's       facts that change nothing when read; some of them for Dom0 only
+ *
+ * Writes are accepted to the vCPU's own registers, and where a kernel writes what it has read.
+ * Numbers: Intel SDM volume 4, AMD APM volume 2 appendix A and the family manuals.
+ */
+#include "x86/pv/msr.h"
+
+#include "core/log.h"
+#include "x86/cpu/cpu.h"
+#include "x86/cpu/ops.h"
+#include "x86/pv/cpuid.h"
+#include "x86/pv/privop.h"
+
+enum {
+    MSR_TSC = 0x10,
+    MSR_PLATFORM_ID = 0x17,
+    MSR_APIC_BASE = 0x1b,
+    MSR_FEATURE_CONTROL = 0x3a,
+    MSR_PRED_CMD = 0x49,
+    MSR_UCODE_REV = 0x8b,
+    MSR_PLATFORM_INFO = 0xce,
+    MSR_MTRR_CAP = 0xfe,
+    MSR_ARCH_CAPABILITIES = 0x10a,
+    MSR_MCG_CAP = 0x179,
+    MSR_MCG_STATUS = 0x17a,
+    MSR_MISC_ENABLE = 0x1a0,
+    MSR_DEBUGCTL = 0x1d9,
+    MSR_MTRR_FIRST = 0x200,
+    MSR_MTRR_LAST_VARIABLE = 0x21f,
+    MSR_MTRR_FIX_64K = 0x250,
+    MSR_MTRR_FIX_16K_LAST = 0x259,
+    MSR_MTRR_FIX_4K = 0x268,
+    MSR_MTRR_FIX_4K_LAST = 0x26f,
+    MSR_PAT = 0x277,
+    MSR_MTRR_DEF_TYPE = 0x2ff,
+};
+
+#define MSR_EFER 0xc0000080u
+#define MSR_FS_BASE 0xc0000100u
+#define MSR_GS_BASE 0xc0000101u
+#define MSR_KERNEL_GS_BASE 0xc0000102u
+#define MSR_TSC_AUX 0xc0000103u
+#define MSR_AMD_SYSCFG 0xc0010010u
+#define MSR_AMD_HWCR 0xc0010015u
+#define MSR_AMD_NB_CFG 0xc001001fu
+#define MSR_AMD_MMIO_CONF 0xc0010058u
+#define MSR_AMD_PSTATE_LIMIT 0xc0010061u
+#define MSR_AMD_PSTATE_STATUS 0xc0010063u
+#define MSR_AMD_PSTATE_FIRST 0xc0010064u
+#define MSR_AMD_PSTATE_LAST 0xc001006bu
+#define MSR_AMD_DE_CFG 0xc0011029u
+
+#define EFER_SCE 0x1ull
+#define EFER_LME 0x100ull
+#define EFER_LMA 0x400ull
+#define EFER_NX 0x800ull
+
+#define APIC_BASE_BSP 0x100ull
+#define APIC_BASE_ENABLED 0x800ull
+#define APIC_BASE_ADDRESS 0xfee00000ull
+
+#define FEATURE_CONTROL_LOCKED 0x1ull /* and no VMX */
+#define MISC_ENABLE_HIDDEN 0x50088ull /* thermal control, perf. monitor, EIST, MONITOR */
+#define MISC_ENABLE_NO_BTS_PEBS 0x1800ull
+#define HWCR_TSC_FREQ_P0 0x1000000ull
+#define NB_CFG_CF8_EXT (1ull << 46)
+#define DE_CFG_LFENCE 0x2ull
+#define PRED_CMD_IBPB 0x1ull
+
+/* "Not affected" bits, which a guest may know; the rest names controls that it has not got. */
+#define ARCH_CAPS_SHOWN                                                                            \
+    (1ull << 0 | 1ull << 4 | 1ull << 5 | 1ull << 6 | 1ull << 8 | 1ull << 13 | 1ull << 14 |         \
+     1ull << 15 | 1ull << 17 | 1ull << 20 | 1ull << 24 | 1ull << 26 | 1ull << 27 | 1ull << 28 |    \
+     1ull << 2 | 1ull << 19 | 1ull << 62)
+
+static bool is_dom0(const struct pv_vcpu *v)
+{
+    return v->x.v.domain->privileged;
+}
+
+static bool known(uint64_t val, uint64_t *out)
+{
+    *out = val;
+    return true;
+}
+
+/* The hardware's value cut to `mask`; a processor without the register refuses. */
+static bool hardware(uint32_t msr, uint64_t mask, uint64_t *out)
+{
+    if (!rdmsr_safe(msr, out))
+        return false;
+    *out &= mask;
+    return true;
+}
+
+static uint64_t efer(void)
+{
+    return EFER_SCE | EFER_LME | EFER_LMA | (cpu_feat.nx ? EFER_NX : 0);
+}
+
+static bool read_intel(struct pv_vcpu *v, uint32_t msr, uint64_t *val)
+{
+    switch (msr) {
+    case MSR_PLATFORM_ID: return is_dom0(v) && hardware(msr, ~0ull, val);
+    case MSR_FEATURE_CONTROL: return known(FEATURE_CONTROL_LOCKED, val);
+    case MSR_PLATFORM_INFO: return known(0, val); /* no CPUID faulting for guests */
+    case MSR_ARCH_CAPABILITIES: return hardware(msr, ARCH_CAPS_SHOWN, val);
+    case MSR_MISC_ENABLE:
+        if (!hardware(msr, ~MISC_ENABLE_HIDDEN, val))
+            return false;
+        *val |= MISC_ENABLE_NO_BTS_PEBS;
+        return true;
+    default: return false;
+    }
+}
+
+static bool read_amd(struct pv_vcpu *v, uint32_t msr, uint64_t *val)
+{
+    switch (msr) {
+    case MSR_AMD_SYSCFG: return known(0, val); /* no memory encryption */
+    case MSR_AMD_HWCR: return known(HWCR_TSC_FREQ_P0, val);
+    case MSR_AMD_DE_CFG: return hardware(msr, DE_CFG_LFENCE, val);
+    case MSR_AMD_NB_CFG:
+    case MSR_AMD_MMIO_CONF: return is_dom0(v) && hardware(msr, ~0ull, val);
+    default:
+        if (msr == MSR_AMD_PSTATE_LIMIT || msr == MSR_AMD_PSTATE_STATUS ||
+            (msr >= MSR_AMD_PSTATE_FIRST && msr <= MSR_AMD_PSTATE_LAST))
+            return is_dom0(v) && hardware(msr, ~0ull, val);
+        return false;
+    }
+}
+
+/* Memory types, for Dom0 to report; CPUID hides them, and they are never written. */
+static bool is_mtrr(uint32_t msr)
+{
+    return msr == MSR_MTRR_CAP || msr == MSR_MTRR_DEF_TYPE ||
+           (msr >= MSR_MTRR_FIRST && msr <= MSR_MTRR_LAST_VARIABLE) || msr == MSR_MTRR_FIX_64K ||
+           (msr >= MSR_MTRR_FIX_64K + 8 && msr <= MSR_MTRR_FIX_16K_LAST) ||
+           (msr >= MSR_MTRR_FIX_4K && msr <= MSR_MTRR_FIX_4K_LAST);
+}
+
+/* Intel shows the revision only after it was asked for by CPUID. */
+static bool microcode_revision(uint64_t *val)
+{
+    uint32_t a, b, c, d;
+
+    if (cpu_feat.intel) {
+        if (!wrmsr_safe(MSR_UCODE_REV, 0))
+            return false;
+        cpuid(1, 0, &a, &b, &c, &d);
+    }
+    return hardware(MSR_UCODE_REV, ~0ull, val);
+}
+
+static bool read_common(struct pv_vcpu *v, uint32_t msr, uint64_t *val)
+{
+    switch (msr) {
+    case MSR_FS_BASE: return known(pv_get_segment_base(v, SEGBASE_FS), val);
+    case MSR_GS_BASE: return known(pv_get_segment_base(v, SEGBASE_GS_KERNEL), val);
+    case MSR_TSC: return known(rdtsc(), val);
+    case MSR_TSC_AUX: return pv_cpuid_has_tsc_aux() && known(v->priv.tsc_aux, val);
+    case MSR_EFER: return known(efer(), val);
+    case MSR_APIC_BASE:
+        return known(APIC_BASE_ADDRESS | APIC_BASE_ENABLED | (v->x.v.id ? 0 : APIC_BASE_BSP), val);
+    case MSR_PAT: return hardware(msr, ~0ull, val);
+    case MSR_UCODE_REV: return microcode_revision(val);
+    case MSR_MCG_CAP: /* no banks: the hypervisor handles machine checks */
+    case MSR_MCG_STATUS:
+    case MSR_DEBUGCTL: return known(0, val);
+    default: return is_mtrr(msr) && is_dom0(v) && hardware(msr, ~0ull, val);
+    }
+}
+
+static bool read_any(struct pv_vcpu *v, uint32_t msr, uint64_t *val)
+{
+    if (read_common(v, msr, val))
+        return true;
+    return cpu_feat.intel ? read_intel(v, msr, val) : cpu_feat.amd && read_amd(v, msr, val);
+}
+
+bool pv_rdmsr(struct pv_vcpu *v, uint32_t msr, uint64_t *val)
+{
+    /* Linux reads this one at each context switch where it has the FSGSBASE instructions. */
+    if (likely(msr == MSR_KERNEL_GS_BASE)) {
+        *val = pv_get_segment_base(v, SEGBASE_GS_USER);
+        return true;
+    }
+    if (read_any(v, msr, val))
+        return true;
+    log_refusal(v->x.v.domain, "RDMSR %#x: not for PV guests", msr);
+    return false;
+}
+
+static bool write_tsc_aux(struct pv_vcpu *v, uint64_t val)
+{
+    if (!pv_cpuid_has_tsc_aux() || val >> 32)
+        return false;
+    v->priv.tsc_aux = (uint32_t)val;
+    wrmsr(MSR_TSC_AUX, val);
+    return true;
+}
+
+/* A barrier against predictions of code that ran before: harms nobody, keeps nothing. */
+static bool write_pred_cmd(const struct pv_vcpu *v, uint64_t val)
+{
+    struct cpuid_regs r;
+
+    pv_cpuid(v, 0x80000008, 0, &r);
+    if (!(r.b >> 12 & 1) || val & ~PRED_CMD_IBPB)
+        return false;
+    return !val || wrmsr_safe(MSR_PRED_CMD, val);
+}
+
+/* AMD: configuration accesses by ports to the registers beyond 256, the only bit Dom0 may move. */
+static bool write_nb_cfg(const struct pv_vcpu *v, uint64_t val)
+{
+    uint64_t now;
+
+    if (!is_dom0(v) || !cpu_feat.amd || !rdmsr_safe(MSR_AMD_NB_CFG, &now))
+        return false;
+    if ((val ^ now) & ~NB_CFG_CF8_EXT)
+        return false;
+    return val == now || wrmsr_safe(MSR_AMD_NB_CFG, val);
+}
+
+/* Registers that may be written with what a read of them shows; nothing happens. */
+static bool write_unchanged(struct pv_vcpu *v, uint32_t msr, uint64_t val)
+{
+    uint64_t now;
+
+    switch (msr) {
+    case MSR_EFER:
+    case MSR_APIC_BASE:
+    case MSR_PAT:
+    case MSR_MISC_ENABLE:
+    case MSR_MCG_STATUS:
+    case MSR_DEBUGCTL:
+    case MSR_AMD_HWCR:
+    case MSR_AMD_DE_CFG:
+        return read_any(v, msr, &now) && val == now;
+    case MSR_UCODE_REV: /* Intel: writing 0 before reading the revision */
+        return val == 0;
+    default:
+        return false;
+    }
+}
+
+static bool write_one(struct pv_vcpu *v, uint32_t msr, uint64_t val)
+{
+    switch (msr) {
+    case MSR_FS_BASE: return pv_set_segment_base(v, SEGBASE_FS, val) == 0;
+    case MSR_GS_BASE: return pv_set_segment_base(v, SEGBASE_GS_KERNEL, val) == 0;
+    case MSR_KERNEL_GS_BASE: return pv_set_segment_base(v, SEGBASE_GS_USER, val) == 0;
+    case MSR_TSC_AUX: return write_tsc_aux(v, val);
+    case MSR_PRED_CMD: return write_pred_cmd(v, val);
+    case MSR_AMD_NB_CFG: return write_nb_cfg(v, val);
+    case XEN_HYPERCALL_MSR: return pv_write_hypercall_page(v, GFN(val >> PAGE_SHIFT)) == 0;
+    default: return write_unchanged(v, msr, val);
+    }
+}
+
+bool pv_wrmsr(struct pv_vcpu *v, uint32_t msr, uint64_t val)
+{
+    if (write_one(v, msr, val))
+        return true;
+    log_refusal(v->x.v.domain, "WRMSR %#x <- %#llx: not for PV guests", msr,
+                (unsigned long long)val);
+    return false;
+}

@@ -1,0 +1,545 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The instruction is fetched once, decoded, and handed to its handler. A handler refuses (the guest
+ * takes its exception), completes the instruction (RIP moves on), or stays: it has made some progress
+ * or injected another exception, and RIP is where it must be.
+ */
+#include "x86/pv/privop.h"
+
+#include "core/guest.h"
+#include "core/log.h"
+#include "x86/cpu/cpu.h"
+#include "x86/cpu/ops.h"
+#include "x86/insn/gpr.h"
+#include "x86/pv/cpuid.h"
+#include "x86/pv/ioport.h"
+#include "x86/pv/msr.h"
+
+#define CR0_PE 0x1ull
+#define CR0_MP 0x2ull
+#define CR0_ET 0x10ull
+#define CR0_TS 0x8ull
+#define CR0_NE 0x20ull
+#define CR0_WP 0x10000ull
+#define CR0_AM 0x40000ull
+#define CR0_PG 0x80000000ull
+
+#define CR4_TSD 0x4ull
+#define CR4_DE 0x8ull
+#define CR4_PAE 0x20ull
+#define CR4_MCE 0x40ull
+#define CR4_OSFXSR 0x200ull
+#define CR4_OSXMMEXCPT 0x400ull
+#define CR4_FSGSBASE 0x10000ull
+#define CR4_OSXSAVE 0x40000ull
+
+#define STRING_BATCH 128 /* elements of a string I/O instruction before others get their turn */
+
+enum outcome { REFUSE, COMPLETE, STAY };
+
+struct privop {
+    struct pv_vcpu *v;
+    struct x86_regs *regs;
+    enum insn_mode mode;
+    struct insn insn;
+};
+
+static struct domain *domain_of(const struct privop *op)
+{
+    return op->v->x.v.domain;
+}
+
+static void set_pair(struct x86_regs *regs, uint64_t val)
+{
+    regs->rax = (uint32_t)val;
+    regs->rdx = val >> 32;
+}
+
+/* Linear address of the memory operand, cut to 32 bits outside 64-bit code. */
+static bool linear(const struct privop *op, enum insn_seg seg, uint64_t off, uint64_t *addr)
+{
+    uint64_t base = 0;
+
+    if (op->mode != INSN_MODE_64 || seg >= SEG_FS) {
+        if (!pv_segment_base(op->v, op->regs, seg, &base))
+            return false;
+    }
+    *addr = base + off;
+    if (op->mode != INSN_MODE_64)
+        *addr = (uint32_t)*addr;
+    return true;
+}
+
+static bool operand_addr(const struct privop *op, uint64_t *addr)
+{
+    return linear(op, (enum insn_seg)op->insn.seg, insn_offset(&op->insn, op->regs), addr);
+}
+
+/* Store n bytes in the interrupted code's memory, as that code would. */
+static enum outcome store(const struct privop *op, uint64_t addr, const void *bytes, size_t n)
+{
+    if (guest_write(&op->v->x.v, GPTR(addr), bytes, n) == 0)
+        return COMPLETE;
+    pv_inject_page_fault(op->v, op->regs, addr, true);
+    return STAY;
+}
+
+/* --- control registers --- */
+
+void pv_priv_init(struct pv_vcpu *v)
+{
+    v->priv.cr0 = CR0_PG | CR0_AM | CR0_WP | CR0_NE | CR0_ET | CR0_MP | CR0_PE;
+    v->priv.cr4 = pv_cr4_fixup(0);
+}
+
+uint64_t pv_cr4_fixup(uint64_t wanted)
+{
+    /* On, whatever the guest asks: the hypervisor runs with these, and CPUID says so. */
+    uint64_t fixed = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | (cpu_feat.xsave ? CR4_OSXSAVE : 0);
+    uint64_t allowed = CR4_TSD | CR4_DE | CR4_MCE | (cpu_feat.fsgsbase ? CR4_FSGSBASE : 0);
+
+    return (wanted & allowed) | fixed;
+}
+
+static uint64_t read_guest_cr0(const struct pv_vcpu *v)
+{
+    return v->priv.cr0 | (v->ts ? CR0_TS : 0);
+}
+
+static enum outcome write_guest_cr0(struct privop *op, uint64_t val)
+{
+    if ((val ^ op->v->priv.cr0) & ~CR0_TS) {
+        log_refusal(domain_of(op), "CR0 <- %#llx: only TS may change", (unsigned long long)val);
+        return REFUSE;
+    }
+    pv_set_ts(op->v, val & CR0_TS);
+    return COMPLETE;
+}
+
+static enum outcome write_guest_cr4(struct privop *op, uint64_t val)
+{
+    struct pv_privstate *p = &op->v->priv;
+    uint64_t old = p->cr4;
+
+    p->cr4 = pv_cr4_fixup(val);
+    if (p->cr4 != val)
+        log_refusal(domain_of(op), "CR4 <- %#llx: bits %#llx stay as they are",
+                    (unsigned long long)val, (unsigned long long)(p->cr4 ^ val));
+    if (p->cr4 != old)
+        pv_cr4_changed(op->v, old);
+    return COMPLETE;
+}
+
+static enum outcome do_mov_from_cr(struct privop *op)
+{
+    struct pv_vcpu *v = op->v;
+    uint64_t val;
+
+    switch (op->insn.reg) {
+    case 0: val = read_guest_cr0(v); break;
+    case 2: val = v->x.v.info->arch.cr2; break;
+    case 3: val = v->cr3_kernel; break;
+    case 4: val = v->priv.cr4; break;
+    default: return REFUSE;
+    }
+    *x86_gpr(op->regs, op->insn.rm) = val;
+    return COMPLETE;
+}
+
+static enum outcome do_mov_to_cr(struct privop *op)
+{
+    uint64_t val = x86_gpr_value(op->regs, op->insn.rm);
+
+    switch (op->insn.reg) {
+    case 0: return write_guest_cr0(op, val);
+    case 2: op->v->x.v.info->arch.cr2 = val; return COMPLETE;
+    case 3: return pv_new_baseptr(op->v, GFN(val >> PAGE_SHIFT)) == 0 ? COMPLETE : REFUSE;
+    case 4: return write_guest_cr4(op, val);
+    default: return REFUSE;
+    }
+}
+
+static enum outcome do_clts(struct privop *op)
+{
+    pv_set_ts(op->v, false);
+    return COMPLETE;
+}
+
+static enum outcome do_lmsw(struct privop *op)
+{
+    const struct insn *i = &op->insn;
+    uint64_t addr, cr0 = read_guest_cr0(op->v);
+    uint16_t val;
+
+    if (!i->mem) {
+        val = (uint16_t)x86_gpr_value(op->regs, i->rm);
+    } else if (!operand_addr(op, &addr)) {
+        return REFUSE;
+    } else if (guest_read(&op->v->x.v, &val, GPTR(addr), sizeof(val))) {
+        pv_inject_page_fault(op->v, op->regs, addr, false);
+        return STAY;
+    }
+    return write_guest_cr0(op, (cr0 & ~0xeull) | (val & 0xfu)); /* it cannot clear PE */
+}
+
+/* --- debug registers --- */
+
+/* DR4 and DR5 are other names of DR6 and DR7, unless CR4.DE forbids them. */
+static int debug_reg(const struct privop *op)
+{
+    int n = op->insn.reg;
+
+    if (n == 4 || n == 5)
+        return op->v->priv.cr4 & CR4_DE ? -1 : n + 2;
+    return n < 8 ? n : -1;
+}
+
+static enum outcome do_mov_from_dr(struct privop *op)
+{
+    int n = debug_reg(op);
+
+    if (n < 0)
+        return REFUSE;
+    *x86_gpr(op->regs, op->insn.rm) = pv_get_debugreg(op->v, (unsigned int)n);
+    return COMPLETE;
+}
+
+static enum outcome do_mov_to_dr(struct privop *op)
+{
+    int n = debug_reg(op);
+
+    if (n < 0 || pv_set_debugreg(op->v, (unsigned int)n, x86_gpr_value(op->regs, op->insn.rm)))
+        return REFUSE;
+    return COMPLETE;
+}
+
+/* --- caches and translations --- */
+
+static enum outcome do_invlpg(struct privop *op)
+{
+    uint64_t addr;
+
+    if (!operand_addr(op, &addr))
+        return REFUSE;
+    pv_invlpg(op->v, addr);
+    return COMPLETE;
+}
+
+/* Only who drives devices has a reason; for others caches are coherent. INVD would lose data. */
+static enum outcome do_wbinvd(struct privop *op)
+{
+    if (x86_domain(domain_of(op))->ioports)
+        wbinvd();
+    return COMPLETE;
+}
+
+/* --- model-specific registers, CPUID, TSC, XCR0 --- */
+
+/*
+ * A #GP at RDMSR needs a handler; a kernel that has registered none yet, as Linux early on, must not
+ * die of a register that it only looks at (the ABI's header on trap tables).
+ */
+static enum outcome rdmsr_for(struct pv_vcpu *v, struct x86_regs *regs)
+{
+    uint64_t val = 0;
+
+    if (!pv_rdmsr(v, (uint32_t)regs->rcx, &val) && v->traps[VECTOR_GP].address)
+        return REFUSE;
+    set_pair(regs, val);
+    return COMPLETE;
+}
+
+static enum outcome do_rdmsr(struct privop *op)
+{
+    return rdmsr_for(op->v, op->regs);
+}
+
+static enum outcome do_wrmsr(struct privop *op)
+{
+    struct x86_regs *r = op->regs;
+    uint64_t val = (uint64_t)(uint32_t)r->rdx << 32 | (uint32_t)r->rax;
+
+    return pv_wrmsr(op->v, (uint32_t)r->rcx, val) ? COMPLETE : REFUSE;
+}
+
+static enum outcome do_cpuid(struct privop *op)
+{
+    struct cpuid_regs out;
+
+    pv_cpuid(op->v, (uint32_t)op->regs->rax, (uint32_t)op->regs->rcx, &out);
+    op->regs->rax = out.a;
+    op->regs->rbx = out.b;
+    op->regs->rcx = out.c;
+    op->regs->rdx = out.d;
+    return COMPLETE;
+}
+
+/* Traps only while CR4.TSD is on, which is meant for programs. */
+static enum outcome do_rdtsc(struct privop *op)
+{
+    if (!op->v->kernel_mode && (op->v->priv.cr4 & CR4_TSD))
+        return REFUSE;
+    set_pair(op->regs, rdtsc());
+    if (op->insn.op == INSN_RDTSCP)
+        op->regs->rcx = op->v->priv.tsc_aux;
+    return COMPLETE;
+}
+
+/* The rules of the SDM for XCR0, among the states that guests may use. */
+static bool xcr0_valid(uint64_t val)
+{
+    uint64_t zmm = val & 0xe0;
+
+    if ((val & ~cpu_feat.xcr0_mask) || !(val & 1) || ((val & 4) && !(val & 2)))
+        return false;
+    return !zmm || (zmm == 0xe0 && (val & 4));
+}
+
+static enum outcome do_xsetbv(struct privop *op)
+{
+    struct x86_regs *r = op->regs;
+    uint64_t val = (uint64_t)(uint32_t)r->rdx << 32 | (uint32_t)r->rax;
+
+    if (!cpu_feat.xsave || (uint32_t)r->rcx != 0 || !xcr0_valid(val)) {
+        log_refusal(domain_of(op), "XSETBV %u <- %#llx: not valid here", (uint32_t)r->rcx,
+                    (unsigned long long)val);
+        return REFUSE;
+    }
+    pv_set_xcr0(op->v, val);
+    return COMPLETE;
+}
+
+/* --- port I/O --- */
+
+static uint16_t port_of(const struct privop *op)
+{
+    return op->insn.has_imm ? (uint8_t)op->insn.imm : (uint16_t)op->regs->rdx;
+}
+
+static enum outcome do_in(struct privop *op)
+{
+    unsigned int size = op->insn.size;
+    uint16_t port = port_of(op);
+
+    if (!pv_ioport_allowed(op->v, port, size))
+        return REFUSE;
+    x86_gpr_write(op->regs, 0, pv_ioport_in(op->v, port, size), size);
+    return COMPLETE;
+}
+
+static enum outcome do_out(struct privop *op)
+{
+    unsigned int size = op->insn.size;
+    uint16_t port = port_of(op);
+
+    if (!pv_ioport_allowed(op->v, port, size))
+        return REFUSE;
+    pv_ioport_out(op->v, port, size, (uint32_t)(op->regs->rax & x86_size_mask(size)));
+    return COMPLETE;
+}
+
+/* One element of INS (to ES:rDI) or OUTS (from DS:rSI or an override). */
+static enum outcome string_element(struct privop *op, uint16_t port)
+{
+    const struct insn *i = &op->insn;
+    bool in = i->op == INSN_INS;
+    uint64_t *ptr = in ? &op->regs->rdi : &op->regs->rsi, mask = x86_size_mask(i->addr_size), addr;
+    int64_t step = op->regs->rflags & X86_FLAGS_DF ? -(int64_t)i->size : i->size;
+    uint32_t val = 0;
+
+    if (!linear(op, in ? SEG_ES : (enum insn_seg)i->seg, *ptr & mask, &addr))
+        return REFUSE;
+    if (in) {
+        val = pv_ioport_in(op->v, port, i->size);
+        if (store(op, addr, &val, i->size) != COMPLETE)
+            return STAY;
+    } else {
+        if (guest_read(&op->v->x.v, &val, GPTR(addr), i->size)) {
+            pv_inject_page_fault(op->v, op->regs, addr, false);
+            return STAY;
+        }
+        pv_ioport_out(op->v, port, i->size, val);
+    }
+    x86_gpr_write(op->regs, in ? 7 : 6, *ptr + (uint64_t)step, i->addr_size);
+    return COMPLETE;
+}
+
+/*
+ * With a repeat prefix, some elements and then back to the guest, which executes the instruction
+ * again for the rest: the length is the guest's choice, the time is not.
+ */
+static enum outcome do_string_io(struct privop *op)
+{
+    const struct insn *i = &op->insn;
+    uint16_t port = (uint16_t)op->regs->rdx;
+    uint64_t mask = x86_size_mask(i->addr_size);
+
+    if (!pv_ioport_allowed(op->v, port, i->size))
+        return REFUSE;
+    if (!i->rep)
+        return string_element(op, port);
+    for (unsigned int n = 0; n < STRING_BATCH; n++) {
+        enum outcome one;
+
+        if (!(op->regs->rcx & mask))
+            return COMPLETE;
+        one = string_element(op, port);
+        if (one != COMPLETE)
+            return one;
+        x86_gpr_write(op->regs, 1, op->regs->rcx - 1, i->addr_size);
+    }
+    return op->regs->rcx & mask ? STAY : COMPLETE;
+}
+
+/* --- the five that UMIP takes from ring 3: they tell where the hypervisor's tables are --- */
+
+/* What a guest is told: tables of no length, far from anything real. */
+#define FAKE_GDT_BASE 0xfffffffffffe0000ull
+#define FAKE_IDT_BASE 0xffffffffffff0000ull
+
+static enum outcome do_store_table(struct privop *op)
+{
+    uint64_t base = op->insn.op == INSN_SGDT ? FAKE_GDT_BASE : FAKE_IDT_BASE, addr;
+    unsigned int base_len = op->mode == INSN_MODE_64 ? 8 : 4;
+    uint8_t image[10] = { 0 };
+
+    if (!operand_addr(op, &addr))
+        return REFUSE;
+    for (unsigned int i = 0; i < base_len; i++)
+        image[2 + i] = (uint8_t)(base >> (8 * i));
+    return store(op, addr, image, 2 + base_len);
+}
+
+static enum outcome do_store_word(struct privop *op)
+{
+    uint64_t val = 0, addr; /* SLDT, STR: null selectors */
+    uint16_t word;
+
+    if (op->insn.op == INSN_SMSW)
+        val = read_guest_cr0(op->v);
+    if (!op->insn.mem) {
+        x86_gpr_write(op->regs, op->insn.rm, val, op->insn.size);
+        return COMPLETE;
+    }
+    if (!operand_addr(op, &addr))
+        return REFUSE;
+    word = (uint16_t)val;
+    return store(op, addr, &word, sizeof(word));
+}
+
+/* --- dispatch --- */
+
+static const struct handler {
+    enum outcome (*fn)(struct privop *op);
+    bool user; /* a program may, or the handler itself asks who it is */
+} handlers[INSN_OP_COUNT] = {
+    [INSN_IN] = { do_in, true },
+    [INSN_OUT] = { do_out, true },
+    [INSN_INS] = { do_string_io, true },
+    [INSN_OUTS] = { do_string_io, true },
+    [INSN_MOV_FROM_CR] = { do_mov_from_cr, false },
+    [INSN_MOV_TO_CR] = { do_mov_to_cr, false },
+    [INSN_MOV_FROM_DR] = { do_mov_from_dr, false },
+    [INSN_MOV_TO_DR] = { do_mov_to_dr, false },
+    [INSN_CLTS] = { do_clts, false },
+    [INSN_LMSW] = { do_lmsw, false },
+    [INSN_INVLPG] = { do_invlpg, false },
+    [INSN_INVD] = { do_wbinvd, false },
+    [INSN_WBINVD] = { do_wbinvd, false },
+    [INSN_RDMSR] = { do_rdmsr, false },
+    [INSN_WRMSR] = { do_wrmsr, false },
+    [INSN_RDTSC] = { do_rdtsc, true },
+    [INSN_RDTSCP] = { do_rdtsc, true },
+    [INSN_CPUID] = { do_cpuid, true },
+    [INSN_XSETBV] = { do_xsetbv, false },
+    [INSN_SGDT] = { do_store_table, true },
+    [INSN_SIDT] = { do_store_table, true },
+    [INSN_SLDT] = { do_store_word, true },
+    [INSN_STR] = { do_store_word, true },
+    [INSN_SMSW] = { do_store_word, true },
+};
+
+/* Up to 15 bytes of code at `addr`; how many could be read. */
+static size_t fetch(struct pv_vcpu *v, uint64_t addr, uint8_t *bytes)
+{
+    size_t first = MIN(PAGE_SIZE - (addr & (PAGE_SIZE - 1)), (uint64_t)INSN_MAX_LEN);
+
+    if (guest_read(&v->x.v, bytes, GPTR(addr), first))
+        return 0;
+    if (first < INSN_MAX_LEN &&
+        guest_read(&v->x.v, bytes + first, GPTR(addr + first), INSN_MAX_LEN - first) == 0)
+        return INSN_MAX_LEN;
+    return first;
+}
+
+static bool code_segment(struct privop *op, uint64_t *base)
+{
+    uint16_t cs = (uint16_t)op->regs->cs;
+
+    *base = 0;
+    if (likely(cs == SEL_RING3_CS64)) {
+        op->mode = INSN_MODE_64;
+        return true;
+    }
+    if (cs == SEL_RING3_CS32) {
+        op->mode = INSN_MODE_32;
+        return true;
+    }
+    return pv_code_segment(op->v, cs, &op->mode, base);
+}
+
+/* Behind the instruction: RIP at the code's width, RF, and the trap that TF asks for. */
+static void retire(struct pv_vcpu *v, struct x86_regs *regs, enum insn_mode mode, unsigned int len)
+{
+    regs->rip += len;
+    if (mode != INSN_MODE_64)
+        regs->rip &= mode == INSN_MODE_32 ? 0xffffffffu : 0xffffu;
+    regs->rflags &= ~X86_FLAGS_RF;
+    if (unlikely(regs->rflags & X86_FLAGS_TF))
+        pv_inject_single_step(v, regs);
+}
+
+static enum outcome emulate(struct privop *op, const uint8_t *bytes, size_t len)
+{
+    const struct handler *h;
+
+    if (insn_decode(bytes, len, op->mode, &op->insn) != INSN_OK)
+        return REFUSE;
+    /* #UD is raised by instructions that the CPU lacks; only the forced form is meant for us. */
+    if (op->regs->vector == VECTOR_UD && !op->insn.forced)
+        return REFUSE;
+    h = &handlers[op->insn.op];
+    if (!h->fn || (!h->user && !op->v->kernel_mode))
+        return REFUSE;
+    return h->fn(op);
+}
+
+bool pv_emulate_privop(struct pv_vcpu *v, struct x86_regs *regs)
+{
+    struct privop op = { .v = v, .regs = regs };
+    uint8_t bytes[INSN_MAX_LEN];
+    enum outcome done;
+    uint64_t base;
+    size_t len;
+
+    if (regs->vector == VECTOR_GP && regs->error_code)
+        return false; /* it names a selector */
+    if (!code_segment(&op, &base))
+        return false;
+    base += regs->rip;
+    len = fetch(v, op.mode == INSN_MODE_64 ? base : (uint32_t)base, bytes);
+    if (len == 0)
+        return false;
+
+    /* RDMSR, by far the most frequent where Linux uses FSGSBASE, needs no decoder. */
+    if (len >= 2 && bytes[0] == 0x0f && bytes[1] == 0x32 && v->kernel_mode &&
+        regs->vector == VECTOR_GP && op.mode == INSN_MODE_64) {
+        op.insn.len = 2;
+        done = rdmsr_for(v, regs);
+    } else {
+        done = emulate(&op, bytes, len);
+    }
+    if (done == COMPLETE)
+        retire(v, regs, op.mode, op.insn.len);
+    return done != REFUSE;
+}
