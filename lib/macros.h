@@ -9,12 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ARRAY_SIZE(a)                                                                             \
-    (sizeof(a) / sizeof((a)[0]) +                                                                 \
-     0 * sizeof(struct {                                                                          \
-         int not_an_array : __builtin_types_compatible_p(__typeof__(a), __typeof__(&(a)[0])) ? -1 \
-                                                                                             : 1; \
-     }))
+/* Refuses to compile for a pointer. */
+#define ARRAY_SIZE(a)           \
+    (sizeof(a) / sizeof(*(a)) + \
+     0 * sizeof(char[1 - 2 * __builtin_types_compatible_p(__typeof__(a), __typeof__(&(a)[0]))]))
 
 #define container_of(ptr, type, member) \
     ((type *)(void *)((char *)(1 ? (ptr) : &((type *)0)->member) - offsetof(type, member)))
