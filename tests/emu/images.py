@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+"""Kernels and boot media made from Debian's kernel: other payload formats, damage, a GRUB CD."""
+import dataclasses
+import lzma
+import os
+import subprocess
+import zlib
+
+import vm
+
+TMP = vm.TOP + "/build/tmp"
+VMLINUZ = vm.FETCH + "/linux/boot/vmlinuz"
+
+
+def payload_place(image):
+    """Where a bzImage's compressed kernel lies: offset and length in the file (boot protocol 2.08)."""
+    setup_sectors = image[0x1f1] or 4
+    offset, length = (int.from_bytes(image[at:at + 4], "little") for at in (0x248, 0x24c))
+    return (setup_sectors + 1) * 512 + offset, length
+
+
+def read_kernel():
+    with open(VMLINUZ, "rb") as f:
+        return f.read()
+
+
+def unpacked():
+    image = read_kernel()
+    start, length = payload_place(image)
+    return lzma.LZMADecompressor().decompress(image[start:start + length])
+
+
+def with_payload(image, payload):
+    """The bzImage with another payload: like the kernel's build, payload and its unpacked size behind it."""
+    start, _ = payload_place(image)
+    changed = bytearray(image[:start]) + payload
+    changed[0x24c:0x250] = len(payload).to_bytes(4, "little")
+    changed += bytes(-len(changed) % 16)
+    return bytes(changed)
+
+
+def save(name, make):
+    """build/tmp/NAME with what make() returns; made once."""
+    path = f"{TMP}/{name}"
+    if not os.path.exists(path):
+        os.makedirs(TMP, exist_ok=True)
+        data = make()
+        with open(f"{path}.{os.getpid()}", "wb") as f:
+            f.write(data)
+        os.replace(f"{path}.{os.getpid()}", path)
+    return path
+
+
+def compress(form, data):
+    if form == "gzip":
+        packer = zlib.compressobj(1, zlib.DEFLATED, 31)
+        return packer.compress(data) + packer.flush()
+    command = {"lz4": ["lz4", "-l", "-1", "-c"], "zstd": ["zstd", "-1", "-q", "-c"]}[form]
+    return subprocess.run(command, input=data, capture_output=True, check=True).stdout
+
+
+def repack_kernel(form):
+    """Debian's kernel with its payload in this format, or as the bare ELF."""
+    def make():
+        data = unpacked()
+        if form == "elf":
+            return data
+        size = len(data).to_bytes(4, "little")
+        # gzip ends in the size by itself; to the others the kernel's build adds it.
+        payload = compress(form, data) + (b"" if form == "gzip" else size)
+        return with_payload(read_kernel(), payload)
+    return save(f"kernel-{form}", make)
+
+
+def damaged_kernel(how):
+    def make():
+        image = bytearray(read_kernel())
+        start, length = payload_place(image)
+        if how == "truncated":
+            return bytes(image[:len(image) // 2])
+        if how == "corrupt":
+            middle = start + length // 2
+            for i in range(middle, middle + 4096):
+                image[i] ^= 0x5a
+            return bytes(image)
+        if how == "text":
+            return b"This is not a kernel.\n" * 1000
+        # The notes' owner name says that the kernel knows the ABI: without it, it is another kind of kernel.
+        return unpacked().replace(b"\x04\0\0\0", b"\x04\0\0\0").replace(b"Xen\0", b"Nex\0")
+    return save(f"kernel-{how}", make)
+
+
+def boot_iso(cfg):
+    """A GRUB CD that boots the configuration, from `make iso`'s recipe with this test's command lines."""
+    iso = f"{TMP}/iso-{cfg.machine}.iso"
+    os.makedirs(TMP, exist_ok=True)
+    command = ["make", "-s", "-C", vm.TOP, "iso", f"ISO={iso}", f"ISO_KERNEL={cfg.kernel}",
+               f"ISO_INITRAMFS={vm.TOP}/build/dom0/{cfg.initramfs}.cpio",
+               f"ISO_XEN_ARGS={vm.hypervisor_args(cfg)}", f"ISO_DOM0_ARGS={vm.kernel_args(cfg)}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "No rule to make target 'iso'" in done.stderr:
+        return "there is no `make iso` yet"
+    if done.returncode:
+        raise RuntimeError("make iso failed:\n" + done.stdout + done.stderr)
+    return dataclasses.replace(cfg, cdrom=iso)

@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: MIT
+"""The system tests: which machines boot, what Domain 0 does there, and what must be true afterwards."""
+import dataclasses
+import itertools
+import os
+import re
+from typing import Callable, Optional
+
+import cases
+import images
+import vm
+
+LONG_STORM, QUICK_STORM = 600, 60
+
+
+@dataclasses.dataclass
+class Case:
+    """A test. `check` looks at a run that went well and returns what is wrong, or None. `drive` replaces the
+    plain run (it gets the configuration and the log's path). `make` prepares files and returns a changed
+    configuration, or a string that says why the case cannot run here."""
+    name: str
+    cfg: vm.Config
+    disks: tuple = ()
+    nets: tuple = ()
+    check: Optional[Callable] = None
+    drive: Optional[Callable] = None
+    make: Optional[Callable] = None
+    long: bool = False
+    hvs: tuple = ("orlop", "xen", "bare")
+
+    def run(self, log):
+        cfg = self.cfg
+        if self.make:
+            cfg = self.make(cfg)
+            if isinstance(cfg, str):
+                return cfg
+        with cases.devices(cfg, self.disks, self.nets) as full:
+            result = (self.drive or vm.run)(full, log)
+        if result.ok and self.check:
+            problem = self.check(result)
+            if problem:
+                result.ok, result.reason = False, problem
+        return result
+
+
+# --- Warnings in Domain 0's log: none that neither bare QEMU nor Debian's Xen shows. ---
+
+WARNINGS = os.path.join(vm.TOP, "tests/emu/warnings.txt")
+
+
+def normal(line):
+    """A log line without what differs between machines and runs: numbers and addresses."""
+    line = re.sub(r"^kmsg <\d> ", "", line)
+    line = re.sub(r"\b(0x)?[0-9a-f]*\d[0-9a-f]*\b", "#", line)
+    return re.sub(r"[\d#]+", "#", line).strip()
+
+
+def allowed_warnings():
+    if not os.path.exists(WARNINGS):
+        return set()
+    with open(WARNINGS, encoding="utf-8") as f:
+        return {line.rstrip("\n") for line in f if not line.startswith("# ")}
+
+
+def new_warnings(result):
+    allowed = allowed_warnings()
+    bad = [line for line in result.section("warnings")
+           if line.startswith("kmsg ") and normal(line) not in allowed]
+    return "a kernel warning that neither bare QEMU nor Xen shows: " + "; ".join(bad) if bad else None
+
+
+# --- The boot matrix: each pair of values of two factors occurs in one machine. ---
+
+FACTORS = [["q35", "pc"], [1, 2, 4], [512, 2048, 12288],
+           [("7.2", "max,-smap"), ("7.2", "qemu64"), ("10", "max"), ("10", "EPYC"), ("10", "Skylake-Server")]]
+
+
+def pairs_of(row):
+    return {(i, row[i], j, row[j]) for i, j in itertools.combinations(range(len(row)), 2)}
+
+
+def pairwise(factors):
+    rows, open_pairs = [], set().union(*(pairs_of(r) for r in itertools.product(*factors)))
+    while open_pairs:
+        # Of equally good rows the first with less memory: big machines cannot run side by side.
+        best = max(itertools.product(*factors), key=lambda r: len(pairs_of(r) & open_pairs) - r[2] / 1e6)
+        rows.append(best)
+        open_pairs -= pairs_of(best)
+    return rows
+
+
+def boot_name(row):
+    machine, cpus, mem, (qemu, cpu) = row
+    return f"boot-{machine}-{cpus}cpu-{mem}M-{cpu.replace(',', '')}-qemu{qemu.split('.')[0]}"
+
+
+def boot_case(row, long=False):
+    machine, cpus, mem, (qemu, cpu) = row
+    cfg = vm.Config(task="hello+cpus+warnings", machine=machine, cpus=cpus, mem=mem, qemu=qemu, cpu=cpu)
+
+    def check(result):
+        count = next((m.group(1) for line in result.section("hello")
+                      if (m := re.match(r"CPUs: (\d+)", line))), "no")
+        if count != str(cpus):
+            return f"{count} CPUs instead of {cpus}"
+        return new_warnings(result)
+    return Case(boot_name(row), cfg, check=check, long=long)
+
+
+def boot_cases():
+    quick = pairwise(FACTORS)
+    rest = [row for row in itertools.product(*FACTORS) if row not in quick]
+    return [boot_case(row) for row in quick] + [boot_case(row, long=True) for row in rest]
+
+
+# --- What the hypervisor's options do, seen from Domain 0. ---
+
+def hello_says(pattern):
+    def check(result):
+        text = "\n".join(result.section("hello"))
+        return None if re.search(pattern, text) else f"Domain 0 does not say /{pattern}/"
+    return check
+
+
+def memory_between(low, high):
+    """Domain 0's MemTotal in MiB (Linux keeps some for itself)."""
+    def check(result):
+        match = re.search(r"memory: (\d+) kB", "\n".join(result.section("hello")))
+        mib = int(match.group(1)) >> 10 if match else 0
+        return None if low <= mib <= high else f"Domain 0 has {mib} MiB, not {low} to {high}"
+    return check
+
+
+def option_cases():
+    hello = vm.Config(task="hello", mem=2048, cpus=2)
+
+    def with_options(*words):
+        return dataclasses.replace(hello, hvargs=words)
+    virtual = ("orlop", "xen")
+    return [
+        Case("dom0-mem", with_options("dom0_mem=768M"), check=memory_between(600, 768), hvs=virtual),
+        Case("dom0-mem-max", with_options("dom0_mem=512M,max:1G"), check=memory_between(350, 512),
+             hvs=virtual, long=True),
+        Case("dom0-max-vcpus", with_options("dom0_max_vcpus=1"), check=hello_says("CPUs: 1;"), hvs=virtual),
+        Case("maxcpus", with_options("maxcpus=1"), check=hello_says("CPUs: 1;"), hvs=virtual, long=True),
+        Case("reboot", dataclasses.replace(hello, kargs=("end=reboot",), reboots=True)),
+    ]
+
+
+# --- Kernels in every payload format, and damaged modules. ---
+
+def kernel_cases():
+    def repacked(form):
+        def make(cfg):
+            return dataclasses.replace(cfg, kernel=images.repack_kernel(form))
+        return make
+    cfg = vm.Config(task="hello", mem=1024)
+    return [Case(f"kernel-{form}", cfg, make=repacked(form), check=hello_says("Domain 0"),
+                 hvs=("orlop", "xen")) for form in ("gzip", "lz4", "zstd", "elf")]
+
+
+def refusal(name, words, **changes):
+    """A machine that must not start Domain 0, but say why on its serial line."""
+    def drive(cfg, log):
+        machine = vm.Machine(cfg, log)
+        try:
+            line = machine.wait_for(words, 60)
+            machine.wait_for("(?!)", 1)
+        finally:
+            machine.stop()
+        started = any(vm.MARK in line for line in machine.lines)
+        reason = "" if line and not started else \
+            "Domain 0 started" if started else f"no line like /{words}/ within 60 s"
+        return vm.Result(not reason, reason, machine.lines, machine.elapsed(), log)
+
+    def make(cfg):
+        prepared = {key: value() if callable(value) else value for key, value in changes.items()}
+        return dataclasses.replace(cfg, **prepared)
+    return Case("refuse-" + name, vm.Config(task="hello", mem=1024), make=make, drive=drive, hvs=("orlop",))
+
+
+def refusal_cases():
+    return [
+        refusal("no-module", r"\(orlop\) .*([Nn]o (module|kernel)|module.* missing)", kernel=""),
+        refusal("truncated-kernel", r"\(orlop\) .*(truncated|damaged|corrupt|short|ends|beyond|fit)",
+                kernel=lambda: images.damaged_kernel("truncated")),
+        refusal("corrupt-payload", r"\(orlop\) .*(truncated|damaged|corrupt|[Cc]annot (unpack|be unpacked)|unpack)",
+                kernel=lambda: images.damaged_kernel("corrupt")),
+        refusal("not-a-kernel", r"\(orlop\) .*(not a|neither|unknown|[Nn]o .*kernel)",
+                kernel=lambda: images.damaged_kernel("text")),
+        refusal("not-a-xen-kernel", r"\(orlop\) .*(Xen|PV)", kernel=lambda: images.damaged_kernel("no-notes")),
+        refusal("too-little-memory", r"\(orlop\) .*(memory|[Mm]iB|does not fit|too (little|small|large))", mem=96),
+    ]
+
+
+# --- What programs, devices and tools do. ---
+
+def xl_case(cpus):
+    return Case(f"xl-{cpus}cpu", vm.Config(task="xl", initramfs="tools", cpus=cpus, mem=1024),
+                hvs=("orlop", "xen"))
+
+
+def audit_clean(result):
+    """After a storm: what audit() printed on the hypervisor's console."""
+    lines = [line for line in result.lines if re.search(r"\(orlop\).*audit", line)]
+    if not lines:
+        return "audit() printed nothing"
+    bad = [line for line in lines if "clean" not in line]
+    return bad[0] if bad else None
+
+
+def storm_case(seconds, long):
+    cfg = vm.Config(task="storm+audit", initramfs="tools", cpus=4, mem=2048, timeout=3 * seconds + 120,
+                    kargs=(f"secs={seconds}",))
+    return Case(f"storm-{seconds}s", cfg, long=long, hvs=("orlop", "xen", "bare"), check=audit_clean)
+
+
+def own_memory(result):
+    """The hypervisor's own memory, as its debug key m prints it: at most 20 MiB of a 2 GiB machine."""
+    match = next((m for line in result.lines if (m := re.search(r"\(orlop\).*own\D*(\d+) KiB", line))), None)
+    if not match:
+        return "no line that says the hypervisor's own memory"
+    kib = int(match.group(1))
+    return None if kib <= 20 << 10 else f"the hypervisor keeps {kib} KiB for itself, more than 20 MiB"
+
+
+def drive_console(cfg, log):
+    """Types at Domain 0's shell, switches to the debug keys with Ctrl-A three times, and back."""
+    machine = vm.Machine(cfg, log)
+    wrong = ""
+
+    def step(send, expect, timeout=60):
+        nonlocal wrong
+        if wrong:
+            return
+        machine.send(send)
+        if not machine.wait_for(expect, timeout):
+            wrong = f"no answer like /{expect}/ to {send!r}"
+    try:
+        step("", r"poweroff -f", 120)
+        step("\r", r"[#$] $")
+        step("echo sum-$((40+2))\r", r"^sum-42")
+        step("sleep 1; echo later\r", r"^later")
+        if cfg.hv != "bare":
+            step("\x01\x01\x01", r"\((XEN|orlop)\).*[Ii]nput")
+            step("h", r"\((XEN|orlop)\).*key")
+            step("\x01\x01\x01", r"\((XEN|orlop)\).*[Ii]nput.*(DOM0|Dom0|Domain)")
+        step("poweroff -f\r", r"reboot: Power down")
+        if not wrong and machine.wait_for("(?!)", 20) is None and machine.process.poll() is None:
+            wrong = "the machine did not switch off"
+    finally:
+        machine.stop()
+    return vm.Result(not wrong, wrong, machine.lines, machine.elapsed(), log)
+
+
+def work_cases():
+    two = vm.Config(cpus=2, mem=1024)
+    virtual = ("orlop", "xen")
+    return [
+        Case("devices-q35", dataclasses.replace(two, task="disks+net"), disks=("virtio", "ahci", "nvme"),
+             nets=("virtio", "e1000")),
+        Case("devices-pc", dataclasses.replace(two, task="disks+net", machine="pc", cpus=1, qemu="10"),
+             disks=("virtio", "ahci", "nvme"), nets=("virtio", "e1000")),
+        Case("programs-amd", dataclasses.replace(two, task="programs")),
+        Case("programs-intel", dataclasses.replace(two, task="programs", qemu="10", cpu="Skylake-Server")),
+        Case("programs-no-fsgsbase", dataclasses.replace(two, task="programs", cpu="qemu64")),
+        Case("console", dataclasses.replace(two, task="shell", initramfs="tools"), drive=drive_console),
+        Case("own-memory", vm.Config(task="memory", initramfs="tools", mem=2048), check=own_memory,
+             hvs=("orlop",)),
+        xl_case(1), xl_case(4),
+        storm_case(QUICK_STORM, False), storm_case(LONG_STORM, True),
+        Case("iso-bios", dataclasses.replace(two, task="hello"), make=images.boot_iso,
+             check=hello_says("Domain 0"), hvs=("orlop",)),
+        Case("iso-bios-pc", dataclasses.replace(two, task="hello", machine="pc", cpus=4), make=images.boot_iso,
+             check=hello_says("Domain 0"), hvs=("orlop",), long=True),
+    ]
+
+
+def all_cases():
+    return boot_cases() + option_cases() + kernel_cases() + refusal_cases() + work_cases()
