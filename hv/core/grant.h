@@ -27,6 +27,11 @@ extern const struct grant_map_ops *grant_map_ops;
 
 /* XENMAPSPACE_grant_table, acquire_resource: machine frame of table frame idx (growing it), or none. */
 mfn_t grant_frame_mfn(struct domain *d, unsigned int idx);
+/* GNTTABOP_swap_grant_ref; GNTST_*. */
+int grant_swap(struct domain *d, uint32_t a, uint32_t b);
+/* Calls fn for each mapping that `holder` has: one reference on the frame, typed if writable. */
+typedef void grant_walk_fn(void *arg, domid_t owner, mfn_t mfn, bool writable);
+void grant_walk(struct domain *holder, grant_walk_fn *fn, void *arg);
 unsigned int grant_audit(struct domain *d);
 void grant_dump(void);
 

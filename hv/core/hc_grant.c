@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * grant_table_op: arrays of operations, each with its own status. The call as a whole fails only when
+ * its array cannot be read or written.
+ */
+#include "core/hypercall.h"
+
+#include "core/grant_private.h"
+#include "core/log.h"
+
+/* Elements between two looks at pending work. */
+#define STEP 32
+
+static long op_map(struct vcpu *v, gptr_t arg, unsigned long n)
+{
+    struct gnttab_map_grant_ref op;
+
+    for (unsigned long i = 0; i < n; i++, arg = gptr_add(arg, sizeof(op))) {
+        if (guest_get(v, &op, arg))
+            return E(EFAULT);
+        op.status = (int16_t)grant_map_one(v, &op);
+        if (guest_put(v, arg, &op))
+            return E(EFAULT);
+    }
+    return 0;
+}
+
+static long op_unmap(struct vcpu *v, gptr_t arg, unsigned long n)
+{
+    struct gnttab_unmap_grant_ref op;
+    struct grant_dropped put[STEP];
+    unsigned int done;
+    long rc = 0;
+
+    for (done = 0; done < n; done++, arg = gptr_add(arg, sizeof(op))) {
+        put[done].owner = NULL;
+        rc = guest_get(v, &op, arg) ? E(EFAULT) : 0;
+        if (rc)
+            break;
+        op.status = (int16_t)grant_unmap_one(v, op.handle, op.host_addr, op.dev_bus_addr, 0, false,
+                                             &put[done]);
+        rc = guest_put(v, arg, &op) ? E(EFAULT) : 0;
+        if (rc) {
+            done++;
+            break;
+        }
+    }
+    grant_finish_unmap(v, put, done);
+    return rc;
+}
+
+static long op_replace(struct vcpu *v, gptr_t arg, unsigned long n)
+{
+    struct gnttab_unmap_and_replace op;
+    struct grant_dropped put[STEP];
+    unsigned int done;
+    long rc = 0;
+
+    for (done = 0; done < n; done++, arg = gptr_add(arg, sizeof(op))) {
+        put[done].owner = NULL;
+        rc = guest_get(v, &op, arg) ? E(EFAULT) : 0;
+        if (rc)
+            break;
+        op.status = (int16_t)grant_unmap_one(v, op.handle, op.host_addr, 0, op.new_addr, true,
+                                             &put[done]);
+        rc = guest_put(v, arg, &op) ? E(EFAULT) : 0;
+        if (rc) {
+            done++;
+            break;
+        }
+    }
+    grant_finish_unmap(v, put, done);
+    return rc;
+}
+
+static long op_copy(struct vcpu *v, gptr_t arg, unsigned long n)
+{
+    struct grant_copy_side src = {0}, dst = {0};
+    struct gnttab_copy op;
+    long rc = 0;
+
+    for (unsigned long i = 0; i < n && rc == 0; i++, arg = gptr_add(arg, sizeof(op))) {
+        if (guest_get(v, &op, arg)) {
+            rc = E(EFAULT);
+            break;
+        }
+        op.status = (int16_t)grant_copy_one(v, &op, &src, &dst);
+        if (guest_put(v, arg, &op))
+            rc = E(EFAULT);
+    }
+    grant_copy_release(&src);
+    grant_copy_release(&dst);
+    return rc;
+}
+
+static long op_swap(struct vcpu *v, gptr_t arg, unsigned long n)
+{
+    struct gnttab_swap_grant_ref op;
+
+    for (unsigned long i = 0; i < n; i++, arg = gptr_add(arg, sizeof(op))) {
+        if (guest_get(v, &op, arg))
+            return E(EFAULT);
+        op.status = (int16_t)grant_swap(v->domain, op.ref_a, op.ref_b);
+        if (guest_put(v, arg, &op))
+            return E(EFAULT);
+    }
+    return 0;
+}
+
+/* The domain that a query names, if the caller may ask; NULL with *status set. */
+static struct domain *asked(struct vcpu *v, domid_t dom, int16_t *status)
+{
+    struct domain *d = domain_get_self(v, dom);
+
+    *status = GNTST_okay;
+    if (!d) {
+        *status = GNTST_bad_domain;
+    } else if (d != v->domain && !v->domain->privileged) {
+        domain_put(d);
+        *status = GNTST_permission_denied;
+        d = NULL;
+    }
+    return d;
+}
+
+static int16_t list_frames(struct vcpu *v, struct domain *d, const struct gnttab_setup_table *op)
+{
+    gptr_t list = HANDLE_PTR(op->frame_list);
+
+    if (grant_grow(d, op->nr_frames)) {
+        log_refusal(v->domain, "a grant table of %u frames for d%u is too large", op->nr_frames,
+                    d->id);
+        return GNTST_general_error;
+    }
+    for (uint32_t i = 0; i < op->nr_frames; i++) {
+        xen_pfn_t mfn = grant_frame_mfn(d, i).v;
+
+        if (guest_put(v, gptr_add(list, i * sizeof(mfn)), &mfn))
+            return GNTST_bad_virt_addr;
+    }
+    return GNTST_okay;
+}
+
+static long op_setup(struct vcpu *v, gptr_t arg, unsigned long n)
+{
+    struct gnttab_setup_table op;
+    struct domain *d;
+
+    if (n != 1)
+        return E(EINVAL);
+    if (guest_get(v, &op, arg))
+        return E(EFAULT);
+    d = asked(v, op.dom, &op.status);
+    if (d) {
+        op.status = list_frames(v, d, &op);
+        domain_put(d);
+    }
+    return guest_put(v, arg, &op) ? E(EFAULT) : 0;
+}
+
+static long op_query(struct vcpu *v, gptr_t arg, unsigned long n)
+{
+    struct gnttab_query_size op;
+    struct domain *d;
+
+    if (n != 1)
+        return E(EINVAL);
+    if (guest_get(v, &op, arg))
+        return E(EFAULT);
+    d = asked(v, op.dom, &op.status);
+    if (d) {
+        op.nr_frames = d->grants->nr_frames;
+        op.max_nr_frames = d->grants->max_frames;
+        domain_put(d);
+    }
+    return guest_put(v, arg, &op) ? E(EFAULT) : 0;
+}
+
+static long op_dump(struct vcpu *v, gptr_t arg)
+{
+    struct gnttab_dump_table op;
+    struct domain *d;
+
+    if (guest_get(v, &op, arg))
+        return E(EFAULT);
+    d = v->domain->privileged ? asked(v, op.dom, &op.status) : NULL;
+    if (d) {
+        grant_dump();
+        domain_put(d);
+    } else if (!v->domain->privileged) {
+        op.status = GNTST_permission_denied;
+    }
+    return guest_put(v, arg, &op) ? E(EFAULT) : 0;
+}
+
+static long op_set_version(struct vcpu *v, gptr_t arg)
+{
+    struct gnttab_set_version op;
+
+    if (guest_get(v, &op, arg))
+        return E(EFAULT);
+    if (op.version != 1 && op.version != 2)
+        return E(EINVAL);
+    if (op.version == 2) /* not offered; the caller learns which one is in effect */
+        return E(ENOSYS);
+    return guest_put(v, arg, &op) ? E(EFAULT) : 0;
+}
+
+static long op_get_version(struct vcpu *v, gptr_t arg)
+{
+    struct gnttab_get_version op;
+    struct domain *d;
+    int16_t status;
+
+    if (guest_get(v, &op, arg))
+        return E(EFAULT);
+    d = asked(v, op.dom, &status);
+    if (!d)
+        return status == GNTST_bad_domain ? E(ESRCH) : E(EPERM);
+    domain_put(d);
+    op.version = 1;
+    return guest_put(v, arg, &op) ? E(EFAULT) : 0;
+}
+
+typedef long batch_fn(struct vcpu *v, gptr_t arg, unsigned long n);
+
+/* Runs a batch in steps, giving way between them. */
+static long in_steps(struct vcpu *v, unsigned int cmd, gptr_t arg, unsigned long count, size_t size,
+                     batch_fn *fn)
+{
+    while (count > 0) {
+        unsigned long n = MIN(count, (unsigned long)STEP);
+        long rc = fn(v, arg, n);
+
+        if (rc)
+            return rc;
+        arg = gptr_add(arg, n * size);
+        count -= n;
+        if (count > 0 && hc_preempt())
+            return hc_restart(v, cmd, arg.v, count, 0, 0);
+    }
+    return 0;
+}
+
+long hc_grant_table_op(struct vcpu *v, unsigned long cmd, unsigned long arg, unsigned long count,
+                       unsigned long a3, unsigned long a4)
+{
+    unsigned int op = (uint32_t)cmd;
+    gptr_t p = GPTR(arg);
+
+    (void)a3, (void)a4;
+    count = (uint32_t)count;
+    if (count > INT32_MAX)
+        return E(EINVAL);
+    switch (op) {
+    case GNTTABOP_map_grant_ref:
+        return in_steps(v, op, p, count, sizeof(struct gnttab_map_grant_ref), op_map);
+    case GNTTABOP_unmap_grant_ref:
+        return in_steps(v, op, p, count, sizeof(struct gnttab_unmap_grant_ref), op_unmap);
+    case GNTTABOP_unmap_and_replace:
+        return in_steps(v, op, p, count, sizeof(struct gnttab_unmap_and_replace), op_replace);
+    case GNTTABOP_copy:
+        return in_steps(v, op, p, count, sizeof(struct gnttab_copy), op_copy);
+    case GNTTABOP_swap_grant_ref:
+        return in_steps(v, op, p, count, sizeof(struct gnttab_swap_grant_ref), op_swap);
+    case GNTTABOP_setup_table:
+        return op_setup(v, p, count);
+    case GNTTABOP_query_size:
+        return op_query(v, p, count);
+    case GNTTABOP_dump_table:
+        return op_dump(v, p);
+    case GNTTABOP_set_version:
+        return op_set_version(v, p);
+    case GNTTABOP_get_version:
+        return op_get_version(v, p);
+    default: /* transfer, status frames of version 2, cache maintenance */
+        return E(ENOSYS);
+    }
+}
