@@ -76,7 +76,7 @@ enum acpi_space {
 };
 struct acpi_reg {
     enum acpi_space space;
-    uint8_t bits; /* 0 if the table does not say */
+    uint16_t bits; /* 0 if the table does not say */
     uint64_t address;
 };
 

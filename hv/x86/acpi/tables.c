@@ -27,7 +27,7 @@ static struct acpi_reg read_block(struct acpi_info *info, const struct acpi_view
         return r;
     if (r.address)
         acpi_warn(info, "FACP", "a register block has an impossible extended address");
-    r = (struct acpi_reg){ ACPI_SPACE_IO, (uint8_t)(view_u8(t, len_off) * 8), port };
+    r = (struct acpi_reg){ ACPI_SPACE_IO, (uint16_t)(view_u8(t, len_off) * 8), port };
     if (port > 0xffff) {
         acpi_warn(info, "FACP", "a register block's port is above 0xffff and ignored");
         r.address = 0;
