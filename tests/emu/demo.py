@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: MIT
+"""The last step of ./demo: boots the machine, either with the user at its serial line or in batch."""
+import os
+import shlex
+import sys
+
+import vm
+
+
+def batch(hv):
+    cfg = vm.Config(hv=hv, task="hello+cpus", initramfs="tools", cpus=2, mem=2048, timeout=180)
+    log = vm.TOP + "/build/logs/demo.log"
+    print(f"Booting QEMU (log: {os.path.relpath(log, vm.TOP)}) ...", flush=True)
+    result = vm.run(cfg, log)
+    for task in cfg.task.split("+"):
+        for line in result.section(task):
+            if not line.startswith("["):
+                print("  " + line)
+    if result.ok:
+        print(f"Domain 0 ran and powered the machine off, after {result.seconds:.0f} s.")
+        return 0
+    print(f"demo: {result.reason}; the end of the log:\n{result.tail(25)}")
+    return 1
+
+
+def interactive(hv):
+    cfg = vm.Config(hv=hv, task="shell", initramfs="tools", cpus=2, mem=2048)
+    # Ctrl-A belongs to the hypervisor's console, so QEMU's own escape is Ctrl-].
+    argv = vm.command(cfg, serial="mon:stdio") + ["-echr", "0x1d"]
+    argv = [a for i, a in enumerate(argv) if not (a == "-monitor" or argv[i - 1] == "-monitor")]
+    print("+ " + shlex.join(argv) + "\n(Ctrl-], then x, ends QEMU)\n", flush=True)
+    os.execvp(argv[0], argv)
+
+
+if __name__ == "__main__":
+    chosen = os.environ.get("HV", "orlop")
+    sys.exit(batch(chosen) if "--batch" in sys.argv[1:] else interactive(chosen))
