@@ -2,6 +2,7 @@
 /* GNTTABOP_copy: between frames of the caller and frames that others granted to it. */
 #include "core/grant_private.h"
 
+#include "core/arch.h"
 #include "core/log.h"
 #include "core/ptype.h"
 #include "lib/string.h"
