@@ -35,6 +35,7 @@ struct domain {
     uint8_t shutdown_code;     /* [lock] SHUTDOWN_* */
     bool shutdown_latched;     /* [lock] SCHEDOP_shutdown_code chose the code beforehand */
     uint32_t pause_count;      /* atomic: reasons why no vCPU may run */
+    uint32_t control_pauses;   /* [domctl lock] how many of these are the tools' */
     uint32_t max_vcpus;        /* constant after creation */
     uint32_t pollers;          /* atomic: vCPUs in SCHEDOP_poll */
     struct vcpu *vcpu[MAX_VCPUS]; /* [lock] to change; entries never go before the domain */

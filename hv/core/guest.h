@@ -41,4 +41,7 @@ static inline bool gptr_index(gptr_t base, uint64_t i, size_t size, gptr_t *out)
 /* The pointer inside an ABI structure's guest handle. */
 #define HANDLE_PTR(h) GPTR((h).p)
 
+/* Address of element i of the array behind a handle. */
+#define HANDLE_AT(h, i) GPTR((uint64_t)(h).p + (uint64_t)(i) * sizeof(*(h).p))
+
 #endif

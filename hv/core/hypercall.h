@@ -66,6 +66,17 @@ static inline unsigned long index_nospec(unsigned long i, unsigned long n)
 long hypercall_dispatch(struct vcpu *v, unsigned long nr, unsigned long a0, unsigned long a1,
                         unsigned long a2, unsigned long a3, unsigned long a4);
 
+/* Tools' bitmaps. Copies `bits` of map out; what the tools' buffer has beyond becomes zero. */
+struct xenctl_bitmap;
+long bitmap_to_guest(struct vcpu *v, const struct xenctl_bitmap *to, const unsigned long *map,
+                     unsigned int bits);
+/* Copies in; bits beyond the tools' buffer are zero. */
+long bitmap_from_guest(struct vcpu *v, unsigned long *map, unsigned int bits,
+                       const struct xenctl_bitmap *from);
+/* What getdomaininfo and getdomaininfolist report. */
+struct xen_domctl_getdomaininfo;
+void domain_report(struct domain *d, struct xen_domctl_getdomaininfo *info);
+
 /* The handlers, by the ABI's names (core: hc_*.c; x86: x86/pv, x86/glue). */
 hc_fn hc_multicall, hc_event_channel_op, hc_grant_table_op, hc_sched_op, hc_vcpu_op,
     hc_set_timer_op, hc_xen_version, hc_console_io, hc_memory_op, hc_vm_assist, hc_sysctl,

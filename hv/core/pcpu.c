@@ -44,6 +44,16 @@ void pcpu_raise(struct pcpu *p, enum pending_work work)
         arch_kick(p->id);
 }
 
+uint64_t pcpu_idle_time(const struct pcpu *p)
+{
+    uint64_t since = __atomic_load_n(&p->idle_since, __ATOMIC_RELAXED);
+    uint64_t ns = __atomic_load_n(&p->idle_ns, __ATOMIC_RELAXED);
+
+    if (__atomic_load_n(&p->current, __ATOMIC_RELAXED) == p->idle)
+        ns += arch_now() - since;
+    return ns;
+}
+
 void pcpu_do_pending(struct pcpu *p)
 {
     while (__atomic_load_n(&p->pending, __ATOMIC_RELAXED) != 0) {

@@ -45,6 +45,8 @@ void pcpu_raise(struct pcpu *p, enum pending_work work);
  */
 void pcpu_init(struct pcpu *p, unsigned int id, struct vcpu *idle);
 void pcpu_online(struct pcpu *p);
+/* Nanoseconds that p has been idle, up to now. */
+uint64_t pcpu_idle_time(const struct pcpu *p);
 /* Do all pending work of this CPU: called from the exit path and the idle loop, no locks held. */
 void pcpu_do_pending(struct pcpu *p);
 

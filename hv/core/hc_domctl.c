@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT */
+/* domctl: what Dom0's tools ask of a domain. */
+#include "core/hypercall.h"
+
+#include <xen/domctl.h>
+#include <xen/vcpu.h>
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/sched.h"
+#include "lib/string.h"
+
+static spinlock_t domctl_lock = SPINLOCK_INIT(RANK_DOMCTL);
+
+static uint32_t state_flags(const struct domain *d)
+{
+    uint32_t flags = 0;
+
+    if (d->state == DOM_DYING || d->state == DOM_DEAD)
+        flags |= XEN_DOMINF_dying;
+    if (d->state == DOM_SHUTDOWN)
+        flags |= XEN_DOMINF_shutdown | (uint32_t)d->shutdown_code << XEN_DOMINF_shutdownshift;
+    if (d->control_pauses)
+        flags |= XEN_DOMINF_paused;
+    return flags;
+}
+
+void domain_report(struct domain *d, struct xen_domctl_getdomaininfo *info)
+{
+    bool blocked = true, running = false;
+
+    memset(info, 0, sizeof(*info));
+    info->domain = d->id;
+    info->max_vcpu_id = XEN_INVALID_MAX_VCPU_ID;
+    for (unsigned int i = 0; i < d->max_vcpus; i++) {
+        struct vcpu *v = d->vcpu[i];
+        struct vcpu_runstate_info rs;
+
+        if (!v)
+            continue;
+        info->max_vcpu_id = i;
+        vcpu_get_runstate(v, &rs);
+        info->cpu_time += rs.time[RUNSTATE_running];
+        if (v->pause_flags & VP_DOWN)
+            continue;
+        info->nr_online_vcpus++;
+        blocked &= (v->pause_flags & VP_BLOCKED) != 0;
+        running |= rs.state == RUNSTATE_running;
+    }
+    info->flags = state_flags(d) | (blocked ? XEN_DOMINF_blocked : 0) |
+                  (running ? XEN_DOMINF_running : 0);
+    info->tot_pages = d->tot_pages;
+    info->max_pages = d->max_pages;
+    info->shared_info_frame = d->shared_mfn.v;
+    memcpy(info->handle, d->handle, sizeof(info->handle));
+}
+
+static struct vcpu *vcpu_by_id(const struct domain *d, uint32_t id)
+{
+    return id < d->max_vcpus ? d->vcpu[index_nospec(id, MAX_VCPUS)] : NULL;
+}
+
+static long op_getvcpuinfo(struct domain *d, struct xen_domctl_getvcpuinfo *op)
+{
+    struct vcpu *t = vcpu_by_id(d, op->vcpu);
+    struct vcpu_runstate_info rs;
+
+    if (op->vcpu >= d->max_vcpus)
+        return E(EINVAL);
+    if (!t)
+        return E(ESRCH);
+    vcpu_get_runstate(t, &rs);
+    op->online = !(t->pause_flags & VP_DOWN);
+    op->blocked = (t->pause_flags & VP_BLOCKED) != 0;
+    op->running = t->sched.running;
+    op->cpu_time = rs.time[RUNSTATE_running];
+    op->cpu = t->cpu->id;
+    return 0;
+}
+
+static long op_getaffinity(struct vcpu *v, struct domain *d, struct xen_domctl_vcpuaffinity *op)
+{
+    const struct vcpu *t = vcpu_by_id(d, op->vcpu);
+    long rc = 0;
+
+    if (!t)
+        return op->vcpu >= d->max_vcpus ? E(EINVAL) : E(ESRCH);
+    if (op->flags & XEN_VCPUAFFINITY_HARD)
+        rc = bitmap_to_guest(v, &op->cpumap_hard, t->affinity, MAX_CPUS);
+    if (rc == 0 && (op->flags & XEN_VCPUAFFINITY_SOFT))
+        rc = bitmap_to_guest(v, &op->cpumap_soft, t->soft_affinity, MAX_CPUS);
+    return rc;
+}
+
+/* Tools pass "all bits" of the CPUs they know for "everywhere": that goes for CPUs beyond, too. */
+static void widen(unsigned long *map)
+{
+    if (bitmap_next_zero(map, nr_pcpus, 0) >= nr_pcpus)
+        bitmap_fill(map, MAX_CPUS);
+}
+
+static void intersect(unsigned long *out, const unsigned long *a, const unsigned long *b)
+{
+    bitmap_zero(out, MAX_CPUS);
+    for (unsigned int i = 0; i < nr_pcpus; i++)
+        if (bitmap_test(a, i) && bitmap_test(b, i))
+            bitmap_set(out, i);
+}
+
+static long op_setaffinity(struct vcpu *v, struct domain *d, struct xen_domctl_vcpuaffinity *op)
+{
+    struct vcpu *t = vcpu_by_id(d, op->vcpu);
+    unsigned long hard[BITMAP_LONGS(MAX_CPUS)], soft[BITMAP_LONGS(MAX_CPUS)];
+    unsigned long both[BITMAP_LONGS(MAX_CPUS)];
+    long rc = 0;
+
+    if (!t)
+        return op->vcpu >= d->max_vcpus ? E(EINVAL) : E(ESRCH);
+    if ((op->flags & XEN_VCPUAFFINITY_HARD) &&
+        (rc = bitmap_from_guest(v, hard, MAX_CPUS, &op->cpumap_hard)) != 0)
+        return rc;
+    if ((op->flags & XEN_VCPUAFFINITY_SOFT) &&
+        (rc = bitmap_from_guest(v, soft, MAX_CPUS, &op->cpumap_soft)) != 0)
+        return rc;
+    if (op->flags & XEN_VCPUAFFINITY_HARD) {
+        widen(hard);
+        rc = sched_set_affinity(t, hard);
+        intersect(both, t->affinity, t->affinity);
+        if (rc == 0)
+            rc = bitmap_to_guest(v, &op->cpumap_hard, both, MAX_CPUS);
+    }
+    if (rc == 0 && (op->flags & XEN_VCPUAFFINITY_SOFT)) {
+        widen(soft);
+        bitmap_copy(t->soft_affinity, soft, MAX_CPUS);
+        intersect(both, soft, t->affinity);
+        rc = bitmap_to_guest(v, &op->cpumap_soft, both, MAX_CPUS);
+    }
+    return rc;
+}
+
+static long op_scheduler(struct domain *d, struct xen_domctl_scheduler_op *op)
+{
+    struct xen_domctl_sched_credit *c = &op->u.credit;
+
+    if (op->sched_id != sched_policy->abi_id)
+        return E(EINVAL);
+    switch (op->cmd) {
+    case XEN_DOMCTL_SCHEDOP_getinfo:
+        c->weight = d->sched.weight;
+        c->cap = d->sched.cap;
+        return 0;
+    case XEN_DOMCTL_SCHEDOP_putinfo:
+        if (c->weight != 0) /* 0 and all ones: leave as it is */
+            d->sched.weight = c->weight;
+        if (c->cap != (uint16_t)~0u)
+            d->sched.cap = c->cap;
+        return 0;
+    default:
+        return E(EINVAL);
+    }
+}
+
+static long op_getcontext(struct vcpu *v, struct domain *d, struct xen_domctl_vcpucontext *op)
+{
+    const unsigned int order = sizeof(struct vcpu_guest_context) > PAGE_SIZE ? 1 : 0;
+    struct vcpu *t = vcpu_by_id(d, op->vcpu);
+    struct vcpu_guest_context *c;
+    long rc = 0;
+
+    if (!t)
+        return E(ESRCH);
+    if (d == v->domain)
+        return E(EINVAL);
+    if (!t->initialised)
+        return E(ENODATA);
+    c = frame_alloc_hv_order(order);
+    if (!c)
+        return E(ENOMEM);
+    domain_pause(d, true);
+    d->ops->get_context(t, c);
+    domain_unpause(d);
+    if (guest_put(v, HANDLE_PTR(op->ctxt), c))
+        rc = E(EFAULT);
+    frame_free_hv_order(c, order);
+    return rc;
+}
+
+static long op_pause(struct vcpu *v, struct domain *d)
+{
+    if (d == v->domain)
+        return E(EINVAL);
+    d->control_pauses++;
+    domain_pause(d, true);
+    return 0;
+}
+
+static long op_unpause(struct vcpu *v, struct domain *d)
+{
+    if (d == v->domain || d->control_pauses == 0)
+        return E(EINVAL);
+    d->control_pauses--;
+    domain_unpause(d);
+    return 0;
+}
+
+static long op_max_mem(struct domain *d, const struct xen_domctl_max_mem *op)
+{
+    spin_lock(&d->page_lock);
+    d->max_pages = op->max_memkb / (PAGE_SIZE / 1024);
+    spin_unlock(&d->page_lock);
+    return 0;
+}
+
+static long op_time_offset(struct domain *d, const struct xen_domctl_settimeoffset *op)
+{
+    spin_lock(&d->lock);
+    d->time_offset_seconds = op->time_offset_seconds;
+    spin_unlock(&d->lock);
+    clock_publish_wallclock(d);
+    return 0;
+}
+
+static long op_node_affinity(struct vcpu *v, struct xen_domctl_nodeaffinity *op)
+{
+    unsigned long node0 = 1;
+
+    return bitmap_to_guest(v, &op->nodemap, &node0, 1);
+}
+
+static long do_domctl(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *copy_back)
+{
+    *copy_back = false;
+    switch (op->cmd) {
+    case XEN_DOMCTL_getdomaininfo:
+        *copy_back = true;
+        domain_report(d, &op->u.getdomaininfo);
+        op->domain = d->id;
+        return 0;
+    case XEN_DOMCTL_getvcpuinfo:
+        *copy_back = true;
+        return op_getvcpuinfo(d, &op->u.getvcpuinfo);
+    case XEN_DOMCTL_getvcpuaffinity:
+        return op_getaffinity(v, d, &op->u.vcpuaffinity);
+    case XEN_DOMCTL_setvcpuaffinity:
+        return op_setaffinity(v, d, &op->u.vcpuaffinity);
+    case XEN_DOMCTL_scheduler_op:
+        *copy_back = true;
+        return op_scheduler(d, &op->u.scheduler_op);
+    case XEN_DOMCTL_getvcpucontext:
+        return op_getcontext(v, d, &op->u.vcpucontext);
+    case XEN_DOMCTL_pausedomain:
+        return op_pause(v, d);
+    case XEN_DOMCTL_unpausedomain:
+        return op_unpause(v, d);
+    case XEN_DOMCTL_max_mem:
+        return op_max_mem(d, &op->u.max_mem);
+    case XEN_DOMCTL_setdomainhandle:
+        memcpy(d->handle, op->u.setdomainhandle.handle, sizeof(d->handle));
+        return 0;
+    case XEN_DOMCTL_settimeoffset:
+        return op_time_offset(d, &op->u.settimeoffset);
+    case XEN_DOMCTL_getnodeaffinity:
+        return op_node_affinity(v, &op->u.nodeaffinity);
+    case XEN_DOMCTL_setnodeaffinity:
+        return 0; /* one node: every choice is that one */
+    default:
+        return arch_domctl(v, d, op, copy_back);
+    }
+}
+
+/* The domain that op is about, with a reference. */
+static struct domain *subject(struct vcpu *v, const struct xen_domctl *op)
+{
+    /* Tools walk the domains with this one: it means the first domain from there on. */
+    if (op->cmd == XEN_DOMCTL_getdomaininfo)
+        return domain_next(op->domain);
+    return domain_get_self(v, op->domain);
+}
+
+long hc_domctl(struct vcpu *v, unsigned long arg, unsigned long a1, unsigned long a2,
+               unsigned long a3, unsigned long a4)
+{
+    struct xen_domctl op;
+    struct domain *d;
+    bool copy_back;
+    long rc;
+
+    (void)a1, (void)a2, (void)a3, (void)a4;
+    if (guest_get(v, &op, GPTR(arg)))
+        return E(EFAULT);
+    if (op.interface_version != XEN_DOMCTL_INTERFACE_VERSION)
+        return E(EACCES);
+    if (op.cmd == XEN_DOMCTL_createdomain) {
+        log_refusal(v->domain, "createdomain: this version runs Domain 0 only");
+        return E(EOPNOTSUPP);
+    }
+    d = subject(v, &op);
+    if (!d)
+        return E(ESRCH);
+    if (!spin_trylock(&domctl_lock)) { /* another CPU is at it: come again */
+        domain_put(d);
+        return hc_restart(v, arg, 0, 0, 0, 0);
+    }
+    rc = do_domctl(v, d, &op, &copy_back);
+    spin_unlock(&domctl_lock);
+    domain_put(d);
+    if (rc == 0 && copy_back && guest_put(v, GPTR(arg), &op))
+        rc = E(EFAULT);
+    return rc;
+}

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT */
+/* sysctl: what Dom0's tools ask of the host. */
+#include "core/hypercall.h"
+
+#include <xen/sysctl.h>
+
+#include "core/keys.h"
+#include "core/log.h"
+#include "core/sched.h"
+#include "lib/string.h"
+
+#define CHUNK 1024
+#define MAX_KEYS 32
+
+long bitmap_to_guest(struct vcpu *v, const struct xenctl_bitmap *to, const unsigned long *map,
+                     unsigned int bits)
+{
+    gptr_t p = HANDLE_PTR(to->bitmap);
+
+    for (unsigned int bit = 0; bit < to->nr_bits; bit += 8, p = gptr_add(p, 1)) {
+        uint8_t byte = 0;
+
+        if (bit < bits) /* little endian: byte by byte as the tools read it */
+            byte = (uint8_t)(map[bit / BITS_PER_LONG] >> (bit % BITS_PER_LONG));
+        if (bit + 8 > bits && bit < bits)
+            byte &= (uint8_t)((1u << (bits - bit)) - 1);
+        if (bit >= 8 * MAX_CPUS) /* larger buffers are filled no further than anybody could look */
+            break;
+        if (guest_put(v, p, &byte))
+            return E(EFAULT);
+    }
+    return 0;
+}
+
+long bitmap_from_guest(struct vcpu *v, unsigned long *map, unsigned int bits,
+                       const struct xenctl_bitmap *from)
+{
+    unsigned int n = MIN(bits, from->nr_bits);
+    gptr_t p = HANDLE_PTR(from->bitmap);
+
+    bitmap_zero(map, bits);
+    for (unsigned int bit = 0; bit < n; bit += 8, p = gptr_add(p, 1)) {
+        uint8_t byte;
+
+        if (guest_get(v, &byte, p))
+            return E(EFAULT);
+        if (bit + 8 > n)
+            byte &= (uint8_t)((1u << (n - bit)) - 1);
+        map[bit / BITS_PER_LONG] |= (unsigned long)byte << (bit % BITS_PER_LONG);
+    }
+    return 0;
+}
+
+static long op_readconsole(struct vcpu *v, struct xen_sysctl_readconsole *op)
+{
+    char text[CHUNK];
+    uint32_t done = 0, want = op->count;
+    bool incremental = op->incremental;
+
+    while (done < want) {
+        size_t n = log_read(text, MIN(want - done, (uint32_t)CHUNK), &op->index,
+                            incremental || done != 0);
+
+        if (n == 0)
+            break;
+        if (guest_write(v, GPTR((unsigned long)op->buffer.p + done), text, n))
+            return E(EFAULT);
+        done += (uint32_t)n;
+    }
+    op->count = done;
+    if (op->clear)
+        log_clear();
+    return 0;
+}
+
+static long op_physinfo(struct xen_sysctl_physinfo *pi)
+{
+    memset(pi, 0, sizeof(*pi));
+    pi->nr_cpus = nr_pcpus;
+    pi->max_cpu_id = nr_pcpus - 1;
+    pi->nr_nodes = 1;
+    pi->total_pages = frame_total_count();
+    pi->free_pages = frame_free_count();
+    pi->max_mfn = max_mfn - 1;
+    pi->capabilities = XEN_SYSCTL_PHYSCAP_gnttab_v1;
+    arch_physinfo(pi);
+    return 0;
+}
+
+static long op_domaininfolist(struct vcpu *v, struct xen_sysctl_getdomaininfolist *op)
+{
+    struct xen_domctl_getdomaininfo info;
+    domid_t id = op->first_domain;
+    struct domain *d;
+    uint32_t n = 0;
+
+    for (; n < op->max_domains && (d = domain_next(id)) != NULL; n++) {
+        gptr_t at;
+
+        domain_report(d, &info);
+        id = (domid_t)(d->id + 1);
+        domain_put(d);
+        if (!gptr_index(HANDLE_PTR(op->buffer), n, sizeof(info), &at) || guest_put(v, at, &info))
+            return E(EFAULT);
+    }
+    op->num_domains = n;
+    return 0;
+}
+
+static long op_debug_keys(struct vcpu *v, const struct xen_sysctl_debug_keys *op)
+{
+    char keys[MAX_KEYS];
+
+    if (op->nr_keys > MAX_KEYS)
+        return E(E2BIG);
+    if (guest_read(v, keys, HANDLE_PTR(op->keys), op->nr_keys))
+        return E(EFAULT);
+    for (uint32_t i = 0; i < op->nr_keys; i++)
+        keys_press(keys[i]);
+    return 0;
+}
+
+static long op_getcpuinfo(struct vcpu *v, struct xen_sysctl_getcpuinfo *op)
+{
+    uint32_t n = MIN(op->max_cpus, nr_pcpus);
+
+    for (uint32_t i = 0; i < n; i++) {
+        struct xen_sysctl_cpuinfo info = {.idletime = pcpu_idle_time(pcpus[i])};
+
+        if (guest_put(v, HANDLE_AT(op->info, i), &info))
+            return E(EFAULT);
+    }
+    op->nr_cpus = n;
+    return 0;
+}
+
+static long op_cputopo(struct vcpu *v, struct xen_sysctl_cputopoinfo *op)
+{
+    uint32_t n = MIN(op->num_cpus, nr_pcpus);
+
+    if (op->cputopo.p) {
+        for (uint32_t i = 0; i < n; i++) {
+            struct xen_sysctl_cputopo t = {0};
+
+            arch_cputopo(i, &t);
+            if (guest_put(v, HANDLE_AT(op->cputopo, i), &t))
+                return E(EFAULT);
+        }
+    }
+    op->num_cpus = nr_pcpus;
+    return 0;
+}
+
+/* One node: nobody places memory by distance yet. */
+static long op_numainfo(struct vcpu *v, struct xen_sysctl_numainfo *op)
+{
+    struct xen_sysctl_meminfo mem = {.memsize = frame_total_count() * PAGE_SIZE,
+                                     .memfree = frame_free_count() * PAGE_SIZE};
+    uint32_t distance = 10;
+
+    if (op->num_nodes > 0) {
+        if (op->meminfo.p && guest_put(v, HANDLE_PTR(op->meminfo), &mem))
+            return E(EFAULT);
+        if (op->distance.p && guest_put(v, HANDLE_PTR(op->distance), &distance))
+            return E(EFAULT);
+    }
+    op->num_nodes = 1;
+    return 0;
+}
+
+static long op_pcitopo(struct vcpu *v, struct xen_sysctl_pcitopoinfo *op)
+{
+    uint32_t node = XEN_INVALID_NODE_ID, i;
+
+    for (i = 0; i < MIN(op->num_devs, (uint32_t)PREEMPT_BUDGET); i++)
+        if (guest_put(v, HANDLE_AT(op->nodes, i), &node))
+            return E(EFAULT);
+    op->num_devs = i;
+    return 0;
+}
+
+static uint32_t count_domains(void)
+{
+    struct domain *d;
+    uint32_t n = 0;
+
+    for (domid_t id = 0; (d = domain_next(id)) != NULL; id = (domid_t)(d->id + 1), domain_put(d))
+        n++;
+    return n;
+}
+
+/* Pool 0 has all CPUs and all domains. */
+static long op_cpupool(struct vcpu *v, struct xen_sysctl_cpupool_op *op)
+{
+    unsigned long cpus[BITMAP_LONGS(MAX_CPUS)];
+
+    bitmap_zero(cpus, MAX_CPUS);
+    switch (op->op) {
+    case XEN_SYSCTL_CPUPOOL_OP_INFO:
+        if (op->cpupool_id != 0)
+            return E(ENOENT);
+        op->sched_id = sched_policy->abi_id;
+        op->n_dom = count_domains();
+        for (unsigned int i = 0; i < nr_pcpus; i++)
+            bitmap_set(cpus, i);
+        return bitmap_to_guest(v, &op->cpumap, cpus, nr_pcpus);
+    case XEN_SYSCTL_CPUPOOL_OP_FREEINFO:
+        return bitmap_to_guest(v, &op->cpumap, cpus, nr_pcpus);
+    case XEN_SYSCTL_CPUPOOL_OP_MOVEDOMAIN:
+        return op->cpupool_id == 0 ? 0 : E(ENOENT);
+    default:
+        return E(EOPNOTSUPP);
+    }
+}
+
+static long op_scheduler(struct xen_sysctl_scheduler_op *op)
+{
+    if (op->sched_id != sched_policy->abi_id ||
+        (op->cpupool_id != 0 && op->cpupool_id != XEN_SYSCTL_CPUPOOL_PAR_ANY))
+        return E(EINVAL);
+    if (op->cmd != XEN_SYSCTL_SCHEDOP_getinfo)
+        return E(EOPNOTSUPP);
+    op->u.sched_credit.tslice_ms = SCHED_SLICE_NS / 1000000;
+    op->u.sched_credit.ratelimit_us = 1000;
+    op->u.sched_credit.vcpu_migr_delay_us = 0;
+    return 0;
+}
+
+static long do_sysctl(struct vcpu *v, struct xen_sysctl *op, bool *copy_back)
+{
+    *copy_back = true;
+    switch (op->cmd) {
+    case XEN_SYSCTL_readconsole:
+        return op_readconsole(v, &op->u.readconsole);
+    case XEN_SYSCTL_physinfo:
+        return op_physinfo(&op->u.physinfo);
+    case XEN_SYSCTL_sched_id:
+        op->u.sched_id.sched_id = sched_policy->abi_id;
+        return 0;
+    case XEN_SYSCTL_getdomaininfolist:
+        return op_domaininfolist(v, &op->u.getdomaininfolist);
+    case XEN_SYSCTL_debug_keys:
+        *copy_back = false;
+        return op_debug_keys(v, &op->u.debug_keys);
+    case XEN_SYSCTL_getcpuinfo:
+        return op_getcpuinfo(v, &op->u.getcpuinfo);
+    case XEN_SYSCTL_availheap:
+        op->u.availheap.avail_bytes = frame_free_count() * PAGE_SIZE;
+        return 0;
+    case XEN_SYSCTL_cputopoinfo:
+        return op_cputopo(v, &op->u.cputopoinfo);
+    case XEN_SYSCTL_numainfo:
+        return op_numainfo(v, &op->u.numainfo);
+    case XEN_SYSCTL_pcitopoinfo:
+        return op_pcitopo(v, &op->u.pcitopoinfo);
+    case XEN_SYSCTL_cpupool_op:
+        return op_cpupool(v, &op->u.cpupool_op);
+    case XEN_SYSCTL_scheduler_op:
+        return op_scheduler(&op->u.scheduler_op);
+    default:
+        *copy_back = false;
+        return arch_sysctl(v, op, copy_back);
+    }
+}
+
+long hc_sysctl(struct vcpu *v, unsigned long arg, unsigned long a1, unsigned long a2,
+               unsigned long a3, unsigned long a4)
+{
+    struct xen_sysctl op;
+    bool copy_back;
+    long rc;
+
+    (void)a1, (void)a2, (void)a3, (void)a4;
+    if (guest_get(v, &op, GPTR(arg)))
+        return E(EFAULT);
+    if (op.interface_version != XEN_SYSCTL_INTERFACE_VERSION)
+        return E(EACCES);
+    rc = do_sysctl(v, &op, &copy_back);
+    if (rc == 0 && copy_back && guest_put(v, GPTR(arg), &op))
+        rc = E(EFAULT);
+    return rc;
+}
