@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Domain 0 from the loader's modules, in two steps of memory: first the pages that the kernel, the
+ * initramfs and the start structures need; then, when modules and unpacked kernel are given back,
+ * all others. So those megabytes become Domain 0's again.
+ */
+#include "x86/pv/dom0_build.h"
+
+#include <xen/errno.h>
+
+#include "core/arch.h"
+#include "core/log.h"
+#include "core/pcpu.h"
+#include "lib/bzimage.h"
+#include "lib/elf.h"
+#include "lib/pvlayout.h"
+#include "lib/string.h"
+#include "lib/strutil.h"
+#include "lib/xennote.h"
+#include "x86/boot/boot.h"
+#include "x86/boot/unpack_call.h"
+#include "x86/mm/paging.h"
+#include "x86/pv/domain.h"
+#include "x86/pv/dom0_mem.h"
+#include "x86/pv/hypercall_page.h"
+#include "x86/pv/ptable.h"
+#include "x86/vga.h"
+
+#define ENTRY_TABLE (PTE_P | PTE_RW | PTE_US | PTE_A | PTE_D)
+#define ENTRY_RW ENTRY_TABLE
+#define ENTRY_RO (PTE_P | PTE_US | PTE_A)
+#define HV_RESERVE_PAGES 1024ull /* left to the hypervisor, whatever dom0_mem says */
+#define NR_ENTRIES 512ull
+
+struct build {
+    const char *cmdline;       /* the kernel's */
+    struct bz_payload payload;
+    void *unpacked;            /* NULL: the module is the ELF file */
+    size_t unpacked_len;
+    struct elf_image elf;
+    struct xen_notes notes;
+    struct pv_layout plan;
+    uint64_t nr_pages, max_pages, initrd_len;
+    struct dom0_mem mem;
+    struct pv_domain *pd;
+    mfn_t l4;
+};
+
+static uint64_t module_len(unsigned int i)
+{
+    return boot_info.module[i].end - boot_info.module[i].start;
+}
+
+static void *module_data(unsigned int i)
+{
+    return direct(boot_info.module[i].start);
+}
+
+static const char *open_kernel(struct build *b)
+{
+    const char *err;
+
+    if (!boot_info.nr_modules || !module_len(0))
+        return "there is no kernel: the boot loader's first module must be one";
+    b->cmdline = cmdline_skip_word(boot_info.module[0].cmdline);
+    err = bzimage_parse(module_data(0), module_len(0), &b->payload);
+    if (err)
+        return err;
+    const void *elf = b->payload.data;
+    size_t len = b->payload.len;
+    if (b->payload.format != BZ_ELF) {
+        b->unpacked_len = b->payload.unpacked_size;
+        b->unpacked = boot_alloc(b->unpacked_len);
+        if (!b->unpacked)
+            return "not enough memory to unpack the kernel";
+        paging_unpack(true);
+        err = unpack_kernel(&b->payload, b->unpacked, b->unpacked_len, &len);
+        elf = b->unpacked;
+    }
+    paging_unpack(false);
+    if (!err)
+        err = elf_open(&b->elf, elf, len);
+    if (!err)
+        err = xennote_parse(&b->elf, &b->notes);
+    return err;
+}
+
+/* How much memory: what is free, and what will be when the build is over. */
+static void choose_size(struct build *b, const struct dom0_options *o)
+{
+    uint64_t avail = frame_free_count() << PAGE_SHIFT, max;
+
+    avail += ALIGN_DOWN(b->unpacked ? b->unpacked_len : 0, PAGE_SIZE);
+    for (unsigned int i = 0; i < boot_info.nr_modules; i++)
+        avail += ALIGN_DOWN(module_len(i), PAGE_SIZE);
+    avail -= MIN(avail, HV_RESERVE_PAGES << PAGE_SHIFT);
+    b->nr_pages = cmdline_dom0_bytes(&o->mem, avail, &max) >> PAGE_SHIFT;
+    b->max_pages = max >> PAGE_SHIFT;
+    b->initrd_len = boot_info.nr_modules > 1 ? module_len(1) : 0;
+}
+
+static const char *plan(struct build *b)
+{
+    struct pv_layout_input in = {
+        .notes = &b->notes,
+        .nr_pages = b->nr_pages,
+        .initrd_bytes = b->initrd_len,
+        .dom0 = true,
+        .hv_start = HV_START,
+        .hv_end = HV_END,
+    };
+    const char *err = xennote_check_pv(&b->notes, &b->elf, HV_START, arch_features(&b->pd->x.d, 0),
+                                       true);
+
+    if (err)
+        return err;
+    elf_extent(&b->elf, &in.kernel_low, &in.kernel_high);
+    return pv_layout_plan(&in, &b->plan);
+}
+
+/* --- content --- */
+
+static void load_kernel(struct build *b)
+{
+    struct elf_segment s;
+
+    for (unsigned int i = 0; elf_next_segment(&b->elf, &i, ELF_PT_LOAD, &s);) {
+        uint64_t at = s.paddr - b->notes.paddr_offset;
+        dom0_copy(&b->mem, at, s.data, s.filesz);
+        dom0_clear(&b->mem, at + s.filesz, s.memsz - s.filesz);
+    }
+}
+
+static void load_initrd(struct build *b)
+{
+    if (b->initrd_len)
+        dom0_copy(&b->mem, b->plan.part[PV_INITRD].pfn << PAGE_SHIFT, module_data(1),
+                  b->initrd_len);
+}
+
+/* Kernel and modules were copied: their frames are free. */
+static void release_sources(struct build *b)
+{
+    if (b->unpacked)
+        boot_free(b->unpacked, b->unpacked_len);
+    for (unsigned int i = 0; i < boot_info.nr_modules; i++)
+        bootmem_release(boot_info.module[i].start, ALIGN_UP(boot_info.module[i].end, PAGE_SIZE));
+}
+
+/* --- page tables --- */
+
+/* Tables that cover [start, end): first pfn of each level's, one behind the other. */
+struct pt_set {
+    uint64_t start, end;
+    uint64_t l1, l2, l3;
+    struct pv_table_counts n;
+};
+
+static pte_t *entry(struct build *b, uint64_t first_pfn, uint64_t index)
+{
+    return (pte_t *)dom0_page(&b->mem, first_pfn + index / NR_ENTRIES) + index % NR_ENTRIES;
+}
+
+/*
+ * Enter `count` tables, the first at pfn `from`, in the tables of the next level, the first at
+ * `to`; both begin at address `start`, and a table of the lower level covers 2^shift bytes.
+ */
+static void link_level(struct build *b, uint64_t from, uint64_t count, uint64_t to, uint64_t start,
+                       unsigned int shift)
+{
+    uint64_t first = (start >> shift) % NR_ENTRIES;
+
+    for (uint64_t i = 0; i < count; i++)
+        *entry(b, to, first + i) = mfn_maddr(dom0_mfn(&b->mem, from + i)).v | ENTRY_TABLE;
+}
+
+static void map_pages(struct build *b, const struct pt_set *t, uint64_t pfn)
+{
+    uint64_t first = (t->start >> PAGE_SHIFT) % NR_ENTRIES;
+    uint64_t pages = (t->end - t->start) >> PAGE_SHIFT;
+    pte_t *at = NULL;
+
+    for (uint64_t i = 0; i < pages; i++) {
+        uint64_t slot = (first + i) % NR_ENTRIES;
+        if (!at || slot == 0)
+            at = dom0_page(&b->mem, t->l1 + (first + i) / NR_ENTRIES);
+        at[slot] = mfn_maddr(dom0_mfn(&b->mem, pfn + i)).v | ENTRY_RW;
+    }
+}
+
+static void build_set(struct build *b, const struct pt_set *t, uint64_t l4, uint64_t pfn)
+{
+    link_level(b, t->l3, t->n.l3, l4, t->start, 39);
+    link_level(b, t->l2, t->n.l2, t->l3, t->start, 30);
+    link_level(b, t->l1, t->n.l1, t->l2, t->start, 21);
+    map_pages(b, t, pfn);
+}
+
+/* The tables must not be writable by their own mapping. */
+static void protect_tables(struct build *b, const struct pt_set *t, const struct pv_range *tables)
+{
+    uint64_t first = (t->start >> PAGE_SHIFT) % NR_ENTRIES;
+
+    for (uint64_t i = 0; i < tables->pages; i++) {
+        pte_t *e = entry(b, t->l1, first + tables->pfn + i);
+        *e = (*e & PTE_ADDR) | ENTRY_RO;
+    }
+}
+
+static const char *build_tables(struct build *b)
+{
+    const struct pv_layout *l = &b->plan;
+    const struct pv_range *tables = &l->part[PV_TABLES], *p2m = &l->part[PV_P2M],
+                          *extra = &l->part[PV_P2M_TABLES];
+    struct pt_set main = {.start = l->v_start, .end = l->v_end, .n = l->tables};
+    int rc;
+
+    dom0_clear(&b->mem, tables->pfn << PAGE_SHIFT, tables->pages << PAGE_SHIFT);
+    main.l3 = tables->pfn + 1;
+    main.l2 = main.l3 + main.n.l3;
+    main.l1 = main.l2 + main.n.l2;
+    build_set(b, &main, tables->pfn, 0);
+    protect_tables(b, &main, tables);
+    if (l->p2m_outside) {
+        struct pt_set t = {.start = p2m->va, .n = l->p2m_tables, .l1 = extra->pfn};
+        t.end = p2m->va + (p2m->pages << PAGE_SHIFT);
+        t.l2 = t.l1 + t.n.l1;
+        t.l3 = t.l2 + t.n.l2;
+        dom0_clear(&b->mem, extra->pfn << PAGE_SHIFT, extra->pages << PAGE_SHIFT);
+        build_set(b, &t, tables->pfn, p2m->pfn);
+    }
+    b->l4 = dom0_mfn(&b->mem, tables->pfn);
+    paging_install_slots(dom0_page(&b->mem, tables->pfn));
+    do
+        rc = pv_get_l4(&b->pd->x.d, b->l4);
+    while (rc == -XEN_ERESTART);
+    return rc ? "its page tables were refused" : NULL;
+}
+
+/* --- what the kernel is told --- */
+
+static void fill_console(struct start_info *si)
+{
+    struct dom0_vga_console_info *c = (struct dom0_vga_console_info *)(si + 1);
+
+    _Static_assert(sizeof(*si) + sizeof(*c) <= PAGE_SIZE, "one page");
+    if (!boot_info.text_screen)
+        return;
+    c->video_type = XEN_VGATYPE_TEXT_MODE_3;
+    c->u.text_mode_3.font_height = 16;
+    vga_cursor(&c->u.text_mode_3.cursor_x, &c->u.text_mode_3.cursor_y);
+    c->u.text_mode_3.rows = 25;
+    c->u.text_mode_3.columns = 80;
+    si->console.dom0.info_off = sizeof(*si);
+    si->console.dom0.info_size = sizeof(*c);
+}
+
+static void fill_start_info(struct build *b)
+{
+    const struct pv_layout *l = &b->plan;
+    const struct pv_range *initrd = &l->part[PV_INITRD];
+    struct start_info *si = dom0_page(&b->mem, l->part[PV_START_INFO].pfn);
+
+    memset(si, 0, PAGE_SIZE);
+    str_copy(si->magic, "xen-3.0-x86_64", sizeof(si->magic));
+    si->nr_pages = b->nr_pages;
+    si->shared_info = mfn_maddr(b->pd->x.d.shared_mfn).v;
+    si->flags = SIF_PRIVILEGED | SIF_INITDOMAIN;
+    si->pt_base = l->part[PV_TABLES].va;
+    si->nr_pt_frames = l->part[PV_TABLES].pages;
+    si->mfn_list = l->part[PV_P2M].va;
+    if (b->initrd_len) {
+        si->mod_start = l->initrd_by_pfn ? initrd->pfn : initrd->va;
+        si->mod_len = b->initrd_len;
+        si->flags |= l->initrd_by_pfn ? SIF_MOD_START_PFN : 0;
+    }
+    si->first_p2m_pfn = pv_layout_first_p2m_pfn(l);
+    si->nr_p2m_frames = pv_layout_nr_p2m_frames(l);
+    if (str_copy((char *)si->cmd_line, b->cmdline, sizeof(si->cmd_line)) >= sizeof(si->cmd_line))
+        log_warn("Dom0: the kernel's command line is cut after %zu characters",
+                 sizeof(si->cmd_line) - 1);
+    fill_console(si);
+}
+
+static void fill_hypercall_page(struct build *b)
+{
+    uint64_t va = b->plan.hypercall_page;
+
+    if (va != PV_NO_VA)
+        hypercall_page_fill(dom0_page(&b->mem, (va - b->plan.v_start) >> PAGE_SHIFT));
+}
+
+/* --- vCPUs --- */
+
+static unsigned int choose_vcpus(const struct dom0_options *o)
+{
+    unsigned int n = nr_pcpus;
+
+    n = o->min_vcpus ? MAX(n, o->min_vcpus) : n;
+    n = o->max_vcpus ? MIN(n, o->max_vcpus) : n;
+    return MIN(n, (unsigned int)MAX_VCPUS);
+}
+
+static const char *create(struct build *b, const struct dom0_options *o)
+{
+    unsigned int vcpus = choose_vcpus(o);
+
+    b->pd = pv_domain_create(0, vcpus);
+    if (!b->pd)
+        return "not enough memory for its records";
+    b->pd->x.d.privileged = true;
+    b->pd->x.ioports = frame_alloc_hv_order(1);
+    if (!b->pd->x.ioports || !dom0_mem_init(&b->mem, &b->pd->x.d))
+        return "not enough memory for its records";
+    _Static_assert(NR_IOPORTS / 8 == PAGE_SIZE << 1, "two pages of bits");
+    ioport_init_dom0(b->pd->x.ioports, &o->ports);
+    for (unsigned int i = 0; i < vcpus; i++)
+        if (!pv_vcpu_create(&b->pd->x.d, i))
+            return "not enough memory for its vCPUs";
+    return NULL;
+}
+
+static void start_vcpu(struct build *b)
+{
+    const struct pv_layout *l = &b->plan;
+    struct pv_vcpu *pv = pv_vcpu(b->pd->x.d.vcpu[0]);
+
+    pv->cr3_kernel = mfn_maddr(b->l4).v;
+    pv->kernel_ss = FLAT_KERNEL_SS64;
+    pv->x.regs = (struct x86_regs){
+        .rip = l->entry,
+        .cs = FLAT_KERNEL_CS64,
+        .rflags = pv_rflags(0),
+        .rsp = l->part[PV_STACK].va + (l->part[PV_STACK].pages << PAGE_SHIFT),
+        .ss = FLAT_KERNEL_SS64,
+        .rsi = l->part[PV_START_INFO].va,
+    };
+    pv->x.v.initialised = true;
+    __atomic_fetch_and(&pv->x.v.pause_flags, ~(uint32_t)VP_DOWN, __ATOMIC_SEQ_CST);
+    sched_wake(&pv->x.v);
+}
+
+static const char *fill(struct build *b)
+{
+    const char *err;
+
+    b->pd->x.d.max_pages = MAX(b->max_pages, b->nr_pages);
+    if (b->max_pages > UINT32_MAX) /* no ceiling was given */
+        b->pd->x.d.max_pages = UINT32_MAX;
+    if (!dom0_mem_grow(&b->mem, b->plan.used_pages))
+        return "not enough memory for its kernel and initramfs";
+    load_kernel(b);
+    load_initrd(b);
+    release_sources(b);
+    if (!dom0_mem_grow(&b->mem, b->nr_pages))
+        return "there is less memory than dom0_mem asks for";
+    dom0_write_p2m(&b->mem, b->plan.part[PV_P2M].pfn);
+    fill_start_info(b);
+    fill_hypercall_page(b);
+    err = build_tables(b);
+    dom0_mem_end(&b->mem);
+    return err;
+}
+
+static void report(const struct build *b, uint64_t unpacked)
+{
+    const struct xen_notes *n = &b->notes;
+
+    log_info("Dom0: kernel %s %s, %s, %lu KiB; initramfs %lu KiB", n->guest_os[0] ? n->guest_os : "?",
+             n->guest_version, bz_format_name(b->payload.format), unpacked >> 10,
+             b->initrd_len >> 10);
+    log_info("Dom0: %lu MiB, %u vCPU%s, entry %lx, %u blocks of memory", b->nr_pages >> 8,
+             b->pd->x.d.max_vcpus, b->pd->x.d.max_vcpus == 1 ? "" : "s", b->plan.entry, b->mem.nr);
+}
+
+const char *dom0_build(const struct dom0_options *o)
+{
+    static struct build b;
+    const char *err = open_kernel(&b);
+
+    if (!err)
+        err = create(&b, o);
+    if (err)
+        return err;
+    choose_size(&b, o);
+    err = plan(&b);
+    if (!err)
+        err = fill(&b);
+    if (err)
+        return err;
+    report(&b, b.elf.size);
+    dom0 = &b.pd->x.d;
+    domain_publish(dom0);
+    start_vcpu(&b);
+    return NULL;
+}
