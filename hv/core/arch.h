@@ -83,8 +83,6 @@ void arch_physinfo(struct xen_sysctl_physinfo *info);
 /* sysctl cputopoinfo: ids of a CPU's core, socket and node. */
 struct xen_sysctl_cputopo;
 void arch_cputopo(unsigned int cpu, struct xen_sysctl_cputopo *topo);
-/* Debug key 'd': registers of this CPU's interrupted context. */
-void arch_dump_cpu(void);
 
 /* --- machine control (shutdown of Dom0) --- */
 /* ACPI S5; where that fails, halts with a message. */
