@@ -26,3 +26,11 @@ UNIT_TESTS += $(PRIVOP_UNIT)
 $(PRIVOP_UNIT): $(UNIT_OUT)/%: tests/unit/%.c $(PRIVOP_SRC) $(INSN_HDR) tests/unit/insn.mk
 	@mkdir -p $(@D)
 	$(HOSTCC) $(HOST_CFLAGS) -Itests/host -I. -Ihv -Itests/unit -o $@ $< $(PRIVOP_SRC)
+
+SPEC_SRC := hv/x86/cpu/spec.c lib/format.c lib/strutil.c tests/host/x86/cpu/ops.c
+SPEC_UNIT := $(patsubst tests/unit/%.c,$(UNIT_OUT)/%,$(wildcard tests/unit/spec_*.c))
+UNIT_TESTS += $(SPEC_UNIT)
+
+$(SPEC_UNIT): $(UNIT_OUT)/%: tests/unit/%.c $(SPEC_SRC) $(INSN_HDR) tests/unit/insn.mk
+	@mkdir -p $(@D)
+	$(HOSTCC) $(HOST_CFLAGS) -Itests/host -I. -Ihv -Itests/unit -o $@ $< $(SPEC_SRC)
