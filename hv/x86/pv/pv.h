@@ -3,8 +3,7 @@
 #ifndef X86_PV_PV_H
 #define X86_PV_PV_H
 
-#include <xen/arch-x86/xen.h>
-
+#include "core/types.h"
 #include "x86/pv/privstate.h"
 #include "x86/vcpu.h"
 
@@ -18,6 +17,7 @@ enum pv_exit_work {
     PVX_DROP = 1,  /* drop.any: page tables half undone */
     PVX_NMI = 2,   /* an NMI waits */
     PVX_TIME = 4,  /* its time record is to be renewed */
+    PVX_FAILSAFE = 8, /* a selector of pv_vcpu.ds..gs could not be loaded: failsafe callback */
 };
 
 struct pv_trap {
@@ -62,6 +62,7 @@ struct pv_vcpu {
     uint16_t ds, es, fs, gs;
     uint64_t dr[8];
     bool ts;               /* FPU use traps to the guest (fpu_taskswitch) */
+    uint32_t resident;     /* atomic: CPU + 1 that has its state and translations; see context.h */
 
     struct pt_drop drop;   /* [ptable lock of the domain] */
     struct pv_privstate priv; /* privop.c's: ctrlreg, iopl, I/O bitmap */

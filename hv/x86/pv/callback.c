@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+#include "x86/pv/callback.h"
+
+#include <xen/callback.h>
+#include <xen/nmi.h>
+
+#include "core/log.h"
+#include "lib/string.h"
+#include "x86/pv/desc.h"
+
+bool pv_set_trap(struct pv_vcpu *v, const struct trap_info *t)
+{
+    uint16_t cs = t->cs | 3;
+
+    if (!callback_address_ok(t->address) || !pv_selector_ok(cs))
+        return false;
+    v->traps[t->vector] = (struct pv_trap){
+        .address = t->address,
+        .cs = cs,
+        .dpl = (uint8_t)TI_GET_DPL(t),
+        .mask = TI_GET_IF(t) != 0,
+    };
+    return true;
+}
+
+long hc_set_trap_table(struct vcpu *v, unsigned long table, unsigned long a1, unsigned long a2,
+                       unsigned long a3, unsigned long a4)
+{
+    struct pv_vcpu *pv = pv_vcpu(v);
+    struct trap_info t;
+    gptr_t at;
+
+    (void)a1, (void)a2, (void)a3, (void)a4;
+    if (!table) {
+        memset(pv->traps, 0, sizeof(pv->traps));
+        return 0;
+    }
+    /* An end mark after at most one entry for each vector. */
+    for (unsigned int i = 0; i <= ARRAY_SIZE(pv->traps); i++) {
+        if (!gptr_index(GPTR(table), i, sizeof(t), &at) || guest_get(v, &t, at))
+            return E(EFAULT);
+        if (t.address == 0)
+            return 0;
+        if (!pv_set_trap(pv, &t)) {
+            log_refusal(v->domain, "trap %u at %#x:%#lx: not an address or selector of a guest",
+                        t.vector, t.cs, t.address);
+            return E(EINVAL);
+        }
+    }
+    log_refusal(v->domain, "trap table without an end");
+    return E(EINVAL);
+}
+
+long hc_set_callbacks(struct vcpu *v, unsigned long event, unsigned long failsafe,
+                      unsigned long syscall, unsigned long a3, unsigned long a4)
+{
+    struct pv_vcpu *pv = pv_vcpu(v);
+
+    (void)a3, (void)a4;
+    if (!callback_address_ok(event) || !callback_address_ok(failsafe) ||
+        !callback_address_ok(syscall))
+        return E(EINVAL);
+    pv->event = (struct pv_callback){event, true};
+    pv->failsafe = (struct pv_callback){failsafe, false};
+    pv->syscall_rip = syscall;
+    pv->syscall_mask = false;
+    return 0;
+}
+
+static long set_callback(struct pv_vcpu *v, unsigned int type, uint64_t address, bool mask)
+{
+    if (!callback_address_ok(address))
+        return E(EINVAL);
+    switch (type) {
+    case CALLBACKTYPE_event: /* its entry always masks further ones */
+        v->event = (struct pv_callback){address, true};
+        return 0;
+    case CALLBACKTYPE_failsafe:
+        v->failsafe = (struct pv_callback){address, mask};
+        return 0;
+    case CALLBACKTYPE_syscall:
+        v->syscall_rip = address;
+        v->syscall_mask = mask;
+        return 0;
+    case CALLBACKTYPE_syscall32:
+        v->syscall32_rip = address;
+        v->syscall32_mask = mask;
+        return 0;
+    case CALLBACKTYPE_sysenter:
+    case CALLBACKTYPE_sysenter_deprecated:
+        v->sysenter_rip = address;
+        v->sysenter_mask = mask;
+        return 0;
+    case CALLBACKTYPE_nmi:
+        v->nmi = (struct pv_callback){address, true};
+        return 0;
+    default:
+        return E(ENOSYS);
+    }
+}
+
+static long do_register(struct vcpu *v, gptr_t arg)
+{
+    struct callback_register r;
+
+    if (guest_get(v, &r, arg))
+        return E(EFAULT);
+    return set_callback(pv_vcpu(v), r.type, r.address, r.flags & CALLBACKF_mask_events);
+}
+
+static long do_unregister(struct vcpu *v, gptr_t arg)
+{
+    struct callback_unregister u;
+
+    if (guest_get(v, &u, arg))
+        return E(EFAULT);
+    if (u.type == CALLBACKTYPE_event || u.type == CALLBACKTYPE_failsafe ||
+        u.type == CALLBACKTYPE_syscall)
+        return E(EINVAL); /* a kernel cannot do without these */
+    return set_callback(pv_vcpu(v), u.type, 0, false);
+}
+
+long hc_callback_op(struct vcpu *v, unsigned long cmd, unsigned long arg, unsigned long a2,
+                    unsigned long a3, unsigned long a4)
+{
+    (void)a2, (void)a3, (void)a4;
+    switch ((int)cmd) {
+    case CALLBACKOP_register:
+        return do_register(v, GPTR(arg));
+    case CALLBACKOP_unregister:
+        return do_unregister(v, GPTR(arg));
+    default:
+        return E(ENOSYS);
+    }
+}
+
+long hc_nmi_op(struct vcpu *v, unsigned long cmd, unsigned long arg, unsigned long a2,
+               unsigned long a3, unsigned long a4)
+{
+    struct xennmi_callback cb;
+
+    (void)a2, (void)a3, (void)a4;
+    switch ((unsigned int)cmd) {
+    case XENNMI_register_callback:
+        if (v->id != 0 || !v->domain->privileged)
+            return E(EINVAL);
+        if (guest_get(v, &cb, GPTR(arg)))
+            return E(EFAULT);
+        return set_callback(pv_vcpu(v), CALLBACKTYPE_nmi, cb.handler_address, true);
+    case XENNMI_unregister_callback:
+        return set_callback(pv_vcpu(v), CALLBACKTYPE_nmi, 0, true);
+    default:
+        return E(ENOSYS);
+    }
+}
