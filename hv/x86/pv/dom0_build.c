@@ -26,6 +26,10 @@
 #include "x86/pv/ptable.h"
 #include "x86/vga.h"
 
+#ifndef XEN_ERESTART
+#define XEN_ERESTART 85
+#endif
+
 #define ENTRY_TABLE (PTE_P | PTE_RW | PTE_US | PTE_A | PTE_D)
 #define ENTRY_RW ENTRY_TABLE
 #define ENTRY_RO (PTE_P | PTE_US | PTE_A)
@@ -94,7 +98,7 @@ static void choose_size(struct build *b, const struct dom0_options *o)
     for (unsigned int i = 0; i < boot_info.nr_modules; i++)
         avail += ALIGN_DOWN(module_len(i), PAGE_SIZE);
     avail -= MIN(avail, HV_RESERVE_PAGES << PAGE_SHIFT);
-    b->nr_pages = cmdline_dom0_bytes(&o->mem, avail, &max) >> PAGE_SHIFT;
+    b->nr_pages = cmdline_dom0_bytes(o->mem, avail, &max) >> PAGE_SHIFT;
     b->max_pages = max >> PAGE_SHIFT;
     b->initrd_len = boot_info.nr_modules > 1 ? module_len(1) : 0;
 }
@@ -233,7 +237,7 @@ static const char *build_tables(struct build *b)
     paging_install_slots(dom0_page(&b->mem, tables->pfn));
     do
         rc = pv_get_l4(&b->pd->x.d, b->l4);
-    while (rc == -XEN_ERESTART);
+    while (rc == -PT_ERESTART);
     return rc ? "its page tables were refused" : NULL;
 }
 

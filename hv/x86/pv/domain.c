@@ -9,15 +9,14 @@
 #include "lib/string.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/fpu.h"
+#include "x86/pv/context.h"
+#include "x86/pv/desc.h"
 #include "x86/pv/privop.h"
 #include "x86/pv/ptable.h"
 #include "x86/trap.h"
 
 /* entry.S: 0, or 1 when an address could not be accessed. */
 unsigned long copy_user(void *dst, const void *src, size_t n);
-/* desc.c */
-int pv_set_gdt(struct vcpu *v, const uint64_t *mfns, unsigned int ents);
-int pv_set_ldt(struct vcpu *v, uint64_t base, unsigned int ents);
 
 static unsigned int order_of(size_t size)
 {
@@ -225,6 +224,7 @@ static int set_context(struct vcpu *v, const struct vcpu_guest_context *c)
 
     if (!context_ok(c))
         return -XEN_EINVAL;
+    context_sync(v);
     rc = get_l4s(v->domain, c);
     if (rc)
         return rc;
@@ -288,11 +288,12 @@ static void give_callbacks(const struct pv_vcpu *pv, struct vcpu_guest_context *
                 (pv->syscall_mask ? VGCF_syscall_disables_events : 0);
 }
 
-/* v does not run (or is current); its FPU state was saved. */
+/* v is paused, and stays so (or is current: then without its FPU state). */
 static void get_context(struct vcpu *v, struct vcpu_guest_context *c)
 {
     const struct pv_vcpu *pv = pv_vcpu(v);
 
+    context_sync(v);
     memset(c, 0, sizeof(*c));
     memcpy(c->fpu_ctxt.x, pv->x.xsave, sizeof(c->fpu_ctxt.x));
     c->flags = VGCF_i387_valid | (pv->kernel_mode ? VGCF_in_kernel : 0) |
