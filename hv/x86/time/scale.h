@@ -35,8 +35,8 @@ static inline struct clock_scale clock_scale_ratio(uint64_t num, uint64_t den)
         num >>= 1;
         den >>= 1;
     }
-    mul = (num << 32) / den;
-    s.mul = mul >> 32 ? 0xffffffffu : (uint32_t)mul; /* halving den may have rounded it to num */
+    mul = ((num << 32) + den / 2) / den;
+    s.mul = mul >> 32 ? 0xffffffffu : (uint32_t)mul; /* rounded up to one */
     return s;
 }
 

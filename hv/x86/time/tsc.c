@@ -92,22 +92,22 @@ static bool wait_interval(const struct ref_clock *r, uint64_t since)
     return false;
 }
 
-/* Measures TSC and local APIC timer over the same interval of r. */
+/* Measures the TSC by r over an interval, and over the same one the local APIC timer by the TSC. */
 static bool measure(const struct ref_clock *r, uint64_t *tsc_hz_out, uint64_t *lapic_hz)
 {
     struct clock_sample a, b;
-    uint64_t ref;
-    uint32_t lapic;
+    uint64_t started, lapic;
 
     lapic_timer_start_counting();
+    started = rdtsc();
     a = tsc_sample(r);
     if (!wait_interval(r, a.ref))
         return false;
     b = tsc_sample(r);
     lapic = lapic_timer_elapsed();
-    ref = ref_elapsed(r, a.ref, b.ref);
-    *tsc_hz_out = muldiv64(b.tsc - a.tsc, r->hz, ref);
-    *lapic_hz = muldiv64(lapic, r->hz, ref);
+    started = rdtsc() - started;
+    *tsc_hz_out = muldiv64(b.tsc - a.tsc, r->hz, ref_elapsed(r, a.ref, b.ref));
+    *lapic_hz = muldiv64(lapic, *tsc_hz_out, started);
     return *tsc_hz_out >= HZ_MIN && *tsc_hz_out <= HZ_MAX && *lapic_hz > 0;
 }
 

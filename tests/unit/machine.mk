@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: MIT
+# Unit tests of x86/irq, x86/time, dev and power: each includes the C file that it looks into, on the
+# simulated machine of tests/host (whose headers come first).
+
+MACHINE_SRC := tests/host/x86/cpu/ops.c $(filter-out lib/string.c,$(wildcard lib/*.c))
+MACHINE_UNIT := $(patsubst tests/unit/%.c,$(UNIT_OUT)/%,$(wildcard tests/unit/irq_*.c tests/unit/time_*.c))
+UNIT_TESTS += $(MACHINE_UNIT)
+
+$(UNIT_OUT)/time_stable: MACHINE_EXTRA := hv/x86/time/stable.c
+$(UNIT_OUT)/time_tsc: MACHINE_EXTRA := hv/x86/time/pmtimer.c hv/x86/time/pit.c
+
+$(MACHINE_UNIT): $(UNIT_OUT)/%: tests/unit/%.c tests/unit/unit.h tests/unit/machine.h $(MACHINE_SRC) \
+		$(wildcard hv/x86/irq/*.[ch] hv/x86/time/*.[ch] hv/dev/*.[ch] hv/x86/pv/*.[ch] hv/x86/*.[ch] hv/core/*.h) \
+		tests/unit/machine.mk
+	@mkdir -p $(@D)
+	$(HOSTCC) $(HOST_CFLAGS) -Itests/host -I. -Ihv -Itests/unit -o $@ $< $(MACHINE_SRC) $(MACHINE_EXTRA)
