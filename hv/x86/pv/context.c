@@ -19,14 +19,21 @@
 static uint64_t tsc_aux_left[MAX_CPUS];
 #define TSC_AUX_KNOWN (1ull << 32)
 
+void context_note_selectors(struct vcpu *v)
+{
+    struct pv_vcpu *pv = pv_vcpu(v);
+
+    pv->ds = read_ds();
+    pv->es = read_es();
+    pv->fs = read_fs();
+    pv->gs = read_gs();
+}
+
 static void save_segments(struct pv_vcpu *v, bool fsgs)
 {
     uint64_t active = read_gs_base(fsgs), hidden = read_hidden_gs_base(fsgs);
 
-    v->ds = read_ds();
-    v->es = read_es();
-    v->fs = read_fs();
-    v->gs = read_gs();
+    context_note_selectors(&v->x.v);
     v->fs_base = read_fs_base(fsgs);
     v->gs_base_kernel = v->kernel_mode ? active : hidden;
     v->gs_base_user = v->kernel_mode ? hidden : active;

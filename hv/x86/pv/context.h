@@ -18,5 +18,10 @@ struct vcpu;
  * afterwards, and what is in memory may be changed. May call another CPU.
  */
 void context_sync(struct vcpu *v);
+/*
+ * v is current and a failsafe callback is to show its selectors: take them from the processor.
+ * (Not for PVX_FAILSAFE: there memory holds what could not be loaded.)
+ */
+void context_note_selectors(struct vcpu *v);
 
 #endif

@@ -16,46 +16,8 @@
 #define ENTRIES_PER_PAGE 512u
 #define LDT_PTE (LDT_OFFSET >> PAGE_SHIFT) /* index of the first one in gdt_ptes */
 
-/* Bits of a descriptor. */
-#define DESC_ACCESSED (1ull << 40)
-#define DESC_S (1ull << 44) /* code or data */
-#define DESC_DPL3 (3ull << 45)
+#define DESC_S (1ull << 44)
 #define DESC_P (1ull << 47)
-
-bool desc_ok(uint64_t *desc)
-{
-    if (!(*desc & DESC_P)) /* loading it raises #NP, whatever else it says */
-        return true;
-    if (!(*desc & DESC_S))
-        return false;
-    *desc |= DESC_DPL3 | DESC_ACCESSED;
-    return true;
-}
-
-int desc_validate_frame(struct frame *f)
-{
-    uint64_t *table = arch_map(frame_mfn(f));
-
-    for (unsigned int i = 0; i < ENTRIES_PER_PAGE; i++) {
-        uint64_t d = table[i], fixed = d;
-        if (!desc_ok(&fixed)) {
-            log_refusal(NULL, "descriptor %u of frame %#lx: %#lx is a system segment", i,
-                        frame_mfn(f).v, d);
-            return -XEN_EINVAL;
-        }
-        if (fixed != d)
-            table[i] = fixed;
-    }
-    return 0;
-}
-
-bool pv_selector_ok(uint16_t sel)
-{
-    uint16_t s = sel | 3;
-
-    return (sel & 4) || sel < GDT_GUEST_ENTRIES * 8 || s == SEL_RING3_CS32 || s == SEL_RING3_DS ||
-           s == SEL_RING3_CS64;
-}
 
 /* --- the type --- */
 
@@ -339,7 +301,7 @@ static uint64_t base_of(uint64_t desc)
 
 static bool is_flat(uint16_t sel)
 {
-    uint16_t s = sel | 3;
+    uint16_t s = (uint16_t)(sel | 3);
 
     return s == SEL_RING3_CS32 || s == SEL_RING3_DS || s == SEL_RING3_CS64;
 }
