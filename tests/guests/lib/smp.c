@@ -12,10 +12,12 @@ void ap_start(struct cpu *cpu);
 
 void ap_start(struct cpu *cpu)
 {
-    cpu->ap_fn(cpu->ap_arg);
-    cpu->ap_done = true;
-    for (;;)
-        hc_vcpu_op(VCPUOP_down, cpu->id, NULL);
+    for (;;) {
+        if (!cpu->ap_done)
+            cpu->ap_fn(cpu->ap_arg);
+        cpu->ap_done = true;
+        hc_vcpu_op(VCPUOP_down, cpu->id, NULL);     /* until cpu_start() brings it up again */
+    }
 }
 
 unsigned int vcpu_count(void)
