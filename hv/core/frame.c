@@ -7,6 +7,7 @@
 
 #include <xen/errno.h>
 
+#include "core/arch.h"
 #include "core/bug.h"
 #include "core/domain.h"
 #include "lib/string.h"

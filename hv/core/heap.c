@@ -7,6 +7,7 @@
  * A free block's head carries FRAME_FREE, its order in `progress` and the latest flush stamp of its
  * frames: who gets the block flushes the CPUs that may still hold translations into it.
  */
+#include "core/arch.h"
 #include "core/bug.h"
 #include "core/domain.h"
 #include "core/frame.h"

@@ -3,6 +3,7 @@
 
 #include <xen/errno.h>
 
+#include "core/arch.h"
 #include "core/bug.h"
 #include "core/domain.h"
 

@@ -349,7 +349,7 @@ ENTRY(sysenter_entry)
         .else
         pushq   $0
         .endif
-        movl    $\n, 4(%rsp)
+        movl    $(\n), 4(%rsp)
         .if (\n == 14)
         jmp     page_fault
         .elseif (\n == 1)
@@ -366,7 +366,7 @@ ENTRY(sysenter_entry)
 vector_stubs:
         .set vec, 0
         .rept 256
-        VECTOR %vec
+        VECTOR vec
         .set vec, vec + 1
         .endr
 

@@ -22,9 +22,15 @@ struct symbol {
     uint32_t name; /* relative to the table */
 };
 static const struct {
-    uint32_t magic, count;
+    uint32_t magic, count, size;
     struct symbol sym[];
 } *symtab;
+
+/* Bytes of the table behind the image. */
+uint32_t symtab_size(void)
+{
+    return symtab ? symtab->size : 0;
+}
 
 void symbols_init(void)
 {

@@ -38,6 +38,7 @@ extern const struct trap_ops *trap_ops;
 /* Symbol of a text address: name and offset; "?" when unknown. */
 const char *symbol_of(uint64_t addr, uint64_t *offset);
 void symbols_init(void);
+uint32_t symtab_size(void);
 /* Registers to the log. */
 void dump_regs(const struct x86_regs *regs);
 void dump_stack(uint64_t rsp);

@@ -2,6 +2,7 @@
 /* The fast path of page-table writes against the processor itself. */
 #include "unit.h"
 
+#include "lib/macros.h"
 #include "native.h"
 #include "x86/insn/ptwrite.h"
 

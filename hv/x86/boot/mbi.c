@@ -65,7 +65,7 @@ static const char *parse_mb1(uint32_t info)
     const struct mb1_info *m = low(info);
 
     if (m->flags & BIT(2))
-        strlcpy(boot_info.cmdline, after_first_word(low(m->cmdline)), sizeof(boot_info.cmdline));
+        str_copy(boot_info.cmdline, after_first_word(low(m->cmdline)), sizeof(boot_info.cmdline));
     if (m->flags & BIT(9))
         boot_info.loader = low(m->loader_name);
     boot_info.text_screen = true;
@@ -118,7 +118,7 @@ static const char *parse_mb2(uint32_t info)
             break;
         switch (t->type) {
         case 1:
-            strlcpy(boot_info.cmdline, after_first_word((const char *)w),
+            str_copy(boot_info.cmdline, after_first_word((const char *)w),
                     sizeof(boot_info.cmdline));
             break;
         case 2:

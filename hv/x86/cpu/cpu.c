@@ -3,7 +3,9 @@
 #include "x86/cpu/cpu.h"
 
 #include "core/bug.h"
+#include "core/frame.h"
 #include "core/log.h"
+#include "core/vcpu.h"
 #include "lib/string.h"
 #include "x86/cpu/ops.h"
 #include "x86/mm/paging.h"

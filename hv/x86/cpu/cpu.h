@@ -72,8 +72,8 @@ void cpu_detect(bool want_smap, bool want_smep);
 void cpu_init_this(struct x86_pcpu *xp);
 /* Build the stack, the descriptor window and the record of CPU `id`; NULL: no memory. */
 struct x86_pcpu *cpu_create(unsigned int id, uint32_t apic_id);
-/* Start all other CPUs of the MADT; the number online afterwards is nr_pcpus. */
-void smp_boot(unsigned int max);
+/* Start the CPUs of these APIC ids, one after the other; nr_pcpus counts those that came. */
+void smp_boot(const uint32_t *apic_ids, unsigned int n);
 extern char entry_stubs[]; /* 64 bytes a CPU: SYSCALL at 0, SYSCALL32 at 32 */
 
 #endif

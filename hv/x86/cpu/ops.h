@@ -143,6 +143,15 @@ static inline void sti_hlt_cli(void)
     __asm__ volatile("sti; hlt; cli" ::: "memory");
 }
 
+/* The guest's other GS base; see the mode switches in entry.S. */
+static inline void swapgs(void)
+{
+    __asm__ volatile("swapgs" ::: "memory");
+}
+
+/* Copy n bytes where one side is guest memory; the caller checked the range. 0, or 1: a fault. */
+unsigned long copy_user(void *dst, const void *src, unsigned long n);
+
 static inline void clts(void)
 {
     __asm__ volatile("clts");

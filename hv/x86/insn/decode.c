@@ -302,11 +302,13 @@ static const struct form *find_form(struct cursor *c, uint8_t b, const struct pr
 }
 
 /* Rules that a table entry cannot say. */
-static bool form_ok(const struct form *f, const struct insn *out)
+static bool form_ok(const struct form *f, bool opsize, const struct insn *out)
 {
     if (out->lock && (!(f->flags & F_LOCK) || !out->mem))
         return false;
-    if ((out->op == INSN_MOVNTI || out->op == INSN_INVPCID) && !out->mem)
+    if (out->op == INSN_MOVNTI && (!out->mem || out->rep || opsize))
+        return false;
+    if (out->op == INSN_INVPCID && !out->mem)
         return false;
     return out->op != INSN_NONE;
 }
@@ -340,7 +342,7 @@ static int decode_body(struct cursor *c, enum insn_mode mode, struct insn *out)
     }
     if (c->empty)
         return INSN_TRUNCATED;
-    return form_ok(f, out) ? INSN_OK : INSN_UNKNOWN;
+    return form_ok(f, pf.opsize, out) ? INSN_OK : INSN_UNKNOWN;
 }
 
 int insn_decode(const uint8_t *bytes, size_t len, enum insn_mode mode, struct insn *out)

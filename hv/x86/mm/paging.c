@@ -139,6 +139,9 @@ static void map_tables_of(const struct boot_memory *m)
     for (uint64_t c = start >> FRAME_CHUNK_SHIFT; c << FRAME_CHUNK_SHIFT < end; c++)
         if (!bit_test(frame_chunks, c))
             map_chunk(c);
+    /* RAM is never a device, even while nobody owns it; below 1 MiB it is, for Dom0's BIOS areas. */
+    for (uint64_t mfn = MAX(start, 256ull); mfn < end; mfn++)
+        frame_table[mfn].state = FRAME_RAM;
 }
 
 void paging_init(void)

@@ -28,6 +28,10 @@
 #include "x86/mm/paging.h"
 #include "x86/pv/pv.h"
 
+/* Results that stay inside, beside the ABI's error codes: call again; another works on it. */
+#define PT_ERESTART 1025
+#define PT_EPARTIAL 1026
+
 /* Bits of an entry that a guest may choose at L1 and above; the address and NX come on top. */
 #define L1_GUEST_FLAGS 0x7ff0000000000fffull
 #define LN_GUEST_FLAGS 0x7ff0000000000e7full
@@ -49,12 +53,12 @@ static inline pte_t *table_of(struct frame *f)
 
 /*
  * All functions below: the pt_lock of d is held, unless they say otherwise.
- * -XEN_ERESTART: gave way to pending work; call again with the same arguments.
+ * -PT_ERESTART: gave way to pending work; call again with the same arguments.
  */
 
 /*
  * One typed use of frame `mfn` of d as a table of `level`, validating it if needed.
- * 0, -XEN_EINVAL (not d's, bad entries), -XEN_EBUSY (in use as something else), -XEN_ERESTART.
+ * 0, -XEN_EINVAL (not d's, bad entries), -XEN_EBUSY (in use as something else), -PT_ERESTART.
  */
 int pt_get_table(struct pt_drop *drop, struct domain *d, mfn_t mfn, int level);
 /* Drop one; when it was the last, undoing starts and may be left in `drop` (drop->any). */
@@ -93,8 +97,6 @@ int pv_get_desc_page(struct domain *d, mfn_t mfn);
 int pv_relinquish(struct domain *d);
 /* May the device frame be mapped by d? Never the hypervisor's, APICs, IOMMUs. */
 bool pv_iomem_ok(struct domain *d, mfn_t mfn);
-/* Keep [start, end) of device space from all domains: at boot. */
-void pv_iomem_deny(uint64_t start, uint64_t end);
 /* Recount all references that page tables hold (audit). */
 unsigned int pv_audit(struct domain *d);
 

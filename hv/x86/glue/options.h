@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* The command line's options, parsed once. */
+#ifndef X86_GLUE_OPTIONS_H
+#define X86_GLUE_OPTIONS_H
+
+#include <stdbool.h>
+
+#include "lib/cmdline.h"
+
+struct options {
+    const char *com1;       /* NULL: default */
+    bool console_serial, console_vga;
+    bool smap, smep;
+    int x2apic;             /* -1 not given */
+    unsigned int maxcpus;
+    const char *tsc;        /* "stable", "unstable", or NULL */
+    bool vga_keep;
+    struct cmdline_dom0_mem dom0_mem;
+    unsigned int dom0_min_vcpus, dom0_max_vcpus;
+};
+extern struct options options;
+
+/* What the console needs, before anything can be said. */
+void options_early(const char *cmdline);
+/* Everything; what is wrong or unknown is named in the log. */
+void options_parse(const char *cmdline);
+
+#endif

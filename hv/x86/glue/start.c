@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/* The boot order, as lists of calls: for the first CPU here, for later ones in x86/cpu/smp.c. */
+#include "core/bug.h"
+#include "core/clock.h"
+#include "core/console.h"
+#include "core/keys.h"
+#include "core/log.h"
+#include "core/version.h"
+#include "dev/uart.h"
+#include "lib/string.h"
+#include "x86/acpi/acpi.h"
+#include "x86/boot/boot.h"
+#include "x86/cpu/cpu.h"
+#include "x86/cpu/ops.h"
+#include "x86/glue/options.h"
+#include "x86/irq/irq.h"
+#include "x86/irq/lapic.h"
+#include "x86/machine.h"
+#include "x86/mm/paging.h"
+#include "x86/mm/vmap.h"
+#include "x86/pv/dom0_build.h"
+#include "x86/pv/pirq.h"
+#include "x86/pv/traps.h"
+#include "x86/time/tsc.h"
+#include "x86/trap.h"
+#include "x86/vga.h"
+
+void boot_main(uint32_t magic, uint32_t info);
+void start_guests(void) __attribute__((noreturn));
+
+extern char __image_start[], __image_end[];
+
+static struct acpi_info acpi;
+
+static void console_init(void)
+{
+    if (options.console_serial && uart_init_early(options.com1))
+        log_add_sink(uart_write);
+    if (options.console_vga && boot_info.text_screen) {
+        vga_init(direct(VGA_TEXT_BASE)); /* until paging_init() */
+        log_add_sink(vga_write);
+    }
+}
+
+static void announce(const char *boot_error)
+{
+    log_info("Orlop, a hypervisor with Xen's ABI %d.%d", ORLOP_VERSION_MAJOR, ORLOP_VERSION_MINOR);
+    if (options.console_serial && uart_error())
+        log_warn("Serial line: %s", uart_error());
+    if (boot_error)
+        panic("Cannot start: %s", boot_error);
+    log_info("Loaded by %s; command line: %s", boot_info.loader ? boot_info.loader : "multiboot",
+             boot_info.cmdline);
+}
+
+/* What must survive until it has been used: our image, the modules, the loader's strings. */
+static void reserve_boot_memory(uint32_t info)
+{
+    uint64_t start = (uint64_t)__image_start - IMAGE_BASE, end = (uint64_t)__image_end - IMAGE_BASE;
+
+    bootmem_reserve(0, 0x100000);
+    bootmem_reserve(start, end + symtab_size());
+    bootmem_reserve(info, info + 0x4000);
+    for (unsigned int i = 0; i < boot_info.nr_modules; i++) {
+        const struct boot_module *m = &boot_info.module[i];
+        bootmem_reserve(m->start, m->end);
+        uint64_t text = direct_pa(m->cmdline);
+        if (text < 1ull << 32 && text > 0x100000)
+            bootmem_reserve(text, text + 4096);
+    }
+}
+
+static void screen_remap(void)
+{
+    void *text = boot_info.text_screen ? vmap(MADDR(VGA_TEXT_BASE), VGA_TEXT_SIZE, VMAP_UC) : NULL;
+
+    if (text && options.console_vga)
+        vga_init(text);
+}
+
+/* One table at a time, as acpi_parse() promises. */
+static const void *acpi_map(uint64_t pa, size_t len)
+{
+    static void *last;
+    static size_t last_len;
+
+    if (last)
+        vunmap(last, last_len);
+    last = vmap(MADDR(pa), len, VMAP_RO);
+    last_len = len;
+    return last;
+}
+
+static void read_acpi(void)
+{
+    static uint8_t copy[64];
+
+    if (boot_info.rsdp)
+        memcpy(copy, direct(boot_info.rsdp), 36);
+    const char *why = acpi_parse(acpi_map, boot_info.rsdp ? copy : NULL, 36, &acpi);
+    if (why)
+        log_warn("ACPI: %s", why);
+    for (unsigned int i = 0; i < acpi.nr_warnings; i++)
+        log_warn("ACPI %s: %s", acpi.warnings[i].table, acpi.warnings[i].text);
+}
+
+static void memory_init(uint32_t info)
+{
+    reserve_boot_memory(info);
+    paging_init();
+    screen_remap();
+    bootmem_finish();
+    paging_heap_ready();
+    paging_seal();
+    log_info("Memory: %lu MiB free of %lu MiB of RAM", frame_free_count() >> 8,
+             frame_total_count() >> 8);
+}
+
+static void cpus_init(void)
+{
+    static uint32_t others[ACPI_MAX_CPUS];
+    unsigned int n = 0;
+    uint32_t self = lapic_id();
+
+    for (unsigned int i = 0; i < acpi.nr_cpus; i++)
+        if (acpi.cpus[i].enabled && acpi.cpus[i].apic_id != self && n + 1 < options.maxcpus)
+            others[n++] = acpi.cpus[i].apic_id;
+    smp_boot(others, n);
+    tsc_settle(options.tsc);
+    log_info("CPUs: %u online", nr_pcpus);
+}
+
+static void serial_input_init(void)
+{
+    uart_set_receiver(console_input);
+    if (options.console_serial && uart_irq() &&
+        !irq_bind_isa(uart_irq(), (void (*)(void *))uart_drain, NULL))
+        uart_enable_irq();
+}
+
+void boot_main(uint32_t magic, uint32_t info)
+{
+    const char *error = boot_parse(magic, info);
+
+    options_early(boot_info.cmdline);
+    console_init();
+    symbols_init();
+    announce(error);
+    options_parse(boot_info.cmdline);
+    cpu_detect(options.smap, options.smep);
+    memory_init(info);
+
+    struct x86_pcpu *bsp = cpu_create(0, 0);
+    BUG_ON(!bsp);
+    cpu_init_this(bsp);
+    pcpu_online(&bsp->p);
+    trap_ops = &pv_trap_ops;
+    read_acpi();
+    machine_init(&acpi, options.x2apic);
+    bsp->apic_id = lapic_id();
+    cpus_init();
+    clock_init_wallclock();
+    pirq_init();
+    serial_input_init();
+    keys_init();
+
+    const struct dom0_options o = {.mem = &options.dom0_mem,
+                                   .min_vcpus = options.dom0_min_vcpus,
+                                   .max_vcpus = options.dom0_max_vcpus};
+    const char *why = dom0_build(&o);
+    if (why)
+        panic("Domain 0 cannot be built: %s", why);
+    log_info("Domain 0 starts; Ctrl-A three times switches the keyboard to debug keys");
+    if (options.console_vga && !options.vga_keep) {
+        log_remove_sink(vga_write);
+        vga_release();
+    }
+    start_guests();
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* Shared by the memory hypercalls of PV guests. */
+#ifndef X86_PV_MM_H
+#define X86_PV_MM_H
+
+#include "core/hypercall.h"
+#include "x86/pv/ptable.h"
+
+/*
+ * Before a memory operation of v begins: whatever an earlier one left half undone is finished.
+ * False: gave way to pending work; the call restarts with its arguments.
+ */
+static inline bool pv_mm_ready(struct vcpu *v)
+{
+    struct pv_vcpu *pv = pv_vcpu(v);
+
+    if (__builtin_expect(!pv->drop.any, 1))
+        return true;
+    struct pv_domain *pd = pv_domain(v->domain);
+    spin_lock(&pd->pt_lock);
+    bool done = pt_drop_continue(&pv->drop, v->domain);
+    spin_unlock(&pd->pt_lock);
+    return done;
+}
+
+/* Something is left to undo: the exit path sees to it. */
+static inline void pv_mm_done(struct vcpu *v)
+{
+    if (__builtin_expect(pv_vcpu(v)->drop.any, 0))
+        pv_vcpu(v)->exit_work |= PVX_DROP;
+}
+
+/*
+ * The domains of a foreigndom argument: whose frames may be mapped (NULL: the caller's own, and
+ * devices), with a reference to be dropped by pv_foreign_put(). 0, -ESRCH or -EPERM.
+ */
+int pv_foreign_get(struct vcpu *v, unsigned int id, struct domain **pg_owner);
+void pv_foreign_put(struct domain *pg_owner);
+
+/* Flush all guest translations, or those of va, on the CPUs in `cpus` (MAX_CPUS bits). */
+void pv_flush_all(const unsigned long *cpus);
+void pv_flush_va(const unsigned long *cpus, uint64_t va);
+/* The CPUs that may hold translations of the vCPUs in the guest's bitmap at `mask`. 0 or -EFAULT. */
+int pv_vcpumask_cpus(struct vcpu *v, gptr_t mask, unsigned long *cpus);
+
+/* A new kernel or user base (mfn 0: none, user only). 0 or -errno. */
+int pv_new_kernel_base(struct vcpu *v, mfn_t mfn);
+int pv_new_user_base(struct vcpu *v, mfn_t mfn);
+
+#endif

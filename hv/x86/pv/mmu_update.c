@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+/* mmu_update and update_va_mapping: single entries of page tables, and the M2P. */
+#include "core/bug.h"
+#include "core/log.h"
+#include "lib/string.h"
+#include "x86/cpu/cpu.h"
+#include "x86/cpu/ops.h"
+#include "x86/pv/mm.h"
+
+#define UPDATE_PREEMPTED (1u << 31) /* count: a continuation; `done` holds what came before */
+#define BATCH 16
+
+int pv_foreign_get(struct vcpu *v, unsigned int id, struct domain **pg_owner)
+{
+    *pg_owner = NULL;
+    if (id == DOMID_SELF || id == v->domain->id || id == DOMID_IO)
+        return id == DOMID_IO && !v->domain->privileged ? -XEN_EPERM : 0;
+    if (!v->domain->privileged)
+        return -XEN_EPERM;
+    *pg_owner = domain_get((domid_t)id);
+    return *pg_owner ? 0 : -XEN_ESRCH;
+}
+
+void pv_foreign_put(struct domain *pg_owner)
+{
+    if (pg_owner)
+        domain_put(pg_owner);
+}
+
+/* A frame that is no table: an ordinary write by machine address. */
+static int write_data(struct domain *d, struct frame *f, uint64_t *at, uint64_t val)
+{
+    int rc = frame_get_typed(f, d, FT_WRITABLE);
+
+    if (rc)
+        return rc;
+    __atomic_store_n(at, val, __ATOMIC_RELAXED);
+    frame_put_typed(f);
+    return 0;
+}
+
+/* [pt_lock of d] */
+static int update_entry(struct pt_drop *drop, struct domain *d, struct domain *pg_owner,
+                        uint64_t ptr, uint64_t val, bool keep_ad)
+{
+    struct frame *f = frame_of(MFN(ptr >> PAGE_SHIFT));
+    pte_t *at = direct(ptr);
+
+    if (__builtin_expect(!f || f->owner != d->id, 0)) {
+        log_refusal(d, "mmu_update at %#lx, which is not its own memory", ptr);
+        return -XEN_EINVAL;
+    }
+    uint64_t s = __atomic_load_n(&f->state, __ATOMIC_RELAXED);
+    if (frame_typed(s) && (s & FRAME_VALIDATED)) {
+        enum frame_type t = frame_type_of(s);
+        if (t == FT_L1)
+            return pt_set_l1(d, pg_owner, at, val, keep_ad);
+        if (t >= FT_L2 && t <= FT_L4)
+            return pt_set_upper(drop, d, f, (int)t, at, val, keep_ad);
+    }
+    return write_data(d, f, at, val);
+}
+
+/* [pt_lock of d] The M2P entry of a frame that d owns. */
+static int update_m2p(struct domain *d, uint64_t ptr, uint64_t val)
+{
+    struct frame *f = frame_of(MFN(ptr >> PAGE_SHIFT));
+
+    if (!f || !frame_get(f, d)) {
+        log_refusal(d, "M2P update of frame %#lx, which is not its own", ptr >> PAGE_SHIFT);
+        return -XEN_EINVAL;
+    }
+    m2p_rw[ptr >> PAGE_SHIFT] = val;
+    frame_put(f);
+    return 0;
+}
+
+static int update_one(struct pt_drop *drop, struct domain *d, struct domain *pg_owner,
+                      const struct mmu_update *u)
+{
+    uint64_t ptr = u->ptr & ~3ull;
+
+    switch (u->ptr & 3) {
+    case MMU_NORMAL_PT_UPDATE:
+    case MMU_PT_UPDATE_NO_TRANSLATE:
+        break;
+    case MMU_PT_UPDATE_PRESERVE_AD:
+        return ptr & 7 ? -XEN_EINVAL : update_entry(drop, d, pg_owner, ptr, u->val, true);
+    case MMU_MACHPHYS_UPDATE:
+        return update_m2p(d, ptr, u->val);
+    }
+    return ptr & 7 ? -XEN_EINVAL : update_entry(drop, d, pg_owner, ptr, u->val, false);
+}
+
+struct batch {
+    struct vcpu *v;
+    struct domain *pt_owner, *pg_owner;
+    gptr_t reqs;
+    uint32_t count, done;
+};
+
+/* 0: all done, -errno of the element that failed, or HC_RESTART with `done` elements behind. */
+static long run_batch(struct batch *b)
+{
+    struct pt_drop *drop = &pv_vcpu(b->v)->drop;
+    struct mmu_update u[BATCH];
+    long rc = 0;
+
+    while (b->done < b->count && !rc) {
+        uint32_t n = MIN(b->count - b->done, (uint32_t)BATCH);
+        if (guest_read(b->v, u, gptr_add(b->reqs, b->done * sizeof(u[0])), n * sizeof(u[0])))
+            return E(EFAULT);
+        spin_lock(&pv_domain(b->pt_owner)->pt_lock);
+        for (uint32_t i = 0; i < n; i++) {
+            if (__builtin_expect(drop->any, 0) && !pt_drop_continue(drop, b->pt_owner)) {
+                rc = HC_RESTART;
+                break;
+            }
+            rc = update_one(drop, b->pt_owner, b->pg_owner, &u[i]);
+            if (rc)
+                break;
+            b->done++;
+        }
+        spin_unlock(&pv_domain(b->pt_owner)->pt_lock);
+        if (!rc && b->done < b->count && hc_preempt())
+            rc = HC_RESTART;
+    }
+    return rc == -PT_ERESTART ? HC_RESTART : rc;
+}
+
+static long finish_batch(struct batch *b, long rc, uint32_t before, unsigned long pdone,
+                         unsigned long foreign)
+{
+    uint32_t total = before + b->done;
+
+    pv_mm_done(b->v);
+    if (pdone && guest_put(b->v, GPTR(pdone), &total))
+        rc = rc == HC_RESTART || !rc ? E(EFAULT) : rc;
+    if (rc == HC_RESTART)
+        return hc_restart(b->v, b->reqs.v + b->done * sizeof(struct mmu_update),
+                          (b->count - b->done) | UPDATE_PREEMPTED, pdone, foreign, 0);
+    return rc;
+}
+
+/* One entry of the caller's own tables: what Linux does for every page it maps. */
+static long update_single(struct vcpu *v, unsigned long reqs, unsigned long pdone)
+{
+    struct batch b = {.v = v, .pt_owner = v->domain, .reqs = GPTR(reqs), .count = 1};
+    long rc = run_batch(&b);
+
+    if (__builtin_expect(rc || pdone, 0))
+        return finish_batch(&b, rc, 0, pdone, DOMID_SELF);
+    pv_mm_done(v);
+    return 0;
+}
+
+long hc_mmu_update(struct vcpu *v, unsigned long reqs, unsigned long count, unsigned long pdone,
+                   unsigned long foreign, unsigned long unused)
+{
+    struct batch b = {.v = v, .pt_owner = v->domain, .reqs = GPTR(reqs)};
+    uint32_t before = 0;
+    long rc;
+
+    (void)unused;
+    if (!pv_mm_ready(v))
+        return hc_restart(v, reqs, count, pdone, foreign, 0);
+    if (count == 1 && (uint32_t)foreign == DOMID_SELF)
+        return update_single(v, reqs, pdone);
+    b.count = (uint32_t)count & ~UPDATE_PREEMPTED;
+    if (((uint32_t)count & UPDATE_PREEMPTED) && pdone)
+        (void)guest_get(v, &before, GPTR(pdone));
+    if (reqs + (uint64_t)b.count * sizeof(struct mmu_update) < reqs)
+        return E(EFAULT);
+    rc = pv_foreign_get(v, foreign & 0xffff, &b.pg_owner);
+    if (!rc && ((uint32_t)foreign >> 16)) { /* tables of another domain: PFD + 1 */
+        struct domain *pt = NULL;
+        rc = pv_foreign_get(v, ((uint32_t)foreign >> 16) - 1, &pt);
+        if (pt)
+            b.pt_owner = pt;
+    }
+    if (!rc)
+        rc = run_batch(&b);
+    rc = finish_batch(&b, rc, before, pdone, foreign);
+    pv_foreign_put(b.pg_owner);
+    if (b.pt_owner != v->domain)
+        pv_foreign_put(b.pt_owner);
+    return rc;
+}
+
+/* --- update_va_mapping --- */
+
+static long flush_after(struct vcpu *v, uint64_t va, unsigned long flags)
+{
+    unsigned long cpus[MAX_CPUS / 64] = {0};
+    unsigned long type = flags & UVMF_FLUSHTYPE_MASK;
+    uint64_t mask = flags & ~(UVMF_FLUSHTYPE_MASK | UVMF_ALL);
+
+    if (type == UVMF_NONE)
+        return 0;
+    if (type == UVMF_FLUSHTYPE_MASK)
+        return E(EINVAL);
+    if (!(flags & UVMF_ALL) && !mask) { /* local */
+        if (type == UVMF_TLB_FLUSH)
+            tlb_flush_local();
+        else
+            invlpg(va);
+        return 0;
+    }
+    if (flags & UVMF_ALL)
+        memcpy(cpus, v->domain->dirty_cpus, sizeof(cpus));
+    else if (pv_vcpumask_cpus(v, GPTR(mask), cpus))
+        return E(EFAULT);
+    if (type == UVMF_TLB_FLUSH)
+        pv_flush_all(cpus);
+    else
+        pv_flush_va(cpus, va);
+    return 0;
+}
+
+static long update_va(struct vcpu *v, unsigned long va, unsigned long val, unsigned long flags,
+                      struct domain *pg_owner)
+{
+    struct domain *d = v->domain;
+    long rc = E(EINVAL);
+
+    if (!pv_range_ok(va, 1))
+        return E(EINVAL);
+    spin_lock(&pv_domain(d)->pt_lock);
+    uint64_t at = pv_find_l1e(v, va);
+    if (at)
+        rc = pt_set_l1(d, pg_owner, direct(at), val, false);
+    spin_unlock(&pv_domain(d)->pt_lock);
+    return rc ? rc : flush_after(v, va, flags);
+}
+
+long hc_update_va_mapping(struct vcpu *v, unsigned long va, unsigned long val, unsigned long flags,
+                          unsigned long a3, unsigned long a4)
+{
+    (void)a3, (void)a4;
+    if (!pv_mm_ready(v))
+        return hc_restart(v, va, val, flags, 0, 0);
+    return update_va(v, va, val, flags, NULL);
+}
+
+long hc_update_va_mapping_otherdomain(struct vcpu *v, unsigned long va, unsigned long val,
+                                      unsigned long flags, unsigned long domid, unsigned long a4)
+{
+    struct domain *pg_owner;
+    long rc;
+
+    (void)a4;
+    if (!pv_mm_ready(v))
+        return hc_restart(v, va, val, flags, domid, 0);
+    rc = pv_foreign_get(v, domid & 0xffff, &pg_owner);
+    if (rc)
+        return rc;
+    rc = update_va(v, va, val, flags, pg_owner);
+    pv_foreign_put(pg_owner);
+    return rc;
+}

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: MIT */
+/* mmuext_op: pinning, base pointers, flushes. */
+#include "core/log.h"
+#include "lib/bitmap.h"
+#include "lib/string.h"
+#include "x86/cpu/cpu.h"
+#include "x86/cpu/ops.h"
+#include "x86/pv/desc.h"
+#include "x86/pv/mm.h"
+
+#define UPDATE_PREEMPTED (1u << 31)
+
+/* --- flushes --- */
+
+static void flush_all_here(void *unused)
+{
+    (void)unused;
+    tlb_flush_local();
+}
+
+static void flush_va_here(void *va)
+{
+    invlpg(*(uint64_t *)va);
+}
+
+void pv_flush_all(const unsigned long *cpus)
+{
+    if (bitmap_test(cpus, this_cpu_id()))
+        tlb_flush_local();
+    if (nr_pcpus > 1)
+        arch_call_others(cpus, flush_all_here, NULL);
+}
+
+void pv_flush_va(const unsigned long *cpus, uint64_t va)
+{
+    if (bitmap_test(cpus, this_cpu_id()))
+        invlpg(va);
+    if (nr_pcpus > 1)
+        arch_call_others(cpus, flush_va_here, &va);
+}
+
+int pv_vcpumask_cpus(struct vcpu *v, gptr_t mask, unsigned long *cpus)
+{
+    struct domain *d = v->domain;
+    unsigned long vcpus[MAX_VCPUS / 64] = {0};
+    size_t bytes = (d->max_vcpus + 7) / 8;
+
+    if (guest_read(v, vcpus, mask, bytes))
+        return -XEN_EFAULT;
+    for (unsigned int i = 0; i < d->max_vcpus; i++) {
+        struct vcpu *o = d->vcpu[i];
+        if (!o || !bitmap_test(vcpus, i) || !o->cpu)
+            continue;
+        unsigned int cpu = o->cpu->id;
+        if (bitmap_test(d->dirty_cpus, cpu))
+            bitmap_set(cpus, cpu);
+    }
+    return 0;
+}
+
+/* --- base pointers --- */
+
+int pv_get_l4(struct domain *d, mfn_t mfn)
+{
+    struct pt_drop drop = {0}, *p = &drop;
+    struct vcpu *cur = cpu_info()->current;
+    struct frame *f = frame_of(mfn);
+    int rc;
+
+    if (!f)
+        return -XEN_EINVAL;
+    rc = frame_get_typed(f, d, FT_L4);
+    if (rc != -XEN_EAGAIN)
+        return rc;
+    if (cur && cur->domain == d)
+        p = &pv_vcpu(cur)->drop;
+    spin_lock(&pv_domain(d)->pt_lock);
+    rc = pt_get_table(p, d, mfn, 4);
+    while (p == &drop && drop.any)
+        pt_drop_continue(&drop, d);
+    spin_unlock(&pv_domain(d)->pt_lock);
+    if (p != &drop)
+        pv_mm_done(cur);
+    return rc;
+}
+
+void pv_put_table(struct vcpu *v, mfn_t mfn)
+{
+    struct domain *d = v->domain;
+    struct frame *f = frame_of(mfn);
+    uint64_t s = __atomic_load_n(&f->state, __ATOMIC_RELAXED);
+
+    while (frame_typed(s) > 1) /* not the last: no lock */
+        if (__atomic_compare_exchange_n(&f->state, &s, s - FRAME_TYPED_ONE - FRAME_REF_ONE, false,
+                                        __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+            return;
+    spin_lock(&pv_domain(d)->pt_lock);
+    pt_put_table(&pv_vcpu(v)->drop, d, f, (int)frame_type_of(s));
+    spin_unlock(&pv_domain(d)->pt_lock);
+    pv_mm_done(v);
+}
+
+int pv_new_kernel_base(struct vcpu *v, mfn_t mfn)
+{
+    struct pv_vcpu *pv = pv_vcpu(v);
+    uint64_t old = pv->cr3_kernel;
+    int rc;
+
+    if (mfn.v == old >> PAGE_SHIFT) {
+        tlb_flush_local();
+        return 0;
+    }
+    rc = pv_get_l4(v->domain, mfn);
+    if (rc)
+        return rc;
+    pv->cr3_kernel = mfn.v << PAGE_SHIFT;
+    tlb_note_flush();
+    write_cr3(pv->cr3_kernel);
+    pv_put_table(v, MFN(old >> PAGE_SHIFT));
+    return 0;
+}
+
+int pv_new_user_base(struct vcpu *v, mfn_t mfn)
+{
+    struct pv_vcpu *pv = pv_vcpu(v);
+    uint64_t old = pv->cr3_user;
+    int rc;
+
+    if (mfn.v == old >> PAGE_SHIFT)
+        return 0;
+    rc = mfn.v ? pv_get_l4(v->domain, mfn) : 0;
+    if (rc)
+        return rc;
+    pv->cr3_user = mfn.v << PAGE_SHIFT;
+    if (old)
+        pv_put_table(v, MFN(old >> PAGE_SHIFT));
+    return 0;
+}
+
+/* --- pins --- */
+
+static long pin(struct vcpu *v, struct domain *d, uint64_t mfn, int level)
+{
+    struct pv_domain *pd = pv_domain(d);
+    struct frame *f = frame_of(MFN(mfn));
+    long rc;
+
+    if (!f)
+        return E(EINVAL);
+    spin_lock(&pd->pt_lock);
+    rc = pt_get_table(&pv_vcpu(v)->drop, d, MFN(mfn), level);
+    if (!rc && (__atomic_fetch_or(&f->state, FRAME_PINNED, __ATOMIC_ACQ_REL) & FRAME_PINNED)) {
+        pt_put_table(&pv_vcpu(v)->drop, d, f, level);
+        log_refusal(d, "pin of frame %#lx, which is pinned already", mfn);
+        rc = E(EINVAL);
+    }
+    spin_unlock(&pd->pt_lock);
+    if (rc && rc != -PT_ERESTART)
+        log_refusal(d, "pin of frame %#lx as L%d failed (%ld)", mfn, level, rc);
+    return rc;
+}
+
+static long unpin(struct vcpu *v, struct domain *d, uint64_t mfn)
+{
+    struct pv_domain *pd = pv_domain(d);
+    struct frame *f = frame_of(MFN(mfn));
+
+    if (!f)
+        return E(EINVAL);
+    spin_lock(&pd->pt_lock);
+    long rc = E(EINVAL);
+    uint64_t s = __atomic_load_n(&f->state, __ATOMIC_ACQUIRE);
+    if (f->owner == d->id && frame_typed(s) && (s & FRAME_PINNED)) {
+        __atomic_fetch_and(&f->state, ~FRAME_PINNED, __ATOMIC_ACQ_REL);
+        pt_put_table(&pv_vcpu(v)->drop, d, f, (int)frame_type_of(s));
+        rc = 0;
+    } else {
+        log_refusal(d, "unpin of frame %#lx, which is not pinned", mfn);
+    }
+    spin_unlock(&pd->pt_lock);
+    return rc;
+}
+
+/* --- data --- */
+
+static long clear_page(struct domain *d, uint64_t mfn)
+{
+    struct frame *f = frame_of(MFN(mfn));
+
+    if (!f || frame_get_typed(f, d, FT_WRITABLE))
+        return E(EINVAL);
+    arch_clear_page(arch_map(MFN(mfn)));
+    frame_put_typed(f);
+    return 0;
+}
+
+static long copy_page(struct domain *d, uint64_t dst, uint64_t src)
+{
+    struct frame *t = frame_of(MFN(dst)), *f = frame_of(MFN(src));
+
+    if (!t || !f || !frame_get(f, d))
+        return E(EINVAL);
+    long rc = frame_get_typed(t, d, FT_WRITABLE) ? E(EINVAL) : 0;
+    if (!rc) {
+        memcpy(arch_map(MFN(dst)), arch_map(MFN(src)), PAGE_SIZE);
+        frame_put_typed(t);
+    }
+    frame_put(f);
+    return rc;
+}
+
+static void wbinvd_here(void *unused)
+{
+    (void)unused;
+    wbinvd();
+}
+
+static long flush_cache(struct vcpu *v, bool all)
+{
+    unsigned long cpus[MAX_CPUS / 64];
+
+    if (!v->domain->privileged)
+        return E(EACCES);
+    memset(cpus, 0xff, sizeof(cpus));
+    wbinvd();
+    if (all)
+        arch_call_others(cpus, wbinvd_here, NULL);
+    return 0;
+}
+
+static long flush_op(struct vcpu *v, const struct mmuext_op *op)
+{
+    unsigned long cpus[MAX_CPUS / 64] = {0};
+    uint64_t va = op->arg1.linear_addr;
+    bool one = op->cmd == MMUEXT_INVLPG_MULTI || op->cmd == MMUEXT_INVLPG_ALL;
+
+    if (one && !pv_range_ok(va, 1))
+        return 0; /* nothing of the guest's is mapped there */
+    if (op->cmd == MMUEXT_TLB_FLUSH_MULTI || op->cmd == MMUEXT_INVLPG_MULTI) {
+        if (pv_vcpumask_cpus(v, GPTR(op->arg2.vcpumask.p), cpus))
+            return E(EFAULT);
+    } else {
+        memcpy(cpus, v->domain->dirty_cpus, sizeof(cpus));
+    }
+    if (one)
+        pv_flush_va(cpus, va);
+    else
+        pv_flush_all(cpus);
+    return 0;
+}
+
+static long one_op(struct vcpu *v, struct domain *d, const struct mmuext_op *op)
+{
+    switch (op->cmd) {
+    case MMUEXT_PIN_L1_TABLE:
+    case MMUEXT_PIN_L2_TABLE:
+    case MMUEXT_PIN_L3_TABLE:
+    case MMUEXT_PIN_L4_TABLE:
+        return pin(v, d, op->arg1.mfn, (int)(op->cmd - MMUEXT_PIN_L1_TABLE) + 1);
+    case MMUEXT_UNPIN_TABLE:
+        return unpin(v, d, op->arg1.mfn);
+    case MMUEXT_CLEAR_PAGE:
+        return clear_page(d, op->arg1.mfn);
+    case MMUEXT_COPY_PAGE:
+        return copy_page(d, op->arg1.mfn, op->arg2.src_mfn);
+    case MMUEXT_MARK_SUPER:
+    case MMUEXT_UNMARK_SUPER:
+        return E(EOPNOTSUPP);
+    }
+    if (d != v->domain) /* the others concern the caller's own vCPU */
+        return E(EPERM);
+    switch (op->cmd) {
+    case MMUEXT_NEW_BASEPTR:
+        return pv_new_kernel_base(v, MFN(op->arg1.mfn));
+    case MMUEXT_NEW_USER_BASEPTR:
+        return pv_new_user_base(v, MFN(op->arg1.mfn));
+    case MMUEXT_TLB_FLUSH_LOCAL:
+        tlb_flush_local();
+        return 0;
+    case MMUEXT_INVLPG_LOCAL:
+        if (pv_range_ok(op->arg1.linear_addr, 1))
+            invlpg(op->arg1.linear_addr);
+        return 0;
+    case MMUEXT_TLB_FLUSH_MULTI:
+    case MMUEXT_INVLPG_MULTI:
+    case MMUEXT_TLB_FLUSH_ALL:
+    case MMUEXT_INVLPG_ALL:
+        return flush_op(v, op);
+    case MMUEXT_FLUSH_CACHE:
+    case MMUEXT_FLUSH_CACHE_GLOBAL:
+        return flush_cache(v, op->cmd == MMUEXT_FLUSH_CACHE_GLOBAL);
+    case MMUEXT_SET_LDT:
+        return pv_set_ldt(v, op->arg1.linear_addr, op->arg2.nr_ents);
+    }
+    return E(ENOSYS);
+}
+
+struct ext_batch {
+    uint32_t count, done;
+    long rc;
+};
+
+static void run_ops(struct vcpu *v, struct domain *d, gptr_t ops, struct ext_batch *b)
+{
+    struct mmuext_op op;
+
+    while (b->done < b->count) {
+        if (guest_get(v, &op, gptr_add(ops, b->done * sizeof(op)))) {
+            b->rc = E(EFAULT);
+            return;
+        }
+        b->rc = pv_mm_ready(v) ? one_op(v, d, &op) : -PT_ERESTART;
+        pv_mm_done(v);
+        if (b->rc)
+            return;
+        b->done++;
+        if (b->done < b->count && hc_preempt()) {
+            b->rc = -PT_ERESTART;
+            return;
+        }
+    }
+}
+
+long hc_mmuext_op(struct vcpu *v, unsigned long ops, unsigned long count, unsigned long pdone,
+                  unsigned long foreign, unsigned long unused)
+{
+    struct ext_batch b = {.count = (uint32_t)count & ~UPDATE_PREEMPTED};
+    uint32_t before = 0;
+    struct domain *pg_owner;
+    long rc;
+
+    (void)unused;
+    if (((uint32_t)count & UPDATE_PREEMPTED) && pdone)
+        (void)guest_get(v, &before, GPTR(pdone));
+    if (ops + (uint64_t)b.count * sizeof(struct mmuext_op) < ops)
+        return E(EFAULT);
+    rc = pv_foreign_get(v, foreign & 0xffff, &pg_owner);
+    if (rc)
+        return rc;
+    run_ops(v, pg_owner ? pg_owner : v->domain, GPTR(ops), &b);
+    pv_foreign_put(pg_owner);
+    if (pdone) {
+        before += b.done;
+        if (guest_put(v, GPTR(pdone), &before))
+            return E(EFAULT);
+    }
+    if (b.rc == -PT_ERESTART)
+        return hc_restart(v, ops + b.done * sizeof(struct mmuext_op),
+                          (b.count - b.done) | UPDATE_PREEMPTED, pdone, foreign, 0);
+    return b.rc;
+}

@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: MIT */
+/* Page tables of PV guests: validation and its undoing. The rules stand in ptable.h. */
+#include "x86/pv/ptable.h"
+
+#include <xen/errno.h>
+
+#include "core/bug.h"
+#include "core/log.h"
+#include "core/pcpu.h"
+#include "x86/cpu/cpu.h"
+
+/* Entries handled between two looks at pending work. */
+#define CHUNK 512
+
+static struct domain *self_or(struct domain *pg_owner, struct domain *d)
+{
+    return pg_owner ? pg_owner : d;
+}
+
+/* --- L1 entries --- */
+
+static int get_device_l1e(struct domain *d, pte_t e)
+{
+    if (pv_iomem_ok(d, pte_mfn(e)))
+        return 0;
+    log_refusal(d, "mapping of device frame %#lx, which it may not use", pte_mfn(e).v);
+    return -XEN_EINVAL;
+}
+
+int pt_get_l1e(struct domain *d, struct domain *pg_owner, pte_t *pe)
+{
+    pte_t e = *pe;
+    struct frame *f;
+
+    if (e & ~(L1_GUEST_FLAGS | PTE_ADDR | PTE_NX) || (e & PTE_ADDR) >> cpu_feat.phys_bits) {
+        log_refusal(d, "L1 entry %#lx with reserved bits", e);
+        return -XEN_EINVAL;
+    }
+    f = frame_of(pte_mfn(e));
+    if (__builtin_expect(!f, 0)) {
+        *pe = (e | PTE_US) & ~PTE_G;
+        return get_device_l1e(d, e);
+    }
+    /* RAM is always mapped write-back: one cache attribute, whatever the guest asks. */
+    *pe = (e | PTE_US) & ~(PTE_G | PTE_PAT | PTE_PCD | PTE_PWT);
+    if (e & PTE_RW) {
+        int rc = frame_get_typed(f, self_or(pg_owner, d), FT_WRITABLE);
+        if (rc)
+            log_refusal(d, "writable mapping of frame %#lx (owner %u, state %#lx): refused",
+                        pte_mfn(e).v, f->owner, f->state);
+        return rc;
+    }
+    if (__builtin_expect(frame_get(f, self_or(pg_owner, d)), 1))
+        return 0;
+    log_refusal(d, "mapping of frame %#lx, which is not its own (owner %u)", pte_mfn(e).v,
+                f->owner);
+    return -XEN_EINVAL;
+}
+
+void pt_put_l1e(struct domain *d, pte_t e)
+{
+    struct frame *f = frame_of(pte_mfn(e));
+
+    (void)d;
+    if (!f)
+        return;
+    if (e & PTE_RW)
+        frame_put_typed(f);
+    else
+        frame_put(f);
+}
+
+/* --- the walk down: validation and undoing without recursion --- */
+
+static inline uint64_t load_state(struct frame *f)
+{
+    return __atomic_load_n(&f->state, __ATOMIC_ACQUIRE);
+}
+
+static inline bool cas_state(struct frame *f, uint64_t *old, uint64_t new)
+{
+    return __atomic_compare_exchange_n(&f->state, old, new, false, __ATOMIC_ACQ_REL,
+                                       __ATOMIC_ACQUIRE);
+}
+
+/* Is slot i of a table of this level the hypervisor's? */
+static inline bool hv_slot(int level, unsigned int i)
+{
+    return level == 4 && i >= HV_FIRST_SLOT && i <= HV_LAST_SLOT;
+}
+
+/*
+ * Begin to make d's frame a table: NONE or another unused type -> PARTIAL, holding one reference.
+ * 0, or -errno.
+ */
+static int begin_table(struct frame *f, struct domain *d, int level)
+{
+    uint64_t s = load_state(f), n;
+
+    do {
+        if (f->owner != d->id || !frame_refs(s) || (s & FRAME_HV))
+            return -XEN_EINVAL;
+        if (frame_typed(s) || (s & FRAME_PARTIAL))
+            return -XEN_EBUSY;
+        if (frame_refs(s) == FRAME_REF_MASK)
+            return -XEN_ENOSPC;
+        frame_flush_type(f, d, s, level_type(level));
+        n = (s & ~(FRAME_TYPE_MASK | FRAME_VALIDATED | FRAME_UNDOING)) + FRAME_REF_ONE;
+        n |= FRAME_PARTIAL | (uint64_t)level_type(level) << FRAME_TYPE_SHIFT;
+        f->progress = 0;
+    } while (!cas_state(f, &s, n));
+    return 0;
+}
+
+/* All entries are good: PARTIAL's reference becomes the first typed use. */
+static void finish_table(struct frame *f, int level)
+{
+    uint64_t s = load_state(f);
+
+    if (level == 4)
+        paging_install_slots(table_of(f));
+    while (!cas_state(f, &s, ((s & ~FRAME_PARTIAL) | FRAME_VALIDATED) + FRAME_TYPED_ONE))
+        ;
+}
+
+/* The table is empty: PARTIAL's reference goes, and the frame is free to become anything. */
+static void finish_undo(struct frame *f)
+{
+    uint64_t s = load_state(f);
+
+    f->stamp = __atomic_load_n(&tlb_clock, __ATOMIC_SEQ_CST);
+    while (!cas_state(f, &s, s & ~(FRAME_PARTIAL | FRAME_UNDOING | FRAME_VALIDATED)))
+        ;
+    frame_put(f);
+}
+
+/* Entries [0, progress) of a PARTIAL frame are to be let go. */
+static void begin_undo(struct pt_drop *drop, struct frame *f, int level)
+{
+    __atomic_fetch_or(&f->state, FRAME_UNDOING, __ATOMIC_RELAXED);
+    drop->f[level] = f;
+    drop->any = true;
+}
+
+/*
+ * Another typed use of a validated table, in one step. 0: taken; -EAGAIN: it is not one yet and
+ * nobody works on it; -EINPROGRESS: PARTIAL on its way up.
+ */
+static inline int get_validated(struct frame *f, struct domain *d, int level)
+{
+    uint64_t s = load_state(f);
+
+    do {
+        if (f->owner != d->id || !frame_refs(s))
+            return -XEN_EINVAL;
+        if (frame_type_of(s) != level_type(level) || !(s & (FRAME_VALIDATED | FRAME_PARTIAL)))
+            return frame_typed(s) ? -XEN_EBUSY : -XEN_EAGAIN;
+        if (s & FRAME_PARTIAL)
+            return s & FRAME_UNDOING ? -XEN_EBUSY : -PT_EPARTIAL;
+        if (!frame_typed(s))
+            return -XEN_EAGAIN;
+        if (frame_refs(s) == FRAME_REF_MASK || (s & FRAME_TYPED_MASK) == FRAME_TYPED_MASK)
+            return -XEN_ENOSPC;
+    } while (!cas_state(f, &s, s + FRAME_REF_ONE + FRAME_TYPED_ONE));
+    return 0;
+}
+
+/* Check and complete an entry above L1; *child is its table. */
+static int check_upper(struct domain *d, int level, pte_t *pe, struct frame **child)
+{
+    pte_t e = *pe;
+
+    if (e & ~(LN_GUEST_FLAGS | PTE_ADDR | PTE_NX | PTE_G) || (e & PTE_ADDR) >> cpu_feat.phys_bits ||
+        ((e & PTE_PS) && level < 4)) {
+        log_refusal(d, "L%d entry %#lx with bits that are not allowed", level, e);
+        return -XEN_EINVAL;
+    }
+    *child = frame_of(pte_mfn(e));
+    if (!*child) {
+        log_refusal(d, "L%d entry %#lx points to no RAM", level, e);
+        return -XEN_EINVAL;
+    }
+    *pe = (e | PTE_US) & ~PTE_G;
+    return 0;
+}
+
+/* Validate entries of an L1 from its progress on. */
+static int validate_l1(struct domain *d, struct frame *f)
+{
+    pte_t *t = table_of(f);
+
+    for (unsigned int i = f->progress; i < 512; i++) {
+        pte_t e = t[i];
+        if (!(e & PTE_P))
+            continue;
+        pte_t fixed = e;
+        int rc = pt_get_l1e(d, NULL, &fixed);
+        if (rc) {
+            f->progress = (uint16_t)i;
+            return rc;
+        }
+        if (fixed != e)
+            t[i] = fixed;
+    }
+    f->progress = 512;
+    return 0;
+}
+
+/*
+ * Validate entries of an upper table from its progress on, down to a child that has to be worked on
+ * first: that one is returned in *child with rc 1.
+ */
+static int validate_upper(struct domain *d, struct frame *f, int level, struct frame **child)
+{
+    pte_t *t = table_of(f);
+
+    for (unsigned int i = f->progress; i < 512; i++) {
+        pte_t fixed = t[i];
+        if (!(fixed & PTE_P) || hv_slot(level, i))
+            continue;
+        f->progress = (uint16_t)i;
+        int rc = check_upper(d, level, &fixed, child);
+        if (!rc)
+            rc = get_validated(*child, d, level - 1);
+        if (rc == -XEN_EAGAIN)
+            rc = begin_table(*child, d, level - 1) ?: 1;
+        else if (rc == -PT_EPARTIAL)
+            rc = 1;
+        if (rc < 0)
+            log_refusal(d, "L%d entry %u = %#lx refused (%d)", level, i, t[i], rc);
+        if (rc)
+            return rc;
+        if (fixed != t[i])
+            t[i] = fixed;
+    }
+    f->progress = 512;
+    return 0;
+}
+
+/* From the PARTIAL root down; every frame on the stack is PARTIAL on its way up. */
+static int validate(struct pt_drop *drop, struct domain *d, struct frame *root, int root_level)
+{
+    struct frame *stack[5];
+    int level = root_level, rc;
+
+    stack[level] = root;
+    for (;;) {
+        struct frame *f = stack[level], *child = NULL;
+        rc = level == 1 ? validate_l1(d, f) : validate_upper(d, f, level, &child);
+        if (rc == 1) {
+            stack[--level] = child;
+        } else if (rc == 0) {
+            finish_table(f, level);
+            if (level == root_level)
+                return 0;
+            /* The parent's entry takes over the child's first typed use. */
+            level++;
+            pte_t *e = &table_of(stack[level])[stack[level]->progress];
+            *e = (*e | PTE_US) & ~PTE_G;
+            stack[level]->progress++;
+            if (__atomic_load_n(&cpu_info()->pcpu->pending, __ATOMIC_RELAXED))
+                return -PT_ERESTART;
+        } else {
+            for (; level <= root_level; level++)
+                begin_undo(drop, stack[level], level);
+            pt_drop_continue(drop, d);
+            return rc;
+        }
+    }
+}
+
+int pt_get_table(struct pt_drop *drop, struct domain *d, mfn_t mfn, int level)
+{
+    struct frame *f = frame_of(mfn);
+    int rc;
+
+    if (!f)
+        return -XEN_EINVAL;
+    ASSERT(!drop->any);
+    rc = get_validated(f, d, level);
+    if (rc == -XEN_EAGAIN)
+        rc = begin_table(f, d, level) ?: -PT_EPARTIAL;
+    return rc == -PT_EPARTIAL ? validate(drop, d, f, level) : rc;
+}
+
+/* --- undoing --- */
+
+/* Drop one typed use of a table; true when it was the last: the frame is PARTIAL, on its way down. */
+static bool drop_use(struct frame *f)
+{
+    uint64_t s = load_state(f), n;
+
+    do {
+        ASSERT(frame_typed(s) != 0);
+        if (frame_typed(s) == 1) /* its reference becomes PARTIAL's */
+            n = ((s & ~FRAME_VALIDATED) | FRAME_PARTIAL | FRAME_UNDOING) - FRAME_TYPED_ONE;
+        else
+            n = s - FRAME_TYPED_ONE - FRAME_REF_ONE;
+        if (frame_typed(s) == 1)
+            f->progress = 512;
+    } while (!cas_state(f, &s, n));
+    return frame_typed(s) == 1;
+}
+
+static void undo_l1(struct domain *d, struct frame *f)
+{
+    pte_t *t = table_of(f);
+
+    for (unsigned int i = 0; i < f->progress; i++)
+        if (t[i] & PTE_P)
+            pt_put_l1e(d, t[i]);
+    f->progress = 0;
+}
+
+/* Lets entries go from the top down until a child needs undoing itself: that one is returned. */
+static struct frame *undo_upper(struct frame *f, int level)
+{
+    pte_t *t = table_of(f);
+
+    while (f->progress > 0) {
+        unsigned int i = --f->progress;
+        if (!(t[i] & PTE_P) || hv_slot(level, i))
+            continue;
+        struct frame *child = frame_of(pte_mfn(t[i]));
+        if (drop_use(child))
+            return child;
+    }
+    return NULL;
+}
+
+bool pt_drop_continue(struct pt_drop *drop, struct domain *d)
+{
+    int level = 1;
+
+    while (level <= 4) {
+        struct frame *f = drop->f[level], *child = NULL;
+        if (!f) {
+            level++;
+            continue;
+        }
+        if (level == 1)
+            undo_l1(d, f);
+        else
+            child = undo_upper(f, level);
+        if (child) {
+            drop->f[--level] = child;
+        } else {
+            drop->f[level] = NULL;
+            finish_undo(f);
+        }
+        if (__atomic_load_n(&cpu_info()->pcpu->pending, __ATOMIC_RELAXED))
+            break;
+    }
+    drop->any = drop->f[1] || drop->f[2] || drop->f[3] || drop->f[4];
+    return !drop->any;
+}
+
+void pt_put_table(struct pt_drop *drop, struct domain *d, struct frame *f, int level)
+{
+    if (!drop_use(f))
+        return;
+    ASSERT(!drop->f[level]);
+    drop->f[level] = f;
+    drop->any = true;
+    pt_drop_continue(drop, d);
+}
+
+/* --- single entries --- */
+
+/* Store new over old; only the CPU's Accessed and Dirty may have changed meanwhile. */
+static pte_t replace(pte_t *at, pte_t new, bool keep_ad)
+{
+    pte_t old = __atomic_load_n(at, __ATOMIC_RELAXED), n;
+
+    do {
+        n = keep_ad ? new | (old & (PTE_A | PTE_D)) : new;
+    } while (!__atomic_compare_exchange_n(at, &old, n, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+    return old;
+}
+
+int pt_set_l1(struct domain *d, struct domain *pg_owner, pte_t *at, pte_t new, bool keep_ad)
+{
+    pte_t old = *at;
+
+    if (!(new & PTE_P)) {
+        old = replace(at, new, keep_ad && (old & PTE_P));
+    } else if ((old & PTE_P) && !((old ^ new) & (PTE_ADDR | PTE_RW)) && !pg_owner &&
+               !(new & ~(L1_GUEST_FLAGS | PTE_ADDR | PTE_NX))) {
+        /* Same frame, same right to write: no reference moves. */
+        new = (new | PTE_US) & ~PTE_G;
+        if (frame_of(pte_mfn(new)))
+            new &= ~(PTE_PAT | PTE_PCD | PTE_PWT);
+        replace(at, new, keep_ad);
+        return 0;
+    } else {
+        int rc = pt_get_l1e(d, pg_owner, &new);
+        if (rc)
+            return rc;
+        old = replace(at, new, keep_ad);
+    }
+    if (old & PTE_P)
+        pt_put_l1e(d, old);
+    return 0;
+}
+
+int pt_set_upper(struct pt_drop *drop, struct domain *d, struct frame *f, int level, pte_t *at,
+                 pte_t new, bool keep_ad)
+{
+    unsigned int i = ((uint64_t)at & (PAGE_SIZE - 1)) / sizeof(pte_t);
+    pte_t old = *at;
+    struct frame *child;
+    int rc;
+
+    (void)f;
+    if (hv_slot(level, i)) {
+        log_refusal(d, "write to the hypervisor's slot %u of an L4", i);
+        return -XEN_EINVAL;
+    }
+    if (new & PTE_P) {
+        rc = check_upper(d, level, &new, &child);
+        if (rc)
+            return rc;
+        if ((old & PTE_P) && !((old ^ new) & PTE_ADDR)) {
+            replace(at, new, keep_ad);
+            return 0;
+        }
+        rc = pt_get_table(drop, d, pte_mfn(new), level - 1);
+        if (rc)
+            return rc;
+    }
+    old = replace(at, new, keep_ad && (old & PTE_P));
+    if (old & PTE_P)
+        pt_put_table(drop, d, frame_of(pte_mfn(old)), level - 1);
+    return 0;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Giving up a dying domain's memory. No vCPU runs any more and their CR3s are dropped. Each frame
+ * loses its pin and its allocation; tables go with their last use. What other domains still map
+ * stays until they let go.
+ */
+#include "core/bug.h"
+#include <xen/errno.h>
+
+#include "core/domain.h"
+#include "x86/pv/ptable.h"
+
+#define STEP 256 /* frames between two looks at pending work */
+
+/* [pt_lock] What nobody finished: a table half validated is undone from where it stands. */
+static void abandon_partial(struct pv_domain *pd, struct frame *f)
+{
+    uint64_t s = __atomic_load_n(&f->state, __ATOMIC_ACQUIRE);
+
+    if (!(s & FRAME_PARTIAL))
+        return;
+    __atomic_fetch_or(&f->state, FRAME_UNDOING, __ATOMIC_RELAXED);
+    pd->drop.f[frame_type_of(s)] = f;
+    pd->drop.any = true;
+}
+
+static void give_up(struct pv_domain *pd, struct frame *f)
+{
+    struct domain *d = &pd->x.d;
+
+    spin_lock(&pd->pt_lock);
+    abandon_partial(pd, f);
+    while (pd->drop.any)
+        pt_drop_continue(&pd->drop, d);
+    uint64_t s = __atomic_load_n(&f->state, __ATOMIC_ACQUIRE);
+    if (s & FRAME_PINNED) {
+        __atomic_fetch_and(&f->state, ~FRAME_PINNED, __ATOMIC_ACQ_REL);
+        pt_put_table(&pd->drop, d, f, (int)frame_type_of(s));
+        while (pd->drop.any)
+            pt_drop_continue(&pd->drop, d);
+    }
+    spin_unlock(&pd->pt_lock);
+    frame_release(f, d);
+}
+
+int pv_relinquish(struct domain *d)
+{
+    struct pv_domain *pd = pv_domain(d);
+
+    for (unsigned int i = 0; i < STEP; i++) {
+        struct frame *f = NULL;
+        spin_lock(&d->page_lock);
+        uint32_t at = d->page_list;
+        while (at && !(frame_table[at].state & FRAME_ALLOCATED))
+            at = frame_table[at].next; /* held by others only */
+        if (at && frame_get_more(&frame_table[at]))
+            f = &frame_table[at];
+        spin_unlock(&d->page_lock);
+        if (!f)
+            return 0;
+        give_up(pd, f);
+        frame_put(f);
+    }
+    return -XEN_EAGAIN;
+}

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+/* What a PV guest's exceptions, system calls and hypercalls lead to. */
+#include "x86/pv/traps.h"
+
+#include "core/hypercall.h"
+#include "core/log.h"
+#include "lib/macros.h"
+#include "x86/cpu/cpu.h"
+#include "x86/cpu/ops.h"
+#include "x86/irq/vectors.h"
+#include "x86/mm/paging.h"
+#include "x86/pv/desc.h"
+#include "x86/pv/mm.h"
+#include "x86/pv/privop.h"
+
+/* rflags a guest may set through iret: all but IOPL, NT, VM, VIF, VIP. */
+#define FLAGS_GUEST 0x00250dd5ull
+
+/* --- exceptions --- */
+
+/* `int n` whose gate the hypervisor keeps to itself: the guest's own gate decides. */
+static bool software_interrupt(struct vcpu *v, struct x86_regs *regs)
+{
+    const struct pv_vcpu *pv = pv_vcpu(v);
+    uint8_t op[2];
+
+    if (!(regs->error_code & 2) || (regs->error_code & 1) || !pv_range_ok(regs->rip, 2) ||
+        copy_user(op, (void *)regs->rip, 2) || op[0] != 0xcd)
+        return false;
+    /* A kernel that runs in ring 3 may use all its gates. */
+    if (!pv->kernel_mode && pv->traps[op[1]].dpl < 3) {
+        pv_inject(v, regs, TRAP_GP, op[1] * 8u + 2);
+        return true;
+    }
+    if (!pv->traps[op[1]].address)
+        return false;
+    regs->rip += 2;
+    pv_inject(v, regs, op[1], 0);
+    return true;
+}
+
+static void debug_exception(struct vcpu *v, struct x86_regs *regs)
+{
+    uint64_t dr6;
+
+    __asm__ volatile("mov %%dr6, %0" : "=r"(dr6));
+    __asm__ volatile("mov %0, %%dr6" ::"r"(0xffff0ff0ul));
+    pv_vcpu(v)->dr[6] = (pv_vcpu(v)->dr[6] & ~0xful) | (dr6 & 0xe00f) | 0xffff0ff0;
+    pv_inject(v, regs, TRAP_DB, 0);
+}
+
+static void int80(struct vcpu *v, struct x86_regs *regs)
+{
+    const struct pv_vcpu *pv = pv_vcpu(v);
+
+    if (pv->traps[VEC_INT80].address && (pv->kernel_mode || pv->traps[VEC_INT80].dpl == 3)) {
+        pv_inject(v, regs, VEC_INT80, 0);
+        return;
+    }
+    regs->rip -= 2;
+    pv_inject(v, regs, TRAP_GP, VEC_INT80 * 8 + 2);
+}
+
+static void pv_exception(struct vcpu *v, struct x86_regs *regs)
+{
+    struct pv_vcpu *pv = pv_vcpu(v);
+
+    switch (regs->vector) {
+    case TRAP_GP:
+        if (regs->error_code ? software_interrupt(v, regs) : pv_emulate_privop(pv, regs))
+            return;
+        break;
+    case TRAP_UD:
+        if (pv_emulate_privop(pv, regs))
+            return;
+        break;
+    case TRAP_NM:
+        clts();
+        if (!pv->ts)
+            return;
+        pv->ts = false;
+        break;
+    case TRAP_DB:
+        debug_exception(v, regs);
+        return;
+    case VEC_INT80:
+        int80(v, regs);
+        return;
+    }
+    pv_inject(v, regs, regs->vector, regs->error_code);
+}
+
+/* A fault inside our range: a descriptor load that reads this CPU's GDT or LDT window. */
+static bool window_fault(struct vcpu *v, struct x86_regs *regs, uint64_t cr2)
+{
+    uint64_t gdt = GDTS_BASE + this_cpu_id() * (uint64_t)GDT_WINDOW;
+
+    if (cr2 < gdt || cr2 >= gdt + GDT_WINDOW)
+        return false;
+    if (cr2 >= gdt + LDT_OFFSET && pv_map_ldt_fault(v, cr2))
+        return true;
+    uint64_t off = cr2 - gdt;
+    pv_inject(v, regs, TRAP_GP,
+              (uint32_t)(off >= LDT_OFFSET ? ((off - LDT_OFFSET) & ~7ull) | 4 : off & ~7ull));
+    return true;
+}
+
+void pv_page_fault(struct x86_regs *regs)
+{
+    struct vcpu *v = cpu_info()->current;
+    uint64_t cr2 = read_cr2();
+    uint32_t ec = regs->error_code;
+
+    if ((ec & 3) == 3 && pv_vcpu(v)->kernel_mode && pv_ptwrite(v, regs, cr2))
+        return;
+    if (__builtin_expect(cr2 >= HV_START && cr2 < HV_END, 0) && window_fault(v, regs, cr2))
+        return;
+    pv_inject_pf(v, regs, cr2, ec);
+}
+
+/* --- the iret hypercall, the long way --- */
+
+static void iret(struct vcpu *v, struct x86_regs *regs)
+{
+    struct pv_vcpu *pv = pv_vcpu(v);
+    struct iret_context c;
+
+    if (!pv_range_ok(regs->rsp, sizeof(c)) || copy_user(&c, (void *)regs->rsp, sizeof(c))) {
+        domain_crash(v->domain, v, "iret frame at %#lx cannot be read", regs->rsp);
+        return;
+    }
+    if ((c.cs & 3) == 3) {
+        if (!pv->cr3_user) {
+            domain_crash(v->domain, v, "iret to user mode without user page tables");
+            return;
+        }
+        pv_toggle_mode(pv);
+    }
+    regs->rip = c.rip;
+    regs->cs = (c.cs & 0xffff) | 3;
+    regs->rflags = (c.rflags & FLAGS_GUEST) | X86_FLAGS_IF | X86_FLAGS_FIXED;
+    regs->rsp = c.rsp;
+    regs->ss = (c.ss & 0xffff) | 3;
+    regs->rax = c.rax;
+    regs->r11 = c.r11;
+    regs->rcx = c.rcx;
+    regs->vector = 0; /* leave by IRET: rcx and r11 are the guest's */
+    v->info->evtchn_upcall_mask = !(c.rflags & X86_FLAGS_IF);
+    pv->in_nmi = false;
+}
+
+/* Reached through multicall only: the call has no return to give there. */
+long hc_iret(struct vcpu *v, unsigned long a0, unsigned long a1, unsigned long a2,
+             unsigned long a3, unsigned long a4)
+{
+    (void)v, (void)a0, (void)a1, (void)a2, (void)a3, (void)a4;
+    return E(ENOSYS);
+}
+
+/* A selector or address of an iret frame was bad: the guest's failsafe handler sorts it out. */
+void pv_iret_fault(struct x86_regs *regs)
+{
+    struct vcpu *v = cpu_info()->current;
+
+    pv_enter_callback(v, regs, &pv_vcpu(v)->failsafe, true);
+}
+
+/* --- system calls and hypercalls --- */
+
+static void hypercall(struct vcpu *v, struct x86_regs *regs)
+{
+    long rc = hypercall_dispatch(v, regs->rax, regs->rdi, regs->rsi, regs->rdx, regs->r10,
+                                 regs->r8);
+
+    if (__builtin_expect(rc != HC_RESTART, 1)) {
+        regs->rax = (uint64_t)rc;
+        return;
+    }
+    regs->rip -= 2; /* the SYSCALL instruction again, after what is pending */
+    regs->rdi = v->restart_args[0];
+    regs->rsi = v->restart_args[1];
+    regs->rdx = v->restart_args[2];
+    regs->r10 = v->restart_args[3];
+    regs->r8 = v->restart_args[4];
+}
+
+void pv_syscall(struct x86_regs *regs)
+{
+    struct vcpu *v = cpu_info()->current;
+    struct pv_vcpu *pv = pv_vcpu(v);
+
+    if (__builtin_expect(pv->kernel_mode, 1)) {
+        if (__builtin_expect((uint32_t)regs->rax == __HYPERVISOR_iret, 0))
+            iret(v, regs);
+        else
+            hypercall(v, regs);
+        return;
+    }
+    struct pv_callback cb = {pv->syscall_rip, pv->syscall_mask};
+    if (cb.address) {
+        pv_enter_callback(v, regs, &cb, false);
+        return;
+    }
+    regs->rip -= 2;
+    pv_inject(v, regs, TRAP_UD, 0);
+}
+
+void pv_syscall32(struct x86_regs *regs)
+{
+    struct vcpu *v = cpu_info()->current;
+    struct pv_vcpu *pv = pv_vcpu(v);
+    struct pv_callback cb = {pv->syscall32_rip, pv->syscall32_mask};
+
+    if (!pv->kernel_mode && cb.address) {
+        pv_enter_callback(v, regs, &cb, false);
+        return;
+    }
+    regs->rip -= 2;
+    pv_inject(v, regs, TRAP_UD, 0);
+}
+
+void pv_sysenter(struct x86_regs *regs)
+{
+    struct vcpu *v = cpu_info()->current;
+    struct pv_vcpu *pv = pv_vcpu(v);
+    struct pv_callback cb = {pv->sysenter_rip, pv->sysenter_mask};
+
+    if (!pv->kernel_mode && cb.address) {
+        pv_enter_callback(v, regs, &cb, false);
+        return;
+    }
+    pv_inject(v, regs, TRAP_GP, 0);
+}
+
+/* --- before the guest runs --- */
+
+static bool pv_exit(struct vcpu *v, struct x86_regs *regs)
+{
+    struct pv_vcpu *pv = pv_vcpu(v);
+
+    if (pv->exit_work & PVX_DROP) {
+        if (!pv_mm_ready(v))
+            return true;
+        pv->exit_work &= (uint8_t)~PVX_DROP;
+    }
+    if ((pv->exit_work & PVX_NMI) && !pv->in_nmi) {
+        pv->exit_work &= (uint8_t)~PVX_NMI;
+        if (pv->nmi.address) {
+            pv->in_nmi = true;
+            pv_enter_callback(v, regs, &pv->nmi, false);
+        }
+    }
+    if (v->info->evtchn_upcall_pending && !v->info->evtchn_upcall_mask) {
+        struct pv_callback cb = {pv->event.address, true};
+        pv_enter_callback(v, regs, &cb, false);
+    }
+    return pv->exit_work & PVX_DROP;
+}
+
+int arch_send_nmi(struct vcpu *v)
+{
+    __atomic_fetch_or(&pv_vcpu(v)->exit_work, PVX_NMI, __ATOMIC_RELAXED);
+    sched_wake(v);
+    arch_kick(v->cpu->id);
+    return 0;
+}
+
+static void machine_nmi(void)
+{
+    struct vcpu *v = dom0 ? dom0->vcpu[0] : NULL;
+
+    if (v) /* seen at its next exit: an NMI takes no locks */
+        __atomic_fetch_or(&pv_vcpu(v)->exit_work, PVX_NMI, __ATOMIC_RELAXED);
+}
+
+const struct trap_ops pv_trap_ops = {
+    .exception = pv_exception,
+    .exit_work = pv_exit,
+    .nmi = machine_nmi,
+};

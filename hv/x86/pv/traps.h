@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* Exceptions, events and mode changes of PV vCPUs. v is current in all of these. */
+#ifndef X86_PV_TRAPS_H
+#define X86_PV_TRAPS_H
+
+#include "x86/pv/pv.h"
+#include "x86/trap.h"
+
+/*
+ * Make the guest find itself in its handler of `vector`: the exception frame goes onto its kernel
+ * stack. A missing handler or a stack that cannot be written crashes the domain.
+ */
+void pv_inject(struct vcpu *v, struct x86_regs *regs, unsigned int vector, uint32_t error_code);
+/* As pv_inject for #PF at cr2; the user bit of the error code is the guest's view. */
+void pv_inject_pf(struct vcpu *v, struct x86_regs *regs, uint64_t cr2, uint32_t error_code);
+/* Enter the handler of an event or callback; `segments`: the failsafe frame with selectors. */
+void pv_enter_callback(struct vcpu *v, struct x86_regs *regs, const struct pv_callback *cb,
+                       bool segments);
+/* Emulate a write to an L1 table that faulted at cr2. False: it was something else. */
+bool pv_ptwrite(struct vcpu *v, struct x86_regs *regs, uint64_t cr2);
+/* Change between guest kernel and guest user mode: page tables and GS base. */
+void pv_toggle_mode(struct pv_vcpu *pv);
+
+extern const struct trap_ops pv_trap_ops;
+
+/* Called by entry.S. */
+void pv_syscall(struct x86_regs *regs);
+void pv_syscall32(struct x86_regs *regs);
+void pv_sysenter(struct x86_regs *regs);
+void pv_page_fault(struct x86_regs *regs);
+void pv_iret_fault(struct x86_regs *regs);
+
+#endif

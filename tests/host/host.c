@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: MIT */
+#include "host/host.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <xen/errno.h>
+
+#include "core/clock.h"
+#include "core/frame.h"
+#include "core/hypercall.h"
+#include "core/keys.h"
+#include "core/log.h"
+#include "core/ptype.h"
+
+struct host_cpu host_cpus[HOST_MAX_CPUS];
+uint8_t *host_ram;
+uint64_t host_ram_frames;
+uint64_t host_time = 1000000;
+bool host_verbose;
+enum host_end host_end;
+char host_panic_text[512];
+__thread jmp_buf host_jump;
+__thread bool host_catching;
+
+static __thread struct host_cpu *self;
+static uint64_t *m2p;
+
+unsigned long frame_chunks[BITMAP_LONGS(MAX_MFN >> FRAME_CHUNK_SHIFT)];
+struct frame *frame_table;
+uint64_t max_mfn;
+
+/* --- this CPU --- */
+
+struct pcpu *arch_this_cpu(void)
+{
+    return self ? &self->p : NULL;
+}
+
+static void answer_call(struct host_cpu *c)
+{
+    void (*fn)(void *) = __atomic_load_n(&c->call_fn, __ATOMIC_ACQUIRE);
+
+    if (!fn)
+        return;
+    fn(c->call_arg);
+    __atomic_store_n(&c->call_fn, NULL, __ATOMIC_RELEASE);
+}
+
+void arch_poll(void)
+{
+    if (self)
+        answer_call(self);
+}
+
+void arch_kick(unsigned int cpu)
+{
+    __atomic_fetch_add(&host_cpus[cpu].kicked, 1, __ATOMIC_SEQ_CST);
+}
+
+/* One caller at a time: the mailboxes have room for one call. */
+void arch_call_others(const unsigned long *cpus, void (*fn)(void *), void *arg)
+{
+    static uint32_t busy;
+    struct host_cpu *me = self;
+
+    while (__atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE))
+        arch_poll();
+    for (unsigned int i = 0; i < nr_pcpus; i++) {
+        struct host_cpu *c = &host_cpus[i];
+
+        if (c == me || !bitmap_test(cpus, i))
+            continue;
+        c->call_arg = arg;
+        __atomic_store_n(&c->call_fn, fn, __ATOMIC_RELEASE);
+        while (__atomic_load_n(&c->call_fn, __ATOMIC_ACQUIRE)) {
+            if (__atomic_load_n(&c->alive, __ATOMIC_ACQUIRE)) {
+                arch_poll();
+            } else { /* nobody plays it: do it in its name */
+                self = c;
+                answer_call(c);
+                self = me;
+            }
+        }
+    }
+    __atomic_store_n(&busy, 0, __ATOMIC_RELEASE);
+}
+
+void arch_idle_wait(void)
+{
+}
+
+static _Noreturn void end_machine(enum host_end end)
+{
+    host_end = end;
+    if (host_catching)
+        longjmp(host_jump, 1);
+    fprintf(stderr, "the machine ended (%d): %s\n", end, host_panic_text);
+    abort();
+}
+
+void arch_panic(const char *msg)
+{
+    snprintf(host_panic_text, sizeof(host_panic_text), "%s", msg);
+    end_machine(HOST_PANIC);
+}
+
+void arch_poweroff(void)
+{
+    end_machine(HOST_POWEROFF);
+}
+
+void arch_reboot(void)
+{
+    end_machine(HOST_REBOOT);
+}
+
+void arch_halt(void)
+{
+    end_machine(HOST_HALT);
+}
+
+/* --- memory --- */
+
+void *arch_map(mfn_t mfn)
+{
+    if (mfn.v >= host_ram_frames)
+        abort();
+    return host_ram + mfn.v * PAGE_SIZE;
+}
+
+mfn_t arch_unmap(const void *p)
+{
+    return MFN((uint64_t)((const uint8_t *)p - host_ram) / PAGE_SIZE);
+}
+
+void arch_clear_page(void *page)
+{
+    memset(page, 0, PAGE_SIZE);
+}
+
+void arch_set_gfn(mfn_t mfn, uint64_t gfn)
+{
+    __atomic_store_n(&m2p[mfn.v], gfn, __ATOMIC_RELAXED);
+}
+
+uint32_t tlb_clock = 1;
+
+/* Without translations there is nothing to flush but the stamps. */
+__attribute__((weak)) void arch_tlb_flush_stamped(const unsigned long *cpus, uint32_t stamp)
+{
+    for (unsigned int i = 0; i < nr_pcpus; i++) {
+        if (bitmap_test(cpus, i) && (int32_t)(pcpus[i]->tlb_flushed - stamp) <= 0)
+            __atomic_store_n(&pcpus[i]->tlb_flushed,
+                             __atomic_add_fetch(&tlb_clock, 1, __ATOMIC_SEQ_CST),
+                             __ATOMIC_RELAXED);
+    }
+}
+
+/* --- failing allocations: the linker sends calls from other files here --- */
+
+unsigned int host_fail_every;
+static unsigned int alloc_count;
+
+struct frame *__real_frame_alloc(unsigned int order, unsigned int max_bits);
+struct frame *__wrap_frame_alloc(unsigned int order, unsigned int max_bits);
+void *__real_frame_alloc_hv(void);
+void *__wrap_frame_alloc_hv(void);
+void *__real_frame_alloc_hv_order(unsigned int order);
+void *__wrap_frame_alloc_hv_order(unsigned int order);
+
+static bool fails_now(void)
+{
+    return host_fail_every &&
+           __atomic_add_fetch(&alloc_count, 1, __ATOMIC_RELAXED) % host_fail_every == 0;
+}
+
+struct frame *__wrap_frame_alloc(unsigned int order, unsigned int max_bits)
+{
+    return fails_now() ? NULL : __real_frame_alloc(order, max_bits);
+}
+
+void *__wrap_frame_alloc_hv(void)
+{
+    return fails_now() ? NULL : __real_frame_alloc_hv();
+}
+
+void *__wrap_frame_alloc_hv_order(unsigned int order)
+{
+    return fails_now() ? NULL : __real_frame_alloc_hv_order(order);
+}
+
+/* --- time --- */
+
+uint64_t arch_now(void)
+{
+    return __atomic_fetch_add(&host_time, 100, __ATOMIC_RELAXED);
+}
+
+void arch_timer_set(uint64_t deadline)
+{
+    __atomic_store_n(&self->deadline, deadline, __ATOMIC_RELAXED);
+}
+
+uint64_t arch_rtc_read(void)
+{
+    return 1700000000;
+}
+
+void arch_fill_time(struct vcpu *v, struct vcpu_time_info *t)
+{
+    (void)v;
+    t->system_time = arch_now();
+    t->tsc_timestamp = t->system_time;
+    t->tsc_to_system_mul = 1u << 31;
+    t->tsc_shift = 1;
+    t->flags = XEN_PVCLOCK_TSC_STABLE_BIT;
+}
+
+/* --- vCPUs and the rest --- */
+
+__attribute__((weak)) void arch_switch(struct vcpu *prev, struct vcpu *next)
+{
+    (void)prev;
+    (void)next;
+    self->switches++;
+}
+
+int arch_send_nmi(struct vcpu *v)
+{
+    (void)v;
+    return 0;
+}
+
+uint64_t arch_physid(unsigned int cpu)
+{
+    return cpu;
+}
+
+uint32_t arch_features(const struct domain *d, unsigned int submap)
+{
+    return submap == 0 ? (d->privileged ? 0x801 : 1) : 0;
+}
+
+const char *arch_capabilities(void)
+{
+    return "xen-3.0-x86_64 ";
+}
+
+uint64_t arch_virt_start(void)
+{
+    return 0xffff800000000000ul;
+}
+
+uint64_t arch_vm_assist_valid(const struct domain *d)
+{
+    (void)d;
+    return BIT64(VMASST_TYPE_runstate_update_flag) | BIT64(VMASST_TYPE_writable_pagetables);
+}
+
+__attribute__((weak)) long arch_memory_op(struct vcpu *v, unsigned int op, gptr_t arg,
+                                          unsigned long start)
+{
+    (void)v, (void)op, (void)arg, (void)start;
+    return E(ENOSYS);
+}
+
+long arch_sysctl(struct vcpu *v, struct xen_sysctl *op, bool *copy_back)
+{
+    (void)v, (void)op, (void)copy_back;
+    return E(ENOSYS);
+}
+
+long arch_domctl(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *copy_back)
+{
+    (void)v, (void)d, (void)op, (void)copy_back;
+    return E(ENOSYS);
+}
+
+void arch_physinfo(struct xen_sysctl_physinfo *info)
+{
+    (void)info;
+}
+
+void arch_cputopo(unsigned int cpu, struct xen_sysctl_cputopo *topo)
+{
+    (void)cpu, (void)topo;
+}
+
+/* --- the machine's life --- */
+
+static void print_log(const char *text, size_t n)
+{
+    if (host_verbose)
+        fwrite(text, 1, n, stderr);
+}
+
+void host_be(unsigned int id)
+{
+    self = &host_cpus[id];
+}
+
+void host_boot(uint64_t frames, unsigned int cpus)
+{
+    static bool once;
+
+    if (once) { /* the hypervisor's statics are for one boot */
+        fprintf(stderr, "host_boot: one machine a process\n");
+        abort();
+    }
+    once = true;
+    host_verbose = getenv("HOST_LOG") != NULL;
+    host_ram_frames = frames;
+    host_ram = mmap(NULL, frames * PAGE_SIZE, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    frame_table = calloc(frames, sizeof(*frame_table));
+    m2p = calloc(frames, sizeof(*m2p));
+    max_mfn = frames;
+    for (uint64_t c = 0; c <= (frames - 1) >> FRAME_CHUNK_SHIFT; c++)
+        bitmap_set(frame_chunks, c);
+    log_add_sink(print_log);
+    log_set_level(LOG_DEBUG, LOG_DEBUG);
+    for (unsigned int i = 0; i < cpus; i++) {
+        host_cpus[i].deadline = ~0ull;
+        host_be(i);
+        pcpu_init(&host_cpus[i].p, i, &host_cpus[i].idle);
+        pcpu_online(&host_cpus[i].p);
+    }
+    host_be(0);
+    frame_add_range(MFN(1), MFN(frames));
+    clock_init_wallclock();
+    keys_init();
+}
+
+static void fire_timer(struct host_cpu *c)
+{
+    uint64_t now = __atomic_load_n(&host_time, __ATOMIC_RELAXED);
+    uint64_t deadline = __atomic_load_n(&c->deadline, __ATOMIC_RELAXED);
+
+    if (now < deadline)
+        return;
+    __atomic_store_n(&c->deadline, ~0ull, __ATOMIC_RELAXED);
+    pcpu_raise(&c->p, WORK_TIMER);
+}
+
+void host_advance(uint64_t ns)
+{
+    __atomic_fetch_add(&host_time, ns, __ATOMIC_RELAXED);
+    for (unsigned int i = 0; i < nr_pcpus; i++)
+        fire_timer(&host_cpus[i]);
+}
+
+void host_exit_path(void)
+{
+    answer_call(self);
+    fire_timer(self);
+    pcpu_do_pending(&self->p);
+}
+
+void host_settle(void)
+{
+    struct host_cpu *me = self;
+    bool again = true;
+
+    while (again) {
+        again = false;
+        for (unsigned int i = 0; i < nr_pcpus; i++) {
+            host_be(i);
+            host_exit_path();
+        }
+        for (unsigned int i = 0; i < nr_pcpus; i++)
+            again |= host_cpus[i].p.pending != 0;
+    }
+    self = me;
+}
+
+long host_call(struct vcpu *v, unsigned long nr, unsigned long a0, unsigned long a1,
+               unsigned long a2, unsigned long a3)
+{
+    long rc = hypercall_dispatch(v, nr, a0, a1, a2, a3, 0);
+
+    while (rc == HC_RESTART) {
+        unsigned long *a = v->restart_args;
+
+        host_exit_path();
+        if (self->p.current != v)
+            return rc; /* it lost its CPU: the rest of the call waits with it */
+        rc = hypercall_dispatch(v, nr, a[0], a[1], a[2], a[3], a[4]);
+    }
+    return rc;
+}

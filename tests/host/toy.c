@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/* A guest kind without page tables: its memory is a window of its own pages. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <xen/errno.h>
+
+#include "core/grant.h"
+#include "core/ptype.h"
+#include "host/host.h"
+
+#include <xen/grant_table.h>
+
+static struct host_domain *host_of(struct domain *d)
+{
+    return (struct host_domain *)d;
+}
+
+void *host_guest(struct domain *d, unsigned long addr)
+{
+    unsigned long i = (addr - HOST_GUEST_BASE) / PAGE_SIZE;
+
+    if (addr < HOST_GUEST_BASE || i >= HOST_GUEST_PAGES || !host_of(d)->page[i])
+        return NULL;
+    return (uint8_t *)arch_map(MFN(host_of(d)->page[i])) + addr % PAGE_SIZE;
+}
+
+mfn_t host_guest_mfn(struct domain *d, unsigned int i)
+{
+    return MFN(host_of(d)->page[i]);
+}
+
+/* Copies page by page, as the real ones may stop half way. */
+static int copy(struct domain *d, uint8_t *hv, unsigned long guest, size_t n, bool to_guest)
+{
+    while (n > 0) {
+        size_t part = MIN(n, PAGE_SIZE - guest % PAGE_SIZE);
+        void *p = host_guest(d, guest);
+
+        if (!p)
+            return -XEN_EFAULT;
+        if (to_guest)
+            memcpy(p, hv, part);
+        else
+            memcpy(hv, p, part);
+        guest += part;
+        hv += part;
+        n -= part;
+    }
+    return 0;
+}
+
+static int toy_copy_from(struct vcpu *v, void *dst, gptr_t src, size_t n)
+{
+    return copy(v->domain, dst, src.v, n, false);
+}
+
+static int toy_copy_to(struct vcpu *v, gptr_t dst, const void *src, size_t n)
+{
+    return copy(v->domain, (uint8_t *)src, dst.v, n, true);
+}
+
+static int toy_set_context(struct vcpu *v, const struct vcpu_guest_context *c)
+{
+    (void)v, (void)c;
+    return 0;
+}
+
+static void toy_get_context(struct vcpu *v, struct vcpu_guest_context *c)
+{
+    (void)v, (void)c;
+}
+
+static int toy_relinquish(struct domain *d)
+{
+    (void)d;
+    return 0;
+}
+
+static void toy_free_vcpu(struct vcpu *v)
+{
+    free(v);
+}
+
+static void toy_free_domain(struct domain *d)
+{
+    free(d);
+}
+
+static const struct guest_ops toy_ops = {
+    .name = "toy",
+    .copy_from = toy_copy_from,
+    .copy_to = toy_copy_to,
+    .set_context = toy_set_context,
+    .get_context = toy_get_context,
+    .relinquish = toy_relinquish,
+    .free_vcpu = toy_free_vcpu,
+    .free_domain = toy_free_domain,
+};
+
+/* A mapping of a toy is a note: the address must lie in the window's last quarter and be aligned. */
+static int toy_map(struct vcpu *v, uint64_t host_addr, mfn_t mfn, uint32_t flags)
+{
+    (void)v, (void)mfn, (void)flags;
+    return host_addr % PAGE_SIZE ? GNTST_bad_virt_addr : GNTST_okay;
+}
+
+static int toy_unmap(struct vcpu *v, uint64_t host_addr, mfn_t mfn, uint32_t flags, uint64_t new_addr)
+{
+    (void)v, (void)mfn, (void)flags, (void)new_addr;
+    return host_addr % PAGE_SIZE ? GNTST_bad_virt_addr : GNTST_okay;
+}
+
+static const struct grant_map_ops toy_map_ops = {.map = toy_map, .unmap = toy_unmap};
+
+struct domain *host_domain(domid_t id, unsigned int vcpus, unsigned int pages, bool privileged)
+{
+    struct host_domain *hd = calloc(1, sizeof(*hd));
+    struct domain *d = &hd->d;
+
+    if (domain_init(d, id, &toy_ops, vcpus))
+        abort();
+    grant_map_ops = &toy_map_ops;
+    d->privileged = privileged;
+    d->max_pages = 1u << 20;
+    for (unsigned int i = 0; i < vcpus; i++) {
+        struct vcpu *v = calloc(1, sizeof(*v));
+
+        if (vcpu_init(v, d, i))
+            abort();
+        v->initialised = true;
+    }
+    for (unsigned int i = 0; i < pages; i++) {
+        struct frame *f = frame_alloc(0, 0);
+
+        if (!f || frame_assign(f, 0, d) || frame_get_typed(f, d, FT_WRITABLE))
+            abort();
+        arch_clear_page(arch_map(frame_mfn(f)));
+        hd->page[i] = (uint32_t)frame_mfn(f).v;
+    }
+    domain_publish(d);
+    if (privileged)
+        dom0 = d;
+    return d;
+}
+
+struct vcpu *host_up(struct domain *d, unsigned int vcpu)
+{
+    struct vcpu *v = d->vcpu[vcpu];
+
+    __atomic_fetch_and(&v->pause_flags, ~(uint32_t)VP_DOWN, __ATOMIC_SEQ_CST);
+    vcpu_set_upcall_mask(v, 0);
+    sched_wake(v);
+    host_settle();
+    return v;
+}
