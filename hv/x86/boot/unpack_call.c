@@ -47,56 +47,51 @@ void boot_free(void *p, size_t bytes)
     free_run(frame_table, skip, skip + pages);
 }
 
-struct unpack_args {
-    const struct bz_payload *p;
-    void *out, *work;
-    size_t cap, *len, work_len;
-    const char *err;
-};
-
-static void unpack_on_stack(struct unpack_args *a)
-{
-    a->err = unpack_payload(a->p->format, a->p->data, a->p->len, a->out, a->cap, a->len, a->work,
-                            a->work_len);
-}
-
 /*
- * A stack of its own that looks like a CPU's: as long and aligned like one, with a copy of struct
- * cpu_info at its end, so that this_cpu and the handlers of a fault find their way.
+ * unpack_payload() on a stack of its own that looks like a CPU's: as long and aligned like one, with
+ * a copy of struct cpu_info at its end, so that this_cpu and the handlers of a fault find their way.
+ * Called from here, since our own functions do not keep the stack aligned to 16 bytes.
  */
-static void call_on_stack(void (*fn)(struct unpack_args *), struct unpack_args *arg, char *stack)
+static const char *call_on_stack(const struct bz_payload *p, void *out, size_t cap, size_t *len,
+                                 void *work, size_t work_len, char *stack)
 {
     struct cpu_info *ci = (struct cpu_info *)(stack + STACK_SLOT - sizeof(*ci));
+    uint64_t top = (uint64_t)ci & ~15ull;
+    uint64_t format = p->format;
+    const void *in = p->data;
+    size_t in_len = p->len;
+    register size_t r8 __asm__("r8") = cap;
+    register size_t *r9 __asm__("r9") = len;
+    const char *err;
 
     *ci = *cpu_info();
-    uint64_t top = (uint64_t)ci & ~15ull;
-    __asm__ volatile("movq %%rsp, %%rbx; movq %1, %%rsp; call *%2; movq %%rbx, %%rsp"
-                     : "+D"(arg)
-                     : "r"(top), "r"(fn)
-                     : "rax", "rbx", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "memory",
-                       "cc");
+    __asm__ volatile("movq %%rsp, %%rbx; movq %[top], %%rsp; pushq %[work_len]; pushq %[work];"
+                     "call unpack_payload; movq %%rbx, %%rsp"
+                     : "=&a"(err), "+D"(format), "+S"(in), "+d"(in_len), "+c"(out), "+r"(r8),
+                       "+r"(r9)
+                     : [top] "r"(top), [work] "r"(work), [work_len] "r"(work_len)
+                     : "rbx", "r10", "r11", "memory", "cc");
+    return err;
 }
 
 const char *unpack_kernel(const struct bz_payload *p, void *out, size_t cap, size_t *len)
 {
-    struct unpack_args a = {.p = p, .out = out, .cap = cap, .len = len};
+    size_t work_len = unpack_work_size(p->format);
+    void *work = work_len ? boot_alloc(work_len) : NULL;
     char *stack = frame_alloc_hv_order(STACK_ORDER);
     void *fs = frame_alloc_hv();
+    const char *err = "not enough memory to unpack it";
 
-    a.work_len = unpack_work_size(p->format);
-    a.work = a.work_len ? boot_alloc(a.work_len) : NULL;
-    if (!stack || !fs || (a.work_len && !a.work)) {
-        a.err = "not enough memory to unpack it";
-    } else {
+    if (stack && fs && (work || !work_len)) {
         wrmsr(MSR_FS_BASE, (uint64_t)fs);
-        call_on_stack(unpack_on_stack, &a, stack);
+        err = call_on_stack(p, out, cap, len, work, work_len, stack);
         wrmsr(MSR_FS_BASE, 0);
     }
-    if (a.work)
-        boot_free(a.work, a.work_len);
+    if (work)
+        boot_free(work, work_len);
     if (fs)
         frame_free_hv(fs);
     if (stack)
         frame_free_hv_order(stack, STACK_ORDER);
-    return a.err;
+    return err;
 }

@@ -1,7 +1,353 @@
 /* SPDX-License-Identifier: MIT */
+/* memory_op's operations of x86 PV guests: memory maps, the M2P, exchange for contiguous frames. */
 #include "core/hypercall.h"
-long arch_memory_op(struct vcpu *v, unsigned int op, gptr_t arg, unsigned long start);
-long arch_memory_op(struct vcpu *v, unsigned int op, gptr_t arg, unsigned long start)
+
+#include <xen/memory.h>
+
+#include "core/grant.h"
+#include "core/log.h"
+#include "lib/string.h"
+#include "x86/boot/boot.h"
+#include "x86/pv/ptable.h"
+
+#define OP_BITS 6           /* of cmd; the rest says how far an interrupted call came */
+#define MAX_EXCHANGE_ORDER 9 /* a chunk of an exchange is one step: 2 MiB cleared */
+#define CHUNK_MAX (1u << MAX_EXCHANGE_ORDER)
+
+/* An entry as the BIOS call E820 returns it. */
+struct e820_entry {
+    uint64_t addr, size;
+    uint32_t type;
+} __attribute__((packed));
+
+/* The firmware's map as it is: Dom0 maps what is not RAM one to one, RAM by its own p2m. */
+static long machine_memory_map(struct vcpu *v, gptr_t arg)
 {
-    return E(ENOSYS);
+    struct xen_memory_map map;
+    unsigned int n = 0;
+    gptr_t at;
+
+    if (!v->domain->privileged)
+        return E(EPERM);
+    if (guest_get(v, &map, arg))
+        return E(EFAULT);
+    for (unsigned int i = 0; i < boot_info.nr_mem; i++) {
+        const struct boot_memory *m = &boot_info.mem[i];
+        struct e820_entry e = {m->base, m->len, m->type};
+
+        if (!m->len)
+            continue;
+        if (n == map.nr_entries)
+            return E(EINVAL);
+        if (!gptr_index(HANDLE_PTR(map.buffer), n, sizeof(e), &at) || guest_put(v, at, &e))
+            return E(EFAULT);
+        n++;
+    }
+    map.nr_entries = n;
+    return guest_put(v, arg, &map) ? E(EFAULT) : 0;
+}
+
+static long machphys_mapping(struct vcpu *v, gptr_t arg)
+{
+    struct xen_machphys_mapping map = {
+        .v_start = M2P_RO_BASE, .v_end = M2P_RO_END, .max_mfn = max_mfn - 1};
+
+    return guest_put(v, arg, &map) ? E(EFAULT) : 0;
+}
+
+/* --- exchange --- */
+
+struct exchange {
+    struct xen_memory_exchange x;
+    unsigned int chunk_order;        /* frames of one step: the larger of both extents */
+    unsigned long nr_chunks;
+    struct frame *in[CHUNK_MAX];     /* this chunk's frames, given */
+    struct frame *out[CHUNK_MAX];    /* first frame of each extent, taken */
+    xen_pfn_t gfn[CHUNK_MAX];        /* where those go */
+};
+#define EXCHANGE_ORDER 2
+_Static_assert(sizeof(struct exchange) <= PAGE_SIZE << EXCHANGE_ORDER, "fits");
+
+static long check_exchange(struct vcpu *v, struct exchange *e)
+{
+    const struct xen_memory_reservation *in = &e->x.in, *out = &e->x.out;
+    unsigned long pages;
+
+    if (in->domid != out->domid || (in->domid != DOMID_SELF && in->domid != v->domain->id))
+        return E(EPERM);
+    if (in->extent_order > MAX_EXCHANGE_ORDER || out->extent_order > MAX_EXCHANGE_ORDER)
+        return E(EPERM);
+    if (in->nr_extents > 1ul << 40 || out->nr_extents > 1ul << 40 || e->x.nr_exchanged)
+        return E(EINVAL);
+    pages = in->nr_extents << in->extent_order;
+    e->chunk_order = MAX(in->extent_order, out->extent_order);
+    e->nr_chunks = pages >> e->chunk_order;
+    if (pages != out->nr_extents << out->extent_order || pages != e->nr_chunks << e->chunk_order)
+        return E(EINVAL);
+    return 0;
+}
+
+/* Take the allocation's reference of one frame of d that nothing else refers to. */
+static bool claim(struct frame *f, const struct domain *d)
+{
+    const uint64_t ignored = FRAME_TYPE_MASK | FRAME_VALIDATED;
+    uint64_t s = __atomic_load_n(&f->state, __ATOMIC_RELAXED);
+
+    if (f->owner != d->id || (s & ~ignored) != (FRAME_RAM | FRAME_ALLOCATED | FRAME_REF_ONE))
+        return false;
+    return __atomic_compare_exchange_n(&f->state, &s, s & ~FRAME_ALLOCATED, false,
+                                       __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+static void unclaim(struct exchange *e, unsigned int n)
+{
+    while (n-- > 0)
+        __atomic_fetch_or(&e->in[n]->state, FRAME_ALLOCATED, __ATOMIC_RELEASE);
+}
+
+/* Find and claim the frames of chunk c. */
+static long claim_chunk(struct vcpu *v, struct exchange *e, unsigned long c)
+{
+    unsigned int order = e->x.in.extent_order, per_chunk = 1u << (e->chunk_order - order);
+    unsigned int n = 0;
+    long rc = 0;
+
+    for (unsigned int i = 0; !rc && i < per_chunk; i++) {
+        xen_pfn_t mfn;
+        gptr_t at;
+
+        if (!gptr_index(HANDLE_PTR(e->x.in.extent_start), c * per_chunk + i, sizeof(mfn), &at) ||
+            guest_get(v, &mfn, at))
+            rc = E(EFAULT);
+        for (unsigned int j = 0; !rc && j < 1u << order; j++) {
+            struct frame *f = mfn < max_mfn ? frame_of(MFN(mfn + j)) : NULL;
+
+            if (f && claim(f, v->domain)) {
+                e->in[n++] = f;
+                continue;
+            }
+            log_refusal(v->domain, "exchange: frame %#lx is not its own, or in use", mfn + j);
+            rc = E(EINVAL);
+        }
+    }
+    if (rc)
+        unclaim(e, n);
+    return rc;
+}
+
+static void free_out(struct exchange *e, unsigned int n)
+{
+    while (n-- > 0)
+        frame_free(e->out[n], e->x.out.extent_order);
+}
+
+/* Read where the new extents go and allocate them, cleared. */
+static long allocate_chunk(struct vcpu *v, struct exchange *e, unsigned long c)
+{
+    unsigned int order = e->x.out.extent_order, per_chunk = 1u << (e->chunk_order - order);
+    unsigned int bits = XENMEMF_get_address_bits(e->x.out.mem_flags);
+
+    for (unsigned int i = 0; i < per_chunk; i++) {
+        gptr_t at;
+        bool ok = gptr_index(HANDLE_PTR(e->x.out.extent_start), c * per_chunk + i,
+                             sizeof(xen_pfn_t), &at) &&
+                  !guest_get(v, &e->gfn[i], at);
+
+        e->out[i] = ok ? frame_alloc(order, bits) : NULL;
+        if (!e->out[i]) {
+            free_out(e, i);
+            if (ok)
+                log_refusal(v->domain, "exchange: no free memory of order %u below %u bits", order,
+                            bits);
+            return ok ? E(ENOMEM) : E(EFAULT);
+        }
+        for (unsigned long j = 0; j < 1ul << order; j++)
+            arch_clear_page(arch_map(mfn_add(frame_mfn(e->out[i]), j)));
+    }
+    return 0;
+}
+
+/* Old frames go, new ones come. The caller checked all that can fail but a dying domain. */
+static long commit_chunk(struct vcpu *v, struct exchange *e, unsigned long c)
+{
+    unsigned int order = e->x.out.extent_order, per_chunk = 1u << (e->chunk_order - order);
+    long rc = 0;
+
+    for (unsigned int i = 0; i < 1u << e->chunk_order; i++)
+        frame_put(e->in[i]);
+    for (unsigned int i = 0; i < per_chunk; i++) {
+        xen_pfn_t mfn = frame_mfn(e->out[i]).v;
+        gptr_t at;
+
+        if (frame_assign(e->out[i], order, v->domain)) {
+            frame_free(e->out[i], order);
+            rc = E(ENOMEM);
+            continue;
+        }
+        for (unsigned long j = 0; j < 1ul << order; j++)
+            arch_set_gfn(MFN(mfn + j), e->gfn[i] + j);
+        if (!gptr_index(HANDLE_PTR(e->x.out.extent_start), c * per_chunk + i, sizeof(mfn), &at) ||
+            guest_put(v, at, &mfn))
+            rc = E(EFAULT);
+    }
+    return rc;
+}
+
+static long exchange_chunk(struct vcpu *v, struct exchange *e, unsigned long c)
+{
+    long rc = claim_chunk(v, e, c);
+
+    if (rc)
+        return rc;
+    rc = allocate_chunk(v, e, c);
+    if (rc) {
+        unclaim(e, 1u << e->chunk_order);
+        return rc;
+    }
+    return commit_chunk(v, e, c);
+}
+
+static long exchange_all(struct vcpu *v, gptr_t arg, struct exchange *e, unsigned long start)
+{
+    unsigned int in_per_chunk;
+    unsigned long c;
+    long rc;
+
+    if (guest_get(v, &e->x, arg))
+        return E(EFAULT);
+    if (start) /* what we wrote when we gave way */
+        e->x.nr_exchanged = 0;
+    rc = check_exchange(v, e);
+    if (rc || start > e->nr_chunks)
+        return rc ? rc : E(EINVAL);
+    in_per_chunk = 1u << (e->chunk_order - e->x.in.extent_order);
+    for (c = start; c < e->nr_chunks; c++) {
+        rc = exchange_chunk(v, e, c);
+        if (rc)
+            break;
+        if (c + 1 < e->nr_chunks && hc_preempt()) {
+            c++;
+            rc = hc_restart(v, XENMEM_exchange | c << OP_BITS, arg.v, 0, 0, 0);
+            break;
+        }
+    }
+    e->x.nr_exchanged = c * in_per_chunk;
+    if (guest_write(v, gptr_add(arg, offsetof(struct xen_memory_exchange, nr_exchanged)),
+                    &e->x.nr_exchanged, sizeof(e->x.nr_exchanged)))
+        return E(EFAULT);
+    return rc;
+}
+
+static long exchange(struct vcpu *v, gptr_t arg, unsigned long start)
+{
+    struct exchange *e = frame_alloc_hv_order(EXCHANGE_ORDER);
+    long rc = e ? exchange_all(v, arg, e, start) : E(ENOMEM);
+
+    if (e)
+        frame_free_hv_order(e, EXCHANGE_ORDER);
+    return rc;
+}
+
+/* --- for the tools --- */
+
+/* A PV guest is never populated on demand: its target is what it has. */
+static long pod_target(struct vcpu *v, gptr_t arg)
+{
+    struct xen_pod_target t;
+    struct domain *d;
+
+    if (guest_get(v, &t, arg))
+        return E(EFAULT);
+    if (!v->domain->privileged)
+        return E(EPERM);
+    d = domain_get_self(v, t.domid);
+    if (!d)
+        return E(ESRCH);
+    t.tot_pages = d->tot_pages;
+    t.pod_cache_pages = 0;
+    t.pod_entries = 0;
+    domain_put(d);
+    return guest_put(v, arg, &t) ? E(EFAULT) : 0;
+}
+
+/* There are none without an IOMMU in use. */
+static long reserved_device_memory(struct vcpu *v, gptr_t arg)
+{
+    struct xen_reserved_device_memory_map map;
+
+    if (guest_get(v, &map, arg))
+        return E(EFAULT);
+    if (map.flags & ~XENMEM_RDM_ALL)
+        return E(EINVAL);
+    map.nr_entries = 0;
+    return guest_put(v, arg, &map) ? E(EFAULT) : 0;
+}
+
+#define MAX_RESOURCE_FRAMES 32 /* of one call: each is looked up and written */
+
+/* Frames of a domain's grant table, for a domain builder to map. */
+static long grant_resource(struct vcpu *v, struct domain *d,
+                           const struct xen_mem_acquire_resource *r)
+{
+    for (uint32_t i = 0; i < r->nr_frames; i++) {
+        mfn_t mfn = grant_frame_mfn(d, (unsigned int)(r->frame + i));
+        xen_pfn_t out = mfn.v;
+        gptr_t at;
+
+        if (mfn_eq(mfn, MFN_NONE))
+            return E(EINVAL);
+        if (!gptr_index(HANDLE_PTR(r->frame_list), i, sizeof(out), &at) || guest_put(v, at, &out))
+            return E(EFAULT);
+    }
+    return 0;
+}
+
+static long acquire_resource(struct vcpu *v, gptr_t arg)
+{
+    struct xen_mem_acquire_resource r;
+    struct domain *d;
+    long rc;
+
+    if (guest_get(v, &r, arg))
+        return E(EFAULT);
+    if (r.pad || r.frame > MAX_GRANT_FRAMES)
+        return E(EINVAL);
+    if (!v->domain->privileged)
+        return E(EPERM);
+    d = domain_get(r.domid);
+    if (!d)
+        return E(ESRCH);
+    if (r.type != XENMEM_resource_grant_table || r.id != XENMEM_resource_grant_table_id_shared) {
+        rc = E(EOPNOTSUPP);
+    } else if (!r.frame_list.p) {
+        r.nr_frames = MAX_GRANT_FRAMES;
+        rc = guest_put(v, arg, &r) ? E(EFAULT) : 0;
+    } else {
+        rc = r.nr_frames > MAX_RESOURCE_FRAMES ? E(E2BIG) : grant_resource(v, d, &r);
+    }
+    domain_put(d);
+    return rc;
+}
+
+long arch_memory_op(struct vcpu *v, unsigned int op, gptr_t arg, unsigned long start_extent)
+{
+    switch (op) {
+    case XENMEM_machine_memory_map:
+        return machine_memory_map(v, arg);
+    case XENMEM_machphys_mapping:
+        return machphys_mapping(v, arg);
+    case XENMEM_exchange:
+        return exchange(v, arg, start_extent);
+    case XENMEM_get_pod_target:
+    case XENMEM_set_pod_target:
+        return pod_target(v, arg);
+    case XENMEM_reserved_device_memory_map:
+        return reserved_device_memory(v, arg);
+    case XENMEM_acquire_resource:
+        return acquire_resource(v, arg);
+    case XENMEM_get_vnumainfo:
+        return E(EOPNOTSUPP);
+    default: /* memory_map: no PV guest has been given one; the M2P has no 2 MiB extents to name */
+        return E(ENOSYS);
+    }
 }
