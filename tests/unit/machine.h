@@ -4,6 +4,7 @@
 #define TESTS_UNIT_MACHINE_H
 
 #include <stdarg.h>
+#include <stdint.h>
 
 #include "core/bug.h"
 #include "core/lock.h"

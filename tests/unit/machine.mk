@@ -3,10 +3,11 @@
 # simulated machine of tests/host (whose headers come first).
 
 MACHINE_SRC := tests/host/x86/cpu/ops.c $(filter-out lib/string.c,$(wildcard lib/*.c))
-MACHINE_UNIT := $(patsubst tests/unit/%.c,$(UNIT_OUT)/%,$(wildcard tests/unit/irq_*.c tests/unit/time_*.c))
+MACHINE_UNIT := $(patsubst tests/unit/%.c,$(UNIT_OUT)/%,$(wildcard tests/unit/irq_*.c tests/unit/time_*.c tests/unit/dev_*.c))
 UNIT_TESTS += $(MACHINE_UNIT)
 
 $(UNIT_OUT)/time_stable: MACHINE_EXTRA := hv/x86/time/stable.c
+$(UNIT_OUT)/dev_power: MACHINE_EXTRA := hv/x86/s5.c
 $(UNIT_OUT)/time_tsc: MACHINE_EXTRA := hv/x86/time/pmtimer.c hv/x86/time/pit.c
 
 $(MACHINE_UNIT): $(UNIT_OUT)/%: tests/unit/%.c tests/unit/unit.h tests/unit/machine.h $(MACHINE_SRC) \

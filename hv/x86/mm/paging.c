@@ -17,7 +17,7 @@
 #define FLAGS_TABLE (PTE_P | PTE_RW | PTE_A | PTE_D | PTE_US)
 #define CHUNK_FRAMES (1ull << FRAME_CHUNK_SHIFT)
 
-extern pte_t boot_l4[], boot_l3[], boot_l2[], image_l3[], area_l2[], stack0_l1[];
+extern pte_t boot_l4[], area_l2[];
 extern char __image_start[], __text_end[], __rodata_end[], __unpack_start[], __unpack_text_end[],
     __unpack_end[], __image_end[];
 
@@ -74,9 +74,7 @@ void paging_map(uint64_t va, uint64_t pa, uint64_t flags)
 
 static void map_image(void)
 {
-    image_l3[0] = direct_pa(new_table()) | FLAGS_TABLE;
-    image_l3[1] = image_pa(area_l2) | FLAGS_TABLE;
-    idle_l4[slot(IMAGE_BASE, 4)] = image_pa(image_l3) | FLAGS_TABLE;
+    *walk(STACKS_BASE, 3) = image_pa(area_l2) | FLAGS_TABLE; /* we are on one of these */
     for (char *p = __image_start; p < __image_end; p += PAGE_SIZE) {
         uint64_t flags = FLAGS_RW;
         if (p < __text_end)
@@ -139,8 +137,14 @@ static void map_tables_of(const struct boot_memory *m)
     for (uint64_t c = start >> FRAME_CHUNK_SHIFT; c << FRAME_CHUNK_SHIFT < end; c++)
         if (!bit_test(frame_chunks, c))
             map_chunk(c);
-    /* RAM is never a device, even while nobody owns it; below 1 MiB it is, for Dom0's BIOS areas. */
-    for (uint64_t mfn = MAX(start, 256ull); mfn < end; mfn++)
+}
+
+/* RAM is never a device, even while nobody owns it; below 1 MiB it is, for Dom0's BIOS areas. */
+static void mark_ram(const struct boot_memory *m)
+{
+    uint64_t end = MIN((m->base + m->len) >> PAGE_SHIFT, max_mfn);
+
+    for (uint64_t mfn = MAX(m->base >> PAGE_SHIFT, 256ull); mfn < end; mfn++)
         frame_table[mfn].state = FRAME_RAM;
 }
 
@@ -163,7 +167,9 @@ void paging_init(void)
     boot_l4[slot(IMAGE_BASE, 4)] = idle_l4[slot(IMAGE_BASE, 4)];
     boot_l4[slot(DIRECT_BASE, 4)] = idle_l4[slot(DIRECT_BASE, 4)];
     write_cr3(idle_cr3);
-    heap_ready = false;
+    for (unsigned int i = 0; i < boot_info.nr_mem; i++)
+        if (boot_info.mem[i].type == 1 && boot_info.mem[i].len)
+            mark_ram(&boot_info.mem[i]);
 }
 
 void paging_install_slots(pte_t *l4)

@@ -82,7 +82,7 @@ int pirq_map_gsi(struct domain *d, uint32_t gsi, int *pirq)
 }
 
 /* lock held. The PIRQ that has this message already, or -ENOENT. */
-static int find_msi(const struct msi_request *r)
+static int find_message(const struct msi_request *r)
 {
     for (uint32_t n = first_msi; n < MAX_PIRQS; n++)
         if (pirqs[n].irq && msi_is_for(pirqs[n].irq, r))
@@ -110,7 +110,7 @@ int pirq_map_msi(struct domain *d, const struct msi_request *r, int *pirq)
     int n, rc = 0;
 
     spin_lock(&lock);
-    n = find_msi(r);
+    n = find_message(r);
     if (n < 0) {
         n = place_msi(*pirq);
         rc = n < 0 ? n : msi_create(r, &irq);
