@@ -110,7 +110,7 @@ static int find_msix(const struct msi_request *r, struct irq_msi *m)
         return -XEN_ENXIO;
     table = pci_read32(r->dev, m->cap + MSIX_TABLE) & ~(uint32_t)MSIX_TABLE_BAR;
     pa = (r->table_bar & ~0xfull) + table + (uint64_t)r->entry_nr * ENTRY_SIZE;
-    if (pa % ENTRY_SIZE || !may_be_device(pa, ENTRY_SIZE))
+    if (r->table_bar >> cpu_feat.phys_bits || pa % ENTRY_SIZE || !may_be_device(pa, ENTRY_SIZE))
         return -XEN_EACCES;
     m->entry = vmap(MADDR(pa), ENTRY_SIZE, VMAP_UC);
     if (!m->entry)
