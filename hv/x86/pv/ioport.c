@@ -7,17 +7,17 @@
  *   61                  bits 0 and 1 (channel 2's gate, speaker); the rest governs NMIs
  *   70 71               clock and CMOS: index and data in one step, NMI mask bit kept clear
  *   92                  A20 and fast reset: readable
- *   CF8 - CFF           PCI configuration: the address is kept here, and goes out with the data;
- *                       CF9 (reset) is hidden
+ *   CF8 - CFF           PCI configuration: dev/pci.c joins address and data; CF9 (reset) is hidden
  *   4D0 4D1             edge or level of the old controllers: readable
  *   PM1 control         all but starting to sleep, which is XENPF_enter_acpi_sleep's
  *   COM1                hidden
  */
 #include "x86/pv/ioport.h"
 
-#include "core/lock.h"
 #include "core/guest.h"
+#include "core/lock.h"
 #include "core/log.h"
+#include "dev/pci.h"
 #include "lib/bitmap.h"
 #include "x86/cpu/ops.h"
 #include "x86/pv/privop.h"
@@ -30,19 +30,15 @@
 #define PORT_FAST_A20 0x92
 #define PORT_ELCR 0x4d0
 #define PORT_PCI_ADDRESS 0xcf8
-#define PORT_PCI_DATA 0xcfc
 
 #define PIT_CHANNEL2 2
 #define PIT_READ_BACK 3
 #define SPEAKER_WRITABLE 0x3u
 #define CMOS_NMI_OFF 0x80u
-#define PCI_ENABLE 0x80000000u
 #define PM1_SLEEP_ENABLE 0x2000u
 
 static struct ioport_machine machine;
-/* Only Dom0 has ports, so there is one of each: what it wrote to the address ports last. */
-static uint32_t pci_address; /* [machine_lock] */
-static uint8_t cmos_index;   /* [machine_lock] */
+static uint8_t cmos_index; /* [machine_lock] what Dom0, who alone has ports, wrote to 0x70 last */
 static spinlock_t machine_lock = SPINLOCK_INIT(RANK_MACHINE);
 
 static void hide(unsigned long *bitmap, unsigned int first, unsigned int n)
@@ -125,37 +121,6 @@ static void raw_out(uint16_t port, unsigned int size, uint32_t val)
 static bool touches(unsigned int port, unsigned int size, unsigned int first, unsigned int n)
 {
     return port < first + n && first < port + size;
-}
-
-static uint32_t pci_in(uint16_t port, unsigned int size)
-{
-    uint32_t val = ones(size);
-
-    if (port == PORT_PCI_ADDRESS)
-        return size == 4 ? __atomic_load_n(&pci_address, __ATOMIC_RELAXED) : val;
-    if (port < PORT_PCI_DATA || (port & 3) + size > 4)
-        return val;
-    spin_lock(&machine_lock);
-    if (pci_address & PCI_ENABLE) {
-        outl(PORT_PCI_ADDRESS, pci_address);
-        val = raw_in(port, size);
-    }
-    spin_unlock(&machine_lock);
-    return val;
-}
-
-static void pci_out(uint16_t port, unsigned int size, uint32_t val)
-{
-    bool data = port >= PORT_PCI_DATA && (port & 3) + size <= 4;
-
-    spin_lock(&machine_lock);
-    if (port == PORT_PCI_ADDRESS && size == 4) {
-        pci_address = val;
-    } else if (data && (pci_address & PCI_ENABLE)) {
-        outl(PORT_PCI_ADDRESS, pci_address);
-        raw_out(port, size, val);
-    }
-    spin_unlock(&machine_lock);
 }
 
 static uint32_t cmos_in(uint16_t port)
@@ -250,7 +215,7 @@ uint32_t pv_ioport_in(struct pv_vcpu *v, uint16_t port, unsigned int size)
     if (!is_special(port, size))
         return raw_in(port, size);
     if (touches(port, size, PORT_PCI_ADDRESS, 8))
-        return pci_in(port, size);
+        return pci_guest_port(port, size, false, &val) ? val : ones(size);
     for (unsigned int i = 0; i < size; i++)
         val |= (uint32_t)special_in((uint16_t)(port + i)) << (8 * i);
     return val;
@@ -270,7 +235,7 @@ void pv_ioport_out(struct pv_vcpu *v, uint16_t port, unsigned int size, uint32_t
     if (!is_special(port, size)) {
         raw_out(port, size, val);
     } else if (touches(port, size, PORT_PCI_ADDRESS, 8)) {
-        pci_out(port, size, val);
+        pci_guest_port(port, size, true, &val);
     } else {
         for (unsigned int i = 0; i < size; i++)
             special_out((uint16_t)(port + i), (uint8_t)(val >> (8 * i)));
