@@ -60,11 +60,11 @@ static const char *call_on_stack(const struct bz_payload *p, void *out, size_t c
     uint64_t format = p->format;
     const void *in = p->data;
     size_t in_len = p->len;
-    register size_t r8 __asm__("r8") = cap;
-    register size_t *r9 __asm__("r9") = len;
     const char *err;
 
     *ci = *cpu_info();
+    register size_t r8 __asm__("r8") = cap; /* nothing may be called from here on */
+    register size_t *r9 __asm__("r9") = len;
     __asm__ volatile("movq %%rsp, %%rbx; movq %[top], %%rsp; pushq %[work_len]; pushq %[work];"
                      "call unpack_payload; movq %%rbx, %%rsp"
                      : "=&a"(err), "+D"(format), "+S"(in), "+d"(in_len), "+c"(out), "+r"(r8),
