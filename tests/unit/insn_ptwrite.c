@@ -65,7 +65,6 @@ static const struct shape shapes[] = {
     { "btr i", 1, 0xba, 0, 6, SRC_IMM8, true, BIT_UNDEFINED },
     { "btc i", 1, 0xba, 0, 7, SRC_IMM8, true, BIT_UNDEFINED },
     { "cmpxchg", 1, 0xb1, 0xb0, 0, SRC_REG, true, 0 },
-    { "movnti", 1, 0xc3, 0, 0, SRC_REG, false, 0 },
 };
 
 static uint64_t memory[8], reference[8];
@@ -93,8 +92,7 @@ static void put_operand(unsigned int reg, unsigned int base, struct x86_regs *re
 static unsigned int build(const struct shape *s, struct x86_regs *regs, uint64_t *addr)
 {
     bool byte = s->opcode_byte && (!s->opcode || rnd() % 3 == 0);
-    bool movnti = s->map && s->opcode == 0xc3;
-    unsigned int size = byte ? 1 : 2u << (movnti ? 1 + rnd() % 2 : rnd() % 3);
+    unsigned int size = byte ? 1 : 2u << rnd() % 3;
     unsigned int reg = s->src == SRC_REG ? rnd() % 16 : s->ext;
     unsigned int base = (unsigned int)(rnd() % 16);
     uint8_t rex = 0;
@@ -238,7 +236,7 @@ TEST(ptwrite_refuses)
         { "unaligned", { 0x48, 0x89, 0x07 }, 0x7004 },
         { "dword over the end", { 0x89, 0x07 }, 0x7006 },
         { "lock mov", { 0xf0, 0x48, 0x89, 0x07 }, 0x7000 },
-        { "lock movnti", { 0xf0, 0x48, 0x0f, 0xc3, 0x07 }, 0x7000 },
+        { "movnti", { 0x48, 0x0f, 0xc3, 0x07 }, 0x7000 },
         { "a load", { 0x48, 0x8b, 0x07 }, 0x7000 },
         { "add", { 0x48, 0x01, 0x07 }, 0x7000 },
         { "group 1 /0", { 0x48, 0x83, 0x07, 1 }, 0x7000 },

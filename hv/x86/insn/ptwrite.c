@@ -38,7 +38,6 @@ static uint8_t form2(uint8_t opcode)
     case 0xba: return W_KNOWN | W_IMM8; /* group 8 */
     case 0xb0: return W_KNOWN | PTW_CMPXCHG | W_BYTE;
     case 0xb1: return W_KNOWN | PTW_CMPXCHG;
-    case 0xc3: return W_KNOWN | PTW_MOV; /* movnti */
     default: return 0;
     }
 }
