@@ -13,6 +13,7 @@
 
 static uint64_t own_frames[ACPI_MAX_IOMMUS + 2];
 static unsigned int nr_own_frames;
+static uint64_t hpet_frame;
 
 static void own(uint64_t address)
 {
@@ -67,7 +68,7 @@ void machine_init(const struct acpi_info *acpi, int x2apic)
     rtc_init(acpi->fadt.century);
     power_init(&acpi->fadt);
     own(acpi->lapic_address);
-    own(hw.hpet_base);
+    hpet_frame = hw.hpet_base >> PAGE_SHIFT;
     for (unsigned int i = 0; i < acpi->nr_iommus; i++)
         own(acpi->iommus[i]);
 }
@@ -80,4 +81,9 @@ bool machine_owns_frame(mfn_t mfn)
         if (own_frames[i] == mfn.v)
             return true;
     return false;
+}
+
+bool machine_frame_readonly(mfn_t mfn)
+{
+    return hpet_frame && mfn.v == hpet_frame;
 }

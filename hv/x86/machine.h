@@ -16,7 +16,9 @@ struct acpi_info;
  */
 void machine_init(const struct acpi_info *acpi, int x2apic);
 
-/* Is the frame one of the machine's that no guest may map: APICs, HPET, IOMMU registers? */
+/* Is the frame one of the machine's that no guest may map: APICs, IOMMU registers? */
 bool machine_owns_frame(mfn_t mfn);
+/* May it be mapped, but never writable: the HPET, which firmware code in Dom0 reads? */
+bool machine_frame_readonly(mfn_t mfn);
 
 #endif

@@ -89,6 +89,8 @@ void x86_trap_hv(struct x86_regs *regs)
         interrupt(regs->vector);
         return;
     }
+    if (regs->vector == TRAP_PF && trap_ops && trap_ops->hv_fault(cpu_info()->current, read_cr2()))
+        return;
     if (trap_fixup(regs) || benign_debug(regs))
         return;
     panic_regs(regs, "Exception %u in the hypervisor (error code %#x, cr2 %#lx)", regs->vector,

@@ -30,6 +30,11 @@ struct trap_ops {
     void (*exception)(struct vcpu *v, struct x86_regs *regs);
     /* Work of the kind itself before v runs; true if pending work must be looked at again. */
     bool (*exit_work)(struct vcpu *v, struct x86_regs *regs);
+    /*
+     * A page fault of the hypervisor at cr2, on v's behalf: true when what was missing is there now.
+     * May be within copies to and from the guest and IRET; no locks are held there.
+     */
+    bool (*hv_fault)(struct vcpu *v, uint64_t cr2);
     /* An NMI of the machine arrived: for Dom0 to see. */
     void (*nmi)(void);
 };

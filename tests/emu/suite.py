@@ -8,6 +8,7 @@ from typing import Callable, Optional
 
 import cases
 import images
+import installed
 import vm
 
 LONG_STORM, QUICK_STORM = 600, 60
@@ -271,6 +272,8 @@ def work_cases():
         storm_case(QUICK_STORM, False), storm_case(LONG_STORM, True),
         Case("iso-bios", dataclasses.replace(two, task="hello"), make=images.boot_iso,
              check=hello_says("Domain 0"), hvs=("orlop",)),
+        Case("installed-debian", vm.Config(cpus=2, mem=2048, timeout=900), drive=installed.drive, long=True,
+             make=lambda cfg: dataclasses.replace(cfg, disk_boot=installed.make_disk(cfg))),
         Case("iso-bios-pc", dataclasses.replace(two, task="hello", machine="pc", cpus=4), make=images.boot_iso,
              check=hello_says("Domain 0"), hvs=("orlop",), long=True),
     ]

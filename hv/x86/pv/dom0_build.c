@@ -238,7 +238,11 @@ static const char *build_tables(struct build *b)
     do
         rc = pv_get_l4(&b->pd->x.d, b->l4);
     while (rc == -PT_ERESTART);
-    return rc ? "its page tables were refused" : NULL;
+    /* Two uses: the first vCPU's CR3, and the pin that the ABI's initial tables have. */
+    if (rc || pv_get_l4(&b->pd->x.d, b->l4))
+        return "its page tables were refused";
+    __atomic_fetch_or(&frame_of(b->l4)->state, FRAME_PINNED, __ATOMIC_ACQ_REL);
+    return NULL;
 }
 
 /* --- what the kernel is told --- */

@@ -27,7 +27,7 @@ static inline bool pv_mm_ready(struct vcpu *v)
 static inline void pv_mm_done(struct vcpu *v)
 {
     if (__builtin_expect(pv_vcpu(v)->drop.any, 0))
-        pv_vcpu(v)->exit_work |= PVX_DROP;
+        __atomic_fetch_or(&pv_vcpu(v)->exit_work, PVX_DROP, __ATOMIC_RELAXED);
 }
 
 /*

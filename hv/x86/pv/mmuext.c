@@ -49,11 +49,10 @@ int pv_vcpumask_cpus(struct vcpu *v, gptr_t mask, unsigned long *cpus)
         return -XEN_EFAULT;
     for (unsigned int i = 0; i < d->max_vcpus; i++) {
         struct vcpu *o = d->vcpu[i];
-        if (!o || !bitmap_test(vcpus, i) || !o->cpu)
-            continue;
-        unsigned int cpu = o->cpu->id;
-        if (bitmap_test(d->dirty_cpus, cpu))
-            bitmap_set(cpus, cpu);
+        /* Nowhere: whoever takes it up loads its CR3. */
+        uint32_t where = o ? __atomic_load_n(&pv_vcpu(o)->resident, __ATOMIC_ACQUIRE) : 0;
+        if (where && bitmap_test(vcpus, i))
+            bitmap_set(cpus, where - 1);
     }
     return 0;
 }

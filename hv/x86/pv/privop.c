@@ -233,6 +233,15 @@ static enum outcome do_wbinvd(struct privop *op)
     return COMPLETE;
 }
 
+/*
+ * With I/O privilege these do nothing: the real flag is never the guest's, and a kernel that masks
+ * events does it in its shared page. (Linux meets them before it has patched its own code.)
+ */
+static enum outcome do_cli_sti(struct privop *op)
+{
+    return op->v->priv.iopl >= (op->v->kernel_mode ? 1 : 3) ? COMPLETE : REFUSE;
+}
+
 /* --- model-specific registers, CPUID, TSC, XCR0 --- */
 
 /*
@@ -444,6 +453,8 @@ static const struct handler {
     [INSN_CLTS] = { do_clts, false },
     [INSN_LMSW] = { do_lmsw, false },
     [INSN_INVLPG] = { do_invlpg, false },
+    [INSN_CLI] = { do_cli_sti, true },
+    [INSN_STI] = { do_cli_sti, true },
     [INSN_INVD] = { do_wbinvd, false },
     [INSN_WBINVD] = { do_wbinvd, false },
     [INSN_RDMSR] = { do_rdmsr, false },

@@ -8,6 +8,7 @@
 #include "core/log.h"
 #include "core/pcpu.h"
 #include "x86/cpu/cpu.h"
+#include "x86/machine.h"
 
 /* Entries handled between two looks at pending work. */
 #define CHUNK 512
@@ -19,8 +20,13 @@ static struct domain *self_or(struct domain *pg_owner, struct domain *d)
 
 /* --- L1 entries --- */
 
-static int get_device_l1e(struct domain *d, pte_t e)
+static int get_device_l1e(struct domain *d, pte_t *pe)
 {
+    pte_t e = *pe;
+
+    *pe = (e | PTE_US) & ~PTE_G;
+    if (machine_frame_readonly(pte_mfn(e)))
+        *pe &= ~PTE_RW;
     if (pv_iomem_ok(d, pte_mfn(e)))
         return 0;
     log_refusal(d, "mapping of device frame %#lx, which it may not use", pte_mfn(e).v);
@@ -37,10 +43,8 @@ int pt_get_l1e(struct domain *d, struct domain *pg_owner, pte_t *pe)
         return -XEN_EINVAL;
     }
     f = frame_of(pte_mfn(e));
-    if (__builtin_expect(!f, 0)) {
-        *pe = (e | PTE_US) & ~PTE_G;
-        return get_device_l1e(d, e);
-    }
+    if (__builtin_expect(!f, 0))
+        return get_device_l1e(d, pe);
     /* RAM is always mapped write-back: one cache attribute, whatever the guest asks. */
     *pe = (e | PTE_US) & ~(PTE_G | PTE_PAT | PTE_PCD | PTE_PWT);
     if (e & PTE_RW) {

@@ -9,6 +9,7 @@
 #include "x86/cpu/ops.h"
 #include "x86/irq/vectors.h"
 #include "x86/mm/paging.h"
+#include "x86/pv/context.h"
 #include "x86/pv/desc.h"
 #include "x86/pv/mm.h"
 #include "x86/pv/privop.h"
@@ -90,19 +91,19 @@ static void pv_exception(struct vcpu *v, struct x86_regs *regs)
     pv_inject(v, regs, regs->vector, regs->error_code);
 }
 
-/* A fault inside our range: a descriptor load that reads this CPU's GDT or LDT window. */
+/* The CPU itself read a descriptor in our range, of this CPU's GDT or LDT window, and failed. */
 static bool window_fault(struct vcpu *v, struct x86_regs *regs, uint64_t cr2)
 {
-    uint64_t gdt = GDTS_BASE + this_cpu_id() * (uint64_t)GDT_WINDOW;
-
-    if (cr2 < gdt || cr2 >= gdt + GDT_WINDOW)
+    if ((regs->error_code & 4) || !desc_in_window(this_cpu_id(), cr2))
         return false;
-    if (cr2 >= gdt + LDT_OFFSET && pv_map_ldt_fault(v, cr2))
-        return true;
-    uint64_t off = cr2 - gdt;
-    pv_inject(v, regs, TRAP_GP,
-              (uint32_t)(off >= LDT_OFFSET ? ((off - LDT_OFFSET) & ~7ull) | 4 : off & ~7ull));
+    if (!pv_map_ldt_fault(v, cr2))
+        pv_inject(v, regs, TRAP_GP, desc_fault_error(this_cpu_id(), cr2));
     return true;
+}
+
+static bool hv_fault(struct vcpu *v, uint64_t cr2)
+{
+    return desc_in_window(this_cpu_id(), cr2) && v->domain && pv_map_ldt_fault(v, cr2);
 }
 
 void pv_page_fault(struct x86_regs *regs)
@@ -162,6 +163,7 @@ void pv_iret_fault(struct x86_regs *regs)
 {
     struct vcpu *v = cpu_info()->current;
 
+    context_note_selectors(v);
     pv_enter_callback(v, regs, &pv_vcpu(v)->failsafe, true);
 }
 
@@ -234,6 +236,11 @@ void pv_sysenter(struct x86_regs *regs)
 
 /* --- before the guest runs --- */
 
+static void work_done(struct pv_vcpu *pv, enum pv_exit_work what)
+{
+    __atomic_fetch_and(&pv->exit_work, (uint8_t)~what, __ATOMIC_RELAXED);
+}
+
 static bool pv_exit(struct vcpu *v, struct x86_regs *regs)
 {
     struct pv_vcpu *pv = pv_vcpu(v);
@@ -241,10 +248,14 @@ static bool pv_exit(struct vcpu *v, struct x86_regs *regs)
     if (pv->exit_work & PVX_DROP) {
         if (!pv_mm_ready(v))
             return true;
-        pv->exit_work &= (uint8_t)~PVX_DROP;
+        work_done(pv, PVX_DROP);
+    }
+    if (pv->exit_work & PVX_FAILSAFE) {
+        work_done(pv, PVX_FAILSAFE);
+        pv_enter_callback(v, regs, &pv->failsafe, true);
     }
     if ((pv->exit_work & PVX_NMI) && !pv->in_nmi) {
-        pv->exit_work &= (uint8_t)~PVX_NMI;
+        work_done(pv, PVX_NMI);
         if (pv->nmi.address) {
             pv->in_nmi = true;
             pv_enter_callback(v, regs, &pv->nmi, false);
@@ -276,5 +287,6 @@ static void machine_nmi(void)
 const struct trap_ops pv_trap_ops = {
     .exception = pv_exception,
     .exit_work = pv_exit,
+    .hv_fault = hv_fault,
     .nmi = machine_nmi,
 };
