@@ -2,7 +2,6 @@
 /* The boot order, as lists of calls: for the first CPU here, for later ones in x86/cpu/smp.c. */
 #include "core/bug.h"
 #include "core/clock.h"
-#include "core/console.h"
 #include "core/keys.h"
 #include "core/log.h"
 #include "core/version.h"
@@ -12,14 +11,13 @@
 #include "x86/boot/boot.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
+#include "x86/glue/devices.h"
 #include "x86/glue/options.h"
-#include "x86/irq/irq.h"
 #include "x86/irq/lapic.h"
 #include "x86/machine.h"
 #include "x86/mm/paging.h"
 #include "x86/mm/vmap.h"
 #include "x86/pv/dom0_build.h"
-#include "x86/pv/pirq.h"
 #include "x86/pv/traps.h"
 #include "x86/time/tsc.h"
 #include "x86/trap.h"
@@ -130,14 +128,6 @@ static void cpus_init(void)
     log_info("CPUs: %u online", nr_pcpus);
 }
 
-static void serial_input_init(void)
-{
-    uart_set_receiver(console_input);
-    if (options.console_serial && uart_irq() &&
-        !irq_bind_isa(uart_irq(), (void (*)(void *))uart_drain, NULL))
-        uart_enable_irq();
-}
-
 void boot_main(uint32_t magic, uint32_t info)
 {
     const char *error = boot_parse(magic, info);
@@ -160,9 +150,8 @@ void boot_main(uint32_t magic, uint32_t info)
     bsp->apic_id = lapic_id();
     cpus_init();
     clock_init_wallclock();
-    pirq_init();
-    serial_input_init();
     keys_init();
+    devices_init(&acpi);
 
     const struct dom0_options o = {.mem = &options.dom0_mem,
                                    .min_vcpus = options.dom0_min_vcpus,
