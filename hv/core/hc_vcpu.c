@@ -32,6 +32,8 @@ static long op_initialise(struct vcpu *v, struct vcpu *target, gptr_t arg)
         spin_unlock(&d->lock);
     }
     frame_free_hv_order(c, order);
+    if (rc == E(EAGAIN)) /* its page tables are being checked: pending work first */
+        return hc_restart(v, VCPUOP_initialise, target->id, arg.v, 0, 0);
     return rc;
 }
 

@@ -227,7 +227,7 @@ static int set_context(struct vcpu *v, const struct vcpu_guest_context *c)
     context_sync(v);
     rc = get_l4s(v->domain, c);
     if (rc)
-        return rc;
+        return rc == -PT_ERESTART ? -XEN_EAGAIN : rc;
     for (unsigned int i = 0; i < ARRAY_SIZE(frames); i++)
         frames[i] = c->gdt_frames[i];
     rc = pv_set_gdt(v, frames, (unsigned int)c->gdt_ents);
