@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Any bytes into both decoders. What the fast one takes, the general one takes too and reads the same
- * way; lengths stay within what was given; nothing depends on bytes behind the instruction.
+ * Any bytes into both decoders. What the fast one takes, the general one takes too and reads the
+ * same way; lengths stay within what was given; nothing depends on bytes behind the instruction.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,16 +10,16 @@
 #include "x86/insn/insn.h"
 #include "x86/insn/ptwrite.h"
 
-#define MUST(cond)                                                                                 \
-    do {                                                                                           \
-        if (!(cond))                                                                               \
-            __builtin_trap();                                                                      \
+#define MUST(cond)            \
+    do {                      \
+        if (!(cond))          \
+            __builtin_trap(); \
     } while (0)
 
 static const uint8_t same_op[] = {
     [PTW_MOV] = INSN_MOV, [PTW_XCHG] = INSN_XCHG, [PTW_CMPXCHG] = INSN_CMPXCHG,
-    [PTW_AND] = INSN_AND, [PTW_OR] = INSN_OR, [PTW_XOR] = INSN_XOR, [PTW_BTS] = INSN_BTS,
-    [PTW_BTR] = INSN_BTR, [PTW_BTC] = INSN_BTC,
+    [PTW_AND] = INSN_AND, [PTW_OR] = INSN_OR,     [PTW_XOR] = INSN_XOR,
+    [PTW_BTS] = INSN_BTS, [PTW_BTR] = INSN_BTR,   [PTW_BTC] = INSN_BTC,
 };
 
 static void general(const uint8_t *bytes, size_t len, enum insn_mode mode)
@@ -68,7 +68,8 @@ static void fast(const uint8_t *bytes, size_t len, uint64_t addr)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const enum insn_mode modes[] = { INSN_MODE_64, INSN_MODE_64, INSN_MODE_32, INSN_MODE_16 };
+    static const enum insn_mode modes[] = { INSN_MODE_64, INSN_MODE_64, INSN_MODE_32,
+                                            INSN_MODE_16 };
     uint8_t *copy;
     size_t len;
 

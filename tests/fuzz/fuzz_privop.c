@@ -9,10 +9,10 @@
 #include "../unit/privop_guest.h"
 #include "x86/insn/gpr.h"
 
-#define MUST(cond)                                                                                 \
-    do {                                                                                           \
-        if (!(cond))                                                                               \
-            __builtin_trap();                                                                      \
+#define MUST(cond)            \
+    do {                      \
+        if (!(cond))          \
+            __builtin_trap(); \
     } while (0)
 
 /* The first bytes of an input: */

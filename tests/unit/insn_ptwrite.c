@@ -6,7 +6,7 @@
 #include "native.h"
 #include "x86/insn/ptwrite.h"
 
-#define LOGIC_UNDEFINED 0x10ul          /* AF after AND, OR, XOR */
+#define LOGIC_UNDEFINED 0x10ul                 /* AF after AND, OR, XOR */
 #define BIT_UNDEFINED (NATIVE_FLAGS & ~0x41ul) /* all but CF and ZF after BTx */
 
 static uint64_t seed = 88172645463325252ull;
@@ -192,8 +192,8 @@ TEST(ptwrite_forms_of_linux)
     static const uint8_t store[15] = { 0x48, 0x89, 0x37 };            /* mov %rsi,(%rdi) */
     static const uint8_t zero[15] = { 0x48, 0xc7, 0x07, 0, 0, 0, 0 }; /* movq $0,(%rdi) */
     static const uint8_t andb[15] = { 0xf0, 0x80, 0x23, 0xfd };       /* lock andb $~2,(%rbx) */
-    static const uint8_t btr[15] = { 0xf0, 0x48, 0x0f, 0xba, 0x33, 0x05 };  /* lock btrq $5 */
-    static const uint8_t cas[15] = { 0xf0, 0x48, 0x0f, 0xb1, 0x13 };  /* lock cmpxchg %rdx */
+    static const uint8_t btr[15] = { 0xf0, 0x48, 0x0f, 0xba, 0x33, 0x05 }; /* lock btrq $5 */
+    static const uint8_t cas[15] = { 0xf0, 0x48, 0x0f, 0xb1, 0x13 };       /* lock cmpxchg %rdx */
     struct x86_regs r = { .rax = 0x11, .rdx = 0x22, .rsi = 0x33, .rip = 100, .rflags = 0x10202 };
     struct ptwrite w;
 

@@ -22,14 +22,36 @@ static const struct host_cpuid all[] = {
     { 0xd, 8, 128, 0, 1, 0 },
     { 7, 0, ONES },
     { 1, 0, ONES },
-    { 2, 0, ONES }, { 3, 0, ONES }, { 4, 0, ONES }, { 5, 0, ONES }, { 6, 0, ONES },
-    { 7, 1, ONES }, { 7, 2, ONES }, { 7, 3, ONES }, { 8, 0, ONES }, { 9, 0, ONES },
-    { 0xa, 0, ONES }, { 0xb, ~0u, ONES }, { 0xc, ~0u, ONES }, { 0xe, ~0u, ONES },
-    { 0xf, ~0u, ONES }, { 0x10, ~0u, ONES }, { 0x12, ~0u, ONES }, { 0x14, ~0u, ONES },
-    { 0x80000001, 0, ONES }, { 0x80000002, 0, ONES }, { 0x80000005, 0, ONES },
-    { 0x80000006, 0, ONES }, { 0x80000007, 0, ONES }, { 0x8000000a, 0, ONES },
-    { 0x8000001d, 0, ONES }, { 0x8000001e, 0, ONES }, { 0x8000001f, 0, ONES },
-    { 0x80000021, 0, ONES }, { 0x80000022, 0, ONES }, { 0x40000100, 0, ONES },
+    { 2, 0, ONES },
+    { 3, 0, ONES },
+    { 4, 0, ONES },
+    { 5, 0, ONES },
+    { 6, 0, ONES },
+    { 7, 1, ONES },
+    { 7, 2, ONES },
+    { 7, 3, ONES },
+    { 8, 0, ONES },
+    { 9, 0, ONES },
+    { 0xa, 0, ONES },
+    { 0xb, ~0u, ONES },
+    { 0xc, ~0u, ONES },
+    { 0xe, ~0u, ONES },
+    { 0xf, ~0u, ONES },
+    { 0x10, ~0u, ONES },
+    { 0x12, ~0u, ONES },
+    { 0x14, ~0u, ONES },
+    { 0x80000001, 0, ONES },
+    { 0x80000002, 0, ONES },
+    { 0x80000005, 0, ONES },
+    { 0x80000006, 0, ONES },
+    { 0x80000007, 0, ONES },
+    { 0x8000000a, 0, ONES },
+    { 0x8000001d, 0, ONES },
+    { 0x8000001e, 0, ONES },
+    { 0x8000001f, 0, ONES },
+    { 0x80000021, 0, ONES },
+    { 0x80000022, 0, ONES },
+    { 0x40000100, 0, ONES },
     { ~0u, ~0u, 0, 0, 0, 0 },
 };
 
@@ -65,8 +87,9 @@ static void setup(const struct host_cpuid *table)
         cpu_feat.xcr0_mask = 0xe7;
         cpu_feat.phys_bits = 52;
     } else {
-        cpu_feat = (struct cpu_features){ .amd = true, .nx = true, .phys_bits = 40,
-                                          .virt_bits = 48 };
+        cpu_feat = (struct cpu_features){
+            .amd = true, .nx = true, .phys_bits = 40, .virt_bits = 48
+        };
         pv_priv_init(&guest_vcpu);
     }
 }
@@ -100,10 +123,12 @@ TEST(hidden_from_guests)
 
 TEST(leaves_without_an_answer)
 {
-    static const uint32_t none[] = { 3, 5, 6, 8, 9, 0xa, 0xc, 0xe, 0xf, 0x10, 0x12, 0x14, 0x20, 0x21,
-                                     0x3fffffff, 0x40000004, 0x40000006, 0x40000100, 0x7fffffff,
-                                     0x8000000a, 0x8000001d, 0x8000001e, 0x8000001f, 0x80000022,
-                                     0x80000031, 0xc0000000, 0xffffffff };
+    static const uint32_t none[] = { 3,          5,          6,          8,          9,
+                                     0xa,        0xc,        0xe,        0xf,        0x10,
+                                     0x12,       0x14,       0x20,       0x21,       0x3fffffff,
+                                     0x40000004, 0x40000006, 0x40000100, 0x7fffffff, 0x8000000a,
+                                     0x8000001d, 0x8000001e, 0x8000001f, 0x80000022, 0x80000031,
+                                     0xc0000000, 0xffffffff };
 
     setup(all);
     for (size_t i = 0; i < ARRAY_SIZE(none); i++) {

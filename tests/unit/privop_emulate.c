@@ -136,8 +136,8 @@ TEST(programs_get_nothing)
 {
     static const uint8_t kernel_only[][4] = {
         { 0x0f, 0x20, 0xc0 }, { 0x0f, 0x22, 0xd8 }, { 0x0f, 0x21, 0xc0 }, { 0x0f, 0x23, 0xc0 },
-        { 0x0f, 0x06 }, { 0x0f, 0x01, 0xf0 }, { 0x0f, 0x01, 0x38 }, { 0x0f, 0x08 }, { 0x0f, 0x09 },
-        { 0x0f, 0x32 }, { 0x0f, 0x30 }, { 0x0f, 0x01, 0xd1 },
+        { 0x0f, 0x06 },       { 0x0f, 0x01, 0xf0 }, { 0x0f, 0x01, 0x38 }, { 0x0f, 0x08 },
+        { 0x0f, 0x09 },       { 0x0f, 0x32 },       { 0x0f, 0x30 },       { 0x0f, 0x01, 0xd1 },
     };
     struct x86_regs before;
 
@@ -155,8 +155,14 @@ TEST(programs_get_nothing)
 TEST(nobody_gets_these)
 {
     static const uint8_t never[][4] = {
-        { 0xf4 }, { 0xfa }, { 0xfb }, { 0xcf }, { 0x0f, 0x01, 0xf8 }, { 0x0f, 0x33 },
-        { 0x0f, 0x01, 0xd0 }, { 0x48, 0x89, 0x07 }, { 0x90 }, { 0xcd, 0x80 },
+        { 0xf4 },
+        { 0xcf },
+        { 0x0f, 0x01, 0xf8 },
+        { 0x0f, 0x33 },
+        { 0x0f, 0x01, 0xd0 },
+        { 0x48, 0x89, 0x07 },
+        { 0x90 },
+        { 0xcd, 0x80 },
     };
 
     guest_reset();
@@ -165,6 +171,20 @@ TEST(nobody_gets_these)
     /* A #GP that names a selector is never about the instruction. */
     guest_regs.error_code = 0x23;
     CHECK(!RUN(0x0f, 0x06));
+}
+
+TEST(interrupt_flag_by_io_privilege)
+{
+    guest_reset();
+    CHECK(RUN(0xfa) && advanced());
+    CHECK(RUN(0xfb) && advanced());
+    CHECK_EQ(guest_regs.rflags, 0x202); /* it is not the guest's to change */
+    guest_vcpu.priv.iopl = 0;
+    CHECK(!RUN(0xfa) && !RUN(0xfb));
+    as_user(1);
+    CHECK(!RUN(0xfa) && !RUN(0xfb));
+    as_user(3);
+    CHECK(RUN(0xfa) && advanced());
 }
 
 TEST(rdtsc_when_tsd_is_on)
@@ -194,7 +214,7 @@ TEST(cpuid_by_prefix_and_by_fault)
     CHECK_EQ(guest_regs.rbx, 0x566e6558);
     CHECK(!RUN(0x0f, 0x0b, 0x90, 0x90)); /* BUG() */
     CHECK(!RUN(0x0f, 0x0b, 'x', 'e', 'n', 0x0f, 0x31));
-    CHECK(!RUN(0x0f, 0xa2));             /* #UD by a plain CPUID: some other reason */
+    CHECK(!RUN(0x0f, 0xa2)); /* #UD by a plain CPUID: some other reason */
     as_user(0);
     guest_regs.rax = 0x40000001;
     CHECK(RUN(0x0f, 0x0b, 'x', 'e', 'n', 0x0f, 0xa2) && advanced());
@@ -316,7 +336,7 @@ TEST(msr_list)
     CHECK_EQ(val, 0x801801);
     CHECK(rd(0x179, &val) && val == 0);
     CHECK(wr(0x8b, 0) && !wr(0x8b, 1));
-    CHECK(!rd(0x48, &val));       /* SPEC_CTRL */
+    CHECK(!rd(0x48, &val)); /* SPEC_CTRL */
     CHECK(!wr(0x48, 0));
     CHECK(!rd(0xc0000082, &val)); /* LSTAR */
     CHECK(!wr(0xc0000082, 0x1000));

@@ -43,7 +43,7 @@ static struct {
     uint64_t pf_addr, baseptr, invlpg, debug_val, hypercall_gfn;
     bool pf_write;
     unsigned int debug_reg;
-    int fail;            /* what failing hooks return */
+    int fail; /* what failing hooks return */
     uint64_t dr[8], base[3], es_base;
     enum insn_mode mode; /* of a code segment that is not flat; 0: none */
 } seen;
@@ -83,9 +83,9 @@ static int test_copy_to(struct vcpu *v, gptr_t dst, const void *src, size_t n)
     return copy((uint8_t *)(uintptr_t)src, dst.v, n, true);
 }
 
-static const struct guest_ops test_guest_ops = {
-    .name = "test", .copy_from = test_copy_from, .copy_to = test_copy_to
-};
+static const struct guest_ops test_guest_ops = { .name = "test",
+                                                 .copy_from = test_copy_from,
+                                                 .copy_to = test_copy_to };
 
 void log_refusal(struct domain *d, const char *fmt, ...)
 {
@@ -167,7 +167,9 @@ bool pv_segment_base(struct pv_vcpu *v, const struct x86_regs *regs, enum insn_s
                      uint64_t *base)
 {
     (void)v, (void)regs;
-    *base = seg == SEG_FS ? seen.base[SEGBASE_FS] : seg == SEG_GS ? seen.base[SEGBASE_GS_KERNEL] : 0;
+    *base = seg == SEG_FS   ? seen.base[SEGBASE_FS]
+            : seg == SEG_GS ? seen.base[SEGBASE_GS_KERNEL]
+                            : 0;
     if (seg == SEG_ES)
         *base = seen.es_base;
     return true;
@@ -278,12 +280,21 @@ static void guest_reset(void)
     guest_vcpu.traps[VECTOR_GP].address = 0x1234;
     host_machine.in = test_in;
     host_machine.out = test_out;
-    cpu_feat = (struct cpu_features){ .nx = true, .xsave = true, .fsgsbase = true, .intel = true,
-                                      .xcr0_mask = 7, .phys_bits = 40, .virt_bits = 48 };
+    cpu_feat = (struct cpu_features){ .nx = true,
+                                      .xsave = true,
+                                      .fsgsbase = true,
+                                      .intel = true,
+                                      .xcr0_mask = 7,
+                                      .phys_bits = 40,
+                                      .virt_bits = 48 };
     pv_priv_init(&guest_vcpu);
     guest_vcpu.x.xcr0 = 1;
-    guest_regs = (struct x86_regs){ .rip = CODE, .cs = SEL_RING3_CS64, .ss = SEL_RING3_DS,
-                                    .rflags = 0x202, .vector = VECTOR_GP, .rsp = DATA + 0x800 };
+    guest_regs = (struct x86_regs){ .rip = CODE,
+                                    .cs = SEL_RING3_CS64,
+                                    .ss = SEL_RING3_DS,
+                                    .rflags = 0x202,
+                                    .vector = VECTOR_GP,
+                                    .rsp = DATA + 0x800 };
 }
 
 #endif

@@ -67,7 +67,7 @@ static void program_with_bitmap(uint32_t nr_ports)
 
 static void permit(unsigned int port)
 {
-    guest_mem[BITMAP - MEM_BASE + port / 8] &= (uint8_t)~(1u << (port & 7));
+    guest_mem[BITMAP - MEM_BASE + port / 8] &= (uint8_t) ~(1u << (port & 7));
 }
 
 TEST(widths_and_registers)
@@ -285,7 +285,7 @@ TEST(clock_speaker_and_timer)
     CHECK_EQ(ports.outs, 0);
     CHECK(in8(0x71));
     CHECK_EQ(guest_regs.rax & 0xff, 0x34);
-    CHECK_EQ(ports.val, 0x0a); /* index went out with the NMI bit clear */
+    CHECK_EQ(ports.val, 0x0a);  /* index went out with the NMI bit clear */
     CHECK(out16(0x70, 0x990f)); /* index and data at once */
     CHECK(ports.port == 0x71 && ports.val == 0x99);
 

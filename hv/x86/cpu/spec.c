@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Bits and models: Intel's "Affected processors" guidance and SDM volume 4; AMD's "Software techniques
- * for managing speculation" and APM volume 2.
+ * Bits and models: Intel's "Affected processors" guidance and SDM volume 4; AMD's "Software
+ * techniques for managing speculation" and APM volume 2.
  */
 #include "x86/cpu/spec.h"
 
@@ -67,8 +67,8 @@ static bool in_order(const struct spec_input *in)
 /* Silvermont, Airmont, Goldmont, Knights: the L1 is not read through non-present entries. */
 static bool no_l1tf(const struct spec_input *in)
 {
-    static const uint8_t models[] = { 0x37, 0x4a, 0x4c, 0x4d, 0x5a, 0x75, 0x5c, 0x5f, 0x7a,
-                                      0x57, 0x85 };
+    static const uint8_t models[] = { 0x37, 0x4a, 0x4c, 0x4d, 0x5a, 0x75,
+                                      0x5c, 0x5f, 0x7a, 0x57, 0x85 };
 
     return in->vendor == SPEC_AMD || (in->arch_caps & RDCL_NO) ||
            listed(in, models, sizeof(models));
@@ -205,10 +205,13 @@ static uint32_t leaf(uint32_t n, uint32_t sub, char reg)
 static enum spec_vendor vendor(void)
 {
     switch (leaf(0, 0, 'b')) {
-    case 0x756e6547: return SPEC_INTEL; /* Genu */
-    case 0x68747541:                    /* Auth */
-    case 0x6f677948: return SPEC_AMD;   /* Hygo */
-    default: return SPEC_OTHER;
+    case 0x756e6547:
+        return SPEC_INTEL; /* Genu */
+    case 0x68747541:       /* Auth */
+    case 0x6f677948:
+        return SPEC_AMD; /* Hygo */
+    default:
+        return SPEC_OTHER;
     }
 }
 

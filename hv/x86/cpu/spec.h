@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What to do against speculation attacks on this processor: one decision at boot, a pure function of
- * what CPUID and a few MSRs say. A processor of which nothing good is known counts as vulnerable.
- * Retpolines and index clamping are compiled in and not part of the choice.
+ * What to do against speculation attacks on this processor: one decision at boot, a pure function
+ * of what CPUID and a few MSRs say. A processor of which nothing good is known counts as
+ * vulnerable. Retpolines and index clamping are compiled in and not part of the choice.
  */
 #ifndef X86_CPU_SPEC_H
 #define X86_CPU_SPEC_H
@@ -16,7 +16,8 @@ enum spec_vendor { SPEC_OTHER, SPEC_INTEL, SPEC_AMD /* and Hygon */ };
 struct spec_input {
     enum spec_vendor vendor;
     uint32_t family, model, stepping;
-    uint32_t leaf7_edx, leaf7_2_edx, ext8_ebx, ext21_eax; /* CPUID as it is; 0 where it ends before */
+    uint32_t leaf7_edx, leaf7_2_edx, ext8_ebx,
+        ext21_eax; /* CPUID as it is; 0 where it ends before */
     bool rtm, smt;
     bool emulated;      /* QEMU's TCG: executes nothing ahead of time */
     uint64_t arch_caps; /* MSR_ARCH_CAPABILITIES; 0 without it */

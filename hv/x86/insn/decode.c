@@ -22,7 +22,7 @@ enum {
 enum group { G_NONE, G_1, G_MOV, G_6, G_7, G_8, G_9, G_AE, G_COUNT };
 
 struct form {
-    uint8_t op;    /* enum insn_op; with a group, the ModRM byte says more */
+    uint8_t op; /* enum insn_op; with a group, the ModRM byte says more */
     uint8_t flags;
     uint8_t group;
 };
@@ -95,7 +95,10 @@ static const uint8_t group_mem[G_COUNT][8] = {
     [G_1] = { [1] = INSN_OR, [4] = INSN_AND, [6] = INSN_XOR },
     [G_MOV] = { [0] = INSN_MOV },
     [G_6] = { [0] = INSN_SLDT, [1] = INSN_STR },
-    [G_7] = { [0] = INSN_SGDT, [1] = INSN_SIDT, [4] = INSN_SMSW, [6] = INSN_LMSW,
+    [G_7] = { [0] = INSN_SGDT,
+              [1] = INSN_SIDT,
+              [4] = INSN_SMSW,
+              [6] = INSN_LMSW,
               [7] = INSN_INVLPG },
     [G_8] = { [5] = INSN_BTS, [6] = INSN_BTR, [7] = INSN_BTC },
     [G_9] = { [1] = INSN_CMPXCHG8B },
@@ -153,13 +156,25 @@ static uint8_t read_prefixes(struct cursor *c, enum insn_mode mode, struct prefi
             continue;
         }
         switch (b) {
-        case 0x66: pf->opsize = true; break;
-        case 0x67: pf->addrsize = true; break;
-        case 0xf0: out->lock = true; break;
+        case 0x66:
+            pf->opsize = true;
+            break;
+        case 0x67:
+            pf->addrsize = true;
+            break;
+        case 0xf0:
+            out->lock = true;
+            break;
         case 0xf2:
-        case 0xf3: out->rep = b; break;
-        case 0x64: pf->seg = SEG_FS; break;
-        case 0x65: pf->seg = SEG_GS; break;
+        case 0xf3:
+            out->rep = b;
+            break;
+        case 0x64:
+            pf->seg = SEG_FS;
+            break;
+        case 0x65:
+            pf->seg = SEG_GS;
+            break;
         case 0x26:
         case 0x2e:
         case 0x36:
@@ -193,8 +208,9 @@ static void read_sib(struct cursor *c, uint8_t rex, unsigned int mod, struct ins
 static void read_mem16(struct cursor *c, unsigned int mod, unsigned int rm, struct insn *out)
 {
     static const uint8_t base[8] = { 3, 3, 5, 5, 6, 7, 5, 3 }; /* bx bx bp bp si di bp bx */
-    static const uint8_t index[8] = { 6, 7, 6, 7, INSN_NO_REG, INSN_NO_REG, INSN_NO_REG,
-                                      INSN_NO_REG };
+    static const uint8_t index[8] = {
+        6, 7, 6, 7, INSN_NO_REG, INSN_NO_REG, INSN_NO_REG, INSN_NO_REG
+    };
 
     if (mod == 0 && rm == 6) {
         out->disp = next_signed(c, 2);
@@ -252,11 +268,16 @@ static uint8_t read_modrm(struct cursor *c, enum insn_mode mode, const struct pr
 static uint8_t group7_fixed(uint8_t modrm)
 {
     switch (modrm) {
-    case 0xd0: return INSN_XGETBV;
-    case 0xd1: return INSN_XSETBV;
-    case 0xf8: return INSN_SWAPGS;
-    case 0xf9: return INSN_RDTSCP;
-    default: return INSN_NONE;
+    case 0xd0:
+        return INSN_XGETBV;
+    case 0xd1:
+        return INSN_XSETBV;
+    case 0xf8:
+        return INSN_SWAPGS;
+    case 0xf9:
+        return INSN_RDTSCP;
+    default:
+        return INSN_NONE;
     }
 }
 
@@ -348,7 +369,8 @@ static int decode_body(struct cursor *c, enum insn_mode mode, struct insn *out)
 int insn_decode(const uint8_t *bytes, size_t len, enum insn_mode mode, struct insn *out)
 {
     static const uint8_t force[5] = { 0x0f, 0x0b, 'x', 'e', 'n' };
-    size_t skip = len > sizeof(force) && memcmp(bytes, force, sizeof(force)) == 0 ? sizeof(force) : 0;
+    size_t skip = len > sizeof(force) && memcmp(bytes, force, sizeof(force)) == 0 ? sizeof(force)
+                                                                                  : 0;
     size_t room = MIN(len, INSN_MAX_LEN);
     struct cursor c = { bytes + skip, bytes + room, false };
     int rc;

@@ -34,7 +34,8 @@ static inline uint64_t x86_size_mask(unsigned int size)
     return ~0ull >> (64 - 8 * size);
 }
 
-/* Write a `size`-byte result as the CPU does: 32-bit writes clear the upper half, smaller ones keep it. */
+/* Write a `size`-byte result as the CPU does: 32-bit writes clear the upper half, smaller ones keep
+ * it. */
 static inline void x86_gpr_write(struct x86_regs *regs, unsigned int n, uint64_t val,
                                  unsigned int size)
 {

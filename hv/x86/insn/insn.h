@@ -20,19 +20,56 @@ enum insn_mode { INSN_MODE_16 = 2, INSN_MODE_32 = 4, INSN_MODE_64 = 8 };
 enum insn_op {
     INSN_NONE,
     /* memory writes: r/m = r/m op (reg or imm) */
-    INSN_MOV, INSN_MOVNTI, INSN_XCHG, INSN_CMPXCHG, INSN_CMPXCHG8B, INSN_AND, INSN_OR, INSN_XOR,
-    INSN_BTS, INSN_BTR, INSN_BTC, INSN_STOS,
+    INSN_MOV,
+    INSN_MOVNTI,
+    INSN_XCHG,
+    INSN_CMPXCHG,
+    INSN_CMPXCHG8B,
+    INSN_AND,
+    INSN_OR,
+    INSN_XOR,
+    INSN_BTS,
+    INSN_BTR,
+    INSN_BTC,
+    INSN_STOS,
     /* port I/O: `imm` is the port if has_imm, else DX; ins and outs obey `rep` */
-    INSN_IN, INSN_OUT, INSN_INS, INSN_OUTS,
+    INSN_IN,
+    INSN_OUT,
+    INSN_INS,
+    INSN_OUTS,
     /* control and debug registers: `reg` numbers the special one, `rm` the general one */
-    INSN_MOV_FROM_CR, INSN_MOV_TO_CR, INSN_MOV_FROM_DR, INSN_MOV_TO_DR, INSN_CLTS, INSN_LMSW,
+    INSN_MOV_FROM_CR,
+    INSN_MOV_TO_CR,
+    INSN_MOV_FROM_DR,
+    INSN_MOV_TO_DR,
+    INSN_CLTS,
+    INSN_LMSW,
     INSN_SMSW,
-    INSN_INVLPG, INSN_INVPCID, INSN_INVD, INSN_WBINVD,
-    INSN_RDMSR, INSN_WRMSR, INSN_RDTSC, INSN_RDTSCP, INSN_RDPMC, INSN_CPUID,
-    INSN_XGETBV, INSN_XSETBV,
-    INSN_HLT, INSN_CLI, INSN_STI, INSN_IRET,
-    INSN_SGDT, INSN_SIDT, INSN_SLDT, INSN_STR,
-    INSN_SWAPGS, INSN_RDFSBASE, INSN_RDGSBASE, INSN_WRFSBASE, INSN_WRGSBASE,
+    INSN_INVLPG,
+    INSN_INVPCID,
+    INSN_INVD,
+    INSN_WBINVD,
+    INSN_RDMSR,
+    INSN_WRMSR,
+    INSN_RDTSC,
+    INSN_RDTSCP,
+    INSN_RDPMC,
+    INSN_CPUID,
+    INSN_XGETBV,
+    INSN_XSETBV,
+    INSN_HLT,
+    INSN_CLI,
+    INSN_STI,
+    INSN_IRET,
+    INSN_SGDT,
+    INSN_SIDT,
+    INSN_SLDT,
+    INSN_STR,
+    INSN_SWAPGS,
+    INSN_RDFSBASE,
+    INSN_RDGSBASE,
+    INSN_WRFSBASE,
+    INSN_WRGSBASE,
     INSN_OP_COUNT
 };
 
@@ -48,16 +85,16 @@ struct insn {
     uint8_t rep;       /* 0, 0xf2 or 0xf3 */
     uint8_t seg;       /* enum insn_seg: segment of the memory operand (source, for outs) */
     bool lock;
-    bool forced;       /* behind the ABI's prefix that asks for emulation (ud2; "xen") */
-    bool rex;          /* byte registers 4-7 are SPL..DIL, not AH..BH */
-    bool has_imm;      /* source is `imm` */
+    bool forced;  /* behind the ABI's prefix that asks for emulation (ud2; "xen") */
+    bool rex;     /* byte registers 4-7 are SPL..DIL, not AH..BH */
+    bool has_imm; /* source is `imm` */
     bool has_modrm;
-    bool mem;          /* r/m is memory: base, index, scale, disp are valid */
+    bool mem; /* r/m is memory: base, index, scale, disp are valid */
     bool rip_rel;
-    uint8_t reg, rm;   /* register numbers, REX included */
+    uint8_t reg, rm;            /* register numbers, REX included */
     uint8_t base, index, scale; /* scale is the shift, 0 to 3 */
     int64_t disp;
-    uint64_t imm;      /* sign-extended to 64 bits */
+    uint64_t imm; /* sign-extended to 64 bits */
 };
 
 enum insn_error { INSN_OK = 0, INSN_TRUNCATED = -1, INSN_UNKNOWN = -2 };

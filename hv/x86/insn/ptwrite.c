@@ -17,14 +17,13 @@ enum {
 };
 
 static const uint8_t form1[256] = {
-    [0x08] = W_KNOWN | PTW_OR | W_BYTE,   [0x09] = W_KNOWN | PTW_OR,
-    [0x20] = W_KNOWN | PTW_AND | W_BYTE,  [0x21] = W_KNOWN | PTW_AND,
-    [0x30] = W_KNOWN | PTW_XOR | W_BYTE,  [0x31] = W_KNOWN | PTW_XOR,
-    [0x80] = W_KNOWN | W_BYTE | W_IMM8,   [0x81] = W_KNOWN | W_IMMZ, /* group 1 */
-    [0x83] = W_KNOWN | W_IMM8,
-    [0x86] = W_KNOWN | PTW_XCHG | W_BYTE, [0x87] = W_KNOWN | PTW_XCHG,
-    [0x88] = W_KNOWN | PTW_MOV | W_BYTE,  [0x89] = W_KNOWN | PTW_MOV,
-    [0xc6] = W_KNOWN | PTW_MOV | W_BYTE | W_IMM8,
+    [0x08] = W_KNOWN | PTW_OR | W_BYTE,  [0x09] = W_KNOWN | PTW_OR,
+    [0x20] = W_KNOWN | PTW_AND | W_BYTE, [0x21] = W_KNOWN | PTW_AND,
+    [0x30] = W_KNOWN | PTW_XOR | W_BYTE, [0x31] = W_KNOWN | PTW_XOR,
+    [0x80] = W_KNOWN | W_BYTE | W_IMM8,  [0x81] = W_KNOWN | W_IMMZ, /* group 1 */
+    [0x83] = W_KNOWN | W_IMM8,           [0x86] = W_KNOWN | PTW_XCHG | W_BYTE,
+    [0x87] = W_KNOWN | PTW_XCHG,         [0x88] = W_KNOWN | PTW_MOV | W_BYTE,
+    [0x89] = W_KNOWN | PTW_MOV,          [0xc6] = W_KNOWN | PTW_MOV | W_BYTE | W_IMM8,
     [0xc7] = W_KNOWN | PTW_MOV | W_IMMZ,
 };
 
@@ -32,13 +31,20 @@ static const uint8_t form1[256] = {
 static uint8_t form2(uint8_t opcode)
 {
     switch (opcode) {
-    case 0xab: return W_KNOWN | PTW_BTS;
-    case 0xb3: return W_KNOWN | PTW_BTR;
-    case 0xbb: return W_KNOWN | PTW_BTC;
-    case 0xba: return W_KNOWN | W_IMM8; /* group 8 */
-    case 0xb0: return W_KNOWN | PTW_CMPXCHG | W_BYTE;
-    case 0xb1: return W_KNOWN | PTW_CMPXCHG;
-    default: return 0;
+    case 0xab:
+        return W_KNOWN | PTW_BTS;
+    case 0xb3:
+        return W_KNOWN | PTW_BTR;
+    case 0xbb:
+        return W_KNOWN | PTW_BTC;
+    case 0xba:
+        return W_KNOWN | W_IMM8; /* group 8 */
+    case 0xb0:
+        return W_KNOWN | PTW_CMPXCHG | W_BYTE;
+    case 0xb1:
+        return W_KNOWN | PTW_CMPXCHG;
+    default:
+        return 0;
     }
 }
 
@@ -153,14 +159,22 @@ static inline uint64_t compute(const struct ptwrite *w, const struct x86_regs *r
     uint64_t src = source(w, regs);
 
     switch (w->op) {
-    case PTW_AND: return cur & src;
-    case PTW_OR: return cur | src;
-    case PTW_XOR: return cur ^ src;
-    case PTW_BTS: return cur | 1ull << (src & (w->bits - 1u));
-    case PTW_BTR: return cur & ~(1ull << (src & (w->bits - 1u)));
-    case PTW_BTC: return cur ^ 1ull << (src & (w->bits - 1u));
-    case PTW_CMPXCHG: return (regs->rax & w->mask) == cur ? src : cur;
-    default: return src;
+    case PTW_AND:
+        return cur & src;
+    case PTW_OR:
+        return cur | src;
+    case PTW_XOR:
+        return cur ^ src;
+    case PTW_BTS:
+        return cur | 1ull << (src & (w->bits - 1u));
+    case PTW_BTR:
+        return cur & ~(1ull << (src & (w->bits - 1u)));
+    case PTW_BTC:
+        return cur ^ 1ull << (src & (w->bits - 1u));
+    case PTW_CMPXCHG:
+        return (regs->rax & w->mask) == cur ? src : cur;
+    default:
+        return src;
     }
 }
 

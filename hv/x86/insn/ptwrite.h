@@ -21,7 +21,15 @@
 
 /* MOV and XCHG come first. */
 enum ptwrite_op {
-    PTW_MOV, PTW_XCHG, PTW_CMPXCHG, PTW_AND, PTW_OR, PTW_XOR, PTW_BTS, PTW_BTR, PTW_BTC
+    PTW_MOV,
+    PTW_XCHG,
+    PTW_CMPXCHG,
+    PTW_AND,
+    PTW_OR,
+    PTW_XOR,
+    PTW_BTS,
+    PTW_BTR,
+    PTW_BTC
 };
 
 struct ptwrite {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Each feature word has a mask of what PV guests may see. A bit is in it when the instructions work
- * in ring 3 without more help, or when privop.c and msr.c do the rest. Left out are: what belongs to
- * the hypervisor (paging modes, SMEP, PCID, VMX, MTRRs, MWAIT, performance counters), and features
- * with per-task state that nobody switches yet (PKU, CET, MPX, SPEC_CTRL, debug address masks).
+ * in ring 3 without more help, or when privop.c and msr.c do the rest. Left out are: what belongs
+ * to the hypervisor (paging modes, SMEP, PCID, VMX, MTRRs, MWAIT, performance counters), and
+ * features with per-task state that nobody switches yet (PKU, CET, MPX, SPEC_CTRL, debug address
+ * masks).
  */
 #include "x86/pv/cpuid.h"
 
@@ -15,36 +16,35 @@
 
 #define FB(name) (1u << (XEN_X86_FEATURE_##name % 32))
 
-#define MASK_1_EDX                                                                                 \
-    (FB(FPU) | FB(DE) | FB(TSC) | FB(MSR) | FB(PAE) | FB(MCE) | FB(CX8) | FB(APIC) | FB(SEP) |     \
-     FB(MCA) | FB(CMOV) | FB(PAT) | FB(CLFLUSH) | FB(ACPI) | FB(MMX) | FB(FXSR) | FB(SSE) |        \
+#define MASK_1_EDX                                                                             \
+    (FB(FPU) | FB(DE) | FB(TSC) | FB(MSR) | FB(PAE) | FB(MCE) | FB(CX8) | FB(APIC) | FB(SEP) | \
+     FB(MCA) | FB(CMOV) | FB(PAT) | FB(CLFLUSH) | FB(ACPI) | FB(MMX) | FB(FXSR) | FB(SSE) |    \
      FB(SSE2) | FB(SS))
-#define MASK_1_ECX                                                                                 \
-    (FB(SSE3) | FB(PCLMULQDQ) | FB(SSSE3) | FB(FMA) | FB(CX16) | FB(SSE4_1) | FB(SSE4_2) |         \
+#define MASK_1_ECX                                                                         \
+    (FB(SSE3) | FB(PCLMULQDQ) | FB(SSSE3) | FB(FMA) | FB(CX16) | FB(SSE4_1) | FB(SSE4_2) | \
      FB(MOVBE) | FB(POPCNT) | FB(AESNI) | FB(XSAVE) | FB(AVX) | FB(F16C) | FB(RDRAND))
-#define MASK_7_EBX                                                                                 \
-    (FB(FSGSBASE) | FB(BMI1) | FB(AVX2) | FB(FDP_EXCP_ONLY) | FB(BMI2) | FB(ERMS) |                \
-     FB(NO_FPU_SEL) | FB(AVX512F) | FB(AVX512DQ) | FB(RDSEED) | FB(ADX) | FB(AVX512_IFMA) |        \
-     FB(CLFLUSHOPT) | FB(CLWB) | FB(AVX512PF) | FB(AVX512ER) | FB(AVX512CD) | FB(SHA) |            \
+#define MASK_7_EBX                                                                          \
+    (FB(FSGSBASE) | FB(BMI1) | FB(AVX2) | FB(FDP_EXCP_ONLY) | FB(BMI2) | FB(ERMS) |         \
+     FB(NO_FPU_SEL) | FB(AVX512F) | FB(AVX512DQ) | FB(RDSEED) | FB(ADX) | FB(AVX512_IFMA) | \
+     FB(CLFLUSHOPT) | FB(CLWB) | FB(AVX512PF) | FB(AVX512ER) | FB(AVX512CD) | FB(SHA) |     \
      FB(AVX512BW) | FB(AVX512VL))
 #define MASK_7_ECX                                                                                 \
     (FB(PREFETCHWT1) | FB(AVX512_VBMI) | FB(AVX512_VBMI2) | FB(GFNI) | FB(VAES) | FB(VPCLMULQDQ) | \
      FB(AVX512_VNNI) | FB(AVX512_BITALG) | FB(AVX512_VPOPCNTDQ) | FB(RDPID) | FB(CLDEMOTE))
-#define MASK_7_EDX                                                                                 \
-    (FB(AVX512_4VNNIW) | FB(AVX512_4FMAPS) | FB(FSRM) | FB(MD_CLEAR) | FB(SERIALIZE) |             \
+#define MASK_7_EDX                                                                     \
+    (FB(AVX512_4VNNIW) | FB(AVX512_4FMAPS) | FB(FSRM) | FB(MD_CLEAR) | FB(SERIALIZE) | \
      FB(ARCH_CAPS))
 #define MASK_7_1_EAX (FB(AVX_VNNI) | FB(AVX512_BF16) | FB(FZRM) | FB(FSRS) | FB(FSRCS))
 #define MASK_7_2_EDX FB(MCDT_NO)
 #define MASK_D_1_EAX (FB(XSAVEOPT) | FB(XSAVEC) | FB(XGETBV1))
-#define MASK_E1_EDX                                                                                \
-    (FB(SYSCALL) | FB(NX) | FB(MMXEXT) | FB(FFXSR) | FB(RDTSCP) | FB(LM) | FB(3DNOWEXT) |          \
-     FB(3DNOW))
-#define MASK_E1_ECX                                                                                \
-    (FB(LAHF_LM) | FB(ABM) | FB(SSE4A) | FB(MISALIGNSSE) | FB(3DNOWPREFETCH) | FB(XOP) |           \
+#define MASK_E1_EDX \
+    (FB(SYSCALL) | FB(NX) | FB(MMXEXT) | FB(FFXSR) | FB(RDTSCP) | FB(LM) | FB(3DNOWEXT) | FB(3DNOW))
+#define MASK_E1_ECX                                                                      \
+    (FB(LAHF_LM) | FB(ABM) | FB(SSE4A) | FB(MISALIGNSSE) | FB(3DNOWPREFETCH) | FB(XOP) | \
      FB(FMA4) | FB(TBM))
-#define MASK_E8_EBX                                                                                \
+#define MASK_E8_EBX \
     (FB(CLZERO) | FB(RSTR_FP_ERR_PTRS) | FB(IBPB) | FB(SSB_NO) | FB(BTC_NO) | FB(IBPB_RET))
-#define MASK_E21_EAX                                                                               \
+#define MASK_E21_EAX \
     (FB(LFENCE_DISPATCH) | FB(VERW_CLEAR) | FB(NSCB) | FB(SRSO_NO) | FB(SRSO_US_NO))
 
 /* AMD repeats these bits of leaf 1 EDX in leaf 0x80000001 EDX. */
@@ -56,11 +56,11 @@
 #define AVX_7_ECX (FB(VAES) | FB(VPCLMULQDQ))
 #define AVX_7_1_EAX FB(AVX_VNNI)
 #define AVX_E1_ECX (FB(XOP) | FB(FMA4))
-#define ZMM_7_EBX                                                                                  \
-    (FB(AVX512F) | FB(AVX512DQ) | FB(AVX512_IFMA) | FB(AVX512PF) | FB(AVX512ER) | FB(AVX512CD) |   \
+#define ZMM_7_EBX                                                                                \
+    (FB(AVX512F) | FB(AVX512DQ) | FB(AVX512_IFMA) | FB(AVX512PF) | FB(AVX512ER) | FB(AVX512CD) | \
      FB(AVX512BW) | FB(AVX512VL))
-#define ZMM_7_ECX                                                                                  \
-    (FB(AVX512_VBMI) | FB(AVX512_VBMI2) | FB(AVX512_VNNI) | FB(AVX512_BITALG) |                    \
+#define ZMM_7_ECX                                                               \
+    (FB(AVX512_VBMI) | FB(AVX512_VBMI2) | FB(AVX512_VNNI) | FB(AVX512_BITALG) | \
      FB(AVX512_VPOPCNTDQ))
 #define ZMM_7_EDX (FB(AVX512_4VNNIW) | FB(AVX512_4FMAPS))
 #define ZMM_7_1_EAX FB(AVX512_BF16)
@@ -191,14 +191,28 @@ static void leaf_d(const struct pv_vcpu *v, uint32_t sub, struct cpuid_regs *r)
 static void basic(const struct pv_vcpu *v, uint32_t leaf, uint32_t sub, struct cpuid_regs *r)
 {
     switch (leaf) {
-    case 0: r->a = MIN(r->a, MAX_BASIC_LEAF); break;
-    case 1: mask_1(v, r); break;
-    case 2: break;
-    case 4: mask_4(r); break;
-    case 7: mask_7(sub, r); break;
-    case 0xb: leaf_b(v, sub, r); break;
-    case 0xd: leaf_d(v, sub, r); break;
-    default: *r = (struct cpuid_regs){ 0 }; /* serial number, power, counters, ... */
+    case 0:
+        r->a = MIN(r->a, MAX_BASIC_LEAF);
+        break;
+    case 1:
+        mask_1(v, r);
+        break;
+    case 2:
+        break;
+    case 4:
+        mask_4(r);
+        break;
+    case 7:
+        mask_7(sub, r);
+        break;
+    case 0xb:
+        leaf_b(v, sub, r);
+        break;
+    case 0xd:
+        leaf_d(v, sub, r);
+        break;
+    default:
+        *r = (struct cpuid_regs){ 0 }; /* serial number, power, counters, ... */
     }
 }
 
@@ -215,13 +229,19 @@ static void mask_e1(struct cpuid_regs *r)
 static void extended(const struct pv_vcpu *v, uint32_t leaf, struct cpuid_regs *r)
 {
     switch (leaf) {
-    case 0x80000000: r->a = MIN(r->a, MAX_EXT_LEAF); break;
-    case 0x80000001: mask_e1(r); break;
+    case 0x80000000:
+        r->a = MIN(r->a, MAX_EXT_LEAF);
+        break;
+    case 0x80000001:
+        mask_e1(r);
+        break;
     case 0x80000002:
     case 0x80000003:
-    case 0x80000004: break; /* the processor's name */
+    case 0x80000004:
+        break; /* the processor's name */
     case 0x80000005:
-    case 0x80000006: break; /* caches */
+    case 0x80000006:
+        break; /* caches */
     case 0x80000007:
         /* The TSC's rate is a promise for domains that stay on this machine. */
         *r = (struct cpuid_regs){ 0, 0, 0, v->x.v.domain->privileged ? r->d & FB(ITSC) : 0 };
@@ -230,9 +250,13 @@ static void extended(const struct pv_vcpu *v, uint32_t leaf, struct cpuid_regs *
         *r = (struct cpuid_regs){ (r->a & 0xff) | VIRT_BITS << 8, r->b & MASK_E8_EBX, 0, 0 };
         break;
     case 0x80000019:
-    case 0x8000001a: break; /* TLBs, hints */
-    case 0x80000021: *r = (struct cpuid_regs){ r->a & MASK_E21_EAX, 0, 0, 0 }; break;
-    default: *r = (struct cpuid_regs){ 0 };
+    case 0x8000001a:
+        break; /* TLBs, hints */
+    case 0x80000021:
+        *r = (struct cpuid_regs){ r->a & MASK_E21_EAX, 0, 0, 0 };
+        break;
+    default:
+        *r = (struct cpuid_regs){ 0 };
     }
 }
 
@@ -260,9 +284,8 @@ static void xen_leaf(uint32_t leaf, uint32_t sub, struct cpuid_regs *r)
     *r = (struct cpuid_regs){ 0 };
     switch (leaf - XEN_CPUID_FIRST_LEAF) {
     case 0:
-        *r = (struct cpuid_regs){ XEN_CPUID_LEAF(XEN_CPUID_MAX_NUM_LEAVES),
-                                  XEN_CPUID_SIGNATURE_EBX, XEN_CPUID_SIGNATURE_ECX,
-                                  XEN_CPUID_SIGNATURE_EDX };
+        *r = (struct cpuid_regs){ XEN_CPUID_LEAF(XEN_CPUID_MAX_NUM_LEAVES), XEN_CPUID_SIGNATURE_EBX,
+                                  XEN_CPUID_SIGNATURE_ECX, XEN_CPUID_SIGNATURE_EDX };
         break;
     case 1:
         r->a = 4u << 16 | 17; /* the ABI's version: 4.17 */

@@ -17,9 +17,9 @@ struct cpuid_regs {
 /* Facts about time that Xen's leaf 3 reports; the time code fills it at boot. */
 struct pv_cpuid_time {
     uint32_t tsc_khz;
-    uint32_t mul;  /* scale from TSC to ns, as in vcpu_time_info */
+    uint32_t mul; /* scale from TSC to ns, as in vcpu_time_info */
     int8_t shift;
-    bool stable;   /* the TSC is known to be reliable */
+    bool stable; /* the TSC is known to be reliable */
 };
 extern struct pv_cpuid_time pv_cpuid_time;
 

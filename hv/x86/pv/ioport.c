@@ -163,7 +163,8 @@ static uint32_t sleep_bits(unsigned int reg, unsigned int port, unsigned int siz
 {
     if (!reg || !touches(port, size, reg, 2))
         return 0;
-    return reg >= port ? PM1_SLEEP_ENABLE << 8 * (reg - port) : PM1_SLEEP_ENABLE >> 8 * (port - reg);
+    return reg >= port ? PM1_SLEEP_ENABLE << 8 * (reg - port)
+                       : PM1_SLEEP_ENABLE >> 8 * (port - reg);
 }
 
 /* Ports with a rule of their own lie below this, but for the ACPI registers. */

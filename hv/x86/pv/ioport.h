@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Port I/O of PV guests. Two permissions are needed: the domain's (x86_domain.ioports, given by the
- * hypervisor) and, within the guest, that of the code that asks (I/O privilege level or bitmap, given
- * by its kernel). Without the second the instruction raises #GP. Without the first it finds nothing:
- * reads are all ones, writes are lost, as on a machine that lacks the device.
+ * hypervisor) and, within the guest, that of the code that asks (I/O privilege level or bitmap,
+ * given by its kernel). Without the second the instruction raises #GP. Without the first it finds
+ * nothing: reads are all ones, writes are lost, as on a machine that lacks the device.
  */
 #ifndef X86_PV_IOPORT_H
 #define X86_PV_IOPORT_H
@@ -15,7 +15,7 @@
 
 /* What the hypervisor keeps from Dom0; ports are 0 where there is none. */
 struct ioport_machine {
-    uint16_t com1;        /* first of 8 ports of the serial line in use */
+    uint16_t com1;                       /* first of 8 ports of the serial line in use */
     uint16_t pm1a_control, pm1b_control; /* ACPI: sleeping goes by hypercall */
 };
 

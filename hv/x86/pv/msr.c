@@ -74,9 +74,9 @@ enum {
 #define PRED_CMD_IBPB 0x1ull
 
 /* "Not affected" bits, which a guest may know; the rest names controls that it has not got. */
-#define ARCH_CAPS_SHOWN                                                                            \
-    (1ull << 0 | 1ull << 4 | 1ull << 5 | 1ull << 6 | 1ull << 8 | 1ull << 13 | 1ull << 14 |         \
-     1ull << 15 | 1ull << 17 | 1ull << 20 | 1ull << 24 | 1ull << 26 | 1ull << 27 | 1ull << 28 |    \
+#define ARCH_CAPS_SHOWN                                                                         \
+    (1ull << 0 | 1ull << 4 | 1ull << 5 | 1ull << 6 | 1ull << 8 | 1ull << 13 | 1ull << 14 |      \
+     1ull << 15 | 1ull << 17 | 1ull << 20 | 1ull << 24 | 1ull << 26 | 1ull << 27 | 1ull << 28 | \
      1ull << 2 | 1ull << 19 | 1ull << 62)
 
 static bool is_dom0(const struct pv_vcpu *v)
@@ -107,27 +107,36 @@ static uint64_t efer(void)
 static bool read_intel(struct pv_vcpu *v, uint32_t msr, uint64_t *val)
 {
     switch (msr) {
-    case MSR_PLATFORM_ID: return is_dom0(v) && hardware(msr, ~0ull, val);
-    case MSR_FEATURE_CONTROL: return known(FEATURE_CONTROL_LOCKED, val);
-    case MSR_PLATFORM_INFO: return known(0, val); /* no CPUID faulting for guests */
-    case MSR_ARCH_CAPABILITIES: return hardware(msr, ARCH_CAPS_SHOWN, val);
+    case MSR_PLATFORM_ID:
+        return is_dom0(v) && hardware(msr, ~0ull, val);
+    case MSR_FEATURE_CONTROL:
+        return known(FEATURE_CONTROL_LOCKED, val);
+    case MSR_PLATFORM_INFO:
+        return known(0, val); /* no CPUID faulting for guests */
+    case MSR_ARCH_CAPABILITIES:
+        return hardware(msr, ARCH_CAPS_SHOWN, val);
     case MSR_MISC_ENABLE:
         if (!hardware(msr, ~MISC_ENABLE_HIDDEN, val))
             return false;
         *val |= MISC_ENABLE_NO_BTS_PEBS;
         return true;
-    default: return false;
+    default:
+        return false;
     }
 }
 
 static bool read_amd(struct pv_vcpu *v, uint32_t msr, uint64_t *val)
 {
     switch (msr) {
-    case MSR_AMD_SYSCFG: return known(0, val); /* no memory encryption */
-    case MSR_AMD_HWCR: return known(HWCR_TSC_FREQ_P0, val);
-    case MSR_AMD_DE_CFG: return hardware(msr, DE_CFG_LFENCE, val);
+    case MSR_AMD_SYSCFG:
+        return known(0, val); /* no memory encryption */
+    case MSR_AMD_HWCR:
+        return known(HWCR_TSC_FREQ_P0, val);
+    case MSR_AMD_DE_CFG:
+        return hardware(msr, DE_CFG_LFENCE, val);
     case MSR_AMD_NB_CFG:
-    case MSR_AMD_MMIO_CONF: return is_dom0(v) && hardware(msr, ~0ull, val);
+    case MSR_AMD_MMIO_CONF:
+        return is_dom0(v) && hardware(msr, ~0ull, val);
     default:
         if (msr == MSR_AMD_PSTATE_LIMIT || msr == MSR_AMD_PSTATE_STATUS ||
             (msr >= MSR_AMD_PSTATE_FIRST && msr <= MSR_AMD_PSTATE_LAST))
@@ -161,19 +170,28 @@ static bool microcode_revision(uint64_t *val)
 static bool read_common(struct pv_vcpu *v, uint32_t msr, uint64_t *val)
 {
     switch (msr) {
-    case MSR_FS_BASE: return known(pv_get_segment_base(v, SEGBASE_FS), val);
-    case MSR_GS_BASE: return known(pv_get_segment_base(v, SEGBASE_GS_KERNEL), val);
-    case MSR_TSC: return known(rdtsc(), val);
-    case MSR_TSC_AUX: return pv_cpuid_has_tsc_aux() && known(v->priv.tsc_aux, val);
-    case MSR_EFER: return known(efer(), val);
+    case MSR_FS_BASE:
+        return known(pv_get_segment_base(v, SEGBASE_FS), val);
+    case MSR_GS_BASE:
+        return known(pv_get_segment_base(v, SEGBASE_GS_KERNEL), val);
+    case MSR_TSC:
+        return known(rdtsc(), val);
+    case MSR_TSC_AUX:
+        return pv_cpuid_has_tsc_aux() && known(v->priv.tsc_aux, val);
+    case MSR_EFER:
+        return known(efer(), val);
     case MSR_APIC_BASE:
         return known(APIC_BASE_ADDRESS | APIC_BASE_ENABLED | (v->x.v.id ? 0 : APIC_BASE_BSP), val);
-    case MSR_PAT: return hardware(msr, ~0ull, val);
-    case MSR_UCODE_REV: return microcode_revision(val);
+    case MSR_PAT:
+        return hardware(msr, ~0ull, val);
+    case MSR_UCODE_REV:
+        return microcode_revision(val);
     case MSR_MCG_CAP: /* no banks: the hypervisor handles machine checks */
     case MSR_MCG_STATUS:
-    case MSR_DEBUGCTL: return known(0, val);
-    default: return is_mtrr(msr) && is_dom0(v) && hardware(msr, ~0ull, val);
+    case MSR_DEBUGCTL:
+        return known(0, val);
+    default:
+        return is_mtrr(msr) && is_dom0(v) && hardware(msr, ~0ull, val);
     }
 }
 
@@ -254,14 +272,22 @@ static bool write_unchanged(struct pv_vcpu *v, uint32_t msr, uint64_t val)
 static bool write_one(struct pv_vcpu *v, uint32_t msr, uint64_t val)
 {
     switch (msr) {
-    case MSR_FS_BASE: return pv_set_segment_base(v, SEGBASE_FS, val) == 0;
-    case MSR_GS_BASE: return pv_set_segment_base(v, SEGBASE_GS_KERNEL, val) == 0;
-    case MSR_KERNEL_GS_BASE: return pv_set_segment_base(v, SEGBASE_GS_USER, val) == 0;
-    case MSR_TSC_AUX: return write_tsc_aux(v, val);
-    case MSR_PRED_CMD: return write_pred_cmd(v, val);
-    case MSR_AMD_NB_CFG: return write_nb_cfg(v, val);
-    case XEN_HYPERCALL_MSR: return pv_write_hypercall_page(v, GFN(val >> PAGE_SHIFT)) == 0;
-    default: return write_unchanged(v, msr, val);
+    case MSR_FS_BASE:
+        return pv_set_segment_base(v, SEGBASE_FS, val) == 0;
+    case MSR_GS_BASE:
+        return pv_set_segment_base(v, SEGBASE_GS_KERNEL, val) == 0;
+    case MSR_KERNEL_GS_BASE:
+        return pv_set_segment_base(v, SEGBASE_GS_USER, val) == 0;
+    case MSR_TSC_AUX:
+        return write_tsc_aux(v, val);
+    case MSR_PRED_CMD:
+        return write_pred_cmd(v, val);
+    case MSR_AMD_NB_CFG:
+        return write_nb_cfg(v, val);
+    case XEN_HYPERCALL_MSR:
+        return pv_write_hypercall_page(v, GFN(val >> PAGE_SHIFT)) == 0;
+    default:
+        return write_unchanged(v, msr, val);
     }
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The instruction is fetched once, decoded, and handed to its handler. A handler refuses (the guest
- * takes its exception), completes the instruction (RIP moves on), or stays: it has made some progress
- * or injected another exception, and RIP is where it must be.
+ * takes its exception), completes the instruction (RIP moves on), or stays: it has made some
+ * progress or injected another exception, and RIP is where it must be.
  */
 #include "x86/pv/privop.h"
 
@@ -136,11 +136,20 @@ static enum outcome do_mov_from_cr(struct privop *op)
     uint64_t val;
 
     switch (op->insn.reg) {
-    case 0: val = read_guest_cr0(v); break;
-    case 2: val = v->x.v.info->arch.cr2; break;
-    case 3: val = v->cr3_kernel; break;
-    case 4: val = v->priv.cr4; break;
-    default: return REFUSE;
+    case 0:
+        val = read_guest_cr0(v);
+        break;
+    case 2:
+        val = v->x.v.info->arch.cr2;
+        break;
+    case 3:
+        val = v->cr3_kernel;
+        break;
+    case 4:
+        val = v->priv.cr4;
+        break;
+    default:
+        return REFUSE;
     }
     *x86_gpr(op->regs, op->insn.rm) = val;
     return COMPLETE;
@@ -151,11 +160,17 @@ static enum outcome do_mov_to_cr(struct privop *op)
     uint64_t val = x86_gpr_value(op->regs, op->insn.rm);
 
     switch (op->insn.reg) {
-    case 0: return write_guest_cr0(op, val);
-    case 2: op->v->x.v.info->arch.cr2 = val; return COMPLETE;
-    case 3: return pv_new_baseptr(op->v, GFN(val >> PAGE_SHIFT)) == 0 ? COMPLETE : REFUSE;
-    case 4: return write_guest_cr4(op, val);
-    default: return REFUSE;
+    case 0:
+        return write_guest_cr0(op, val);
+    case 2:
+        op->v->x.v.info->arch.cr2 = val;
+        return COMPLETE;
+    case 3:
+        return pv_new_baseptr(op->v, GFN(val >> PAGE_SHIFT)) == 0 ? COMPLETE : REFUSE;
+    case 4:
+        return write_guest_cr4(op, val);
+    default:
+        return REFUSE;
     }
 }
 
@@ -245,8 +260,8 @@ static enum outcome do_cli_sti(struct privop *op)
 /* --- model-specific registers, CPUID, TSC, XCR0 --- */
 
 /*
- * A #GP at RDMSR needs a handler; a kernel that has registered none yet, as Linux early on, must not
- * die of a register that it only looks at (the ABI's header on trap tables).
+ * A #GP at RDMSR needs a handler; a kernel that has registered none yet, as Linux early on, must
+ * not die of a register that it only looks at (the ABI's header on trap tables).
  */
 static enum outcome rdmsr_for(struct pv_vcpu *v, struct x86_regs *regs)
 {

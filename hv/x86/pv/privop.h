@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Privileged instructions of PV guests. Guest kernels run in ring 3, so what needs ring 0 raises #GP;
- * here it is completed on their behalf, or refused, and then the guest takes the exception itself.
- * docs/privops.md lists each instruction with what happens.
+ * Privileged instructions of PV guests. Guest kernels run in ring 3, so what needs ring 0 raises
+ * #GP; here it is completed on their behalf, or refused, and then the guest takes the exception
+ * itself. docs/privops.md lists each instruction with what happens.
  */
 #ifndef X86_PV_PRIVOP_H
 #define X86_PV_PRIVOP_H
@@ -26,8 +26,8 @@ bool pv_emulate_privop(struct pv_vcpu *v, struct x86_regs *regs);
 /* Initial state of v->priv (zeroed before): CR0 and CR4 as a new vCPU finds them. */
 void pv_priv_init(struct pv_vcpu *v);
 /*
- * The CR4 that a guest gets when it asks for `wanted` (MOV to CR4, a context's ctrlreg[4]): bits that
- * are not its to choose are forced. The lowest level of what a PV guest may have.
+ * The CR4 that a guest gets when it asks for `wanted` (MOV to CR4, a context's ctrlreg[4]): bits
+ * that are not its to choose are forced. The lowest level of what a PV guest may have.
  */
 uint64_t pv_cr4_fixup(uint64_t wanted);
 /* Bits of the hardware's CR4 that follow the guest's: the CPU must hold these while v runs. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Privileged instructions in host programs: calls on a simulated machine, in place of hv/x86/cpu/ops.h.
- * Compile with -Itests/host first, and link tests/host/x86/cpu/ops.c. A test fills host_machine; what it
- * leaves out reads as zero and ignores writes.
+ * Privileged instructions in host programs: calls on a simulated machine, in place of
+ * hv/x86/cpu/ops.h. Compile with -Itests/host first, and link tests/host/x86/cpu/ops.c. A test
+ * fills host_machine; what it leaves out reads as zero and ignores writes.
  */
 #ifndef X86_CPU_OPS_H
 #define X86_CPU_OPS_H
