@@ -128,6 +128,19 @@ static void cpus_init(void)
     log_info("CPUs: %u online", nr_pcpus);
 }
 
+static uint16_t port_of(const struct acpi_reg *r)
+{
+    return r->space == ACPI_SPACE_IO ? (uint16_t)r->address : 0;
+}
+
+/* The serial line, and what switches the machine off (that goes by hypercall). */
+static struct ioport_machine kept_ports(void)
+{
+    return (struct ioport_machine){.com1 = uart_port(),
+                                   .pm1a_control = port_of(&acpi.fadt.pm1a_control),
+                                   .pm1b_control = port_of(&acpi.fadt.pm1b_control)};
+}
+
 void boot_main(uint32_t magic, uint32_t info)
 {
     const char *error = boot_parse(magic, info);
@@ -155,7 +168,8 @@ void boot_main(uint32_t magic, uint32_t info)
 
     const struct dom0_options o = {.mem = &options.dom0_mem,
                                    .min_vcpus = options.dom0_min_vcpus,
-                                   .max_vcpus = options.dom0_max_vcpus};
+                                   .max_vcpus = options.dom0_max_vcpus,
+                                   .ports = kept_ports()};
     const char *why = dom0_build(&o);
     if (why)
         panic("Domain 0 cannot be built: %s", why);
