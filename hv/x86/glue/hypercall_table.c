@@ -2,6 +2,8 @@
 /* Every hypercall that is answered. What is not here says -ENOSYS. */
 #include "x86/glue/handlers.h"
 
+#include <xen/arch-x86/xen-mca.h> /* __HYPERVISOR_mca */
+
 #define CALL(name, args) [__HYPERVISOR_##name] = {#name, hc_##name, false, args}
 #define PRIVILEGED(name, args) [__HYPERVISOR_##name] = {#name, hc_##name, true, args}
 
@@ -36,4 +38,5 @@ const struct hypercall hypercall_table[NR_HYPERCALLS] = {
     CALL(physdev_op, 2),
     PRIVILEGED(sysctl, 1),
     PRIVILEGED(domctl, 1),
+    PRIVILEGED(mca, 1),
 };

@@ -156,9 +156,9 @@ static long allocate_chunk(struct vcpu *v, struct exchange *e, unsigned long c)
         e->out[i] = ok ? frame_alloc(order, bits) : NULL;
         if (!e->out[i]) {
             free_out(e, i);
-            if (ok)
-                log_refusal(v->domain, "exchange: no free memory of order %u below %u bits", order,
-                            bits);
+            if (ok) /* debug: Linux looks for the smallest number of bits by trying them all */
+                log_debug("d%u: exchange: no free memory of order %u below %u bits",
+                          v->domain->id, order, bits);
             return ok ? E(ENOMEM) : E(EFAULT);
         }
         for (unsigned long j = 0; j < 1ul << order; j++)
