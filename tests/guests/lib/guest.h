@@ -86,7 +86,7 @@ struct cpu {
     bool user_running;
     void (*ap_fn)(void *);              /* what a secondary CPU runs */
     void *ap_arg;
-    volatile bool ap_done;
+    volatile bool ap_begun, ap_done;
 };
 
 struct cpu *this_cpu(void);
@@ -226,9 +226,10 @@ void account_check(const struct account *before, const char *what);
 
 /* ---- smp.c ---- */
 unsigned int vcpu_count(void);                      /* vCPUs that the domain has */
-/* Brings the vCPU up, running fn(arg) on its own stack; false when refused. */
+/* Brings the vCPU up, running fn(arg) on its own stack, and waits until it began; false: refused. */
 bool cpu_start(unsigned int id, void (*fn)(void *), void *arg);
 void cpu_wait(unsigned int id);                     /* until fn returned; then it is down */
+void cpu_nothing(void *arg);                        /* for cpu_start(): comes up and goes down */
 void cpu_context(unsigned int id, struct vcpu_guest_context *ctx);
 static inline void cpu_relax(void)
 {

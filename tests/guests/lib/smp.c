@@ -13,11 +13,17 @@ void ap_start(struct cpu *cpu);
 void ap_start(struct cpu *cpu)
 {
     for (;;) {
+        cpu->ap_begun = true;
         if (!cpu->ap_done)
             cpu->ap_fn(cpu->ap_arg);
         cpu->ap_done = true;
         hc_vcpu_op(VCPUOP_down, cpu->id, NULL);     /* until cpu_start() brings it up again */
     }
+}
+
+void cpu_nothing(void *arg)
+{
+    (void)arg;
 }
 
 unsigned int vcpu_count(void)
@@ -66,8 +72,12 @@ bool cpu_start(unsigned int id, void (*fn)(void *), void *arg)
     cpu->vector = NO_FAULT;
     cpu->ap_fn = fn;
     cpu->ap_arg = arg;
-    cpu->ap_done = false;
-    return CHECK_EQ(hc_vcpu_op(VCPUOP_up, id, NULL), 0, "VCPUOP_up");
+    cpu->ap_begun = cpu->ap_done = false;
+    if (!CHECK_EQ(hc_vcpu_op(VCPUOP_up, id, NULL), 0, "VCPUOP_up"))
+        return false;
+    while (!cpu->ap_begun)
+        hc_sched_op(SCHEDOP_yield, NULL);
+    return true;
 }
 
 void cpu_wait(unsigned int id)
