@@ -137,7 +137,6 @@ long power_enter_acpi_sleep(const struct xenpf_enter_acpi_sleep *op)
         return -XEN_EINVAL;
     if (!has_control())
         return -XEN_ENODEV;
-    log_info("Dom0 switches the machine off (ACPI S5)");
     enter_s5(op->val_a | PM1_SLP_EN, op->val_b | PM1_SLP_EN);
     return -XEN_EIO;
 }

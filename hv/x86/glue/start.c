@@ -2,6 +2,7 @@
 /* The boot order, as lists of calls: for the first CPU here, for later ones in x86/cpu/smp.c. */
 #include "core/bug.h"
 #include "core/clock.h"
+#include "core/grant.h"
 #include "core/keys.h"
 #include "core/log.h"
 #include "core/version.h"
@@ -18,6 +19,8 @@
 #include "x86/mm/paging.h"
 #include "x86/mm/vmap.h"
 #include "x86/pv/dom0_build.h"
+#include "x86/pv/mm.h"
+#include "x86/pv/mm.h"
 #include "x86/pv/traps.h"
 #include "x86/time/tsc.h"
 #include "x86/trap.h"
@@ -114,6 +117,17 @@ static void memory_init(uint32_t info)
              frame_total_count() >> 8);
 }
 
+/* The processors' ids in AML: Dom0's drivers name them by these. */
+static void name_cpus(void)
+{
+    for (unsigned int cpu = 0; cpu < nr_pcpus; cpu++) {
+        struct x86_pcpu *xp = (struct x86_pcpu *)pcpus[cpu];
+        for (unsigned int i = 0; i < acpi.nr_cpus; i++)
+            if (acpi.cpus[i].enabled && acpi.cpus[i].apic_id == xp->apic_id)
+                xp->acpi_id = acpi.cpus[i].acpi_id;
+    }
+}
+
 static void cpus_init(void)
 {
     static uint32_t others[ACPI_MAX_CPUS];
@@ -124,6 +138,7 @@ static void cpus_init(void)
         if (acpi.cpus[i].enabled && acpi.cpus[i].apic_id != self && n + 1 < options.maxcpus)
             others[n++] = acpi.cpus[i].apic_id;
     smp_boot(others, n);
+    name_cpus();
     tsc_settle(options.tsc);
     log_info("CPUs: %u online", nr_pcpus);
 }
@@ -158,6 +173,7 @@ void boot_main(uint32_t magic, uint32_t info)
     cpu_init_this(bsp);
     pcpu_online(&bsp->p);
     trap_ops = &pv_trap_ops;
+    grant_map_ops = &pv_grant_map_ops;
     read_acpi();
     machine_init(&acpi, options.x2apic);
     bsp->apic_id = lapic_id();

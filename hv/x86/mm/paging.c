@@ -176,6 +176,7 @@ void paging_install_slots(pte_t *l4)
 {
     memcpy(&l4[HV_FIRST_SLOT], &idle_l4[HV_FIRST_SLOT],
            (HV_LAST_SLOT - HV_FIRST_SLOT + 1) * sizeof(pte_t));
+    paging_show_m2p(l4, false);
 }
 
 void paging_heap_ready(void)

@@ -50,6 +50,11 @@ void paging_map(uint64_t va, uint64_t pa, uint64_t flags);
 void paging_flush_all_cpus(void);
 /* Slots 256 to 271 into a guest's L4. */
 void paging_install_slots(pte_t *l4);
+/* The M2P in an L4 that a guest kernel runs on, and not in one of its programs. */
+static inline void paging_show_m2p(pte_t *l4, bool show)
+{
+    l4[HV_FIRST_SLOT] = show ? idle_l4[HV_FIRST_SLOT] : 0;
+}
 /* After boot: text read-only everywhere, boot tables and decompressors given back. */
 void paging_seal(void);
 /* The decompressors' pages become executable (true) or go back to the allocator (false). */

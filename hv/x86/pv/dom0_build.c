@@ -334,6 +334,7 @@ static void start_vcpu(struct build *b)
     struct pv_vcpu *pv = pv_vcpu(b->pd->x.d.vcpu[0]);
 
     pv->cr3_kernel = mfn_maddr(b->l4).v;
+    paging_show_m2p(direct(pv->cr3_kernel), true);
     pv->kernel_ss = FLAT_KERNEL_SS64;
     pv->x.regs = (struct x86_regs){
         .rip = l->entry,

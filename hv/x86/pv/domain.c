@@ -238,6 +238,7 @@ static int set_context(struct vcpu *v, const struct vcpu_guest_context *c)
         return rc;
     }
     pv->cr3_kernel = c->ctrlreg[3] & PAGE_MASK;
+    paging_show_m2p(direct(pv->cr3_kernel), true);
     pv->cr3_user = c->ctrlreg[1] & PAGE_MASK;
     put_l4s(old_kernel, old_user);
     pv->kernel_mode = (c->flags & VGCF_in_kernel) != 0 || !pv->cr3_user;

@@ -37,6 +37,10 @@ static inline void pv_mm_done(struct vcpu *v)
 int pv_foreign_get(struct vcpu *v, unsigned int id, struct domain **pg_owner);
 void pv_foreign_put(struct domain *pg_owner);
 
+/* Granted frames in page tables (grant_pte.c), for glue/ to hand to the core. */
+struct grant_map_ops;
+extern const struct grant_map_ops pv_grant_map_ops;
+
 /* Flush all guest translations, or those of va, on the CPUs in `cpus` (MAX_CPUS bits). */
 void pv_flush_all(const unsigned long *cpus);
 void pv_flush_va(const unsigned long *cpus, uint64_t va);

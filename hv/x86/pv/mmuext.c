@@ -113,6 +113,7 @@ int pv_new_kernel_base(struct vcpu *v, mfn_t mfn)
     if (rc)
         return rc;
     pv->cr3_kernel = mfn.v << PAGE_SHIFT;
+    paging_show_m2p(direct(pv->cr3_kernel), true);
     tlb_note_flush();
     write_cr3(pv->cr3_kernel);
     pv_put_table(v, MFN(old >> PAGE_SHIFT));
@@ -131,6 +132,8 @@ int pv_new_user_base(struct vcpu *v, mfn_t mfn)
     if (rc)
         return rc;
     pv->cr3_user = mfn.v << PAGE_SHIFT;
+    if (mfn.v)
+        paging_show_m2p(direct(pv->cr3_user), false);
     if (old)
         pv_put_table(v, MFN(old >> PAGE_SHIFT));
     return 0;

@@ -236,6 +236,18 @@ void pv_sysenter(struct x86_regs *regs)
 
 /* --- before the guest runs --- */
 
+/* To the NMI callback, or to the trap table's vector 2, whichever is there. */
+static void deliver_nmi(struct vcpu *v, struct x86_regs *regs)
+{
+    struct pv_vcpu *pv = pv_vcpu(v);
+
+    pv->in_nmi = pv->nmi.address || pv->traps[TRAP_NMI].address;
+    if (pv->nmi.address)
+        pv_enter_callback(v, regs, &pv->nmi, false);
+    else if (pv->in_nmi)
+        pv_inject(v, regs, TRAP_NMI, 0);
+}
+
 static void work_done(struct pv_vcpu *pv, enum pv_exit_work what)
 {
     __atomic_fetch_and(&pv->exit_work, (uint8_t)~what, __ATOMIC_RELAXED);
@@ -256,10 +268,7 @@ static bool pv_exit(struct vcpu *v, struct x86_regs *regs)
     }
     if ((pv->exit_work & PVX_NMI) && !pv->in_nmi) {
         work_done(pv, PVX_NMI);
-        if (pv->nmi.address) {
-            pv->in_nmi = true;
-            pv_enter_callback(v, regs, &pv->nmi, false);
-        }
+        deliver_nmi(v, regs);
     }
     if (v->info->evtchn_upcall_pending && !v->info->evtchn_upcall_mask) {
         struct pv_callback cb = {pv->event.address, true};
