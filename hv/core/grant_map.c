@@ -8,7 +8,8 @@
 #include "core/hypercall.h"
 #include "core/log.h"
 
-#define KEPT_FLAGS (GNTMAP_device_map | GNTMAP_host_map | GNTMAP_readonly)
+#define KEPT_FLAGS                                                                             \
+    (GNTMAP_device_map | GNTMAP_host_map | GNTMAP_readonly | GNTMAP_contains_pte)
 
 /* Any track that has memory, free or not. Lock held. */
 static struct grant_track *slot(struct grant_state *g, grant_handle_t h)

@@ -129,6 +129,8 @@ def drive(cfg, log):
             if not machine.wait_for(expect, timeout):
                 wrong = f"no answer like /{expect}/ to {send!r}"
                 break
+        if not wrong and not machine.ends_within(30):
+            wrong = "the machine did not switch off"
         if not wrong:
             failed = [line for line in machine.lines if line.startswith("failed: ")]
             wrong = "units failed: " + "; ".join(failed) if failed else ""

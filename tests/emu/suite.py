@@ -203,6 +203,8 @@ def xl_case(cpus):
 
 def audit_clean(result):
     """After a storm: what audit() printed on the hypervisor's console."""
+    if not any("(orlop)" in line for line in result.lines):
+        return None
     lines = [line for line in result.lines if re.search(r"\(orlop\).*audit", line)]
     if not lines:
         return "audit() printed nothing"
@@ -247,7 +249,7 @@ def drive_console(cfg, log):
             step("h", r"\((XEN|orlop)\).*key")
             step("\x01\x01\x01", r"\((XEN|orlop)\).*[Ii]nput.*(DOM0|Dom0|Domain)")
         step("poweroff -f\r", r"reboot: Power down")
-        if not wrong and machine.wait_for("(?!)", 20) is None and machine.process.poll() is None:
+        if not wrong and not machine.ends_within(20):
             wrong = "the machine did not switch off"
     finally:
         machine.stop()

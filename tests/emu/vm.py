@@ -197,6 +197,15 @@ class Machine:
                 return None
         return None
 
+    def ends_within(self, timeout):
+        """Whether QEMU ends by itself in this time; reads on meanwhile."""
+        end = self.elapsed() + timeout
+        while self.elapsed() < end:
+            if self.pump() is None:
+                self.process.wait()
+                return True
+        return False
+
     def stop(self):
         if self.process.poll() is None:
             self.process.terminate()
