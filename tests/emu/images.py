@@ -86,7 +86,7 @@ def damaged_kernel(how):
         if how == "text":
             return b"This is not a kernel.\n" * 1000
         # The notes' owner name says that the kernel knows the ABI: without it, it is another kind of kernel.
-        return unpacked().replace(b"\x04\0\0\0", b"\x04\0\0\0").replace(b"Xen\0", b"Nex\0")
+        return unpacked().replace(b"Xen\0", b"Nex\0")
     return save(f"kernel-{how}", make)
 
 

@@ -123,6 +123,13 @@ def hello_says(pattern):
     return check
 
 
+def log_says(pattern):
+    def check(result):
+        found = any(re.search(pattern, line) for line in result.lines)
+        return None if found else f"no line like /{pattern}/ in the log"
+    return check
+
+
 def memory_between(low, high):
     """Domain 0's MemTotal in MiB (Linux keeps some for itself)."""
     def check(result):
@@ -144,6 +151,8 @@ def option_cases():
              hvs=virtual, long=True),
         Case("dom0-max-vcpus", with_options("dom0_max_vcpus=1"), check=hello_says("CPUs: 1;"), hvs=virtual),
         Case("maxcpus", with_options("maxcpus=1"), check=hello_says("CPUs: 1;"), hvs=virtual, long=True),
+        Case("unknown-option", with_options("frobnicate=1"), hvs=("orlop",),
+             check=log_says(r"\(orlop\) .*(unknown.*frobnicate|frobnicate.*(unknown|not known|ignored))")),
         Case("reboot", dataclasses.replace(hello, kargs=("end=reboot",), reboots=True)),
     ]
 
@@ -205,11 +214,11 @@ def audit_clean(result):
     """After a storm: what audit() printed on the hypervisor's console."""
     if not any("(orlop)" in line for line in result.lines):
         return None
-    lines = [line for line in result.lines if re.search(r"\(orlop\).*audit", line)]
-    if not lines:
-        return "audit() printed nothing"
-    bad = [line for line in lines if "clean" not in line]
-    return bad[0] if bad else None
+    lines = [line for line in result.lines if re.search(r"\(orlop\).*audit: ", line)]
+    bad = [line for line in lines if "pressed" not in line and "audit: 0 contradictions" not in line]
+    if bad:
+        return bad[0]
+    return None if any("audit: 0 contradictions" in line for line in lines) else "audit() printed nothing"
 
 
 def storm_case(seconds, long):
@@ -220,10 +229,10 @@ def storm_case(seconds, long):
 
 def own_memory(result):
     """The hypervisor's own memory, as its debug key m prints it: at most 20 MiB of a 2 GiB machine."""
-    match = next((m for line in result.lines if (m := re.search(r"\(orlop\).*own\D*(\d+) KiB", line))), None)
+    match = next((m for line in result.lines if (m := re.search(r"\(orlop\).* (\d+) of the hypervisor", line))), None)
     if not match:
         return "no line that says the hypervisor's own memory"
-    kib = int(match.group(1))
+    kib = int(match.group(1)) * 4
     return None if kib <= 20 << 10 else f"the hypervisor keeps {kib} KiB for itself, more than 20 MiB"
 
 

@@ -118,6 +118,8 @@ def boot_options(cfg):
     initramfs = f"{TOP}/build/dom0/{cfg.initramfs}.cpio"
     if cfg.hv == "bare":
         return ["-kernel", cfg.kernel, "-append", kernel_args(cfg), "-initrd", initramfs]
+    if not cfg.kernel:
+        return ["-kernel", hypervisor_image(cfg.hv), "-append", hypervisor_args(cfg)]
     # In the module list a comma separates modules, and a doubled one stands for itself.
     module = f"{cfg.kernel} {kernel_args(cfg)}".replace(",", ",,")
     return ["-kernel", hypervisor_image(cfg.hv), "-append", hypervisor_args(cfg),
