@@ -112,7 +112,6 @@ static void memory_init(uint32_t info)
     screen_remap();
     bootmem_finish();
     paging_heap_ready();
-    paging_seal();
     log_info("Memory: %lu MiB free of %lu MiB of RAM", frame_free_count() >> 8,
              frame_total_count() >> 8);
 }
@@ -172,6 +171,7 @@ void boot_main(uint32_t magic, uint32_t info)
     BUG_ON(!bsp);
     cpu_init_this(bsp);
     pcpu_online(&bsp->p);
+    paging_seal(); /* cpu_init_this() has put STAC and CLAC into the text */
     trap_ops = &pv_trap_ops;
     grant_map_ops = &pv_grant_map_ops;
     read_acpi();
