@@ -152,7 +152,7 @@ def option_cases():
         Case("dom0-max-vcpus", with_options("dom0_max_vcpus=1"), check=hello_says("CPUs: 1;"), hvs=virtual),
         Case("maxcpus", with_options("maxcpus=1"), check=hello_says("CPUs: 1;"), hvs=virtual, long=True),
         Case("unknown-option", with_options("frobnicate=1"), hvs=("orlop",),
-             check=log_says(r"\(orlop\) .*(unknown.*frobnicate|frobnicate.*(unknown|not known|ignored))")),
+             check=log_says(r"\(orlop\) .*([Uu]nknown.*frobnicate|frobnicate.*(unknown|not known|ignored))")),
         Case("reboot", dataclasses.replace(hello, kargs=("end=reboot",), reboots=True)),
     ]
 
