@@ -20,11 +20,11 @@ struct call {
 
 static void fill_memory_map(void *p)
 {
-    static uint8_t entry[20];
+    static uint8_t entries[128 * 20];
     struct xen_memory_map *m = p;
 
-    m->nr_entries = 1;
-    m->buffer.p = entry;
+    m->nr_entries = 128;
+    m->buffer.p = entries;
 }
 
 static void fill_self(void *p)

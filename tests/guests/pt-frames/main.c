@@ -110,6 +110,13 @@ static void check_mmu_update_arguments(void)
              -EFAULT, "list in the hypervisor");
     CHECK_EQ(hc_mmu_update(u, 1, &done, 0x1234), -ESRCH, "no such domain");
     CHECK(mmu_set(entry + 4, 0) < 0, "address not aligned");
+    /* Bit 31 of the count is the hypervisor's mark of a call that goes on; a guest may forge it. */
+    u[0].val = pfn_pte(kernel_l4_pfn, KERN_RW);
+    done = 0;
+    CHECK(hc_mmu_update(u, 0x80000001, &done, DOMID_SELF) < 0, "a forged continuation");
+    CHECK_EQ(pte_read(entry), 0, "the entry");
+    CHECK(hc_mmu_update((void *)(TEST_VA + (1ul << 30)), 0xffffffff, &done, DOMID_SELF) < 0,
+          "an endless list");
     free_pfn(pfn);
 }
 
