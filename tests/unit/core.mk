@@ -18,7 +18,7 @@ UNIT_TESTS += $(CORE_UNIT)
 
 $(CORE_OUT)/%.o: %.c $(CORE_HDR) tests/unit/core.mk
 	@mkdir -p $(@D)
-	$(HOSTCC) $(CORE_CFLAGS) $(CORE_CPPFLAGS) -c -o $@ $<
+	@$(HOSTCC) $(CORE_CFLAGS) $(CORE_CPPFLAGS) -c -o $@ $<
 
 $(CORE_UNIT): $(UNIT_OUT)/%: tests/unit/%.c tests/unit/unit.h $(CORE_OBJ)
-	$(HOSTCC) $(CORE_CFLAGS) $(CORE_CPPFLAGS) -o $@ $< $(CORE_OBJ) $(CORE_LDFLAGS)
+	@$(HOSTCC) $(CORE_CFLAGS) $(CORE_CPPFLAGS) -o $@ $< $(CORE_OBJ) $(CORE_LDFLAGS)

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: MIT */
+/* Log ring, lock ranks, frames, memory_op, multicall, console, version, sysctl and domctl. */
+#include "core/types.h"
+
+#include <xen/domctl.h>
+#include <xen/memory.h>
+#include <xen/sysctl.h>
+#include <xen/version.h>
+
+#include "core/audit.h"
+#include "core/bug.h"
+#include "core/console.h"
+#include "core/evtchn.h"
+#include "core/hypercall.h"
+#include "core/keys.h"
+#include "core/log.h"
+#include "host/host.h"
+#include "unit.h"
+
+static struct domain *d, *e;
+static struct vcpu *v, *w;
+
+__attribute__((constructor)) static void boot(void)
+{
+    host_boot(4096, 2);
+    d = host_domain(0, 1, 6, true);
+    e = host_domain(1, 1, 4, false);
+    v = host_up(d, 0);
+    w = host_up(e, 0);
+}
+
+static long call(struct vcpu *c, unsigned long nr, unsigned long a0, unsigned long a1,
+                 unsigned long a2)
+{
+    host_be(c->cpu->id);
+    return host_call(c, nr, a0, a1, a2, 0);
+}
+
+TEST(log_ring_keeps_the_latest)
+{
+    static char text[70000];
+    static uint8_t mem[4096];
+    uint32_t index = 0, end;
+    size_t n;
+
+    log_init_ring(mem, sizeof(mem));
+    for (int i = 0; i < 300; i++)
+        log_info("line %d", i);
+    n = log_read(text, sizeof(text) - 1, &index, false);
+    text[n] = 0;
+    CHECK(n > 3500 && n <= sizeof(mem));
+    CHECK(strstr(text, "line 299\n") != NULL);
+    CHECK(strstr(text, "line 10\n") == NULL);
+    CHECK(strstr(text, "(orlop) [") != NULL);
+    end = index;
+    log_info("more");
+    n = log_read(text, sizeof(text) - 1, &index, true);
+    text[n] = 0;
+    CHECK(strstr(text, "more\n") != NULL && strstr(text, "line") == NULL);
+    CHECK(index > end);
+    n = log_read(text, 3, &end, true);
+    CHECK_EQ(n, 3);
+    log_clear();
+    index = 0;
+    CHECK_EQ(log_read(text, sizeof(text), &index, false), 0);
+    index = 0x80000000; /* nonsense from a tool */
+    CHECK_EQ(log_read(text, sizeof(text), &index, true), 0);
+}
+
+TEST(lock_ranks)
+{
+    spinlock_t outer = SPINLOCK_INIT(RANK_EVTCHN), inner = SPINLOCK_INIT(RANK_SCHED);
+
+    host_be(0);
+    spin_lock(&outer);
+    spin_lock(&inner);
+    spin_unlock(&inner);
+    CHECK(!spin_trylock(&outer));
+    spin_unlock(&outer);
+    CHECK_EQ(host_cpus[0].p.lock_ranks, 0);
+    spin_lock_pair(&outer, &outer);
+    CHECK(spin_is_locked(&outer));
+    spin_unlock_pair(&outer, &outer);
+    CHECK(!spin_is_locked(&outer));
+}
+
+TEST(frames)
+{
+    uint64_t free = frame_free_count();
+    struct frame *f, *g;
+
+    f = frame_alloc(3, 0);
+    CHECK(f != NULL && frame_mfn(f).v % 8 == 0);
+    CHECK_EQ(frame_free_count(), free - 8);
+    g = frame_alloc(0, 20); /* below 1 MiB */
+    CHECK(g != NULL && frame_mfn(g).v < 256);
+    CHECK(frame_alloc(20, 0) == NULL);
+    frame_free(g, 0);
+    frame_free(f, 3);
+    CHECK_EQ(frame_free_count(), free);
+    CHECK(!frame_get(frame_of(host_guest_mfn(d, 0)), e));
+    CHECK(frame_get(frame_of(host_guest_mfn(d, 0)), d));
+    frame_put(frame_of(host_guest_mfn(d, 0)));
+    CHECK(frame_of(MFN(max_mfn)) == NULL);
+    CHECK(frame_of(MFN(~0ull)) == NULL);
+}
+
+TEST(reservation)
+{
+    struct xen_memory_reservation *r = host_guest(d, HOST_PAGE(0));
+    xen_pfn_t *list = host_guest(d, HOST_PAGE(1));
+    uint64_t free = frame_free_count(), own = d->tot_pages;
+
+    memset(r, 0, sizeof(*r));
+    r->extent_start.p = (void *)HOST_PAGE(1);
+    r->nr_extents = 500;
+    r->domid = DOMID_SELF;
+    for (int i = 0; i < 512; i++)
+        list[i] = 0x1000 + i;
+    CHECK_EQ(call(v, __HYPERVISOR_memory_op, XENMEM_populate_physmap, HOST_PAGE(0), 0), 500);
+    CHECK_EQ(frame_free_count(), free - 500);
+    CHECK_EQ(d->tot_pages, own + 500);
+    CHECK(list[0] != 0x1000 && list[499] < max_mfn);
+    CHECK_EQ(list[500], 0x1000 + 500);
+    CHECK_EQ(audit(), 0);
+    xen_pfn_t keep = list[250];
+    list[250] = host_guest_mfn(e, 0).v; /* not ours: stops there */
+    CHECK_EQ(call(v, __HYPERVISOR_memory_op, XENMEM_decrease_reservation, HOST_PAGE(0), 0), 250);
+    list[250] = keep;
+    CHECK_EQ(call(v, __HYPERVISOR_memory_op, XENMEM_decrease_reservation | 250 << 6, HOST_PAGE(0), 0),
+             500);
+    CHECK_EQ(call(v, __HYPERVISOR_memory_op, XENMEM_decrease_reservation, HOST_PAGE(0), 0), 0);
+    CHECK_EQ(frame_free_count(), free);
+    CHECK_EQ(d->tot_pages, own);
+    list[0] = d->shared_mfn.v; /* the hypervisor's own page */
+    CHECK_EQ(call(v, __HYPERVISOR_memory_op, XENMEM_decrease_reservation, HOST_PAGE(0), 0), 0);
+    r->domid = 1;
+    memcpy(host_guest(e, HOST_PAGE(0)), r, sizeof(*r));
+    ((struct xen_memory_reservation *)host_guest(e, HOST_PAGE(0)))->domid = 0;
+    CHECK_EQ(call(w, __HYPERVISOR_memory_op, XENMEM_decrease_reservation, HOST_PAGE(0), 0), E(EPERM));
+    r->nr_extents = ~0ul;
+    CHECK_EQ(call(v, __HYPERVISOR_memory_op, XENMEM_populate_physmap, HOST_PAGE(0), 0), 0);
+    r->nr_extents = 4;
+    r->extent_start.p = (void *)0xfffffffffffffff8ul;
+    CHECK_EQ(call(v, __HYPERVISOR_memory_op, XENMEM_populate_physmap, HOST_PAGE(0), 0), 0);
+    *(domid_t *)r = DOMID_SELF;
+    CHECK_EQ(call(v, __HYPERVISOR_memory_op, XENMEM_current_reservation, HOST_PAGE(0), 0), own);
+    CHECK_EQ(call(v, __HYPERVISOR_memory_op, XENMEM_maximum_ram_page, 0, 0), max_mfn - 1);
+    CHECK_EQ(audit(), 0);
+}
+
+TEST(memory_runs_out)
+{
+    struct xen_memory_reservation *r = host_guest(d, HOST_PAGE(0));
+    xen_pfn_t *list = host_guest(d, HOST_PAGE(1));
+    uint64_t free = frame_free_count();
+    long n;
+
+    memset(r, 0, sizeof(*r));
+    r->extent_start.p = (void *)HOST_PAGE(1);
+    r->nr_extents = 512;
+    r->extent_order = 5;
+    r->domid = DOMID_SELF;
+    n = call(v, __HYPERVISOR_memory_op, XENMEM_populate_physmap, HOST_PAGE(0), 0);
+    CHECK(n > 0 && n < 512);
+    r->nr_extents = n;
+    CHECK_EQ(call(v, __HYPERVISOR_memory_op, XENMEM_decrease_reservation, HOST_PAGE(0), 0), n);
+    CHECK_EQ(frame_free_count(), free);
+    r->extent_order = 0;
+    r->nr_extents = 100;
+    d->max_pages = d->tot_pages + 10;
+    CHECK_EQ(call(v, __HYPERVISOR_memory_op, XENMEM_populate_physmap, HOST_PAGE(0), 0), 10);
+    d->max_pages = 1 << 20;
+    r->nr_extents = 10;
+    CHECK_EQ(call(v, __HYPERVISOR_memory_op, XENMEM_decrease_reservation, HOST_PAGE(0), 0), 10);
+    CHECK_EQ(frame_free_count(), free);
+    CHECK(list[0] != 0);
+    CHECK_EQ(audit(), 0);
+}
+
+TEST(multicall)
+{
+    struct multicall_entry *m = host_guest(d, HOST_PAGE(0));
+
+    memset(m, 0, PAGE_SIZE);
+    for (int i = 0; i < 40; i++) {
+        m[i].op = __HYPERVISOR_xen_version;
+        m[i].args[0] = i % 2 ? XENVER_version : 1000;
+        m[i].result = i == 3 ? 4 << 16 | 17 : 77;
+    }
+    m[7].op = __HYPERVISOR_multicall; /* no multicall inside */
+    m[7].args[0] = HOST_PAGE(0);
+    m[7].args[1] = 1;
+    m[9].op = ~0ul;
+    CHECK_EQ(call(v, __HYPERVISOR_multicall, HOST_PAGE(0), 40, 0), 0);
+    CHECK_EQ(m[0].result, E(ENOSYS));
+    CHECK_EQ(m[1].result, 4 << 16 | 17);
+    CHECK_EQ(m[3].result, 4 << 16 | 17);
+    CHECK_EQ(m[7].result, E(EINVAL));
+    CHECK_EQ(m[9].result, E(ENOSYS));
+    CHECK_EQ(m[39].result, 4 << 16 | 17);
+    CHECK(!v->in_multicall);
+    CHECK_EQ(call(v, __HYPERVISOR_multicall, HOST_PAGE(6) - 64, 2, 0), E(EFAULT));
+    CHECK_EQ(call(v, __HYPERVISOR_multicall, ~0ul - 63, 2, 0), E(EFAULT));
+    CHECK_EQ(call(v, __HYPERVISOR_multicall, HOST_PAGE(0), 0, 0), 0);
+    /* pending work: it gives way after each entry and goes on where it was */
+    m[0].result = m[39].result = 5;
+    for (int i = 0; i < 40; i++)
+        m[i].result = 5;
+    host_be(v->cpu->id);
+    v->cpu->pending = WORK_CONRING;
+    CHECK_EQ(hypercall_dispatch(v, __HYPERVISOR_multicall, HOST_PAGE(0), 40, 0, 0, 0), HC_RESTART);
+    CHECK_EQ(v->restart_args[0], HOST_PAGE(0) + 64);
+    CHECK_EQ(v->restart_args[1], 39);
+    CHECK_EQ(m[0].result, E(ENOSYS));
+    CHECK_EQ(m[1].result, 5);
+    host_settle();
+}
+
+TEST(console)
+{
+    evtchn_port port;
+    char *buf = host_guest(d, HOST_PAGE(0));
+
+    CHECK_EQ(evtchn_bind_virq(d, VIRQ_CONSOLE, 0, &port), 0);
+    host_be(0);
+    console_input('h');
+    console_input('i');
+    CHECK(evtchn_is_pending(d, port));
+    CHECK_EQ(call(v, __HYPERVISOR_console_io, CONSOLEIO_read, 100, HOST_PAGE(0)), 2);
+    CHECK(buf[0] == 'h' && buf[1] == 'i');
+    CHECK_EQ(call(v, __HYPERVISOR_console_io, CONSOLEIO_read, 100, HOST_PAGE(0)), 0);
+    CHECK_EQ(call(v, __HYPERVISOR_console_io, CONSOLEIO_read, 0x80000000, HOST_PAGE(0)), E(E2BIG));
+    CHECK_EQ(call(v, __HYPERVISOR_console_io, 5, 1, HOST_PAGE(0)), E(ENOSYS));
+    CHECK_EQ(call(w, __HYPERVISOR_console_io, CONSOLEIO_write, 1, HOST_PAGE(0)), E(EPERM));
+    CHECK_EQ(call(v, __HYPERVISOR_console_io, CONSOLEIO_write, 100, 0x1000), E(EFAULT));
+    host_be(0);
+    for (int i = 0; i < 3; i++)
+        console_input(1);
+    console_input('r'); /* a debug key, not Dom0's */
+    host_settle();
+    for (int i = 0; i < 3; i++)
+        console_input(1);
+    console_input('x');
+    CHECK_EQ(call(v, __HYPERVISOR_console_io, CONSOLEIO_read, 100, HOST_PAGE(0)), 3);
+    CHECK(buf[0] == 1 && buf[2] == 'x'); /* the first two of a switch are typed before it is one */
+    CHECK_EQ(evtchn_close(d, port), 0);
+}
+
+TEST(version)
+{
+    char *buf = host_guest(d, HOST_PAGE(0));
+    struct xen_feature_info *fi = host_guest(d, HOST_PAGE(0));
+
+    CHECK_EQ(call(v, __HYPERVISOR_xen_version, XENVER_version, 0, 0), 4 << 16 | 17);
+    memset(buf, 0xff, 64);
+    CHECK_EQ(call(v, __HYPERVISOR_xen_version, XENVER_extraversion, HOST_PAGE(0), 0), 0);
+    CHECK_STR(buf, ".orlop");
+    CHECK_EQ(buf[15], 0);
+    CHECK_EQ((uint8_t)buf[16], 0xff);
+    fi->submap_idx = XENFEAT_NR_SUBMAPS;
+    CHECK_EQ(call(v, __HYPERVISOR_xen_version, XENVER_get_features, HOST_PAGE(0), 0), E(EINVAL));
+    fi->submap_idx = 0;
+    CHECK_EQ(call(v, __HYPERVISOR_xen_version, XENVER_get_features, HOST_PAGE(0), 0), 0);
+    CHECK_EQ(fi->submap, 0x801);
+    CHECK_EQ(call(v, __HYPERVISOR_xen_version, XENVER_pagesize, 0, 0), 4096);
+    CHECK_EQ(call(v, __HYPERVISOR_xen_version, XENVER_build_id, 0, 0), E(ENODATA));
+    CHECK_EQ(call(v, __HYPERVISOR_vm_assist, VMASST_CMD_enable, 63, 0), E(EINVAL));
+    CHECK_EQ(call(v, __HYPERVISOR_vm_assist, VMASST_CMD_enable, 5, 0), 0);
+    CHECK_EQ(d->vm_assist, 1 << 5);
+    CHECK_EQ(call(v, __HYPERVISOR_vm_assist, VMASST_CMD_disable, 5, 0), 0);
+    CHECK_EQ(call(v, 41, 0, 0, 0), E(ENOSYS));
+    CHECK_EQ(call(v, ~0ul, 0, 0, 0), E(ENOSYS));
+}
+
+TEST(sysctl)
+{
+    struct xen_sysctl *op = host_guest(d, HOST_PAGE(0));
+
+    memset(op, 0, sizeof(*op));
+    op->cmd = XEN_SYSCTL_physinfo;
+    CHECK_EQ(call(v, __HYPERVISOR_sysctl, HOST_PAGE(0), 0, 0), E(EACCES));
+    op->interface_version = XEN_SYSCTL_INTERFACE_VERSION;
+    CHECK_EQ(call(w, __HYPERVISOR_sysctl, HOST_PAGE(0), 0, 0), E(EPERM));
+    CHECK_EQ(call(v, __HYPERVISOR_sysctl, HOST_PAGE(0), 0, 0), 0);
+    CHECK_EQ(op->u.physinfo.nr_cpus, 2);
+    CHECK_EQ(op->u.physinfo.free_pages, frame_free_count());
+    op->cmd = XEN_SYSCTL_getdomaininfolist;
+    op->u.getdomaininfolist.first_domain = 0;
+    op->u.getdomaininfolist.max_domains = 8;
+    op->u.getdomaininfolist.buffer.p = (void *)HOST_PAGE(1);
+    CHECK_EQ(call(v, __HYPERVISOR_sysctl, HOST_PAGE(0), 0, 0), 0);
+    CHECK_EQ(op->u.getdomaininfolist.num_domains, 2);
+    struct xen_domctl_getdomaininfo *info = host_guest(d, HOST_PAGE(1));
+    CHECK_EQ(info[1].domain, 1);
+    CHECK_EQ(info[0].nr_online_vcpus, 1);
+    CHECK(info[0].flags & XEN_DOMINF_running);
+    op->cmd = XEN_SYSCTL_cpupool_op;
+    memset(&op->u, 0, sizeof(op->u));
+    op->u.cpupool_op.op = XEN_SYSCTL_CPUPOOL_OP_INFO;
+    op->u.cpupool_op.cpumap.bitmap.p = (void *)HOST_PAGE(1);
+    op->u.cpupool_op.cpumap.nr_bits = 20;
+    memset(info, 0xff, 8);
+    CHECK_EQ(call(v, __HYPERVISOR_sysctl, HOST_PAGE(0), 0, 0), 0);
+    CHECK_EQ(op->u.cpupool_op.n_dom, 2);
+    CHECK_EQ(*(uint32_t *)info, 0xff000003);
+    op->u.cpupool_op.cpupool_id = 1;
+    CHECK_EQ(call(v, __HYPERVISOR_sysctl, HOST_PAGE(0), 0, 0), E(ENOENT));
+    op->cmd = XEN_SYSCTL_readconsole;
+    memset(&op->u, 0, sizeof(op->u));
+    op->u.readconsole.buffer.p = (void *)HOST_PAGE(1);
+    op->u.readconsole.count = 8000;
+    log_info("hello tools");
+    CHECK_EQ(call(v, __HYPERVISOR_sysctl, HOST_PAGE(0), 0, 0), 0);
+    CHECK(op->u.readconsole.count > 10);
+    for (char key = ' '; key <= '~'; key++) { /* every debug key but the reboot */
+        if (key == 'R')
+            continue;
+        op->cmd = XEN_SYSCTL_debug_keys;
+        memset(&op->u, 0, sizeof(op->u));
+        *(char *)host_guest(d, HOST_PAGE(1)) = key;
+        op->u.debug_keys.keys.p = (void *)HOST_PAGE(1);
+        op->u.debug_keys.nr_keys = 1;
+        CHECK_EQ(call(v, __HYPERVISOR_sysctl, HOST_PAGE(0), 0, 0), 0);
+        host_settle();
+    }
+    op->cmd = 9999;
+    CHECK_EQ(call(v, __HYPERVISOR_sysctl, HOST_PAGE(0), 0, 0), E(ENOSYS));
+}
+
+TEST(domctl)
+{
+    struct xen_domctl *op = host_guest(d, HOST_PAGE(0));
+
+    memset(op, 0, sizeof(*op));
+    op->cmd = XEN_DOMCTL_getdomaininfo;
+    CHECK_EQ(call(v, __HYPERVISOR_domctl, HOST_PAGE(0), 0, 0), E(EACCES));
+    op->interface_version = XEN_DOMCTL_INTERFACE_VERSION;
+    CHECK_EQ(call(v, __HYPERVISOR_domctl, HOST_PAGE(0), 0, 0), 0);
+    CHECK_EQ(op->u.getdomaininfo.tot_pages, d->tot_pages);
+    op->domain = 2;
+    CHECK_EQ(call(v, __HYPERVISOR_domctl, HOST_PAGE(0), 0, 0), E(ESRCH));
+    op->domain = 0;
+    op->cmd = XEN_DOMCTL_pausedomain;
+    CHECK_EQ(call(v, __HYPERVISOR_domctl, HOST_PAGE(0), 0, 0), E(EINVAL)); /* not itself */
+    op->cmd = XEN_DOMCTL_unpausedomain;
+    op->domain = 1;
+    CHECK_EQ(call(v, __HYPERVISOR_domctl, HOST_PAGE(0), 0, 0), E(EINVAL)); /* not paused */
+    op->cmd = XEN_DOMCTL_scheduler_op;
+    memset(&op->u, 0, sizeof(op->u));
+    op->u.scheduler_op.sched_id = XEN_SCHEDULER_CREDIT;
+    op->u.scheduler_op.cmd = XEN_DOMCTL_SCHEDOP_putinfo;
+    op->u.scheduler_op.u.credit.weight = 512;
+    op->u.scheduler_op.u.credit.cap = 50;
+    CHECK_EQ(call(v, __HYPERVISOR_domctl, HOST_PAGE(0), 0, 0), 0);
+    op->u.scheduler_op.cmd = XEN_DOMCTL_SCHEDOP_getinfo;
+    op->u.scheduler_op.u.credit.weight = 0;
+    CHECK_EQ(call(v, __HYPERVISOR_domctl, HOST_PAGE(0), 0, 0), 0);
+    CHECK_EQ(op->u.scheduler_op.u.credit.weight, 512);
+    op->cmd = XEN_DOMCTL_setvcpuaffinity;
+    memset(&op->u, 0, sizeof(op->u));
+    op->u.vcpuaffinity.flags = XEN_VCPUAFFINITY_HARD;
+    op->u.vcpuaffinity.cpumap_hard.bitmap.p = (void *)HOST_PAGE(1);
+    op->u.vcpuaffinity.cpumap_hard.nr_bits = 2;
+    *(uint8_t *)host_guest(d, HOST_PAGE(1)) = 0;
+    CHECK_EQ(call(v, __HYPERVISOR_domctl, HOST_PAGE(0), 0, 0), E(EINVAL));
+    *(uint8_t *)host_guest(d, HOST_PAGE(1)) = 0xff;
+    CHECK_EQ(call(v, __HYPERVISOR_domctl, HOST_PAGE(0), 0, 0), 0);
+    CHECK_EQ(*(uint8_t *)host_guest(d, HOST_PAGE(1)), 3);
+    CHECK(bitmap_test(w->affinity, MAX_CPUS - 1)); /* all that the tools know: everywhere */
+    op->u.vcpuaffinity.vcpu = 99;
+    CHECK_EQ(call(v, __HYPERVISOR_domctl, HOST_PAGE(0), 0, 0), E(EINVAL));
+    op->cmd = XEN_DOMCTL_createdomain;
+    CHECK_EQ(call(v, __HYPERVISOR_domctl, HOST_PAGE(0), 0, 0), E(EOPNOTSUPP));
+    op->cmd = 4711;
+    CHECK_EQ(call(v, __HYPERVISOR_domctl, HOST_PAGE(0), 0, 0), E(ENOSYS));
+    CHECK_EQ(audit(), 0);
+}
+
+TEST(crash_is_the_guests_own)
+{
+    uint64_t free = frame_free_count();
+
+    domain_crash(e, w, "it wrote %d", 7);
+    host_settle();
+    CHECK_EQ(e->state, DOM_SHUTDOWN);
+    CHECK_EQ(e->shutdown_code, 3);
+    CHECK(!w->sched.running && v->sched.running);
+    CHECK_EQ(frame_free_count(), free);
+    CHECK_EQ(audit(), 0);
+}
+
+TEST(rank_violation_panics) /* last: it holds a lock afterwards */
+{
+    spinlock_t outer = SPINLOCK_INIT(RANK_EVTCHN), inner = SPINLOCK_INIT(RANK_SCHED);
+
+    host_be(0);
+    spin_lock(&inner);
+    HOST_CATCH(spin_lock(&outer));
+    CHECK_EQ(host_end, HOST_PANIC);
+    CHECK(strstr(host_panic_text, "lock rank") != NULL);
+}
