@@ -61,9 +61,10 @@ long hc_xen_version(struct vcpu *v, unsigned long cmd, unsigned long arg, unsign
     struct domain *d = v->domain;
 
     (void)a2, (void)a3, (void)a4;
-    switch ((uint32_t)cmd) {
-    case XENVER_version:
+    /* First, since Linux calls it just to have pending events looked at. */
+    if (__builtin_expect((uint32_t)cmd == XENVER_version, 1))
         return ORLOP_VERSION_MAJOR << 16 | ORLOP_VERSION_MINOR;
+    switch ((uint32_t)cmd) {
     case XENVER_extraversion:
         return put_string(v, arg, ORLOP_EXTRAVERSION, XEN_EXTRAVERSION_LEN);
     case XENVER_compile_info:

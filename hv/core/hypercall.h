@@ -63,8 +63,21 @@ static inline unsigned long index_nospec(unsigned long i, unsigned long n)
 }
 
 /* Dispatch: checks number and privilege, calls the handler. May return HC_RESTART. */
-long hypercall_dispatch(struct vcpu *v, unsigned long nr, unsigned long a0, unsigned long a1,
-                        unsigned long a2, unsigned long a3, unsigned long a4);
+static inline long hypercall_dispatch(struct vcpu *v, unsigned long nr, unsigned long a0,
+                                      unsigned long a1, unsigned long a2, unsigned long a3,
+                                      unsigned long a4)
+{
+    const struct hypercall *h;
+
+    if (__builtin_expect(nr >= NR_HYPERCALLS, 0))
+        return E(ENOSYS);
+    h = &hypercall_table[index_nospec(nr, NR_HYPERCALLS)];
+    if (__builtin_expect(!h->fn, 0))
+        return E(ENOSYS);
+    if (h->privileged && !v->domain->privileged)
+        return E(EPERM);
+    return h->fn(v, a0, a1, a2, a3, a4);
+}
 
 /* Tools' bitmaps. Copies `bits` of map out; what the tools' buffer has beyond becomes zero. */
 struct xenctl_bitmap;

@@ -444,18 +444,22 @@ void irq_mask_8259(void)
     outb(0xa1, 0xff);
 }
 
-static void dump_one(unsigned int cpu, const struct irq *irq)
+static void dump_one(const struct irq *irq)
 {
-    char who[32] = "unused";
+    bool line = irq->chip == &ioapic_chip;
+    char what[32] = "", who[32] = "nobody";
 
-    (void)cpu;
+    if (line)
+        fmt_snprintf(what, sizeof(what), "GSI %u", irq->gsi);
+    else
+        fmt_snprintf(what, sizeof(what), "%s %04x:%02x:%02x.%u %u", irq->msi.msix ? "MSI-X" : "MSI",
+                     irq->msi.seg, irq->msi.bus, irq->msi.devfn >> 3, irq->msi.devfn & 7,
+                     irq->msi.entry_nr);
     if (irq->user == IRQ_HANDLER)
-        memcpy(who, "orlop", 6);
+        fmt_snprintf(who, sizeof(who), "the hypervisor");
     else if (irq->user == IRQ_GUEST)
         fmt_snprintf(who, sizeof(who), "d%u port %u", irq->guest.d->id, irq->guest.port);
-    log_info("  vector 0x%02x CPU%u %s %u %s%s%s: %s, %llu seen", irq->vector, irq->cpu,
-             irq->chip == &ioapic_chip ? "GSI" : irq->chip->name,
-             irq->chip == &ioapic_chip ? irq->gsi : irq->msi.devfn,
+    log_info("  vector 0x%02x CPU%u %s %s%s%s: for %s, %llu seen", irq->vector, irq->cpu, what,
              irq->level ? "level" : "edge", irq->masked ? " masked" : "",
              irq->in_flight ? " in flight" : "", who, (unsigned long long)irq->count);
 }
@@ -468,6 +472,6 @@ void irq_dump(void)
             struct irq *irq = (*vectors[cpu])[v];
 
             if (irq && irq->chip && irq->cpu == cpu)
-                dump_one(cpu, irq);
+                dump_one(irq);
         }
 }

@@ -14,7 +14,7 @@
 #define WARP_LOOKS 1000      /* of each CPU, while the other one looks too */
 #define WARP_LOOKS_MAX 1000000
 #define PARTNER_WAIT_US 1000000
-#define WINDOW_US 4000       /* the shortest interval that is compared */
+#define WINDOW_US 1000       /* the shortest interval that is compared */
 
 enum { PAIR_IDLE, PAIR_AP_READY, PAIR_RUN };
 
