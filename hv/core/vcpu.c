@@ -7,6 +7,7 @@
 #include "core/domain.h"
 #include "core/evtchn.h"
 #include "core/pcpu.h"
+#include "core/ptype.h"
 
 static void singleshot_fired(void *arg)
 {
@@ -73,6 +74,17 @@ int vcpu_init(struct vcpu *v, struct domain *d, unsigned int id)
     sched_add_vcpu(v);
     __atomic_store_n(&d->vcpu[id], v, __ATOMIC_RELEASE);
     return 0;
+}
+
+void vcpu_drop_info(struct vcpu *v)
+{
+    struct frame *f = v->info_frame;
+
+    if (!f)
+        return;
+    __atomic_store_n(&v->info, &v->own_info, __ATOMIC_SEQ_CST);
+    v->info_frame = NULL;
+    frame_put_typed(f);
 }
 
 void vcpu_notify(struct vcpu *v)

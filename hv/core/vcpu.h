@@ -100,6 +100,8 @@ void vcpu_set_period(struct vcpu *v, uint64_t period_ns);
 void vcpu_set_singleshot(struct vcpu *v, uint64_t deadline);
 /* If v polls, it runs again. True if it did. Any CPU. */
 bool vcpu_end_poll(struct vcpu *v);
+/* Give back the frame of a registered vcpu_info. v never runs again. */
+void vcpu_drop_info(struct vcpu *v);
 /* Make v look again: wakes it if it is blocked, kicks it if it runs elsewhere. */
 void vcpu_notify(struct vcpu *v);
 /* Runstate change at time `now`, or now. Holds v's run queue lock. */

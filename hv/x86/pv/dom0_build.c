@@ -13,6 +13,7 @@
 #include "core/pcpu.h"
 #include "lib/bzimage.h"
 #include "lib/elf.h"
+#include "lib/format.h"
 #include "lib/pvlayout.h"
 #include "lib/string.h"
 #include "lib/strutil.h"
