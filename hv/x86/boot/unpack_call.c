@@ -2,7 +2,7 @@
 #include "x86/boot/unpack_call.h"
 
 #include "core/frame.h"
-#include "lib/string.h"
+#include "lib/strutil.h"
 #include "x86/boot/unpack.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
@@ -76,6 +76,7 @@ static const char *call_on_stack(const struct bz_payload *p, void *out, size_t c
 
 const char *unpack_kernel(const struct bz_payload *p, void *out, size_t cap, size_t *len)
 {
+    static char why[96];
     size_t work_len = unpack_work_size(p->format);
     void *work = work_len ? boot_alloc(work_len) : NULL;
     char *stack = frame_alloc_hv_order(STACK_ORDER);
@@ -86,6 +87,10 @@ const char *unpack_kernel(const struct bz_payload *p, void *out, size_t cap, siz
         wrmsr(MSR_FS_BASE, (uint64_t)fs);
         err = call_on_stack(p, out, cap, len, work, work_len, stack);
         wrmsr(MSR_FS_BASE, 0);
+        if (err) { /* the text goes with the decompressors */
+            str_copy(why, err, sizeof(why));
+            err = why;
+        }
     }
     if (work)
         boot_free(work, work_len);
