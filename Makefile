@@ -64,7 +64,9 @@ $(BUILD)/orlop.gz: $(BUILD)/orlop.elf
 unit: $(UNIT_TESTS)
 	@scripts/run-tests $(UNIT_TESTS)
 
-test: unit
+# Both, even if the first fails.
+test:
+	@$(MAKE) --no-print-directory -k unit fuzz
 
 lint:
 	@scripts/lint
