@@ -157,6 +157,7 @@ static struct ioport_machine kept_ports(void)
 
 void boot_main(uint32_t magic, uint32_t info)
 {
+    cpu_early_traps();
     const char *error = boot_parse(magic, info);
 
     options_early(boot_info.cmdline);
@@ -164,6 +165,7 @@ void boot_main(uint32_t magic, uint32_t info)
     symbols_init();
     announce(error);
     options_parse(boot_info.cmdline);
+    hv_command_line = boot_info.cmdline;
     cpu_detect(options.smap, options.smep);
     memory_init(info);
 
