@@ -64,6 +64,9 @@ $(BUILD)/orlop.gz: $(BUILD)/orlop.elf
 unit: $(UNIT_TESTS)
 	@scripts/run-tests $(UNIT_TESTS)
 
+# Here, since each tests/fuzz/*.mk adds its own.
+fuzz: $(FUZZERS)
+
 # Both, even if the first fails.
 test:
 	@$(MAKE) --no-print-directory -k unit fuzz
