@@ -49,10 +49,33 @@ static void answer_call(struct host_cpu *c)
     __atomic_store_n(&c->call_fn, NULL, __ATOMIC_RELEASE);
 }
 
+/* CPUs that no thread plays go on while this one waits for them. */
+static void play_others(void)
+{
+    static bool busy;
+    struct host_cpu *me = self;
+
+    if (busy)
+        return;
+    busy = true;
+    for (unsigned int i = 0; i < nr_pcpus; i++) {
+        if (&host_cpus[i] == me)
+            continue;
+        self = &host_cpus[i];
+        answer_call(self);
+        pcpu_do_pending(&self->p);
+    }
+    self = me;
+    busy = false;
+}
+
 void arch_poll(void)
 {
-    if (self)
-        answer_call(self);
+    if (!self)
+        return;
+    answer_call(self);
+    if (!__atomic_load_n(&self->alive, __ATOMIC_RELAXED))
+        play_others();
 }
 
 void arch_kick(unsigned int cpu)
