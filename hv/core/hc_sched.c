@@ -27,7 +27,7 @@ static long op_block(struct vcpu *v)
 
 static long op_yield(struct vcpu *v)
 {
-    sched_yield(v);
+    sched_give_way(v);
     return 0;
 }
 

@@ -193,7 +193,7 @@ void sched_sleep_sync(struct vcpu *v)
         arch_poll();
 }
 
-void sched_yield(struct vcpu *v)
+void sched_give_way(struct vcpu *v)
 {
     if (__atomic_load_n(&v->cpu->rq.nr, __ATOMIC_RELAXED) == 0)
         return;

@@ -59,7 +59,7 @@ void sched_sleep(struct vcpu *v);
 /* As sched_sleep, and returns only when v is off its CPU with its state saved. v is not current. */
 void sched_sleep_sync(struct vcpu *v);
 /* Let others of the same CPU run first. v is current. */
-void sched_yield(struct vcpu *v);
+void sched_give_way(struct vcpu *v);
 /* Exit-path work: switch to the best vCPU of this CPU. */
 void sched_run(struct pcpu *p);
 /* May v run? (online, not paused, not blocked, domain not paused or dying) */
