@@ -13,7 +13,7 @@ static unsigned long pool[POOL];
 static uint64_t maps[POOL];             /* an L1 entry for each page */
 static uint64_t links[3][4];            /* entries of L2, L3, L4 */
 static volatile bool stop;
-static unsigned int rounds = 12000;
+static unsigned int rounds = 1500;
 
 static uint64_t next(uint64_t *seed)
 {
