@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The last step of ./demo: boots the machine, either with the user at its serial line or in batch."""
+"""The last step of ./demo, make run and make run-gdb: boots the machine, with the user at its serial line
+or --batch; with --gdb QEMU waits for a debugger first."""
 import os
 import shlex
 import sys
@@ -23,15 +24,24 @@ def batch(hv):
     return 1
 
 
-def interactive(hv):
+GDB = """QEMU waits for gdb. In another terminal:
+
+    gdb build/orlop.syms -ex 'target remote :1234' -ex 'hbreak boot_main' -ex continue
+"""
+
+
+def interactive(hv, gdb):
     cfg = vm.Config(hv=hv, task="shell", initramfs="tools", cpus=2, mem=2048)
     # Ctrl-A belongs to the hypervisor's console, so QEMU's own escape is Ctrl-].
     argv = vm.command(cfg, serial="mon:stdio") + ["-echr", "0x1d"]
     argv = [a for i, a in enumerate(argv) if not (a == "-monitor" or argv[i - 1] == "-monitor")]
+    if gdb:
+        argv += ["-s", "-S"]
+        print(GDB)
     print("+ " + shlex.join(argv) + "\n(Ctrl-], then x, ends QEMU)\n", flush=True)
     os.execvp(argv[0], argv)
 
 
 if __name__ == "__main__":
     chosen = os.environ.get("HV", "orlop")
-    sys.exit(batch(chosen) if "--batch" in sys.argv[1:] else interactive(chosen))
+    sys.exit(batch(chosen) if "--batch" in sys.argv[1:] else interactive(chosen, "--gdb" in sys.argv[1:]))
