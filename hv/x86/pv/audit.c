@@ -6,6 +6,7 @@
  *   the allocation, a pin, a table half validated or half undone     bits of the frame itself
  *   entries of page tables, of any domain                            found by walking all tables
  *   CR3s, descriptor tables, registered vcpu_info                    the domain's vCPUs
+ *   the page that shows which interrupts want an end                 pirq.c
  *   mapped grants                                                    the holders' tracks
  *   sharing of a hypervisor frame                                    FRAME_HV with an owner
  *
@@ -17,6 +18,7 @@
 #include "lib/string.h"
 #include "x86/cpu/cpu.h"
 #include "x86/pv/desc.h"
+#include "x86/pv/pirq.h"
 #include "x86/pv/ptable.h"
 
 #define MAX_ORDER 9     /* counters of one pass: 2 MiB */
@@ -28,10 +30,10 @@ struct tally {
 };
 
 struct recount {
-    struct domain *d;  /* whose frames */
-    uint64_t base, n;  /* frames of this pass */
+    struct domain *d; /* whose frames */
+    uint64_t base, n; /* frames of this pass */
     struct tally *tally;
-    uint64_t owned;    /* frames found to be d's */
+    uint64_t owned; /* frames found to be d's */
     unsigned int bad;
 };
 
@@ -77,8 +79,7 @@ static struct tally *count(struct recount *r, mfn_t mfn, enum frame_type type)
     if (type == FT_NONE)
         return t;
     t->typed++;
-    if (frame_type_of(f->state) != type ||
-        (type != FT_WRITABLE && !(f->state & FRAME_VALIDATED)))
+    if (frame_type_of(f->state) != type || (type != FT_WRITABLE && !(f->state & FRAME_VALIDATED)))
         report(r, f, "used as another type than it has", type);
     return t;
 }
@@ -135,7 +136,7 @@ static void count_vcpu(struct recount *r, struct vcpu *v)
 /* All that `holder` refers to. */
 static void count_holder(struct recount *r, struct domain *holder)
 {
-    struct grant_count g = {r, holder};
+    struct grant_count g = { r, holder };
 
     grant_walk(holder, count_grant, &g);
     if (holder->ops != &pv_guest_ops)
@@ -319,7 +320,7 @@ static void one_pass(struct recount *r)
 
 unsigned int pv_audit(struct domain *d)
 {
-    struct recount r = {.d = d};
+    struct recount r = { .d = d };
 
     if (d->ops != &pv_guest_ops)
         return 0;

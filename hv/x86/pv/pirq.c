@@ -13,9 +13,9 @@
 #include "x86/irq/ioapic.h"
 
 struct pirq {
-    struct irq *irq;  /* [lock] NULL: not mapped */
-    uint32_t port;    /* [lock] event channel, 0: not bound */
-    bool reserved;    /* [lock] handed out by pirq_get_free */
+    struct irq *irq; /* [lock] NULL: not mapped */
+    uint32_t port;   /* [lock] event channel, 0: not bound */
+    bool reserved;   /* [lock] handed out by pirq_get_free */
 };
 
 static spinlock_t lock = SPINLOCK_INIT(RANK_PIRQ);
@@ -246,6 +246,11 @@ int pirq_set_eoi_page(struct domain *d, mfn_t mfn, bool unmask)
     return rc;
 }
 
+mfn_t pirq_eoi_frame(void)
+{
+    return eoi_page ? arch_unmap(eoi_page) : MFN_NONE;
+}
+
 int pirq_restore_msi(struct domain *d, struct pci_addr dev)
 {
     (void)d;
@@ -313,7 +318,7 @@ static void hook_set_affinity(struct domain *d, unsigned int n, struct vcpu *v)
     spin_unlock(&lock);
 }
 
-static const struct pirq_hooks hooks = {hook_bind, hook_unbind, hook_set_affinity};
+static const struct pirq_hooks hooks = { hook_bind, hook_unbind, hook_set_affinity };
 
 void pirq_init(void)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * PIRQs: the numbers by which Dom0 knows the machine's interrupts. PIRQ n below the number of GSIs is
- * GSI n; MSIs get numbers above. Other domains have none yet (passthrough is a later step).
+ * PIRQs: the numbers by which Dom0 knows the machine's interrupts. PIRQ n below the number of GSIs
+ * is GSI n; MSIs get numbers above. Other domains have none yet (passthrough is a later step).
  *
  * Life of a PIRQ: map (here), bind to an event channel (EVTCHNOP_bind_pirq, through pirq_hooks),
  * interrupts and, for level lines, PHYSDEVOP_eoi; close; unmap.
@@ -18,8 +18,8 @@
 void pirq_init(void);
 
 /*
- * d is Dom0 in all of these; numbers are the guest's, unchecked. *pirq: wanted, or negative for any;
- * then the one it is. Mapping what is mapped already gives the same PIRQ. 0 or -errno.
+ * d is Dom0 in all of these; numbers are the guest's, unchecked. *pirq: wanted, or negative for
+ * any; then the one it is. Mapping what is mapped already gives the same PIRQ. 0 or -errno.
  */
 int pirq_map_gsi(struct domain *d, uint32_t gsi, int *pirq);
 int pirq_map_msi(struct domain *d, const struct msi_request *r, int *pirq);
@@ -33,10 +33,13 @@ int pirq_status(struct domain *d, uint32_t pirq, uint32_t *flags);
 /* PHYSDEVOP_setup_gsi. */
 int pirq_setup_gsi(struct domain *d, uint32_t gsi, struct gsi_mode mode);
 /*
- * d's page that shows which PIRQs need an end of interrupt; `unmask`: version 1, where PHYSDEVOP_eoi
- * unmasks the event channel too. Holds a typed reference on the frame. -EBUSY: given before.
+ * d's page that shows which PIRQs need an end of interrupt; `unmask`: version 1, where
+ * PHYSDEVOP_eoi unmasks the event channel too. Holds a typed reference on the frame. -EBUSY: given
+ * before.
  */
 int pirq_set_eoi_page(struct domain *d, mfn_t mfn, bool unmask);
+/* Its frame, or MFN_NONE (audit). */
+mfn_t pirq_eoi_frame(void);
 /* All MSIs of a device written again. */
 int pirq_restore_msi(struct domain *d, struct pci_addr dev);
 
