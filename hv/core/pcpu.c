@@ -26,7 +26,6 @@ void pcpu_init(struct pcpu *p, unsigned int id, struct vcpu *idle)
 void pcpu_online(struct pcpu *p)
 {
     p->idle_since = arch_now();
-    p->heartbeat = p->idle_since;
     __atomic_store_n(&p->online, true, __ATOMIC_RELEASE);
     __atomic_fetch_add(&nr_pcpus, 1, __ATOMIC_SEQ_CST);
 }
@@ -59,10 +58,8 @@ void pcpu_do_pending(struct pcpu *p)
     while (__atomic_load_n(&p->pending, __ATOMIC_RELAXED) != 0) {
         uint32_t work = __atomic_exchange_n(&p->pending, 0, __ATOMIC_SEQ_CST);
 
-        if (work & WORK_TIMER) {
+        if (work & WORK_TIMER)
             timer_run(p);
-            p->heartbeat = arch_now();
-        }
         if (work & WORK_CONRING)
             log_notify();
         if (work & WORK_KEY)

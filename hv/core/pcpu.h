@@ -31,7 +31,7 @@ struct pcpu {
     uint64_t idle_since;  /* ns: when the idle vCPU was switched in; 0 while a guest runs */
     uint32_t tlb_flushed; /* flush clock at the last full flush of guest translations */
     uint32_t lock_ranks;  /* bit per rank held (debug) */
-    uint64_t heartbeat;   /* last arch_now() seen on the exit path, for the watchdog */
+    uint64_t heartbeat;   /* counts seconds on the exit path, for the architecture's watchdog */
 };
 
 extern struct pcpu *pcpus[MAX_CPUS]; /* NULL where there is no CPU; set before online */

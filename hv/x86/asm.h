@@ -6,8 +6,6 @@
 #include "asm-offsets.h" /* generated from x86/asm_offsets.c */
 #include "x86/layout.h"
 
-#define BOOT_CS64 0x18
-
 #define ENTRY(name)                                                                                \
     .balign 16;                                                                                    \
     .globl name;                                                                                   \

@@ -29,6 +29,11 @@
 #define FRAME_TABLE_BASE VA(0xffff810000000000)
 #define IMAGE_BASE VA(0xffff818000000000) /* + physical address */
 #define IMAGE_PHYS 0x200000
+/*
+ * The console ring lies at a fixed place, so that it is found again after a warm reboot: just below
+ * the image. (SeaBIOS clears the first 640 KiB.)
+ */
+#define CONRING_PHYS VA(0x1f0000)
 #define STACKS_BASE VA(0xffff818040000000)  /* a 64 KiB slot for each CPU */
 #define GDTS_BASE VA(0xffff818042000000)    /* a 128 KiB window for each CPU: GDT, LDT */
 #define VMAP_BASE VA(0xffff818048000000)
@@ -60,5 +65,6 @@
 #define SEL_TSS 0xe040
 #define SEL_LDT 0xe050
 #define GDT_RESERVED_PAGE 14
+#define BOOT_CS64 0x18 /* the hypervisor's code in the GDT of boot/head.S */
 
 #endif

@@ -9,7 +9,10 @@
 #include "x86/cpu/ops.h"
 #include "x86/irq/lapic.h"
 #include "x86/power.h"
+#include "x86/time/tsc.h"
 #include "x86/trap.h"
+
+#define ANSWER_LIMIT_US 1000000
 
 static uint32_t panicking; /* atomic: CPU + 1 of the first to panic */
 static struct x86_regs *fault_regs;
@@ -75,19 +78,42 @@ void dump_regs(const struct x86_regs *r)
     log_err("cr2 %016lx cr3 %016lx ss  %04lx", read_cr2(), read_cr3(), r->ss & 0xffff);
 }
 
+/*
+ * The mapped part of a CPU's stack slot that holds rsp, or lies above it if rsp is in a guard page:
+ * sets *from and *to; false: rsp is in no stack.
+ */
+static bool stack_part(uint64_t rsp, uint64_t *from, uint64_t *to)
+{
+    unsigned int page = rsp / PAGE_SIZE % (STACK_SLOT / PAGE_SIZE);
+    uint64_t slot = ALIGN_DOWN(rsp, (uint64_t)STACK_SLOT);
+
+    if (rsp < STACKS_BASE || rsp >= STACKS_BASE + (uint64_t)MAX_CPUS * STACK_SLOT)
+        return false;
+    *from = ALIGN_DOWN(rsp, 8ull);
+    if (page < STACK_DB_PAGE && page % 2 == 0) /* guards lie between the small stacks */
+        *from = slot + ++page * PAGE_SIZE;
+    else if (page > STACK_DB_PAGE && page < STACK_MAIN_PAGE)
+        *from = slot + (page = STACK_MAIN_PAGE) * PAGE_SIZE;
+    *to = slot + (page + 1) * PAGE_SIZE;
+    if (page >= STACK_MAIN_PAGE)
+        *to = slot + STACK_SLOT - sizeof(struct cpu_info);
+    return true;
+}
+
 /* Without frame pointers: every word on the stack that points into text, in order. */
 void dump_stack(uint64_t rsp)
 {
-    uint64_t end = (rsp | (PAGE_SIZE * 4 - 1)) - sizeof(struct cpu_info);
+    uint64_t from, end, last = 0;
     unsigned int shown = 0;
 
-    if (rsp < STACKS_BASE || rsp >= STACKS_BASE + (uint64_t)MAX_CPUS * STACK_SLOT)
+    if (!stack_part(rsp, &from, &end))
         return;
     log_err("Call trace (candidates):");
-    for (uint64_t p = rsp & ~7ull; p < end && shown < 24; p += 8) {
+    for (uint64_t p = from; p < end && shown < 24; p += 8) {
         uint64_t v = *(uint64_t *)p, off;
-        if (v < (uint64_t)__image_start || v >= (uint64_t)__text_end)
+        if (v < (uint64_t)__image_start || v >= (uint64_t)__text_end || v == last)
             continue;
+        last = v;
         const char *name = symbol_of(v, &off);
         log_err("   [<%016lx>] %s+%#lx", v, name, off);
         shown++;
@@ -135,27 +161,63 @@ static void collect_others(unsigned int self)
         if (i == self)
             continue;
         __atomic_store_n(&stop_turn, i, __ATOMIC_RELEASE);
-        for (unsigned long n = 0; n < 100000000ul; n++) {
+        for (unsigned int n = 0; n < ANSWER_LIMIT_US; n += 10) {
             if (__atomic_load_n(&stop_turn, __ATOMIC_ACQUIRE) == ~0u)
                 break;
-            cpu_pause();
+            tsc_delay_us(10);
         }
     }
 }
 
+/* Before the clock runs, a delay in TSC ticks that is rather too long. */
+static void wait_seconds(unsigned int n)
+{
+    uint64_t start = arch_now();
+
+    if (!start) {
+        tsc_delay_us(1000000);
+        return;
+    }
+    while (arch_now() - start < n * 1000000000ull)
+        cpu_pause();
+}
+
+static void end_machine(void)
+{
+    log_err("****************************************");
+    if (opt_noreboot) {
+        log_err("Halted (noreboot).");
+        stop();
+    }
+    log_err("Rebooting in five seconds.");
+    wait_seconds(5);
+    power_reboot();
+}
+
+/* Who comes second: a fault while the panic is reported cuts it short, another CPU waits for its NMI. */
+static void panic_again(bool same_cpu)
+{
+    static bool twice;
+
+    if (same_cpu && twice)
+        stop();
+    while (!same_cpu)
+        cpu_pause();
+    twice = true;
+    log_err("Another fault, within the report of the first.");
+    end_machine();
+}
+
 void arch_panic(const char *msg)
 {
-    unsigned int self = this_cpu_id();
+    const struct pcpu *p = arch_this_cpu();
+    unsigned int self = p ? p->id : 0; /* none yet: the first CPU, early */
     uint32_t none = 0;
 
     cli();
     if (!__atomic_compare_exchange_n(&panicking, &none, self + 1, false, __ATOMIC_SEQ_CST,
-                                     __ATOMIC_SEQ_CST)) {
-        if (none == self + 1) /* a panic within the panic */
-            stop();
-        for (;;)
-            cpu_pause(); /* the first one's NMI comes */
-    }
+                                     __ATOMIC_SEQ_CST))
+        panic_again(none == self + 1);
     (void)msg; /* panic() printed it */
     if (fault_regs)
         dump_regs(fault_regs);
@@ -163,15 +225,8 @@ void arch_panic(const char *msg)
     __asm__("mov %%rsp, %0" : "=r"(sp));
     dump_stack(fault_regs ? fault_regs->rsp : sp);
     collect_others(self);
-    log_err("****************************************");
-    if (opt_noreboot) {
-        log_err("Halted (noreboot).");
-        stop();
-    }
-    log_err("Rebooting in five seconds.");
-    for (uint64_t until = arch_now() + 5000000000ull; arch_now() < until;)
-        cpu_pause();
-    power_reboot();
+    end_machine();
+    __builtin_unreachable();
 }
 
 void panic_regs(struct x86_regs *regs, const char *fmt, ...)

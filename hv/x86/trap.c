@@ -6,6 +6,8 @@
 #include "core/log.h"
 #include "core/vcpu.h"
 #include "x86/cpu/cpu.h"
+#include "x86/cpu/mc.h"
+#include "x86/cpu/nmi.h"
 #include "x86/cpu/ops.h"
 #include "x86/irq/irq.h"
 #include "x86/irq/lapic.h"
@@ -107,10 +109,14 @@ void x86_ist_trap(struct x86_regs *regs)
     case TRAP_NMI:
         if (panic_in_progress())
             panic_stop_this_cpu(regs);
-        trap_ops->nmi();
+        nmi_exception();
+        return;
+    case TRAP_MC:
+        mc_exception(regs);
         return;
     }
-    panic_regs(regs, regs->vector == TRAP_DF ? "Double fault" : "Machine check");
+    panic_regs(regs, regs->vector == TRAP_DF ? "Double fault (a stack overflow, most likely)"
+                                             : "Debug exception in the hypervisor");
 }
 
 void x86_exit_work(struct x86_regs *regs)
@@ -118,6 +124,9 @@ void x86_exit_work(struct x86_regs *regs)
     struct cpu_info *ci = cpu_info();
 
     for (;;) {
+        unsigned int nmi = nmi_take();
+        if (__builtin_expect(nmi != 0, 0) && trap_ops)
+            trap_ops->nmi(nmi);
         pcpu_do_pending(ci->pcpu);
         struct vcpu *v = ci->current;
         if (v == ci->pcpu->idle) {

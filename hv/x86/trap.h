@@ -35,8 +35,8 @@ struct trap_ops {
      * May be within copies to and from the guest and IRET; no locks are held there.
      */
     bool (*hv_fault)(struct vcpu *v, uint64_t cr2);
-    /* An NMI of the machine arrived: for Dom0 to see. */
-    void (*nmi)(void);
+    /* NMIs of the machine arrived (bits of enum nmi_reason): for Dom0 to see. Exit path. */
+    void (*nmi)(unsigned int why);
 };
 extern const struct trap_ops *trap_ops;
 

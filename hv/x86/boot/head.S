@@ -151,6 +151,7 @@ start64:
         ud2
 
         .balign 16
+        .globl boot_gdt
 boot_gdt:
         .quad   0
         .quad   0x00cf9b000000ffff      /* 0x08: 32-bit code */

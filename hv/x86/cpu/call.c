@@ -8,6 +8,7 @@
 #include "lib/bitmap.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
+#include "x86/cpu/watchdog.h"
 #include "x86/irq/lapic.h"
 #include "x86/irq/vectors.h"
 
@@ -39,6 +40,7 @@ void arch_call_others(const unsigned long *cpus, void (*fn)(void *), void *arg)
 {
     unsigned int self = this_cpu_id(), count = 0;
     unsigned long targets[MAX_CPUS / 64] = {0};
+    struct patience patience = {0};
 
     for (unsigned int i = 0; i < nr_pcpus; i++) {
         if (i != self && bitmap_test(cpus, i) && pcpus[i] && pcpus[i]->online) {
@@ -48,8 +50,11 @@ void arch_call_others(const unsigned long *cpus, void (*fn)(void *), void *arg)
     }
     if (!count)
         return;
-    while (__atomic_exchange_n(&call.busy, 1, __ATOMIC_ACQUIRE))
+    while (__atomic_exchange_n(&call.busy, 1, __ATOMIC_ACQUIRE)) {
         arch_poll();
+        watchdog_waiting(&patience, "its turn to call other CPUs");
+    }
+    patience = (struct patience){0};
     call.fn = fn;
     call.arg = arg;
     __atomic_store_n(&call.pending, count, __ATOMIC_RELEASE);
@@ -59,8 +64,10 @@ void arch_call_others(const unsigned long *cpus, void (*fn)(void *), void *arg)
             lapic_send_ipi(((struct x86_pcpu *)pcpus[i])->apic_id, VEC_CALL);
         }
     }
-    while (__atomic_load_n(&call.pending, __ATOMIC_ACQUIRE))
+    while (__atomic_load_n(&call.pending, __ATOMIC_ACQUIRE)) {
         cpu_pause();
+        watchdog_waiting(&patience, "another CPU to answer its call");
+    }
     __atomic_store_n(&call.busy, 0, __ATOMIC_RELEASE);
 }
 

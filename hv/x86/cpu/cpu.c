@@ -44,6 +44,7 @@ struct idt_gate {
 static struct idt_gate idt[256] __attribute__((aligned(16)));
 
 extern char vector_stubs[], syscall_entry[], sysenter_entry[];
+extern const uint64_t boot_gdt[]; /* boot/head.S */
 extern const char __alt_start[], __alt_end[];
 
 static bool bit_of(uint32_t reg, unsigned int bit)
@@ -115,15 +116,31 @@ static void patch_alternatives(void)
     }
 }
 
-static void idt_build(void)
+/* `stacks`: there is a TSS with stacks for NMI, #MC, #DF and #DB. */
+static void idt_build(uint16_t selector, bool stacks)
 {
     for (int i = 0; i < 256; i++) {
         uint64_t at = (uint64_t)vector_stubs + (uint64_t)i * 16;
         uint8_t dpl = (i == 3 || i == 4 || i == 0x80) ? 3 : 0;
         uint8_t ist = i == 2 ? 1 : i == 18 ? 2 : i == 8 ? 3 : i == 1 ? 4 : 0;
-        idt[i] = (struct idt_gate){(uint16_t)at, HV_CS, ist, (uint8_t)(0x8e | dpl << 5),
-                                   (uint16_t)(at >> 16), (uint32_t)(at >> 32), 0};
+        idt[i] = (struct idt_gate){(uint16_t)at, selector, stacks ? ist : 0,
+                                   (uint8_t)(0x8e | dpl << 5), (uint16_t)(at >> 16),
+                                   (uint32_t)(at >> 32), 0};
     }
+}
+
+struct table_pointer {
+    uint16_t limit;
+    uint64_t base;
+} __attribute__((packed));
+
+void cpu_early_traps(void)
+{
+    struct table_pointer gdtr = {4 * 8 - 1, (uint64_t)boot_gdt};
+    struct table_pointer idtr = {sizeof(idt) - 1, (uint64_t)idt};
+
+    idt_build(BOOT_CS64, false);
+    __asm__ volatile("lgdt %0; lidt %1" ::"m"(gdtr), "m"(idtr));
 }
 
 static uint64_t stack_slot(unsigned int id)
@@ -189,11 +206,8 @@ struct x86_pcpu *cpu_create(unsigned int id, uint32_t apic_id)
 
 static void load_tables(struct x86_pcpu *xp)
 {
-    struct {
-        uint16_t limit;
-        uint64_t base;
-    } __attribute__((packed)) gdtr = {0xffff, GDTS_BASE + xp->p.id * (uint64_t)GDT_WINDOW},
-                              idtr = {sizeof(idt) - 1, (uint64_t)idt};
+    struct table_pointer gdtr = {0xffff, GDTS_BASE + xp->p.id * (uint64_t)GDT_WINDOW};
+    struct table_pointer idtr = {sizeof(idt) - 1, (uint64_t)idt};
 
     __asm__ volatile("lgdt %0; lidt %1" ::"m"(gdtr), "m"(idtr));
     __asm__ volatile("pushq %0; leaq 1f(%%rip), %%rax; pushq %%rax; lretq; 1:" ::"i"(HV_CS)
@@ -236,7 +250,7 @@ void cpu_init_this(struct x86_pcpu *xp)
     uint32_t a, b, c, d;
 
     if (!tables_built) {
-        idt_build();
+        idt_build(HV_CS, true);
         patch_alternatives();
         tables_built = true;
     }

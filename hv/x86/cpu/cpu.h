@@ -36,7 +36,11 @@ struct x86_pcpu {
     struct vcpu *fpu_owner; /* whose extended state is in the registers; NULL: nobody's */
     uint64_t dr7;       /* hardware DR7 as loaded */
     uint64_t cr4;       /* CR4 as loaded */
-    volatile uint32_t call_seq; /* cross-call mailbox, see cpu/call.c */
+    struct {
+        struct timer timer;
+        uint64_t seen;   /* the neighbour's heartbeat when it last changed */
+        uint32_t missed; /* own beats since then */
+    } watch;             /* watchdog.c's */
 };
 
 static inline struct cpu_info *cpu_info(void)
@@ -68,6 +72,11 @@ extern struct cpu_features cpu_feat;
 
 /* Read CPUID into cpu_feat; BSP only, first thing. `smap` false: command line said smap=0. */
 void cpu_detect(bool want_smap, bool want_smep);
+/*
+ * First CPU, at once: descriptor tables by which a fault before cpu_init_this() ends in a panic that
+ * can be read. All exceptions on the boot stack.
+ */
+void cpu_early_traps(void);
 /* Load GDT, IDT, TSS, control registers and SYSCALL MSRs on this CPU. */
 void cpu_init_this(struct x86_pcpu *xp);
 /* Build the stack, the descriptor window and the record of CPU `id`; NULL: no memory. */

@@ -9,7 +9,10 @@
 #include "lib/string.h"
 #include "x86/boot/boot.h"
 #include "x86/cpu/cpu.h"
+#include "x86/cpu/mc.h"
 #include "x86/cpu/ops.h"
+#include "x86/cpu/spec.h"
+#include "x86/cpu/watchdog.h"
 #include "x86/irq/lapic.h"
 #include "x86/mm/paging.h"
 #include "x86/time/tsc.h"
@@ -52,7 +55,10 @@ void ap_main(void)
     cpu_init_this(this_x86());
     lapic_init_cpu();
     tsc_sync_ap();
+    spec_init_cpu();
+    mc_init_cpu();
     pcpu_online(cpu_info()->pcpu);
+    watchdog_start_cpu();
     start_guests();
 }
 

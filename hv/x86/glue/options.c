@@ -7,6 +7,7 @@
 #include "core/log.h"
 #include "lib/string.h"
 #include "lib/strutil.h"
+#include "x86/glue/crash_test.h"
 #include "x86/panic.h"
 
 struct options options = {.console_serial = true,
@@ -101,6 +102,17 @@ static const char *parse_tsc(const struct cmdline_opt *o)
     return NULL;
 }
 
+static const char *parse_crash_test(const struct cmdline_opt *o)
+{
+    static char word[16];
+
+    if (!crash_test_known(o->value))
+        return CRASH_TEST_WORDS " expected";
+    str_copy(word, o->value, sizeof(word));
+    options.crash_test = word;
+    return NULL;
+}
+
 static const char *parse_x2apic(const struct cmdline_opt *o)
 {
     bool on;
@@ -134,6 +146,8 @@ static const char *parse_one(const struct cmdline_opt *o)
         return parse_tsc(o);
     if (cmdline_is(o, "x2apic"))
         return parse_x2apic(o);
+    if (cmdline_is(o, "crash-test"))
+        return parse_crash_test(o);
     if (cmdline_is(o, "vga")) {
         options.vga_keep = list_has(o->value, "keep");
         return NULL;

@@ -15,6 +15,7 @@ struct options {
     unsigned int maxcpus;
     const char *tsc;        /* "stable", "unstable", or NULL */
     bool vga_keep;
+    const char *crash_test; /* NULL: none; see glue/crash_test.h */
     struct cmdline_dom0_mem dom0_mem;
     unsigned int dom0_min_vcpus, dom0_max_vcpus;
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The boot order, as lists of calls: for the first CPU here, for later ones in x86/cpu/smp.c. */
+#include "core/audit.h"
 #include "core/bug.h"
 #include "core/clock.h"
 #include "core/grant.h"
@@ -11,7 +12,11 @@
 #include "x86/acpi/acpi.h"
 #include "x86/boot/boot.h"
 #include "x86/cpu/cpu.h"
+#include "x86/cpu/mc.h"
 #include "x86/cpu/ops.h"
+#include "x86/cpu/spec.h"
+#include "x86/cpu/watchdog.h"
+#include "x86/glue/crash_test.h"
 #include "x86/glue/devices.h"
 #include "x86/glue/options.h"
 #include "x86/irq/lapic.h"
@@ -21,6 +26,7 @@
 #include "x86/pv/dom0_build.h"
 #include "x86/pv/mm.h"
 #include "x86/pv/mm.h"
+#include "x86/pv/ptable.h"
 #include "x86/pv/traps.h"
 #include "x86/time/tsc.h"
 #include "x86/trap.h"
@@ -52,6 +58,29 @@ static void announce(const char *boot_error)
         panic("Cannot start: %s", boot_error);
     log_info("Loaded by %s; command line: %s", boot_info.loader ? boot_info.loader : "multiboot",
              boot_info.cmdline);
+}
+
+static bool overlaps(uint64_t start, uint64_t len, uint64_t other, uint64_t other_len)
+{
+    return start < other + other_len && other < start + len;
+}
+
+/* Is the fixed place RAM, and free of what the loader left for us? */
+static bool ring_place_free(uint32_t info)
+{
+    const struct boot_info *b = &boot_info;
+    bool ram = false;
+
+    for (unsigned int i = 0; i < b->nr_mem; i++)
+        ram |= b->mem[i].type == 1 && b->mem[i].base <= CONRING_PHYS &&
+               b->mem[i].base + b->mem[i].len >= CONRING_PHYS + CONRING_SIZE;
+    ram &= !overlaps(CONRING_PHYS, CONRING_SIZE, info, 0x4000);
+    for (unsigned int i = 0; i < b->nr_modules; i++) {
+        const struct boot_module *m = &b->module[i];
+        ram &= !overlaps(CONRING_PHYS, CONRING_SIZE, m->start, m->end - m->start) &&
+               !overlaps(CONRING_PHYS, CONRING_SIZE, direct_pa(m->cmdline), 4096);
+    }
+    return ram;
 }
 
 /* What must survive until it has been used: our image, the modules, the loader's strings. */
@@ -107,9 +136,17 @@ static void read_acpi(void)
 
 static void memory_init(uint32_t info)
 {
+    bool ring = ring_place_free(info);
+
+    if (ring)
+        log_init_ring(direct(CONRING_PHYS), CONRING_SIZE);
     reserve_boot_memory(info);
+    if (ring)
+        bootmem_reserve(CONRING_PHYS, CONRING_PHYS + CONRING_SIZE);
     paging_init();
     screen_remap();
+    if (!ring)
+        log_init_ring(bootmem_pages(CONRING_SIZE / PAGE_SIZE), CONRING_SIZE);
     bootmem_finish();
     paging_heap_ready();
     log_info("Memory: %lu MiB free of %lu MiB of RAM", frame_free_count() >> 8,
@@ -166,6 +203,7 @@ void boot_main(uint32_t magic, uint32_t info)
     announce(error);
     options_parse(boot_info.cmdline);
     hv_command_line = boot_info.cmdline;
+    crash_test_early(options.crash_test);
     cpu_detect(options.smap, options.smep);
     memory_init(info);
 
@@ -176,13 +214,19 @@ void boot_main(uint32_t magic, uint32_t info)
     paging_seal(); /* cpu_init_this() has put STAC and CLAC into the text */
     trap_ops = &pv_trap_ops;
     grant_map_ops = &pv_grant_map_ops;
+    audit_kind = pv_audit;
     read_acpi();
     machine_init(&acpi, options.x2apic);
     bsp->apic_id = lapic_id();
+    spec_init();
+    spec_init_cpu();
+    mc_init_cpu();
+    watchdog_start_cpu();
     cpus_init();
     clock_init_wallclock();
     keys_init();
     devices_init(&acpi);
+    crash_test_late(options.crash_test);
 
     const struct dom0_options o = {.mem = &options.dom0_mem,
                                    .min_vcpus = options.dom0_min_vcpus,

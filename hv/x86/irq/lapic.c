@@ -24,6 +24,7 @@
 #define ICR_PENDING 0x1000
 #define ICR_ASSERT 0x4000
 #define ICR_LEVEL 0x8000
+#define ICR_SELF 0x40000
 #define ICR_OTHERS 0xc0000
 
 /* Looks at the delivery status before an IPI is sent anyway: only a broken bus takes this long. */
@@ -166,6 +167,16 @@ static void send(uint32_t apic_id, uint32_t command)
 void lapic_send_ipi(uint32_t apic_id, uint8_t vector)
 {
     send(apic_id, ICR_ASSERT | vector);
+}
+
+void lapic_send_self(uint8_t vector)
+{
+    if (!lapic_regs) {
+        wrmsr_safe(MSR_X2APIC_BASE + LAPIC_SELF_IPI / 16, vector); /* an NMI may come very early */
+        return;
+    }
+    wait_icr();
+    lapic_write(LAPIC_ICR, ICR_SELF | ICR_ASSERT | vector);
 }
 
 void lapic_send_nmi(uint32_t apic_id)

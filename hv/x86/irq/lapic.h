@@ -35,6 +35,7 @@
 #define LAPIC_TIMER_INITIAL 0x380
 #define LAPIC_TIMER_CURRENT 0x390
 #define LAPIC_TIMER_DIVIDE 0x3e0
+#define LAPIC_SELF_IPI 0x3f0 /* x2APIC only */
 
 #define MSR_X2APIC_BASE 0x800
 #define MSR_TSC_DEADLINE 0x6e0
@@ -91,6 +92,11 @@ bool lapic_test_vector(unsigned int reg, uint8_t vector);
 /* Interrupt `vector` on the CPU of that id; NMI likewise. Waits for the previous one to leave. */
 void lapic_send_ipi(uint32_t apic_id, uint8_t vector);
 void lapic_send_nmi(uint32_t apic_id);
+/*
+ * Interrupt `vector` on this CPU. From an NMI as well: the interrupted code may stand between the two
+ * writes of an IPI of its own, and this one leaves the destination alone.
+ */
+void lapic_send_self(uint8_t vector);
 /* NMI to all CPUs but this: panic. */
 void lapic_send_nmi_others(void);
 /* INIT, then twice SIPI: the CPU begins at `page` << 12 (below 1 MiB) in real mode. */

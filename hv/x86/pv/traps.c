@@ -2,10 +2,13 @@
 /* What a PV guest's exceptions, system calls and hypercalls lead to. */
 #include "x86/pv/traps.h"
 
+#include <xen/nmi.h>
+
 #include "core/hypercall.h"
 #include "core/log.h"
 #include "lib/macros.h"
 #include "x86/cpu/cpu.h"
+#include "x86/cpu/nmi.h"
 #include "x86/cpu/ops.h"
 #include "x86/irq/vectors.h"
 #include "x86/mm/paging.h"
@@ -285,12 +288,18 @@ int arch_send_nmi(struct vcpu *v)
     return 0;
 }
 
-static void machine_nmi(void)
+/* Dom0's kernel takes the reason from its shared page, as it would from port 0x61. */
+static void machine_nmi(unsigned int why)
 {
     struct vcpu *v = dom0 ? dom0->vcpu[0] : NULL;
+    uint64_t reason = (why & NMI_IOCHK ? XEN_NMIREASON_io_error : 0) |
+                      (why & NMI_SERR ? XEN_NMIREASON_pci_serr : 0) |
+                      (why & NMI_UNKNOWN ? XEN_NMIREASON_unknown : 0);
 
-    if (v) /* seen at its next exit: an NMI takes no locks */
-        __atomic_fetch_or(&pv_vcpu(v)->exit_work, PVX_NMI, __ATOMIC_RELAXED);
+    if (!v)
+        return;
+    __atomic_store_n(&dom0->shared->arch.nmi_reason, reason, __ATOMIC_RELAXED);
+    arch_send_nmi(v);
 }
 
 const struct trap_ops pv_trap_ops = {
