@@ -41,14 +41,15 @@ static void publish_time(struct vcpu *v, const struct vcpu_time_info *t)
 
 static void publish_time_area(struct vcpu *v, const struct vcpu_time_info *t)
 {
+    gptr_t area = GPTR(__atomic_load_n(&v->time_area.v, __ATOMIC_RELAXED));
     struct vcpu_time_info odd = *t;
 
     odd.version--;
     /* A guest that took its area away gets no news. */
-    if (guest_write(v, v->time_area, &odd.version, sizeof(odd.version)) ||
-        guest_write(v, v->time_area, &odd, sizeof(odd)))
+    if (guest_write(v, area, &odd.version, sizeof(odd.version)) ||
+        guest_write(v, area, &odd, sizeof(odd)))
         return;
-    (void)guest_write(v, v->time_area, &t->version, sizeof(t->version));
+    (void)guest_write(v, area, &t->version, sizeof(t->version));
 }
 
 void clock_update_vcpu(struct vcpu *v)
@@ -56,12 +57,12 @@ void clock_update_vcpu(struct vcpu *v)
     struct vcpu_time_info t = {0};
 
     v->time_cpu = arch_this_cpu();
-    v->time_stamp = clock_stamp();
+    __atomic_store_n(&v->time_stamp, clock_stamp(), __ATOMIC_RELAXED);
     arch_fill_time(v, &t);
     v->time_version += 2;
     t.version = v->time_version;
     publish_time(v, &t);
-    if (v->time_area.v)
+    if (__atomic_load_n(&v->time_area.v, __ATOMIC_RELAXED))
         publish_time_area(v, &t);
 }
 
@@ -109,7 +110,8 @@ void clock_publish_runstate(struct vcpu *v)
 {
     struct vcpu_runstate_info info = {.state = v->runstate.state,
                                       .state_entry_time = v->runstate.entered};
-    gptr_t entry = gptr_add(v->runstate.area, offsetof(struct vcpu_runstate_info, state_entry_time));
+    gptr_t area = GPTR(__atomic_load_n(&v->runstate.area.v, __ATOMIC_RELAXED));
+    gptr_t entry = gptr_add(area, offsetof(struct vcpu_runstate_info, state_entry_time));
     uint64_t entered = info.state_entry_time, flagged = entered | XEN_RUNSTATE_UPDATE;
     bool flag = v->domain->vm_assist & BIT64(VMASST_TYPE_runstate_update_flag);
 
@@ -122,7 +124,7 @@ void clock_publish_runstate(struct vcpu *v)
             return;
         __atomic_thread_fence(__ATOMIC_RELEASE);
     }
-    if (guest_write(v, v->runstate.area, &info, sizeof(info)) || !flag)
+    if (guest_write(v, area, &info, sizeof(info)) || !flag)
         return;
     __atomic_thread_fence(__ATOMIC_RELEASE);
     (void)guest_write(v, entry, &entered, sizeof(entered));

@@ -232,7 +232,7 @@ static struct evtchn *open_port(struct domain *d, evtchn_port port, uint8_t kind
     ch->vcpu = (uint16_t)vcpu;
     ch->remote = NULL;
     set_kind(ch, kind);
-    d->evtchn->used++;
+    __atomic_store_n(&d->evtchn->used, d->evtchn->used + 1, __ATOMIC_RELAXED);
     d->evtchn->hint = port + 1;
     return ch;
 }
@@ -371,7 +371,7 @@ static void close_locked(struct domain *d, evtchn_port port, struct evtchn *ch)
     ch->remote = NULL;
     ch->vcpu = 0;
     bit_clear(d->shared->evtchn_pending, port);
-    d->evtchn->used--;
+    __atomic_store_n(&d->evtchn->used, d->evtchn->used - 1, __ATOMIC_RELAXED);
     if (port < d->evtchn->hint)
         d->evtchn->hint = port;
 }
@@ -415,19 +415,23 @@ int evtchn_close(struct domain *d, evtchn_port port)
 int evtchn_teardown(struct domain *d)
 {
     struct evtchn_state *s = d->evtchn;
+    uint32_t port = __atomic_load_n(&s->close_next, __ATOMIC_RELAXED);
     unsigned int work = 0;
 
-    for (; s->used != 0 && s->close_next < MAX_EVTCHNS_2L; s->close_next++) {
-        const struct evtchn *ch = port_of(d, s->close_next);
+    /* Two that do it at the same time, or what is opened meanwhile, only makes it longer. */
+    for (; __atomic_load_n(&s->used, __ATOMIC_RELAXED) != 0 && port < MAX_EVTCHNS_2L; port++) {
+        const struct evtchn *ch = port_of(d, port);
 
-        if (++work > 16 * TEARDOWN_STEP)
+        if (++work > 16 * TEARDOWN_STEP) {
+            __atomic_store_n(&s->close_next, port, __ATOMIC_RELAXED);
             return -XEN_EAGAIN;
-        if (ch && ch->kind != EVTCHNSTAT_closed) {
-            evtchn_close(d, s->close_next);
+        }
+        if (ch && kind_of(ch) != EVTCHNSTAT_closed) {
+            evtchn_close(d, port);
             work += 16;
         }
     }
-    s->close_next = 0;
+    __atomic_store_n(&s->close_next, 0, __ATOMIC_RELAXED);
     return 0;
 }
 

@@ -91,7 +91,9 @@ static inline struct frame *frame_of(mfn_t mfn)
     if (__builtin_expect(!(frame_chunks[chunk / 64] >> (chunk % 64) & 1), 0))
         return NULL;
     struct frame *f = &frame_table[mfn.v];
-    return __builtin_expect((f->state & FRAME_RAM) != 0, 1) ? f : NULL;
+    return __builtin_expect((__atomic_load_n(&f->state, __ATOMIC_RELAXED) & FRAME_RAM) != 0, 1)
+               ? f
+               : NULL;
 }
 
 static inline mfn_t frame_mfn(const struct frame *f)

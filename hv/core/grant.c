@@ -249,6 +249,7 @@ static void dump_domain(struct domain *d)
     struct grant_state *g = d->grants;
     unsigned int shown = 0;
 
+    spin_lock(&g->lock);
     log_info("Grants of domain %u: %u frames of at most %u, version 1; it holds %u mappings", d->id,
              g->nr_frames, g->max_frames, g->used_tracks);
     for (grant_ref_t ref = 0; ref < g->nr_frames * REFS_PER_FRAME && shown < 64; ref++) {
@@ -260,6 +261,7 @@ static void dump_domain(struct domain *d)
                  a->writers, a->mfn, shared_of(g, ref)->flags);
         shown++;
     }
+    spin_unlock(&g->lock);
 }
 
 void grant_dump(void)

@@ -41,10 +41,10 @@ void domain_report(struct domain *d, struct xen_domctl_getdomaininfo *info)
         info->max_vcpu_id = i;
         vcpu_get_runstate(v, &rs);
         info->cpu_time += rs.time[RUNSTATE_running];
-        if (v->pause_flags & VP_DOWN)
+        if (vcpu_flags(v) & VP_DOWN)
             continue;
         info->nr_online_vcpus++;
-        blocked &= (v->pause_flags & VP_BLOCKED) != 0;
+        blocked &= (vcpu_flags(v) & VP_BLOCKED) != 0;
         running |= rs.state == RUNSTATE_running;
     }
     info->flags = state_flags(d) | (blocked ? XEN_DOMINF_blocked : 0) |
@@ -70,9 +70,9 @@ static long op_getvcpuinfo(struct domain *d, struct xen_domctl_getvcpuinfo *op)
     if (!t)
         return E(ESRCH);
     vcpu_get_runstate(t, &rs);
-    op->online = !(t->pause_flags & VP_DOWN);
-    op->blocked = (t->pause_flags & VP_BLOCKED) != 0;
-    op->running = t->sched.running;
+    op->online = !(vcpu_flags(t) & VP_DOWN);
+    op->blocked = (vcpu_flags(t) & VP_BLOCKED) != 0;
+    op->running = __atomic_load_n(&t->sched.running, __ATOMIC_RELAXED);
     op->cpu_time = rs.time[RUNSTATE_running];
     op->cpu = t->cpu->id;
     return 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * memory_op: a domain's reservation. Each extent is one step: it is done or it is not, and the result
- * says how many were. A call that gives way carries the number done in the upper bits of cmd.
+ * memory_op: a domain's reservation. Each extent is one step: it is done or it is not, and the
+ * result says how many were. A call that gives way carries the number done in the upper bits of
+ * cmd.
  */
 #include "core/hypercall.h"
 
@@ -72,7 +73,8 @@ static bool drop_extent(const struct reservation *res, gptr_t at)
     for (unsigned long i = 0; i < 1ul << res->r.extent_order; i++) {
         struct frame *f = frame_of(MFN(mfn + i));
 
-        if (!f || (f->state & FRAME_HV) || !frame_release(f, res->d)) {
+        if (!f || (__atomic_load_n(&f->state, __ATOMIC_RELAXED) & FRAME_HV) ||
+            !frame_release(f, res->d)) {
             log_refusal(res->v->domain, "decrease_reservation: frame %#llx is not d%u's to give",
                         (unsigned long long)(mfn + i), res->d->id);
             return false;
@@ -113,8 +115,9 @@ static long change_reservation(struct vcpu *v, unsigned int op, gptr_t arg, unsi
     for (i = start; i < res.r.nr_extents; i++) {
         if (!gptr_index(HANDLE_PTR(res.r.extent_start), i, sizeof(xen_pfn_t), &at))
             break;
-        if (op == XENMEM_decrease_reservation ? !drop_extent(&res, at)
-                                              : !add_extent(&res, at, op == XENMEM_populate_physmap))
+        if (op == XENMEM_decrease_reservation
+                ? !drop_extent(&res, at)
+                : !add_extent(&res, at, op == XENMEM_populate_physmap))
             break;
         work += 1ul << res.r.extent_order;
         if (i + 1 < res.r.nr_extents && work >= PREEMPT_BUDGET && hc_preempt()) {

@@ -70,12 +70,12 @@ static long op_register_runstate(struct vcpu *v, struct vcpu *target, gptr_t arg
     if (guest_get(v, &op, arg))
         return E(EFAULT);
     if (op.addr.p == 0) {
-        target->runstate.area = GPTR(0);
+        __atomic_store_n(&target->runstate.area.v, 0, __ATOMIC_RELAXED);
         return 0;
     }
     rc = op_get_runstate(v, target, GPTR(op.addr.p));
     if (rc == 0)
-        target->runstate.area = GPTR(op.addr.p);
+        __atomic_store_n(&target->runstate.area.v, op.addr.p, __ATOMIC_RELAXED);
     return rc;
 }
 
@@ -85,7 +85,7 @@ static long op_register_time(struct vcpu *v, struct vcpu *target, gptr_t arg)
 
     if (guest_get(v, &op, arg))
         return E(EFAULT);
-    target->time_area = GPTR(op.addr.p);
+    __atomic_store_n(&target->time_area.v, op.addr.p, __ATOMIC_RELAXED);
     if (target == v)
         clock_update_vcpu(v);
     else
@@ -120,7 +120,7 @@ static long op_register_info(struct vcpu *v, struct vcpu *target, gptr_t arg)
     /* Atomic operations on it must not cross a cache line. */
     if (op.offset > PAGE_SIZE - sizeof(struct vcpu_info) || op.offset % sizeof(xen_ulong_t) != 0)
         return E(EINVAL);
-    if (target != v && !(target->pause_flags & VP_DOWN))
+    if (target != v && !(vcpu_flags(target) & VP_DOWN))
         return E(EINVAL);
     f = frame_of(MFN(op.mfn));
     if (!f)

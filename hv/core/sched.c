@@ -43,9 +43,14 @@ static inline bool is_idle(const struct vcpu *v)
     return v->domain == NULL;
 }
 
+static inline bool is_running(const struct vcpu *v)
+{
+    return __atomic_load_n(&v->sched.running, __ATOMIC_ACQUIRE);
+}
+
 bool sched_runnable(const struct vcpu *v)
 {
-    return __atomic_load_n(&v->pause_flags, __ATOMIC_RELAXED) == 0 &&
+    return vcpu_flags(v) == 0 &&
            __atomic_load_n(&v->pause_count, __ATOMIC_RELAXED) == 0 &&
            __atomic_load_n(&v->domain->pause_count, __ATOMIC_RELAXED) == 0;
 }
@@ -67,14 +72,14 @@ static void enqueue(struct pcpu *p, struct vcpu *v, bool front)
 {
     sched_policy->enqueue(&p->rq, v, front);
     v->sched.queued = true;
-    p->rq.nr++;
+    __atomic_store_n(&p->rq.nr, p->rq.nr + 1, __ATOMIC_RELAXED);
 }
 
 static void dequeue(struct pcpu *p, struct vcpu *v)
 {
     list_del(&v->sched.link);
     v->sched.queued = false;
-    p->rq.nr--;
+    __atomic_store_n(&p->rq.nr, p->rq.nr - 1, __ATOMIC_RELAXED);
 }
 
 static bool allowed(const struct vcpu *v, const struct pcpu *p)
@@ -82,10 +87,16 @@ static bool allowed(const struct vcpu *v, const struct pcpu *p)
     return bitmap_test(v->affinity, p->id);
 }
 
+/* vCPUs in p's queue: a hint without its lock. */
+static inline unsigned int waiting(const struct pcpu *p)
+{
+    return __atomic_load_n(&p->rq.nr, __ATOMIC_RELAXED);
+}
+
 static bool is_free(const struct pcpu *p)
 {
     return p->online && __atomic_load_n(&p->current, __ATOMIC_RELAXED) == p->idle &&
-           __atomic_load_n(&p->rq.nr, __ATOMIC_RELAXED) == 0;
+           waiting(p) == 0;
 }
 
 /* The best CPU for v to wake on: where it was if free, any free one, else the shortest queue. */
@@ -104,7 +115,7 @@ static struct pcpu *choose_cpu(const struct vcpu *v)
             continue;
         if (is_free(p))
             return p;
-        if (!best || p->rq.nr < __atomic_load_n(&best->rq.nr, __ATOMIC_RELAXED))
+        if (!best || waiting(p) < waiting(best))
             best = p;
     }
     return best ? best : v->cpu;
@@ -123,7 +134,7 @@ static void place(struct pcpu *p, struct vcpu *v, bool woken)
         __atomic_store_n(&v->cpu, to, __ATOMIC_RELAXED);
         spin_unlock(&p->rq.lock);
         p = lock_queue(v);
-        if (v->sched.queued || v->sched.running || !sched_runnable(v)) {
+        if (v->sched.queued || is_running(v) || !sched_runnable(v)) {
             spin_unlock(&p->rq.lock);
             return;
         }
@@ -161,7 +172,7 @@ void sched_wake(struct vcpu *v)
     struct pcpu *p;
 
     p = lock_queue(v);
-    if (v->sched.running || v->sched.queued || !sched_runnable(v))
+    if (is_running(v) || v->sched.queued || !sched_runnable(v))
         spin_unlock(&p->rq.lock); /* sched_run() looks again before it lets a vCPU go */
     else
         place(p, v, true);
@@ -169,13 +180,13 @@ void sched_wake(struct vcpu *v)
 
 static int stopped_state(const struct vcpu *v)
 {
-    return v->pause_flags & VP_BLOCKED ? RUNSTATE_blocked : RUNSTATE_offline;
+    return vcpu_flags(v) & VP_BLOCKED ? RUNSTATE_blocked : RUNSTATE_offline;
 }
 
 void sched_sleep(struct vcpu *v)
 {
     struct pcpu *p = lock_queue(v);
-    bool running = v->sched.running;
+    bool running = is_running(v);
 
     if (v->sched.queued && !sched_runnable(v)) {
         dequeue(p, v);
@@ -195,7 +206,7 @@ void sched_sleep_sync(struct vcpu *v)
 
 void sched_give_way(struct vcpu *v)
 {
-    if (__atomic_load_n(&v->cpu->rq.nr, __ATOMIC_RELAXED) == 0)
+    if (waiting(v->cpu) == 0)
         return;
     v->sched.yielding = true;
     pcpu_raise(v->cpu, WORK_SCHED);
@@ -226,7 +237,7 @@ static struct vcpu *steal(struct pcpu *self)
         struct pcpu *p = pcpus[i];
         struct vcpu *v;
 
-        if (p == self || !p || __atomic_load_n(&p->rq.nr, __ATOMIC_RELAXED) == 0)
+        if (p == self || !p || waiting(p) == 0)
             continue;
         if (!spin_trylock(&p->rq.lock))
             continue;
@@ -251,7 +262,7 @@ static struct vcpu *choose(struct pcpu *p)
     p->rq.preempt = false;
     while ((v = sched_policy->pick(&p->rq)) != NULL) {
         v->sched.queued = false;
-        p->rq.nr--;
+        __atomic_store_n(&p->rq.nr, p->rq.nr - 1, __ATOMIC_RELAXED);
         if (sched_runnable(v))
             return v;
         vcpu_set_runstate(v, stopped_state(v));
@@ -261,9 +272,9 @@ static struct vcpu *choose(struct pcpu *p)
 
 static void enter(struct pcpu *p, struct vcpu *next, uint64_t now)
 {
-    p->current = next;
+    __atomic_store_n(&p->current, next, __ATOMIC_RELAXED);
     if (is_idle(next)) {
-        p->idle_since = now;
+        __atomic_store_n(&p->idle_since, now, __ATOMIC_RELAXED);
         return;
     }
     vcpu_runstate_at(next, RUNSTATE_running, now);
@@ -288,7 +299,7 @@ static void leave(struct vcpu *prev)
     if (!sched_runnable(prev))
         return;
     p = lock_queue(prev);
-    if (prev->sched.queued || prev->sched.running || !sched_runnable(prev))
+    if (prev->sched.queued || is_running(prev) || !sched_runnable(prev))
         spin_unlock(&p->rq.lock); /* somebody else was quicker */
     else
         place(p, prev, false);
@@ -299,9 +310,10 @@ static void switch_to(struct pcpu *p, struct vcpu *prev, struct vcpu *next)
     arch_switch(prev, next);
     leave(prev);
     if (!is_idle(next)) {
-        if (next->time_cpu != p || next->time_stamp != clock_stamp())
+        if (next->time_cpu != p ||
+            __atomic_load_n(&next->time_stamp, __ATOMIC_RELAXED) != clock_stamp())
             clock_update_vcpu(next);
-        if (next->runstate.area.v)
+        if (__atomic_load_n(&next->runstate.area.v, __ATOMIC_RELAXED))
             clock_publish_runstate(next);
     }
 }
@@ -312,11 +324,11 @@ void sched_run(struct pcpu *p)
     uint64_t now;
 
     /* Nobody else waits and the current one may stay: nothing to do, no clock to read. */
-    if (!is_idle(prev) && sched_runnable(prev) && allowed(prev, p) && p->rq.nr == 0) {
+    if (!is_idle(prev) && sched_runnable(prev) && allowed(prev, p) && waiting(p) == 0) {
         prev->sched.yielding = false;
         return;
     }
-    if (p->rq.nr == 0 && nr_pcpus > 1)
+    if (waiting(p) == 0 && nr_pcpus > 1)
         stolen = steal(p);
     now = arch_now();
     spin_lock(&p->rq.lock);
@@ -334,7 +346,7 @@ void sched_run(struct pcpu *p)
         return;
     }
     if (is_idle(prev))
-        p->idle_ns += now - p->idle_since;
+        __atomic_store_n(&p->idle_ns, p->idle_ns + now - p->idle_since, __ATOMIC_RELAXED);
     enter(p, next, now);
     spin_unlock(&p->rq.lock);
     switch_to(p, prev, next);
@@ -358,7 +370,7 @@ int sched_set_affinity(struct vcpu *v, const unsigned long *cpus)
         return 0;
     }
     spin_unlock(&p->rq.lock);
-    if (moved && v->sched.running)
+    if (moved && is_running(v))
         pcpu_raise(p, WORK_SCHED);
     return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Scheduling: which vCPU runs on which CPU. The mechanism (block, wake, pause, affinity, preemption)
- * is here; which runnable vCPU is next is the policy's business.
+ * Scheduling: which vCPU runs on which CPU. The mechanism (block, wake, pause, affinity,
+ * preemption) is here; which runnable vCPU is next is the policy's business.
  */
 #ifndef CORE_SCHED_H
 #define CORE_SCHED_H
@@ -17,19 +17,19 @@ struct pcpu;
 
 /* Per physical CPU. */
 struct runqueue {
-    spinlock_t lock;       /* RANK_SCHED */
+    spinlock_t lock;      /* RANK_SCHED */
     struct list runnable; /* [lock] vCPUs that may run and do not, in order */
-    unsigned int nr;       /* [lock] their number; read anywhere as a hint */
-    bool preempt;          /* [lock] the first of them goes before the one that runs */
+    unsigned int nr;      /* [lock] their number; read anywhere as a hint */
+    bool preempt;         /* [lock] the first of them goes before the one that runs */
 };
 
 /* Per-vCPU scheduling state, embedded in struct vcpu. */
 struct sched_unit {
-    struct list link;  /* [rq lock] in runqueue.runnable while `queued` */
-    bool queued;            /* [rq lock] */
-    bool running;           /* [rq lock] on its CPU now */
-    bool yielding;          /* [its CPU] wants others first at the next choice */
-    uint64_t slice_end;     /* [rq lock] ns */
+    struct list link;   /* [rq lock] in runqueue.runnable while `queued` */
+    bool queued;        /* [rq lock] */
+    bool running;       /* [rq lock] on its CPU now */
+    bool yielding;      /* [its CPU] wants others first at the next choice */
+    uint64_t slice_end; /* [rq lock] ns */
 };
 
 /* Which runnable vCPU of a queue is next, and for how long. All calls hold the queue's lock. */

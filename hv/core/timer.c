@@ -22,7 +22,7 @@ void timer_init(struct timer *t, void (*fn)(void *), void *arg)
 static void timer_disarm(struct timer *t)
 {
     for (;;) {
-        struct pcpu *p = __atomic_load_n(&t->cpu, __ATOMIC_RELAXED);
+        struct pcpu *p = __atomic_load_n(&t->cpu, __ATOMIC_ACQUIRE);
 
         if (!p)
             return;
@@ -30,7 +30,7 @@ static void timer_disarm(struct timer *t)
         if (t->cpu == p) {
             pqueue_remove(&p->timers.queue, &t->node);
             t->armed = false;
-            __atomic_store_n(&t->cpu, NULL, __ATOMIC_RELAXED);
+            __atomic_store_n(&t->cpu, NULL, __ATOMIC_RELEASE);
             spin_unlock(&p->timers.lock);
             return;
         }
@@ -53,7 +53,7 @@ static void program_earlier(struct pcpu *p, uint64_t deadline)
 void timer_set(struct timer *t, struct pcpu *p, uint64_t deadline)
 {
     struct pcpu *self = arch_this_cpu();
-    struct pcpu *was = __atomic_load_n(&t->cpu, __ATOMIC_RELAXED);
+    struct pcpu *was = __atomic_load_n(&t->cpu, __ATOMIC_ACQUIRE);
     bool first;
 
     if (was && was != p)
@@ -87,7 +87,7 @@ static struct timer *take_due(struct pcpu *p, uint64_t now)
     t = container_of(n, struct timer, node);
     pqueue_remove(&p->timers.queue, n);
     t->armed = false;
-    __atomic_store_n(&t->cpu, NULL, __ATOMIC_RELAXED);
+    __atomic_store_n(&t->cpu, NULL, __ATOMIC_RELEASE);
     return t;
 }
 

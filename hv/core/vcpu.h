@@ -100,6 +100,11 @@ void vcpu_set_period(struct vcpu *v, uint64_t period_ns);
 void vcpu_set_singleshot(struct vcpu *v, uint64_t deadline);
 /* If v polls, it runs again. True if it did. Any CPU. */
 bool vcpu_end_poll(struct vcpu *v);
+/* v->pause_flags, from any CPU. */
+static inline uint32_t vcpu_flags(const struct vcpu *v)
+{
+    return __atomic_load_n(&v->pause_flags, __ATOMIC_RELAXED);
+}
 /* Give back the frame of a registered vcpu_info. v never runs again. */
 void vcpu_drop_info(struct vcpu *v);
 /* Make v look again: wakes it if it is blocked, kicks it if it runs elsewhere. */

@@ -421,3 +421,20 @@ const char *__asan_default_options(void)
 {
     return "detect_leaks=0";
 }
+
+/*
+ * Where the hypervisor writes memory that a guest may write at the same time, and counts that are
+ * reported as they are.
+ */
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+    return "race:grant_copy_one\nrace:publish_time\nrace:clock_publish_wallclock\nrace:move_info\nrace:op_register_info\n"
+           "race:grant_swap\nrace:frame_free_count\nrace:dump_domain\nrace:domain_report\nrace:query_reservation\nrace:claim_pages\nrace:hv/core/heap.c\n";
+}
+
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+    return "history_size=7";
+}

@@ -17,21 +17,21 @@
 struct host_cpu {
     struct pcpu p; /* first */
     struct vcpu idle;
-    uint64_t deadline;  /* the timer's, ~0 none; atomic */
-    uint32_t kicked;    /* IPIs received; atomic */
+    uint64_t deadline; /* the timer's, ~0 none; atomic */
+    uint32_t kicked;   /* IPIs received; atomic */
     uint32_t nmis;
-    uint64_t switches;  /* arch_switch calls */
+    uint64_t switches; /* arch_switch calls */
     /* Cross-call mailbox: who asks sets fn, the CPU clears it; atomic. */
     void (*call_fn)(void *);
     void *call_arg;
-    uint32_t alive;     /* a thread plays this CPU now: it answers calls by itself; atomic */
+    uint32_t alive; /* a thread plays this CPU now: it answers calls by itself; atomic */
 };
 
 extern struct host_cpu host_cpus[HOST_MAX_CPUS];
 extern uint8_t *host_ram;
 extern uint64_t host_ram_frames;
-extern uint64_t host_time;       /* ns; atomic */
-extern bool host_verbose;        /* the log goes to stderr */
+extern uint64_t host_time; /* ns; atomic */
+extern bool host_verbose;  /* the log goes to stderr */
 
 /* How the machine went down, if it did: it stops there by a jump to where HOST_CATCH was. */
 enum host_end { HOST_RUNS, HOST_PANIC, HOST_REBOOT, HOST_HALT, HOST_POWEROFF };
@@ -40,14 +40,14 @@ extern char host_panic_text[512];
 extern __thread jmp_buf host_jump;
 extern __thread bool host_catching;
 /* Runs `statement`; afterwards host_end says whether and how it ended the machine. */
-#define HOST_CATCH(statement)                                                                      \
-    do {                                                                                           \
-        host_end = HOST_RUNS;                                                                      \
-        host_catching = true;                                                                      \
-        if (setjmp(host_jump) == 0) {                                                              \
-            statement;                                                                             \
-        }                                                                                          \
-        host_catching = false;                                                                     \
+#define HOST_CATCH(statement)         \
+    do {                              \
+        host_end = HOST_RUNS;         \
+        host_catching = true;         \
+        if (setjmp(host_jump) == 0) { \
+            statement;                \
+        }                             \
+        host_catching = false;        \
     } while (0)
 
 /* A fresh machine of `frames` frames (frame 0 unused) and `cpus` CPUs; the thread becomes CPU 0. */
@@ -56,7 +56,8 @@ void host_boot(uint64_t frames, unsigned int cpus);
 void host_be(unsigned int id);
 /* Let time pass; timers whose deadline is reached raise their work. */
 void host_advance(uint64_t ns);
-/* The exit path and the idle loop of all CPUs, in turn, until no work is pending. One thread only. */
+/* The exit path and the idle loop of all CPUs, in turn, until no work is pending. One thread only.
+ */
 void host_settle(void);
 /* The exit path of this thread's CPU: pending work, then what a kick would do. */
 void host_exit_path(void);
@@ -66,7 +67,7 @@ void host_exit_path(void);
 #define HOST_GUEST_PAGES 64
 
 struct host_domain {
-    struct domain d; /* first */
+    struct domain d;                 /* first */
     uint32_t page[HOST_GUEST_PAGES]; /* mfn of each page of the window, 0 none; typed writable */
 };
 
@@ -75,12 +76,13 @@ struct domain *host_domain(domid_t id, unsigned int vcpus, unsigned int pages, b
 /* Bring vCPU up and let it run on CPU `cpu` (it must be free). */
 struct vcpu *host_up(struct domain *d, unsigned int vcpu);
 /* The window's address of page i, and the memory behind it. */
-#define HOST_PAGE(i) (HOST_GUEST_BASE + (unsigned long)(i) * PAGE_SIZE)
+#define HOST_PAGE(i) (HOST_GUEST_BASE + (unsigned long)(i)*PAGE_SIZE)
 void *host_guest(struct domain *d, unsigned long addr);
 /* The domain's page i, as machine frame. */
 mfn_t host_guest_mfn(struct domain *d, unsigned int i);
 
-/* A hypercall by v, repeated while it restarts; pending work is done between as on the exit path. */
+/* A hypercall by v, repeated while it restarts; pending work is done between as on the exit path.
+ */
 long host_call(struct vcpu *v, unsigned long nr, unsigned long a0, unsigned long a1,
                unsigned long a2, unsigned long a3);
 

@@ -81,7 +81,7 @@ static void run_stream(unsigned int n, bool verbose)
             printf("audit after step %u: %s = %ld\n", i, model_last, rc);
             fflush(stdout);
             fflush(stdout);
-        _exit(1);
+            _exit(1);
         }
     }
     hv = pages_of_hypervisor();
@@ -170,7 +170,7 @@ int main(int argc, char **argv)
             return 2;
     }
     for (unsigned int s = 0; s < streams; s++) {
-        struct rng r = {seed + s};
+        struct rng r = { seed + s };
 
         for (unsigned int i = 0; i < steps; i++)
             words[i] = rng_next(&r);

@@ -7,3 +7,15 @@ UNIT_TESTS += $(MODEL_OUT)/core
 $(MODEL_OUT)/core: tests/model/model.c tests/model/ops.c tests/model/ops.h $(CORE_OBJ)
 	@mkdir -p $(@D)
 	@$(HOSTCC) $(CORE_CFLAGS) $(CORE_CPPFLAGS) -o $@ tests/model/model.c tests/model/ops.c $(CORE_OBJ) $(CORE_LDFLAGS)
+
+# With a thread for each CPU, under ThreadSanitizer.
+UNIT_TESTS += $(MODEL_OUT)/threads
+TSAN_CFLAGS := $(filter-out -fsanitize=% -fno-sanitize%,$(CORE_CFLAGS)) -fsanitize=thread -Wno-tsan
+TSAN_OBJ := $(patsubst %.c,$(MODEL_OUT)/tsan/%.o,$(CORE_SRC) tests/model/ops.c tests/model/threads.c)
+
+$(MODEL_OUT)/tsan/%.o: %.c $(CORE_HDR) tests/model/ops.h tests/model/model.mk
+	@mkdir -p $(@D)
+	@$(HOSTCC) $(TSAN_CFLAGS) $(CORE_CPPFLAGS) -c -o $@ $<
+
+$(MODEL_OUT)/threads: $(TSAN_OBJ)
+	@$(HOSTCC) $(TSAN_CFLAGS) -o $@ $(TSAN_OBJ) $(CORE_LDFLAGS)

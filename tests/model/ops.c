@@ -45,8 +45,10 @@ void model_setup(void)
 
 static uint64_t odd_number(struct rng *r)
 {
-    static const uint64_t odd[] = {0, 1, 7, 8, 63, 64, 511, 512, 4095, 4096, 0x7ff0, 0x7ff1, 0x7fff,
-                                   0x80000000, 0xffffffff, 0x100000000, 1ull << 63, ~0ull};
+    static const uint64_t odd[] = {
+        0,    1,      7,      8,      63,         64,         511,         512,        4095,
+        4096, 0x7ff0, 0x7ff1, 0x7fff, 0x80000000, 0xffffffff, 0x100000000, 1ull << 63, ~0ull
+    };
 
     return odd[rng_below(r, ARRAY_SIZE(odd))];
 }
@@ -120,7 +122,7 @@ static long do_evtchn(struct vcpu *v, struct rng *r)
     for (int i = 0; i < 6; i++)
         w[i] = small(r, 24);
     if (rng_below(r, 2)) { /* the two domain ids in front of some */
-        domid_t ids[2] = {some_dom(r), some_dom(r)};
+        domid_t ids[2] = { some_dom(r), some_dom(r) };
 
         memcpy(w, ids, sizeof(ids));
     }
@@ -193,8 +195,8 @@ static void fill_grant_op(struct vcpu *v, struct rng *r, uint32_t cmd, uint64_t 
 
 static long do_grant(struct vcpu *v, struct rng *r)
 {
-    static const uint8_t usual[] = {GNTTABOP_map_grant_ref, GNTTABOP_unmap_grant_ref, GNTTABOP_copy,
-                                    GNTTABOP_unmap_and_replace};
+    static const uint8_t usual[] = { GNTTABOP_map_grant_ref, GNTTABOP_unmap_grant_ref,
+                                     GNTTABOP_copy, GNTTABOP_unmap_and_replace };
     uint32_t cmd = rng_below(r, 4) ? usual[rng_below(r, 4)] : small(r, 14);
     uint64_t arg = some_arg(r), n = rng_below(r, 8) ? 1 + rng_below(r, 4) : odd_number(r);
 
@@ -209,13 +211,14 @@ static long do_grant(struct vcpu *v, struct rng *r)
 
 static long do_memory(struct vcpu *v, struct rng *r)
 {
-    struct xen_memory_reservation res = {0};
+    struct xen_memory_reservation res = { 0 };
     uint64_t arg = some_arg(r), list = some_arg(r);
     unsigned long cmd = rng_below(r, 4) ? rng_below(r, 7) : odd_number(r);
 
     /* Pages of the window stay: the toy's own bookkeeping holds them. */
     for (unsigned int i = 0; i < 8; i++) {
-        uint64_t mfn = cmd % 64 == XENMEM_decrease_reservation ? rng_below(r, max_mfn) : rng_next(r);
+        uint64_t mfn = cmd % 64 == XENMEM_decrease_reservation ? rng_below(r, max_mfn)
+                                                               : rng_next(r);
 
         put(v, list + 8 * i, &mfn, sizeof(mfn));
     }
@@ -233,7 +236,7 @@ static long do_memory(struct vcpu *v, struct rng *r)
 static long do_vcpu(struct vcpu *v, struct rng *r)
 {
     uint32_t cmd = small(r, 15), id = small(r, MODEL_VCPUS);
-    uint64_t arg = some_arg(r), w[3] = {rng_next(r) % 1000000000, 0, 0};
+    uint64_t arg = some_arg(r), w[3] = { rng_next(r) % 1000000000, 0, 0 };
 
     if (cmd == VCPUOP_register_vcpu_info) {
         w[0] = some_mfn(r, v->domain);
@@ -245,14 +248,15 @@ static long do_vcpu(struct vcpu *v, struct rng *r)
     if (cmd == VCPUOP_down) /* some have to go on */
         cmd = VCPUOP_is_up;
     put(v, arg, w, sizeof(w));
-    NOTE("d%uv%u vcpu_op(%u, %u, %#lx {%#lx %#lx})", v->domain->id, v->id, cmd, id, arg, w[0], w[1]);
+    NOTE("d%uv%u vcpu_op(%u, %u, %#lx {%#lx %#lx})", v->domain->id, v->id, cmd, id, arg, w[0],
+         w[1]);
     return host_call(v, __HYPERVISOR_vcpu_op, cmd, id, arg, 0);
 }
 
 static long do_sched(struct vcpu *v, struct rng *r)
 {
     uint32_t cmd = small(r, 9);
-    struct sched_poll poll = {.nr_ports = small(r, 3), .timeout = rng_next(r) % 100000};
+    struct sched_poll poll = { .nr_ports = small(r, 3), .timeout = rng_next(r) % 100000 };
     uint64_t arg = some_arg(r), ports = some_arg(r);
 
     if (cmd == SCHEDOP_shutdown || cmd == SCHEDOP_remote_shutdown)
@@ -264,7 +268,7 @@ static long do_sched(struct vcpu *v, struct rng *r)
     }
     poll.ports.p = (void *)ports;
     if (cmd == SCHEDOP_watchdog) {
-        uint32_t w[2] = {small(r, 3), 1000000};
+        uint32_t w[2] = { small(r, 3), 1000000 };
 
         put(v, arg, w, sizeof(w));
     } else {
@@ -304,10 +308,11 @@ static long do_control(struct vcpu *v, struct rng *r)
 /* A list of calls as they come, some of them multicalls. */
 static long do_multicall(struct vcpu *v, struct rng *r)
 {
-    static const uint8_t calls[] = {__HYPERVISOR_event_channel_op, __HYPERVISOR_grant_table_op,
-                                    __HYPERVISOR_vcpu_op, __HYPERVISOR_xen_version,
-                                    __HYPERVISOR_multicall, __HYPERVISOR_set_timer_op,
-                                    __HYPERVISOR_console_io, __HYPERVISOR_vm_assist, 41};
+    static const uint8_t calls[] = {
+        __HYPERVISOR_event_channel_op, __HYPERVISOR_grant_table_op, __HYPERVISOR_vcpu_op,
+        __HYPERVISOR_xen_version,      __HYPERVISOR_multicall,      __HYPERVISOR_set_timer_op,
+        __HYPERVISOR_console_io,       __HYPERVISOR_vm_assist,      41
+    };
     uint64_t arg = HOST_PAGE(0);
     unsigned int n = (unsigned int)rng_below(r, 20);
     struct multicall_entry e;
@@ -363,7 +368,7 @@ static void guest_work(struct vcpu *v, struct rng *r)
 
 long model_step(struct vcpu *v, uint64_t word)
 {
-    struct rng r = {word};
+    struct rng r = { word };
 
     if (rng_below(&r, 3) == 0)
         guest_work(v, &r);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One step of the model test: a random word decides which hypercall, with what arguments and what in
- * the guest's memory. The same word in the same state does the same, so a stream of words can be
+ * One step of the model test: a random word decides which hypercall, with what arguments and what
+ * in the guest's memory. The same word in the same state does the same, so a stream of words can be
  * replayed and shrunk.
  */
 #ifndef TESTS_MODEL_OPS_H
