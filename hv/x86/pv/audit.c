@@ -138,6 +138,8 @@ static void count_holder(struct recount *r, struct domain *holder)
 {
     struct grant_count g = { r, holder };
 
+    if (holder == r->d)
+        count(r, pirq_eoi_frame(), FT_WRITABLE); /* one domain has it */
     grant_walk(holder, count_grant, &g);
     if (holder->ops != &pv_guest_ops)
         return;
