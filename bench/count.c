@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * QEMU plugin: counts executed instructions by who executed them (hypervisor, Linux, program), and the
- * hypervisor's costly ones by kind, between marker instructions in the benchmark program.
+ * QEMU plugin: counts executed instructions by who executed them (hypervisor, Linux, program), and
+ * the hypervisor's costly ones by kind, between marker instructions in the benchmark program.
  *
- * Arguments: out=FILE (required), entry=ADDRESS (the hypervisor's first instruction), unpack=FROM-TO (the
- * code that decompresses Dom0's kernel; may be repeated), linux=on (profile Linux's addresses as well).
+ * Arguments: out=FILE (required), entry=ADDRESS (the hypervisor's first instruction),
+ * unpack=FROM-TO (the code that decompresses Dom0's kernel; may be repeated), linux=on (profile
+ * Linux's addresses as well).
  *
- * A marker is `nopl MAGIC(%rax,%rax,1)`; its displacement's upper half is MARK, then comes an event, then a
- * row. One virtual CPU is assumed (icount needs that anyway), so nothing here is atomic.
+ * A marker is `nopl MAGIC(%rax,%rax,1)`; its displacement's upper half is MARK, then comes an
+ * event, then a row. One virtual CPU is assumed (icount needs that anyway), so nothing here is
+ * atomic.
  *
  * Debian's QEMU 7.2 has the plugin interface but no header for it, hence the declarations below.
  */
@@ -51,16 +53,18 @@ __attribute__((visibility("default"))) int qemu_plugin_version = 1;
 /* --- What is counted. --- */
 
 enum counter {
+    /* clang-format off */
     HV, LINUX, PROGRAM, UNPACK,            /* instructions by executor; UNPACK is part of HV or PROGRAM */
     CR3, CR4, CR0, INVLPG, WRMSR, LOCKED, IRET, SYSRET, /* the hypervisor's instructions */
     HYPERCALL,                             /* SYSCALL executed by Linux */
     ENTRY,                                 /* into the hypervisor other than by SYSCALL: faults, interrupts */
+    /* clang-format on */
     COUNTERS
 };
 
 static const char *const counter_names[COUNTERS] = {
-    "hv", "linux", "program", "unpack", "cr3", "cr4", "cr0", "invlpg", "wrmsr", "locked", "iret", "sysret",
-    "hypercall", "fault",
+    "hv",     "linux", "program", "unpack", "cr3",    "cr4",       "cr0",
+    "invlpg", "wrmsr", "locked",  "iret",   "sysret", "hypercall", "fault",
 };
 
 #define HV_START 0xffff800000000000ULL
@@ -93,7 +97,10 @@ struct block {
     bool ends_in_syscall; /* or in another instruction that enters by itself */
 };
 static const struct block kinds[4] = {
-    { false, false }, { false, true }, { true, false }, { true, true },
+    { false, false },
+    { false, true },
+    { true, false },
+    { true, true },
 };
 static const struct block *last = &kinds[2];
 
@@ -242,7 +249,8 @@ static uint32_t marker_of(struct qemu_plugin_insn *insn)
     const uint8_t *p = qemu_plugin_insn_data(insn);
     uint32_t displacement;
 
-    if (qemu_plugin_insn_size(insn) != 8 || p[0] != 0x0f || p[1] != 0x1f || p[2] != 0x84 || p[3] != 0x00)
+    if (qemu_plugin_insn_size(insn) != 8 || p[0] != 0x0f || p[1] != 0x1f || p[2] != 0x84 ||
+        p[3] != 0x00)
         return 0;
     memcpy(&displacement, p + 4, 4);
     return displacement >> 16 == MARK ? displacement : 0;
@@ -328,9 +336,8 @@ static int take_argument(const char *arg)
     return -1;
 }
 
-__attribute__((visibility("default"))) int qemu_plugin_install(qemu_plugin_id_t id,
-                                                               const struct qemu_info *info,
-                                                               int argc, char **argv)
+__attribute__((visibility("default"))) int
+qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_info *info, int argc, char **argv)
 {
     (void)info;
     for (int i = 0; i < argc; i++)

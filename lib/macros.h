@@ -38,7 +38,7 @@
     _Static_assert(sizeof(type) == (size), "sizeof(" #type ") is not " #size)
 #define static_assert_offset(type, member, off)                                           \
     _Static_assert(offsetof(type, member) == (off), "offset of " #type "." #member " is " \
-                                                                                   "not " #off)
+                                                    "not " #off)
 
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)

@@ -25,8 +25,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MARKER(event, row) \
-    __asm__ volatile("nopl %c0(%%rax,%%rax,1)" : : "i"(0x4f520000 + ((event) << 8) + (row)) : "memory")
+#define MARKER(event, row)                                      \
+    __asm__ volatile("nopl %c0(%%rax,%%rax,1)"                  \
+                     :                                          \
+                     : "i"(0x4f520000 + ((event) << 8) + (row)) \
+                     : "memory")
 #define BEGIN 1
 #define END 2
 #define INIT 3
@@ -65,18 +68,18 @@ static void report(int row, const char *name, unsigned long operations, uint64_t
 }
 
 /* A row: `prepare` is not counted, `body` is, and stands for `n` operations. */
-#define ROW(number, name, n, prepare, body)             \
-    do {                                                \
-        prepare;                                        \
-        begin_ns = now_ns();                            \
-        MARKER(BEGIN, number);                          \
-        body;                                           \
-        MARKER(END, number);                            \
-        report(number, name, n, now_ns() - begin_ns);   \
+#define ROW(number, name, n, prepare, body)           \
+    do {                                              \
+        prepare;                                      \
+        begin_ns = now_ns();                          \
+        MARKER(BEGIN, number);                        \
+        body;                                         \
+        MARKER(END, number);                          \
+        report(number, name, n, now_ns() - begin_ns); \
     } while (0)
-#define TIMES(n, statement)                \
+#define TIMES(n, statement)                 \
     for (unsigned long i = 0; i < (n); i++) \
-        statement
+    statement
 
 static void map_area(int touch)
 {
@@ -153,7 +156,8 @@ static void clock_read(void)
 
 static void hypercall(void)
 {
-    struct privcmd_hypercall call = { .op = 17 /* xen_version */, .arg = { 0 /* XENVER_version */ } };
+    struct privcmd_hypercall call = { .op = 17 /* xen_version */,
+                                      .arg = { 0 /* XENVER_version */ } };
 
     if (ioctl(privcmd, IOCTL_PRIVCMD_HYPERCALL, &call) < 0)
         die("privcmd");
@@ -211,7 +215,8 @@ static void tcp_peer(int fd)
 
 static void start_tcp(void)
 {
-    struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    struct sockaddr_in addr = { .sin_family = AF_INET,
+                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
                                 .sin_port = htons(7000) };
     int listener = socket(AF_INET, SOCK_STREAM, 0), one = 1;
 
@@ -242,7 +247,10 @@ static void run_rows(void)
 
     ROW(0, "getppid", 20000, , TIMES(20000, syscall(SYS_getppid)));
     ROW(1, "first-touch", PAGES, map_area(0), TIMES(PAGES, area[i * PAGE] = 1));
-    ROW(2, "munmap-page", PAGES, , { munmap(area, PAGES * PAGE); area = NULL; });
+    ROW(2, "munmap-page", PAGES, , {
+        munmap(area, PAGES * PAGE);
+        area = NULL;
+    });
     ROW(3, "mprotect-page", 2 * PAGES, map_area(1), {
         mprotect(area, PAGES * PAGE, PROT_READ);
         mprotect(area, PAGES * PAGE, PROT_READ | PROT_WRITE);
@@ -261,9 +269,9 @@ static void run_rows(void)
     if (ramdisk >= 0) {
         ROW(12, "block-1MiB", 8, , TIMES(8, read_disk(1 << 20, i << 20)));
         ROW(13, "block-4KiB", 1000, , TIMES(1000, {
-            seed = seed * 1103515245 + 12345;
-            read_disk(PAGE, (uint64_t)(seed >> 16) % 2048 * PAGE);
-        }));
+                seed = seed * 1103515245 + 12345;
+                read_disk(PAGE, (uint64_t)(seed >> 16) % 2048 * PAGE);
+            }));
     }
     ROW(14, "tcp-1-byte", 1000, , TIMES(1000, tcp_command('e')));
     ROW(15, "tcp-send-1MiB", 8, , TIMES(8, tcp_command('s')));

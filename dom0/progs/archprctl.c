@@ -57,7 +57,8 @@ static void *thread(void *arg)
         check(load_gs() == *cell, "load through GS");
         sched_yield();
         check(load_gs() == *cell, "load through GS after a switch");
-        check(!syscall(SYS_arch_prctl, ARCH_GET_GS, &base) && base == (uintptr_t)cell, "ARCH_GET_GS");
+        check(!syscall(SYS_arch_prctl, ARCH_GET_GS, &base) && base == (uintptr_t)cell,
+              "ARCH_GET_GS");
         check(!fsgsbase || rdgsbase() == (uintptr_t)cell, "rdgsbase");
     }
     check(syscall(SYS_arch_prctl, ARCH_SET_GS, 1ULL << 63) == -1 && errno == EPERM,

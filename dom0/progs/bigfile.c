@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* bigfile write|verify PATH MIB: fills a file with a pattern that depends on the place, or checks it. */
+/* bigfile write|verify PATH MIB: fills a file with a pattern that depends on the place, or checks
+ * it. */
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>

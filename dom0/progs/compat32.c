@@ -25,8 +25,10 @@ static int fast(int nr, u32 a, u32 b, u32 c)
 {
     int ret;
 
-    __asm__ volatile("call *%5" : "=a"(ret)
-                     : "a"(nr), "b"(a), "c"(b), "d"(c), "m"(vsyscall) : "memory");
+    __asm__ volatile("call *%5"
+                     : "=a"(ret)
+                     : "a"(nr), "b"(a), "c"(b), "d"(c), "m"(vsyscall)
+                     : "memory");
     return ret;
 }
 
@@ -36,12 +38,14 @@ static u32 fast_mmap(u32 length)
     u32 args[6] = { 0, length, 3 /* read, write */, 0x22 /* private, anonymous */, -1U, 0 };
     u32 ret;
 
-    __asm__ volatile("push %%ebp; push %%ebx; mov %2, %%ebp; mov 0(%%eax), %%ebx; mov 4(%%eax), %%ecx;"
-                     "mov 8(%%eax), %%edx; mov 12(%%eax), %%esi; mov 16(%%eax), %%edi;"
-                     "push %%ebp; mov 20(%%eax), %%ebp; mov $192, %%eax; call *(%%esp); add $4, %%esp;"
-                     "pop %%ebx; pop %%ebp"
-                     : "=a"(ret) : "0"(args), "r"(vsyscall)
-                     : "ecx", "edx", "esi", "edi", "memory");
+    __asm__ volatile(
+        "push %%ebp; push %%ebx; mov %2, %%ebp; mov 0(%%eax), %%ebx; mov 4(%%eax), %%ecx;"
+        "mov 8(%%eax), %%edx; mov 12(%%eax), %%esi; mov 16(%%eax), %%edi;"
+        "push %%ebp; mov 20(%%eax), %%ebp; mov $192, %%eax; call *(%%esp); add $4, %%esp;"
+        "pop %%ebx; pop %%ebp"
+        : "=a"(ret)
+        : "0"(args), "r"(vsyscall)
+        : "ecx", "edx", "esi", "edi", "memory");
     return ret;
 }
 
@@ -88,4 +92,5 @@ __attribute__((used)) void start(u32 *stack)
     int80(NR_EXIT, 0, 0, 0);
 }
 
-__asm__(".globl _start\n_start: mov %esp, %eax; and $-16, %esp; sub $12, %esp; push %eax; call start\n");
+__asm__(".globl _start\n_start: mov %esp, %eax; and $-16, %esp; sub $12, %esp; push %eax; call "
+        "start\n");

@@ -34,7 +34,10 @@ static void on_fault(int sig)
 static int set_entry(unsigned int number, void *base, unsigned int limit, int empty)
 {
     struct user_desc d = {
-        .entry_number = number, .base_addr = (uintptr_t)base, .limit = limit, .seg_32bit = 1,
+        .entry_number = number,
+        .base_addr = (uintptr_t)base,
+        .limit = limit,
+        .seg_32bit = 1,
         .useable = 1,
     };
 
@@ -53,7 +56,9 @@ static uint32_t read_gs(unsigned int number, uint32_t offset)
 
     /* %fs is the C library's thread pointer; %gs is free. */
     __asm__ volatile("mov %1, %%gs; mov %%gs:(%2), %0; mov %3, %%gs"
-                     : "=r"(value) : "r"(number * 8 + 7), "r"((uint64_t)offset), "r"(0) : "memory");
+                     : "=r"(value)
+                     : "r"(number * 8 + 7), "r"((uint64_t)offset), "r"(0)
+                     : "memory");
     return value;
 }
 

@@ -218,7 +218,7 @@ static const struct {
     const char *name;
     void (*run)(uint64_t *rnd);
 } kinds[] = {
-    { "fork", storm_fork }, { "exec", storm_exec }, { "mmap", storm_mmap },
+    { "fork", storm_fork },         { "exec", storm_exec },     { "mmap", storm_mmap },
     { "mprotect", storm_mprotect }, { "signal", storm_signal }, { "pipe", storm_pipe },
 };
 #define NKINDS (sizeof(kinds) / sizeof(kinds[0]))
@@ -260,7 +260,8 @@ int main(int argc, char **argv)
             if (!strcmp(argv[i], "all") || !strcmp(argv[i], kinds[k].name))
                 chosen |= 1U << k;
     if (!chosen) {
-        fprintf(stderr, "storm: [-s seconds] [-w workers per CPU] fork|exec|mmap|mprotect|signal|pipe|all ...\n");
+        fprintf(stderr, "storm: [-s seconds] [-w workers per CPU] "
+                        "fork|exec|mmap|mprotect|signal|pipe|all ...\n");
         return 2;
     }
     rounds = mmap(NULL, NKINDS * sizeof(*rounds) * cpus * per_cpu, PROT_READ | PROT_WRITE,

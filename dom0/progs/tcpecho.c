@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* tcpecho ADDRESS PORT KIB: sends that much through TCP to an echo server and compares the answer. */
+/* tcpecho ADDRESS PORT KIB: sends that much through TCP to an echo server and compares the answer.
+ */
 #include <arpa/inet.h>
 #include <stdint.h>
 #include <stdio.h>

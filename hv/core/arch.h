@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What an architecture provides to the core: every arch_* function the core calls, and nothing else.
- * tests/host implements it over threads.
+ * What an architecture provides to the core: every arch_* function the core calls, and nothing
+ * else. tests/host implements it over threads.
  */
 #ifndef CORE_ARCH_H
 #define CORE_ARCH_H
@@ -69,8 +69,9 @@ uint64_t arch_virt_start(void);
 /* VMASST_TYPE_* bits that d may switch on. */
 uint64_t arch_vm_assist_valid(const struct domain *d);
 /*
- * memory_op, sysctl, domctl sub-operations that the core does not know. arg and op as the guest passed
- * them; the caller's privilege was checked for the latter two. -ENOSYS for what nobody knows.
+ * memory_op, sysctl, domctl sub-operations that the core does not know. arg and op as the guest
+ * passed them; the caller's privilege was checked for the latter two. -ENOSYS for what nobody
+ * knows.
  */
 long arch_memory_op(struct vcpu *v, unsigned int op, gptr_t arg, unsigned long start_extent);
 struct xen_sysctl;

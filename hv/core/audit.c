@@ -58,7 +58,7 @@ static unsigned int audit_queue(const struct pcpu *p)
     unsigned int n = 0;
     const struct vcpu *v;
 
-    list_for_each(v, &p->rq.runnable, sched.link) {
+    list_for_each (v, &p->rq.runnable, sched.link) {
         if (!v->sched.queued || v->cpu != p)
             return log_err("audit: CPU %u queues a vCPU that is not its own", p->id), 1;
         n++;

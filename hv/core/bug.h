@@ -13,17 +13,17 @@
 /* Stops the machine: message, registers, backtrace, "Panic on CPU N:". Never returns. */
 void panic(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
-#define BUG_ON(cond)                                                                               \
-    do {                                                                                           \
-        if (__builtin_expect(!!(cond), 0))                                                         \
-            panic("BUG: %s at %s:%d", #cond, __FILE__, __LINE__);                                  \
+#define BUG_ON(cond)                                              \
+    do {                                                          \
+        if (__builtin_expect(!!(cond), 0))                        \
+            panic("BUG: %s at %s:%d", #cond, __FILE__, __LINE__); \
     } while (0)
 
 #ifdef ORLOP_DEBUG
-#define ASSERT(cond)                                                                               \
-    do {                                                                                           \
-        if (__builtin_expect(!(cond), 0))                                                          \
-            panic("ASSERT failed: %s at %s:%d", #cond, __FILE__, __LINE__);                        \
+#define ASSERT(cond)                                                        \
+    do {                                                                    \
+        if (__builtin_expect(!(cond), 0))                                   \
+            panic("ASSERT failed: %s at %s:%d", #cond, __FILE__, __LINE__); \
     } while (0)
 #else
 #define ASSERT(cond) ((void)sizeof(cond))

@@ -17,7 +17,8 @@ static inline uint32_t clock_stamp(void)
 /* The scale changed: all vCPUs refresh their records at their next entry. */
 void clock_changed(void);
 
-/* Refresh v's vcpu_info time record and its registered area; v is entering this CPU or is current. */
+/* Refresh v's vcpu_info time record and its registered area; v is entering this CPU or is current.
+ */
 void clock_update_vcpu(struct vcpu *v);
 /* Wall clock at boot, from the RTC; updates shared_info of every domain. */
 void clock_init_wallclock(void);

@@ -46,7 +46,7 @@ struct domain *domain_next(domid_t from)
     struct domain *d, *found = NULL;
 
     spin_lock(&list_lock);
-    list_for_each(d, &domains, link) {
+    list_for_each (d, &domains, link) {
         if (d->id >= from) {
             found = take(d);
             break;
@@ -141,7 +141,7 @@ void domain_publish(struct domain *d)
     struct domain *o;
 
     spin_lock(&list_lock);
-    list_for_each(o, &domains, link)
+    list_for_each (o, &domains, link)
         if (o->id > d->id)
             break;
     list_add_tail(&o->link, &d->link); /* in front of o, or at the end */
@@ -174,9 +174,12 @@ void domain_unpause(struct domain *d)
 static const char *reason_name(uint8_t reason)
 {
     static const char *const names[] = {
-        [SHUTDOWN_poweroff] = "powered off",  [SHUTDOWN_reboot] = "asks for a reboot",
-        [SHUTDOWN_suspend] = "suspended",     [SHUTDOWN_crash] = "crashed",
-        [SHUTDOWN_watchdog] = "let its watchdog expire", [SHUTDOWN_soft_reset] = "asks for a reset",
+        [SHUTDOWN_poweroff] = "powered off",
+        [SHUTDOWN_reboot] = "asks for a reboot",
+        [SHUTDOWN_suspend] = "suspended",
+        [SHUTDOWN_crash] = "crashed",
+        [SHUTDOWN_watchdog] = "let its watchdog expire",
+        [SHUTDOWN_soft_reset] = "asks for a reset",
     };
 
     return reason < ARRAY_SIZE(names) ? names[reason] : "shut down";

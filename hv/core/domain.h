@@ -24,47 +24,47 @@ enum domain_state {
 };
 
 struct domain {
-    domid_t id;                /* constant */
-    bool privileged;           /* constant: may control others and the machine (Dom0) */
+    domid_t id;                  /* constant */
+    bool privileged;             /* constant: may control others and the machine (Dom0) */
     const struct guest_ops *ops; /* constant: its guest kind */
-    uint32_t refs;             /* atomic; the list holds one */
-    struct list link;     /* [domlist lock] in the list of all domains */
+    uint32_t refs;               /* atomic; the list holds one */
+    struct list link;            /* [domlist lock] in the list of all domains */
 
-    spinlock_t lock;           /* RANK_DOMAIN */
-    enum domain_state state;   /* [lock] to change; read anywhere */
-    uint8_t shutdown_code;     /* [lock] SHUTDOWN_* */
-    bool shutdown_latched;     /* [lock] SCHEDOP_shutdown_code chose the code beforehand */
-    uint32_t pause_count;      /* atomic: reasons why no vCPU may run */
-    uint32_t control_pauses;   /* [domctl lock] how many of these are the tools' */
-    uint32_t max_vcpus;        /* constant after creation */
-    uint32_t pollers;          /* atomic: vCPUs in SCHEDOP_poll */
+    spinlock_t lock;              /* RANK_DOMAIN */
+    enum domain_state state;      /* [lock] to change; read anywhere */
+    uint8_t shutdown_code;        /* [lock] SHUTDOWN_* */
+    bool shutdown_latched;        /* [lock] SCHEDOP_shutdown_code chose the code beforehand */
+    uint32_t pause_count;         /* atomic: reasons why no vCPU may run */
+    uint32_t control_pauses;      /* [domctl lock] how many of these are the tools' */
+    uint32_t max_vcpus;           /* constant after creation */
+    uint32_t pollers;             /* atomic: vCPUs in SCHEDOP_poll */
     struct vcpu *vcpu[MAX_VCPUS]; /* [lock] to change; entries never go before the domain */
-    uint8_t handle[16];        /* [lock] UUID */
-    uint64_t vm_assist;        /* atomic bits VMASST_TYPE_* */
-    bool is_64bit;             /* constant once vCPUs exist */
+    uint8_t handle[16];           /* [lock] UUID */
+    uint64_t vm_assist;           /* atomic bits VMASST_TYPE_* */
+    bool is_64bit;                /* constant once vCPUs exist */
 
-    spinlock_t page_lock;      /* RANK_PAGELIST */
-    uint32_t page_list;        /* [page_lock] first owned frame, as mfn; 0 = none */
-    uint64_t tot_pages;        /* [page_lock] */
-    uint64_t max_pages;        /* [page_lock] */
+    spinlock_t page_lock; /* RANK_PAGELIST */
+    uint32_t page_list;   /* [page_lock] first owned frame, as mfn; 0 = none */
+    uint64_t tot_pages;   /* [page_lock] */
+    uint64_t max_pages;   /* [page_lock] */
 
-    struct shared_info *shared; /* constant: the shared_info page */
-    mfn_t shared_mfn;          /* constant */
+    struct shared_info *shared;  /* constant: the shared_info page */
+    mfn_t shared_mfn;            /* constant */
     struct evtchn_state *evtchn; /* constant; its own lock */
     struct grant_state *grants;  /* constant; its own lock */
 
     unsigned long dirty_cpus[MAX_CPUS / 64]; /* atomic: CPUs that may cache its translations */
-    int64_t time_offset_seconds; /* [lock] */
-    struct timer watchdog[NR_WATCHDOGS]; /* [lock to arm] SCHEDOP_watchdog */
-    uint32_t watchdogs_on;     /* [lock] bit per one in use */
-    uint32_t log_budget;       /* rate limit of log_refusal */
-    uint64_t log_window;       /* ns: start of the current budget */
-    struct {                   /* credit scheduler parameters: kept, reported */
+    int64_t time_offset_seconds;             /* [lock] */
+    struct timer watchdog[NR_WATCHDOGS];     /* [lock to arm] SCHEDOP_watchdog */
+    uint32_t watchdogs_on;                   /* [lock] bit per one in use */
+    uint32_t log_budget;                     /* rate limit of log_refusal */
+    uint64_t log_window;                     /* ns: start of the current budget */
+    struct {                                 /* credit scheduler parameters: kept, reported */
         uint16_t weight, cap;
     } sched;
 };
 
-extern struct domain *dom0;    /* set once by the Dom0 build */
+extern struct domain *dom0; /* set once by the Dom0 build */
 
 /* The domain of id with a reference, or NULL. Takes RANK_DOMLIST for a moment. */
 struct domain *domain_get(domid_t id);
@@ -87,7 +87,8 @@ void domain_pause(struct domain *d, bool sync);
 void domain_unpause(struct domain *d);
 /* Option noreboot: a Dom0 that crashes or reboots halts the machine instead. */
 extern bool opt_noreboot;
-/* sched_op shutdown: records the reason, stops all vCPUs, tells Dom0; Dom0's own moves the machine. */
+/* sched_op shutdown: records the reason, stops all vCPUs, tells Dom0; Dom0's own moves the machine.
+ */
 void domain_shutdown(struct domain *d, uint8_t reason);
 /* SCHEDOP_shutdown_code: what a later shutdown is to report. */
 void domain_latch_shutdown_code(struct domain *d, uint8_t reason);

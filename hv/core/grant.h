@@ -25,7 +25,8 @@ struct grant_map_ops {
 };
 extern const struct grant_map_ops *grant_map_ops;
 
-/* XENMAPSPACE_grant_table, acquire_resource: machine frame of table frame idx (growing it), or none. */
+/* XENMAPSPACE_grant_table, acquire_resource: machine frame of table frame idx (growing it), or
+ * none. */
 mfn_t grant_frame_mfn(struct domain *d, unsigned int idx);
 /* GNTTABOP_swap_grant_ref; GNTST_*. */
 int grant_swap(struct domain *d, uint32_t a, uint32_t b);

@@ -8,8 +8,7 @@
 #include "core/hypercall.h"
 #include "core/log.h"
 
-#define KEPT_FLAGS                                                                             \
-    (GNTMAP_device_map | GNTMAP_host_map | GNTMAP_readonly | GNTMAP_contains_pte)
+#define KEPT_FLAGS (GNTMAP_device_map | GNTMAP_host_map | GNTMAP_readonly | GNTMAP_contains_pte)
 
 /* Any track that has memory, free or not. Lock held. */
 static struct grant_track *slot(struct grant_state *g, grant_handle_t h)
@@ -44,8 +43,8 @@ static bool add_tracks(struct grant_state *g)
 }
 
 /* A new track, busy. False: no room. */
-static bool track_new(struct grant_state *g, domid_t dom, uint32_t ref, uint32_t mfn, uint16_t flags,
-                      grant_handle_t *handle)
+static bool track_new(struct grant_state *g, domid_t dom, uint32_t ref, uint32_t mfn,
+                      uint16_t flags, grant_handle_t *handle)
 {
     struct grant_track *t;
     bool ok;
@@ -84,7 +83,8 @@ static void track_done(struct grant_state *g, grant_handle_t handle, uint16_t fl
     spin_unlock(&g->lock);
 }
 
-/* Marks the track of a handle busy and copies it; false: no such mapping, or somebody changes it. */
+/* Marks the track of a handle busy and copies it; false: no such mapping, or somebody changes it.
+ */
 static bool track_take(struct grant_state *g, grant_handle_t handle, struct grant_track *copy)
 {
     struct grant_track *t;

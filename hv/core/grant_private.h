@@ -2,13 +2,13 @@
 /*
  * Shared by grant*.c only. Two sides of a grant:
  *
- *   the owner's table   `shared` entries, written by the guest, and beside each an `active` record of
- *                       what is in use: how often, for reading or writing, which frame
- *   the holder's track  one `grant_track` for each mapping, found by its handle
+ *   the owner's table   `shared` entries, written by the guest, and beside each an `active` record
+ * of what is in use: how often, for reading or writing, which frame the holder's track  one
+ * `grant_track` for each mapping, found by its handle
  *
  * A pin (one use) holds a reference on the frame, with the writable type if it is for writing. The
- * locks of two domains are never held together: pins are taken and dropped under the owner's, tracks
- * under the holder's, and a track that is being changed is marked busy meanwhile.
+ * locks of two domains are never held together: pins are taken and dropped under the owner's,
+ * tracks under the holder's, and a track that is being changed is marked busy meanwhile.
  */
 #ifndef CORE_GRANT_PRIVATE_H
 #define CORE_GRANT_PRIVATE_H
@@ -21,20 +21,20 @@
 #include "core/param.h"
 
 struct grant_active {
-    uint32_t readers;  /* [owner's lock] pins for reading only */
-    uint32_t writers;  /* [owner's lock] pins for writing */
-    uint32_t mfn;      /* [owner's lock] the frame, while there are pins */
-    domid_t domid;     /* [owner's lock] who pins it, while there are pins */
+    uint32_t readers; /* [owner's lock] pins for reading only */
+    uint32_t writers; /* [owner's lock] pins for writing */
+    uint32_t mfn;     /* [owner's lock] the frame, while there are pins */
+    domid_t domid;    /* [owner's lock] who pins it, while there are pins */
 };
 
 #define TRACK_FREE 0
 #define TRACK_BUSY 0x8000u
 
 struct grant_track {
-    uint32_t ref;    /* [holder's lock] granted reference; index of the next free track while free */
-    uint32_t mfn;    /* [holder's lock] */
-    domid_t dom;     /* [holder's lock] owner */
-    uint16_t flags;  /* [holder's lock] GNTMAP_* low bits, TRACK_BUSY; TRACK_FREE */
+    uint32_t ref;   /* [holder's lock] granted reference; index of the next free track while free */
+    uint32_t mfn;   /* [holder's lock] */
+    domid_t dom;    /* [holder's lock] owner */
+    uint16_t flags; /* [holder's lock] GNTMAP_* low bits, TRACK_BUSY; TRACK_FREE */
     uint32_t serial; /* pads the record to a power of two */
 };
 _Static_assert(sizeof(struct grant_active) == 16 && sizeof(struct grant_track) == 16, "packed");
@@ -46,22 +46,22 @@ _Static_assert(sizeof(struct grant_active) == 16 && sizeof(struct grant_track) =
 #define NO_TRACK (~0u)
 
 struct grant_state {
-    spinlock_t lock;      /* RANK_GRANT */
-    uint32_t nr_frames;   /* [lock] */
-    uint32_t max_frames;  /* constant */
+    spinlock_t lock;                                 /* RANK_GRANT */
+    uint32_t nr_frames;                              /* [lock] */
+    uint32_t max_frames;                             /* constant */
     struct grant_entry_v1 *shared[MAX_GRANT_FRAMES]; /* [lock] grows */
     struct grant_active *active[MAX_GRANT_FRAMES];   /* [lock] grows */
     struct grant_track *tracks[TRACK_PAGES];         /* [lock] grows */
-    uint32_t nr_tracks;   /* [lock] tracks that have memory */
-    uint32_t free_track;  /* [lock] head of the free list, or NO_TRACK */
-    uint32_t used_tracks; /* [lock] */
-    uint32_t drop_next;   /* [lock] teardown's progress */
+    uint32_t nr_tracks;                              /* [lock] tracks that have memory */
+    uint32_t free_track;                             /* [lock] head of the free list, or NO_TRACK */
+    uint32_t used_tracks;                            /* [lock] */
+    uint32_t drop_next;                              /* [lock] teardown's progress */
 };
 _Static_assert(sizeof(struct grant_state) <= PAGE_SIZE, "one page");
 
 /*
- * Pin reference `ref` of `owner` for domain `user`: GNTST_okay with the frame in *mfn, or the error.
- * Undone by grant_unpin with the same `readonly`.
+ * Pin reference `ref` of `owner` for domain `user`: GNTST_okay with the frame in *mfn, or the
+ * error. Undone by grant_unpin with the same `readonly`.
  */
 int grant_pin(struct domain *owner, grant_ref_t ref, domid_t user, bool readonly, uint32_t *mfn);
 void grant_unpin(struct domain *owner, grant_ref_t ref, bool readonly);

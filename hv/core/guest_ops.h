@@ -17,8 +17,8 @@ struct guest_ops {
     /* Registers of v (not running, or current) to the log, for domain_crash and debug keys. */
     void (*dump)(const struct vcpu *v);
     /*
-     * Take over a context from the guest (VCPUOP_initialise) or the tools. 0 or -errno; -EAGAIN: gave
-     * way to pending work, call again.
+     * Take over a context from the guest (VCPUOP_initialise) or the tools. 0 or -errno; -EAGAIN:
+     * gave way to pending work, call again.
      */
     int (*set_context)(struct vcpu *v, const struct vcpu_guest_context *c);
     void (*get_context)(struct vcpu *v, struct vcpu_guest_context *c);

@@ -12,10 +12,10 @@
 #define CHUNK 256
 
 static spinlock_t lock = SPINLOCK_INIT(RANK_CONSOLE);
-static char input[INPUT_SIZE];       /* [lock] bytes for Dom0 */
-static uint32_t in_prod, in_cons;    /* [lock] free running */
-static unsigned int switch_seen;     /* [lock] Ctrl-A in a row */
-static bool to_keys;                 /* [lock] input goes to the debug keys */
+static char input[INPUT_SIZE];    /* [lock] bytes for Dom0 */
+static uint32_t in_prod, in_cons; /* [lock] free running */
+static unsigned int switch_seen;  /* [lock] Ctrl-A in a row */
+static bool to_keys;              /* [lock] input goes to the debug keys */
 
 /* Stores a byte for Dom0; a full buffer drops it. */
 static void store(uint8_t c)

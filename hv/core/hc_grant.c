@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * grant_table_op: arrays of operations, each with its own status. The call as a whole fails only when
- * its array cannot be read or written.
+ * grant_table_op: arrays of operations, each with its own status. The call as a whole fails only
+ * when its array cannot be read or written.
  */
 #include "core/hypercall.h"
 
@@ -75,7 +75,7 @@ static long op_replace(struct vcpu *v, gptr_t arg, unsigned long n)
 
 static long op_copy(struct vcpu *v, gptr_t arg, unsigned long n)
 {
-    struct grant_copy_side src = {0}, dst = {0};
+    struct grant_copy_side src = { 0 }, dst = { 0 };
     struct gnttab_copy op;
     long rc = 0;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * multicall: a list of calls in one. Entries are read in chunks; a result is written back only where
- * the entry does not hold it already, since Linux reuses its entries and most calls give 0.
+ * multicall: a list of calls in one. Entries are read in chunks; a result is written back only
+ * where the entry does not hold it already, since Linux reuses its entries and most calls give 0.
  */
 #include "core/hypercall.h"
 

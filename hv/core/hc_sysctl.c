@@ -125,7 +125,7 @@ static long op_getcpuinfo(struct vcpu *v, struct xen_sysctl_getcpuinfo *op)
     uint32_t n = MIN(op->max_cpus, nr_pcpus);
 
     for (uint32_t i = 0; i < n; i++) {
-        struct xen_sysctl_cpuinfo info = {.idletime = pcpu_idle_time(pcpus[i])};
+        struct xen_sysctl_cpuinfo info = { .idletime = pcpu_idle_time(pcpus[i]) };
 
         if (guest_put(v, HANDLE_AT(op->info, i), &info))
             return E(EFAULT);
@@ -140,7 +140,7 @@ static long op_cputopo(struct vcpu *v, struct xen_sysctl_cputopoinfo *op)
 
     if (op->cputopo.p) {
         for (uint32_t i = 0; i < n; i++) {
-            struct xen_sysctl_cputopo t = {0};
+            struct xen_sysctl_cputopo t = { 0 };
 
             arch_cputopo(i, &t);
             if (guest_put(v, HANDLE_AT(op->cputopo, i), &t))
@@ -154,8 +154,8 @@ static long op_cputopo(struct vcpu *v, struct xen_sysctl_cputopoinfo *op)
 /* One node: nobody places memory by distance yet. */
 static long op_numainfo(struct vcpu *v, struct xen_sysctl_numainfo *op)
 {
-    struct xen_sysctl_meminfo mem = {.memsize = frame_total_count() * PAGE_SIZE,
-                                     .memfree = frame_free_count() * PAGE_SIZE};
+    struct xen_sysctl_meminfo mem = { .memsize = frame_total_count() * PAGE_SIZE,
+                                      .memfree = frame_free_count() * PAGE_SIZE };
     uint32_t distance = 10;
 
     if (op->num_nodes > 0) {

@@ -27,7 +27,7 @@ static long put_string(struct vcpu *v, unsigned long arg, const char *s, size_t 
 
 static long put_compile_info(struct vcpu *v, unsigned long arg)
 {
-    struct xen_compile_info info = {0};
+    struct xen_compile_info info = { 0 };
 
     str_copy(info.compiler, "gcc " __VERSION__, sizeof(info.compiler));
     str_copy(info.compile_by, "orlop", sizeof(info.compile_by));
@@ -50,7 +50,7 @@ static long get_features(struct vcpu *v, unsigned long arg)
 
 static long put_parameters(struct vcpu *v, unsigned long arg)
 {
-    struct xen_platform_parameters p = {.virt_start = arch_virt_start()};
+    struct xen_platform_parameters p = { .virt_start = arch_virt_start() };
 
     return guest_put(v, GPTR(arg), &p) ? E(EFAULT) : 0;
 }

@@ -101,7 +101,7 @@ void frame_free(struct frame *f, unsigned int order)
 void frame_add_range(mfn_t start, mfn_t end)
 {
     for (uint64_t m = start.v; m < end.v; m++)
-        frame_table[m] = (struct frame){.state = FRAME_RAM, .owner = DOMID_INVALID};
+        frame_table[m] = (struct frame){ .state = FRAME_RAM, .owner = DOMID_INVALID };
     spin_lock(&heap_lock);
     for (uint64_t m = start.v; m < end.v;) {
         unsigned int order = m ? (unsigned int)__builtin_ctzll(m) : FRAME_MAX_ORDER;

@@ -21,9 +21,9 @@ typedef long hc_fn(struct vcpu *v, unsigned long a0, unsigned long a1, unsigned 
 
 struct hypercall {
     const char *name;
-    hc_fn *fn;          /* NULL: -ENOSYS */
-    bool privileged;    /* Dom0 only: others get -EPERM before the handler runs */
-    uint8_t nr_args;    /* how many argument registers the ABI defines */
+    hc_fn *fn;       /* NULL: -ENOSYS */
+    bool privileged; /* Dom0 only: others get -EPERM before the handler runs */
+    uint8_t nr_args; /* how many argument registers the ABI defines */
 };
 #define NR_HYPERCALLS 64
 extern const struct hypercall hypercall_table[NR_HYPERCALLS]; /* glue/hypercall_table.c */

@@ -17,9 +17,9 @@ static struct {
     void (*fn)(void);
 } keys[NR_KEYS]; /* set at boot */
 
-static char queue[QUEUE];        /* pressed, not yet served */
-static uint32_t prod, cons;      /* atomic, free running; one that overtakes loses the oldest */
-static uint32_t serving;         /* atomic: one CPU at a time prints */
+static char queue[QUEUE];   /* pressed, not yet served */
+static uint32_t prod, cons; /* atomic, free running; one that overtakes loses the oldest */
+static uint32_t serving;    /* atomic: one CPU at a time prints */
 
 void keys_register(char key, const char *what, void (*fn)(void))
 {
@@ -40,7 +40,8 @@ void keys_press(char key)
 static void serve(char key)
 {
     if (key < FIRST_KEY || key > '~' || !keys[key - FIRST_KEY].fn) {
-        log_info("'%c' is no debug key; 'h' lists them", key >= FIRST_KEY && key <= '~' ? key : '?');
+        log_info("'%c' is no debug key; 'h' lists them",
+                 key >= FIRST_KEY && key <= '~' ? key : '?');
         return;
     }
     log_info("'%c' pressed -> %s", key, keys[key - FIRST_KEY].what);
@@ -78,9 +79,9 @@ static const char *vcpu_place(const struct vcpu *v)
 
 static void dump_domain(struct domain *d)
 {
-    log_info("Domain %u: state=%d pages=%llu max=%llu pause=%u shutdown=%u refs=%u", d->id, d->state,
-             (unsigned long long)d->tot_pages, (unsigned long long)d->max_pages, d->pause_count,
-             d->shutdown_code, d->refs);
+    log_info("Domain %u: state=%d pages=%llu max=%llu pause=%u shutdown=%u refs=%u", d->id,
+             d->state, (unsigned long long)d->tot_pages, (unsigned long long)d->max_pages,
+             d->pause_count, d->shutdown_code, d->refs);
     for (unsigned int i = 0; i < d->max_vcpus; i++) {
         const struct vcpu *v = d->vcpu[i];
 

@@ -17,33 +17,36 @@
 
 /* The one list of lock ranks, outermost first. */
 enum lock_rank {
-    RANK_DOMCTL = 1,  /* one control operation at a time */
-    RANK_DOMAIN,      /* a domain's life cycle, settings, vCPU array */
-    RANK_PTABLE,      /* a PV domain's page tables */
-    RANK_GRANT,       /* a domain's grant table */
-    RANK_EVTCHN,      /* a domain's event channels */
-    RANK_PIRQ,        /* machine interrupts bound to guests */
-    RANK_IRQ,         /* one interrupt source's state */
-    RANK_PAGELIST,    /* a domain's list of frames and its totals */
-    RANK_VCPU,        /* a vCPU's timers and pause state */
-    RANK_SCHED,       /* a CPU's run queue */
-    RANK_TIMER,       /* a CPU's timer heap */
-    RANK_DOMLIST,     /* the list of domains and domain ids: nothing is taken inside */
-    RANK_HEAP,        /* the frame allocator */
-    RANK_POOL,        /* an object pool */
-    RANK_VMAP,        /* hypervisor virtual address space */
-    RANK_MACHINE,     /* RTC, PCI configuration ports, I/O APIC windows */
-    RANK_CONSOLE,     /* console ring and UART */
+    RANK_DOMCTL = 1, /* one control operation at a time */
+    RANK_DOMAIN,     /* a domain's life cycle, settings, vCPU array */
+    RANK_PTABLE,     /* a PV domain's page tables */
+    RANK_GRANT,      /* a domain's grant table */
+    RANK_EVTCHN,     /* a domain's event channels */
+    RANK_PIRQ,       /* machine interrupts bound to guests */
+    RANK_IRQ,        /* one interrupt source's state */
+    RANK_PAGELIST,   /* a domain's list of frames and its totals */
+    RANK_VCPU,       /* a vCPU's timers and pause state */
+    RANK_SCHED,      /* a CPU's run queue */
+    RANK_TIMER,      /* a CPU's timer heap */
+    RANK_DOMLIST,    /* the list of domains and domain ids: nothing is taken inside */
+    RANK_HEAP,       /* the frame allocator */
+    RANK_POOL,       /* an object pool */
+    RANK_VMAP,       /* hypervisor virtual address space */
+    RANK_MACHINE,    /* RTC, PCI configuration ports, I/O APIC windows */
+    RANK_CONSOLE,    /* console ring and UART */
     RANK_MAX
 };
 
 typedef struct spinlock {
-    uint32_t held;  /* 0 free, 1 held; atomic */
+    uint32_t held; /* 0 free, 1 held; atomic */
     uint16_t rank;
     uint16_t owner; /* CPU + 1 while held, for the watchdog's report */
 } spinlock_t;
 
-#define SPINLOCK_INIT(r)  {.held = 0, .rank = (r), .owner = 0}
+#define SPINLOCK_INIT(r)                   \
+    {                                      \
+        .held = 0, .rank = (r), .owner = 0 \
+    }
 
 static inline void spin_init(spinlock_t *l, enum lock_rank rank)
 {

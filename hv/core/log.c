@@ -28,7 +28,7 @@ struct ring_head {
 };
 
 static spinlock_t lock = SPINLOCK_INIT(RANK_CONSOLE);
-static struct ring_head early_head = {.size = EARLY_SIZE};
+static struct ring_head early_head = { .size = EARLY_SIZE };
 static char early_text[EARLY_SIZE];
 static struct ring_head *head = &early_head; /* [lock] */
 static char *text = early_text;              /* [lock] */
@@ -183,8 +183,8 @@ int log_level_by_name(const char *name)
     static const struct {
         const char *name;
         int level;
-    } names[] = {{"none", LOG_NONE},  {"error", LOG_ERR},  {"warning", LOG_WARN},
-                 {"info", LOG_INFO},  {"debug", LOG_DEBUG}, {"all", LOG_DEBUG}};
+    } names[] = { { "none", LOG_NONE }, { "error", LOG_ERR },   { "warning", LOG_WARN },
+                  { "info", LOG_INFO }, { "debug", LOG_DEBUG }, { "all", LOG_DEBUG } };
 
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
         if (str_eq(name, names[i].name))
@@ -310,7 +310,7 @@ void log_init_ring(void *mem, size_t size)
 
     log_lock();
     if (!survived)
-        *h = (struct ring_head){.magic = RING_MAGIC, .size = space};
+        *h = (struct ring_head){ .magic = RING_MAGIC, .size = space };
     h->clean = 0;
     head = h;
     text = (char *)(h + 1);

@@ -22,7 +22,8 @@ void log_msg(enum log_level level, const char *fmt, ...) __attribute__((format(p
 #define log_debug(...) log_msg(LOG_DEBUG, __VA_ARGS__)
 
 struct domain;
-/* Why an operation of domain `d` was refused, rate-limited for each domain; NULL: the hypervisor. */
+/* Why an operation of domain `d` was refused, rate-limited for each domain; NULL: the hypervisor.
+ */
 void log_refusal(struct domain *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Thresholds from loglvl= and guest_loglvl=: what reaches the serial line and the screen. */
@@ -57,7 +58,8 @@ void log_init_ring(void *mem, size_t size);
 void log_close(void);
 /* Exit-path work WORK_CONRING: raises VIRQ_CON_RING in Dom0. */
 void log_notify(void);
-/* The level a log option names ("all", "debug", "info", "warning", "error", "none"); -2: none of these. */
+/* The level a log option names ("all", "debug", "info", "warning", "error", "none"); -2: none of
+ * these. */
 int log_level_by_name(const char *name);
 
 #endif

@@ -36,8 +36,8 @@ int frame_get_typed(struct frame *f, struct domain *d, enum frame_type t)
         } else if (t != FT_WRITABLE && !(s & FRAME_VALIDATED)) {
             return -XEN_EAGAIN;
         }
-    } while (!__atomic_compare_exchange_n(&f->state, &s, n, false, __ATOMIC_ACQ_REL,
-                                          __ATOMIC_ACQUIRE));
+    } while (
+        !__atomic_compare_exchange_n(&f->state, &s, n, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
     if (__builtin_expect(f->owner == d->id, 1))
         return 0;
     frame_put_typed(f); /* it changed hands meanwhile */
@@ -53,8 +53,8 @@ void frame_put_typed(struct frame *f)
         if (frame_typed(s) == 1)
             f->stamp = __atomic_load_n(&tlb_clock, __ATOMIC_RELAXED);
         n = s - FRAME_TYPED_ONE - (frame_refs(s) > 1 ? FRAME_REF_ONE : 0);
-    } while (!__atomic_compare_exchange_n(&f->state, &s, n, false, __ATOMIC_ACQ_REL,
-                                          __ATOMIC_RELAXED));
+    } while (
+        !__atomic_compare_exchange_n(&f->state, &s, n, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
     if (__builtin_expect(frame_refs(s) == 1, 0))
         frame_put(f); /* the last one frees */
 }

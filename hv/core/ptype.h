@@ -6,10 +6,10 @@
 #include "core/frame.h"
 
 /*
- * A reference on d's frame that relies on its type: FT_WRITABLE always can be had while no typed use
- * of another kind exists; FT_DESC and tables only when the frame was validated as such.
- * 0, -EINVAL: not d's; -EBUSY: in use as another type; -ENOSPC: count full; -EAGAIN: must be
- * validated first. No locks; flushes CPUs that may hold translations of the old use.
+ * A reference on d's frame that relies on its type: FT_WRITABLE always can be had while no typed
+ * use of another kind exists; FT_DESC and tables only when the frame was validated as such. 0,
+ * -EINVAL: not d's; -EBUSY: in use as another type; -ENOSPC: count full; -EAGAIN: must be validated
+ * first. No locks; flushes CPUs that may hold translations of the old use.
  */
 int frame_get_typed(struct frame *f, struct domain *d, enum frame_type t);
 /* Drop it. Not for the last use of a page table: that goes through the guest kind. */

@@ -10,17 +10,17 @@
 struct pcpu;
 
 struct timer {
-    struct pqnode node;   /* [heap lock] key: deadline in ns */
-    struct pcpu *cpu;     /* [heap lock] whose heap it is in; NULL when not armed */
-    bool armed;           /* [heap lock] */
+    struct pqnode node;    /* [heap lock] key: deadline in ns */
+    struct pcpu *cpu;      /* [heap lock] whose heap it is in; NULL when not armed */
+    bool armed;            /* [heap lock] */
     void (*fn)(void *arg); /* called on that CPU from its exit path, without locks */
     void *arg;
 };
 
 struct timer_heap {
-    spinlock_t lock;      /* RANK_TIMER */
+    spinlock_t lock; /* RANK_TIMER */
     struct pqueue queue;
-    uint64_t programmed;  /* [own CPU] deadline in the hardware, ~0 none */
+    uint64_t programmed; /* [own CPU] deadline in the hardware, ~0 none */
 };
 
 void timer_init_cpu(struct pcpu *p);

@@ -38,10 +38,10 @@ typedef struct {
 #define PAGE_SIZE 4096ul
 #define PAGE_MASK (~(PAGE_SIZE - 1))
 
-#define MFN(x) ((mfn_t){(x)})
-#define GFN(x) ((gfn_t){(x)})
-#define MADDR(x) ((maddr_t){(x)})
-#define GPTR(x) ((gptr_t){(uint64_t)(x)})
+#define MFN(x) ((mfn_t){ (x) })
+#define GFN(x) ((gfn_t){ (x) })
+#define MADDR(x) ((maddr_t){ (x) })
+#define GPTR(x) ((gptr_t){ (uint64_t)(x) })
 #define MFN_NONE MFN(~0ull)
 
 static inline bool mfn_eq(mfn_t a, mfn_t b)

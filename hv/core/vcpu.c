@@ -137,8 +137,8 @@ void vcpu_get_runstate(struct vcpu *v, struct vcpu_runstate_info *out)
         spin_unlock(&p->rq.lock);
     }
     now = arch_now();
-    *out = (struct vcpu_runstate_info){.state = v->runstate.state,
-                                       .state_entry_time = v->runstate.entered};
+    *out = (struct vcpu_runstate_info){ .state = v->runstate.state,
+                                        .state_entry_time = v->runstate.entered };
     for (int i = 0; i < 4; i++)
         out->time[i] = v->runstate.time[i];
     out->time[out->state] += now - out->state_entry_time;

@@ -8,7 +8,8 @@
 #define ORLOP_VERSION_MINOR 17
 #define ORLOP_EXTRAVERSION ".orlop"
 
-/* The hypervisor's command line without its first word; set at boot, at most 1023 bytes are told. */
+/* The hypervisor's command line without its first word; set at boot, at most 1023 bytes are told.
+ */
 extern const char *hv_command_line;
 
 #endif

@@ -29,7 +29,7 @@ static unsigned int nr_windows;
 /* The bus that was used last through memory: others replace it, and the mapping stays for ever. */
 #define MAX_MAPPED 16
 static struct {
-    uint32_t id; /* segment << 8 | bus */
+    uint32_t id;            /* segment << 8 | bus */
     volatile uint8_t *regs; /* atomic */
 } mapped[MAX_MAPPED];
 static uint32_t nr_mapped; /* atomic */
@@ -43,7 +43,7 @@ bool pci_add_mmcfg(uint64_t base, uint16_t seg, uint8_t first_bus, uint8_t last_
 {
     if (nr_windows == MAX_WINDOWS || first_bus > last_bus || !base)
         return false;
-    windows[nr_windows++] = (struct window){base, seg, first_bus, last_bus};
+    windows[nr_windows++] = (struct window){ base, seg, first_bus, last_bus };
     return true;
 }
 
@@ -79,8 +79,8 @@ static uint32_t by_ports(struct pci_addr a, uint16_t reg, unsigned int size, boo
     uint16_t port = (uint16_t)(PORT_DATA + (reg & 3));
 
     spin_lock(&ports_lock);
-    port_out32(PORT_ADDRESS, ADDRESS_ENABLE | (uint32_t)a.bus << 16 | (uint32_t)a.devfn << 8 |
-                                 (reg & 0xfcu));
+    port_out32(PORT_ADDRESS,
+               ADDRESS_ENABLE | (uint32_t)a.bus << 16 | (uint32_t)a.devfn << 8 | (reg & 0xfcu));
     if (write) {
         if (size == 4)
             port_out32(port, v);
@@ -93,7 +93,8 @@ static uint32_t by_ports(struct pci_addr a, uint16_t reg, unsigned int size, boo
     return v;
 }
 
-static uint32_t by_memory(struct pci_addr a, uint16_t reg, unsigned int size, bool write, uint32_t v)
+static uint32_t by_memory(struct pci_addr a, uint16_t reg, unsigned int size, bool write,
+                          uint32_t v)
 {
     volatile uint8_t *regs = map_bus(a.seg, a.bus);
 

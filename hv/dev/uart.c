@@ -106,12 +106,12 @@ static void program(const struct cmdline_serial *s)
 
 bool uart_init_early(const char *com1_option)
 {
-    struct cmdline_serial s = {.baud = CLOCK_BAUD,
-                               .data_bits = 8,
-                               .parity = 'n',
-                               .stop_bits = 1,
-                               .port = UART_COM1_PORT,
-                               .irq = UART_COM1_IRQ};
+    struct cmdline_serial s = { .baud = CLOCK_BAUD,
+                                .data_bits = 8,
+                                .parity = 'n',
+                                .stop_bits = 1,
+                                .port = UART_COM1_PORT,
+                                .irq = UART_COM1_IRQ };
 
     uart.port = 0;
     uart.error = NULL;

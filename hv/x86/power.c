@@ -83,7 +83,7 @@ static bool has_control(void)
 
 bool power_owns_port(uint16_t port)
 {
-    const struct acpi_reg *own[] = {&fadt.pm1a_control, &fadt.pm1b_control, &fadt.reset};
+    const struct acpi_reg *own[] = { &fadt.pm1a_control, &fadt.pm1b_control, &fadt.reset };
 
     for (size_t i = 0; i < ARRAY_SIZE(own); i++)
         if (io_register(own[i]) && (own[i]->address & ~1ull) == (port & ~1u))
@@ -191,7 +191,7 @@ static void triple_fault(void)
     struct {
         uint16_t limit;
         uint64_t base;
-    } __attribute__((packed)) none = {0, 0};
+    } __attribute__((packed)) none = { 0, 0 };
 
     __asm__ volatile("lidt %0; ud2" ::"m"(none));
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Off and again: ACPI S5 and the ways to reset a PC. arch_poweroff, arch_reboot, arch_halt live here. */
+/* Off and again: ACPI S5 and the ways to reset a PC. arch_poweroff, arch_reboot, arch_halt live
+ * here. */
 #ifndef X86_POWER_H
 #define X86_POWER_H
 

@@ -11,8 +11,8 @@
 #define VGA_TEXT_SIZE (80 * 25 * 2)
 
 /*
- * Begin to write at `text`, the hypervisor's mapping of VGA_TEXT_BASE (uncached or not, 4000 bytes);
- * clears the screen. May be called again when the mapping moves: then the text stays.
+ * Begin to write at `text`, the hypervisor's mapping of VGA_TEXT_BASE (uncached or not, 4000
+ * bytes); clears the screen. May be called again when the mapping moves: then the text stays.
  */
 void vga_init(void *text);
 /* A log sink: writes n bytes, scrolling. Knows \n \r \t \b; skips other control characters. */

@@ -37,7 +37,7 @@ TEST(interdomain_pair)
 
     CHECK_EQ(evtchn_alloc_unbound(a, b->id, &pa), 0);
     CHECK(pa != 0);
-    CHECK_EQ(evtchn_send(a0, pa), 0); /* nobody there: dropped */
+    CHECK_EQ(evtchn_send(a0, pa), 0);                              /* nobody there: dropped */
     CHECK_EQ(evtchn_bind_interdomain(a, a, pa, &pb), -XEN_EINVAL); /* not for a */
     CHECK_EQ(evtchn_bind_interdomain(b, a, pa + 1, &pb), -XEN_EINVAL);
     CHECK_EQ(evtchn_bind_interdomain(b, a, pa, &pb), 0);
@@ -52,7 +52,7 @@ TEST(interdomain_pair)
 
     CHECK_EQ(evtchn_close(b, pb), 0);
     CHECK_EQ(evtchn_close(b, pb), -XEN_EINVAL);
-    struct evtchn_status st = {.dom = 0, .port = pa};
+    struct evtchn_status st = { .dom = 0, .port = pa };
     CHECK_EQ(evtchn_status(a, &st), 0);
     CHECK_EQ(st.status, EVTCHNSTAT_unbound);
     CHECK_EQ(st.u.unbound.dom, b->id);

@@ -29,7 +29,7 @@ __attribute__((constructor)) static void boot(void)
 
 static void grant(grant_ref_t ref, mfn_t mfn, uint16_t flags)
 {
-    table[ref] = (struct grant_entry_v1){.flags = flags, .domid = 1, .frame = (uint32_t)mfn.v};
+    table[ref] = (struct grant_entry_v1){ .flags = flags, .domid = 1, .frame = (uint32_t)mfn.v };
 }
 
 static int map(grant_ref_t ref, uint32_t flags, grant_handle_t *h)
@@ -37,7 +37,8 @@ static int map(grant_ref_t ref, uint32_t flags, grant_handle_t *h)
     struct gnttab_map_grant_ref *op = host_guest(b, ARG);
 
     *op = (struct gnttab_map_grant_ref){
-        .host_addr = 0x40000000, .flags = flags, .ref = ref, .dom = 0, .status = 99};
+        .host_addr = 0x40000000, .flags = flags, .ref = ref, .dom = 0, .status = 99
+    };
     CHECK_EQ(host_call(b0, __HYPERVISOR_grant_table_op, GNTTABOP_map_grant_ref, ARG, 1, 0), 0);
     *h = op->handle;
     return op->status;
@@ -47,7 +48,7 @@ static int unmap(grant_handle_t h, uint64_t addr)
 {
     struct gnttab_unmap_grant_ref *op = host_guest(b, ARG);
 
-    *op = (struct gnttab_unmap_grant_ref){.host_addr = addr, .handle = h, .status = 99};
+    *op = (struct gnttab_unmap_grant_ref){ .host_addr = addr, .handle = h, .status = 99 };
     CHECK_EQ(host_call(b0, __HYPERVISOR_grant_table_op, GNTTABOP_unmap_grant_ref, ARG, 1, 0), 0);
     return op->status;
 }
@@ -185,7 +186,7 @@ TEST(setup_and_query)
     struct gnttab_query_size *q = host_guest(b, ARG);
     xen_pfn_t *list = host_guest(b, HOST_PAGE(2));
 
-    *op = (struct gnttab_setup_table){.dom = DOMID_SELF, .nr_frames = 3, .status = 99};
+    *op = (struct gnttab_setup_table){ .dom = DOMID_SELF, .nr_frames = 3, .status = 99 };
     op->frame_list.p = (void *)HOST_PAGE(2);
     CHECK_EQ(host_call(b0, __HYPERVISOR_grant_table_op, GNTTABOP_setup_table, ARG, 1, 0), 0);
     CHECK_EQ(op->status, GNTST_okay);
@@ -197,7 +198,7 @@ TEST(setup_and_query)
     op->nr_frames = 1;
     CHECK_EQ(host_call(b0, __HYPERVISOR_grant_table_op, GNTTABOP_setup_table, ARG, 1, 0), 0);
     CHECK_EQ(op->status, GNTST_permission_denied);
-    *q = (struct gnttab_query_size){.dom = DOMID_SELF};
+    *q = (struct gnttab_query_size){ .dom = DOMID_SELF };
     CHECK_EQ(host_call(b0, __HYPERVISOR_grant_table_op, GNTTABOP_query_size, ARG, 1, 0), 0);
     CHECK_EQ(q->nr_frames, 3);
     CHECK_EQ(q->max_nr_frames, MAX_GRANT_FRAMES);

@@ -127,8 +127,9 @@ TEST(reservation)
     list[250] = host_guest_mfn(e, 0).v; /* not ours: stops there */
     CHECK_EQ(call(v, __HYPERVISOR_memory_op, XENMEM_decrease_reservation, HOST_PAGE(0), 0), 250);
     list[250] = keep;
-    CHECK_EQ(call(v, __HYPERVISOR_memory_op, XENMEM_decrease_reservation | 250 << 6, HOST_PAGE(0), 0),
-             500);
+    CHECK_EQ(
+        call(v, __HYPERVISOR_memory_op, XENMEM_decrease_reservation | 250 << 6, HOST_PAGE(0), 0),
+        500);
     CHECK_EQ(call(v, __HYPERVISOR_memory_op, XENMEM_decrease_reservation, HOST_PAGE(0), 0), 0);
     CHECK_EQ(frame_free_count(), free);
     CHECK_EQ(d->tot_pages, own);
@@ -137,7 +138,8 @@ TEST(reservation)
     r->domid = 1;
     memcpy(host_guest(e, HOST_PAGE(0)), r, sizeof(*r));
     ((struct xen_memory_reservation *)host_guest(e, HOST_PAGE(0)))->domid = 0;
-    CHECK_EQ(call(w, __HYPERVISOR_memory_op, XENMEM_decrease_reservation, HOST_PAGE(0), 0), E(EPERM));
+    CHECK_EQ(call(w, __HYPERVISOR_memory_op, XENMEM_decrease_reservation, HOST_PAGE(0), 0),
+             E(EPERM));
     r->nr_extents = ~0ul;
     CHECK_EQ(call(v, __HYPERVISOR_memory_op, XENMEM_populate_physmap, HOST_PAGE(0), 0), 0);
     r->nr_extents = 4;

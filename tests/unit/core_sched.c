@@ -49,7 +49,7 @@ TEST(up_runs_on_free_cpus)
 
 TEST(slices_are_shared)
 {
-    uint64_t ran[3] = {0};
+    uint64_t ran[3] = { 0 };
 
     host_up(d, 2); /* three on two CPUs */
     for (int i = 0; i < 60; i++) {
@@ -68,7 +68,8 @@ TEST(slices_are_shared)
         vcpu_mark_events_pending(d->vcpu[v]);
     host_settle();
     CHECK_EQ(call(d->vcpu[2]->sched.running ? d->vcpu[2] : d->vcpu[0], __HYPERVISOR_vcpu_op,
-                  VCPUOP_down, 2, 0), 0);
+                  VCPUOP_down, 2, 0),
+             0);
     host_settle();
     CHECK(!d->vcpu[2]->sched.running && !d->vcpu[2]->sched.queued);
     CHECK(d->vcpu[0]->sched.running && d->vcpu[1]->sched.running);
@@ -77,7 +78,7 @@ TEST(slices_are_shared)
 
 TEST(affinity)
 {
-    unsigned long map[BITMAP_LONGS(MAX_CPUS)] = {0};
+    unsigned long map[BITMAP_LONGS(MAX_CPUS)] = { 0 };
     struct vcpu *v = d->vcpu[0];
     unsigned int other = 1 - v->cpu->id;
 
@@ -147,7 +148,8 @@ TEST(timers)
     op[0] = arch_now() + 500000;
     op[1] = 0;
     CHECK_EQ(call(v, __HYPERVISOR_vcpu_op, VCPUOP_set_singleshot_timer, 0, HOST_PAGE(0)), 0);
-    CHECK_EQ(call(v, __HYPERVISOR_vcpu_op, VCPUOP_set_singleshot_timer, 1, HOST_PAGE(0)), E(EINVAL));
+    CHECK_EQ(call(v, __HYPERVISOR_vcpu_op, VCPUOP_set_singleshot_timer, 1, HOST_PAGE(0)),
+             E(EINVAL));
     host_advance(400000);
     host_settle();
     CHECK(!evtchn_is_pending(d, port));
@@ -188,7 +190,7 @@ TEST(vcpu_info_moves_once)
     struct frame *f = frame_of(host_guest_mfn(d, 1));
     uint64_t state = f->state;
 
-    *op = (struct vcpu_register_vcpu_info){.mfn = host_guest_mfn(e, 1).v, .offset = 64};
+    *op = (struct vcpu_register_vcpu_info){ .mfn = host_guest_mfn(e, 1).v, .offset = 64 };
     CHECK(call(v, __HYPERVISOR_vcpu_op, VCPUOP_register_vcpu_info, 0, HOST_PAGE(0)) < 0);
     op->mfn = ~0ull;
     CHECK_EQ(call(v, __HYPERVISOR_vcpu_op, VCPUOP_register_vcpu_info, 0, HOST_PAGE(0)), E(EINVAL));

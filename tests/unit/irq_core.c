@@ -39,7 +39,7 @@ static void chip_unmask(struct irq *irq)
     chip.masked = false;
 }
 
-const struct irq_chip ioapic_chip = {"test", chip_program, chip_mask, chip_unmask};
+const struct irq_chip ioapic_chip = { "test", chip_program, chip_mask, chip_unmask };
 
 bool ioapic_has_gsi(uint32_t gsi)
 {
@@ -289,7 +289,7 @@ TEST(stuck_line_of_our_own_is_given_up)
 
 TEST(mode_of_a_line)
 {
-    struct gsi_mode edge = {.level = false}, level = {.level = true, .active_low = true};
+    struct gsi_mode edge = { .level = false }, level = { .level = true, .active_low = true };
     struct irq *irq;
 
     setup();

@@ -45,13 +45,13 @@ TEST(bad_overrides)
     CHECK(!gsi_add_override(3, MAX_GSIS, 0));
     CHECK(!gsi_add_override(3, UINT32_MAX, 0));
     CHECK_EQ(gsi_of_isa(3), 3);
-    gsi_set_mode(UINT32_MAX, (struct gsi_mode){true, true});
+    gsi_set_mode(UINT32_MAX, (struct gsi_mode){ true, true });
 }
 
 TEST(dom0_has_the_last_word)
 {
     gsi_reset();
-    gsi_set_mode(17, (struct gsi_mode){.level = false, .active_low = false});
+    gsi_set_mode(17, (struct gsi_mode){ .level = false, .active_low = false });
     CHECK(is(17, false, false));
 }
 

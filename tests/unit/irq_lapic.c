@@ -19,7 +19,7 @@ void tsc_delay_us(uint64_t us)
 
 static bool wants(bool available, bool enabled, bool hypervisor, uint32_t max_id, int option)
 {
-    struct lapic_choice c = {available, enabled, hypervisor, max_id, option};
+    struct lapic_choice c = { available, enabled, hypervisor, max_id, option };
 
     return lapic_want_x2apic(&c);
 }
@@ -37,13 +37,13 @@ TEST(mode)
 
 static void msrs(bool x2)
 {
-    static const uint32_t ids[] = {0x1b,  0x802, 0x803, 0x808, 0x80b, 0x80f, 0x810, 0x811, 0x812,
-                                   0x813, 0x814, 0x815, 0x816, 0x817, 0x828, 0x82f, 0x830, 0x832,
-                                   0x833, 0x834, 0x835, 0x836, 0x837, 0x838, 0x839, 0x83e, 0x6e0};
+    static const uint32_t ids[] = { 0x1b,  0x802, 0x803, 0x808, 0x80b, 0x80f, 0x810, 0x811, 0x812,
+                                    0x813, 0x814, 0x815, 0x816, 0x817, 0x828, 0x82f, 0x830, 0x832,
+                                    0x833, 0x834, 0x835, 0x836, 0x837, 0x838, 0x839, 0x83e, 0x6e0 };
 
     host_machine.nr_msr = 0;
     for (size_t i = 0; i < ARRAY_SIZE(ids); i++)
-        host_machine.msr[host_machine.nr_msr++] = (struct host_msr){.msr = ids[i]};
+        host_machine.msr[host_machine.nr_msr++] = (struct host_msr){ .msr = ids[i] };
     host_machine.msr[0].val = 0xfee00000 | 0x800;
     host_machine.msr[1].val = 0x123; /* the id */
     host_machine.msr[2].val = 0x50014;

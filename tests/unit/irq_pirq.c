@@ -5,9 +5,9 @@
 #include "x86/pv/msi.c"
 #include "x86/pv/pirq.c"
 
-struct cpu_features cpu_feat = {.phys_bits = 40};
+struct cpu_features cpu_feat = { .phys_bits = 40 };
 struct pcpu *pcpus[MAX_CPUS];
-static struct x86_pcpu cpu0 = {.apic_id = 7};
+static struct x86_pcpu cpu0 = { .apic_id = 7 };
 const struct pirq_hooks *pirq_hooks;
 const struct irq_chip ioapic_chip;
 struct frame *frame_table;
@@ -20,9 +20,9 @@ static uint32_t config_address;
 static uint32_t table[4 * 4]; /* MSI-X table: four entries */
 static unsigned int mapped_pages;
 
-#define DEV ((struct pci_addr){0, 0, 1 << 3})
-#define LOOP ((struct pci_addr){0, 0, 2 << 3})
-#define ABSENT ((struct pci_addr){0, 0, 3 << 3})
+#define DEV ((struct pci_addr){ 0, 0, 1 << 3 })
+#define LOOP ((struct pci_addr){ 0, 0, 2 << 3 })
+#define ABSENT ((struct pci_addr){ 0, 0, 3 << 3 })
 #define BAR 0xfebd0000ull
 #define MSI_AT 0x50
 #define MSIX_AT 0x70
@@ -215,7 +215,7 @@ void *arch_map(mfn_t mfn)
     return shared_page;
 }
 
-static struct domain dom = {.privileged = true};
+static struct domain dom = { .privileged = true };
 static struct domain other;
 static struct vcpu vcpu0;
 
@@ -301,7 +301,7 @@ TEST(lines)
     CHECK_EQ(pirq_map_gsi(&dom, UINT32_MAX, &pirq), -XEN_EINVAL);
     CHECK_EQ(pirq_status(&dom, 9, &flags), 0);
     CHECK_EQ(flags, 0);
-    CHECK_EQ(pirq_setup_gsi(&dom, 9, (struct gsi_mode){.level = true}), 0);
+    CHECK_EQ(pirq_setup_gsi(&dom, 9, (struct gsi_mode){ .level = true }), 0);
     CHECK_EQ(pirq_status(&dom, 9, &flags), 0);
     CHECK_EQ(flags, XENIRQSTAT_needs_eoi);
     CHECK_EQ(pirq_status(&dom, MAX_PIRQS, &flags), -XEN_EINVAL);
@@ -348,7 +348,7 @@ TEST(in_use_by_the_hypervisor)
 
 TEST(plain_msi)
 {
-    struct msi_request r = {.dev = DEV};
+    struct msi_request r = { .dev = DEV };
     int pirq = -1, again = -1;
 
     setup();
@@ -373,7 +373,7 @@ TEST(plain_msi)
 
 TEST(msix)
 {
-    struct msi_request r = {.dev = DEV, .table_bar = BAR, .entry_nr = 2};
+    struct msi_request r = { .dev = DEV, .table_bar = BAR, .entry_nr = 2 };
     int pirq = -1, second = -1;
 
     setup();
@@ -407,14 +407,14 @@ TEST(msix)
 
 TEST(refused_messages)
 {
-    struct msi_request r = {.dev = ABSENT};
+    struct msi_request r = { .dev = ABSENT };
     int pirq = -1;
 
     setup();
     CHECK_EQ(pirq_map_msi(&dom, &r, &pirq), -XEN_ENODEV);
     r.dev = LOOP;
     CHECK_EQ(pirq_map_msi(&dom, &r, &pirq), -XEN_ENODEV);
-    r = (struct msi_request){.dev = DEV, .table_bar = BAR, .entry_nr = 4};
+    r = (struct msi_request){ .dev = DEV, .table_bar = BAR, .entry_nr = 4 };
     CHECK_EQ(pirq_map_msi(&dom, &r, &pirq), -XEN_ERANGE);
     r.entry_nr = 0;
     r.table_bar = 0x5000 - 0x800; /* RAM */
@@ -442,7 +442,7 @@ TEST(refused_messages)
 
 TEST(numbers_to_keep)
 {
-    struct msi_request r = {.dev = DEV};
+    struct msi_request r = { .dev = DEV };
     uint32_t a, b;
     int pirq;
 
@@ -471,7 +471,7 @@ TEST(page_of_needs)
     CHECK_EQ(pirq_set_eoi_page(&dom, MFN(~0ull), false), -XEN_EINVAL);
     CHECK_EQ(pirq_set_eoi_page(&dom, MFN(5), false), 0);
     CHECK(bit_test(shared_page, 9));
-    CHECK_EQ(pirq_setup_gsi(&dom, 9, (struct gsi_mode){0}), 0);
+    CHECK_EQ(pirq_setup_gsi(&dom, 9, (struct gsi_mode){ 0 }), 0);
     CHECK(!bit_test(shared_page, 9));
     CHECK_EQ(pirq_set_eoi_page(&dom, MFN(5), true), -XEN_EBUSY);
     CHECK_EQ(typed, 1);

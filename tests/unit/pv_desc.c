@@ -105,10 +105,12 @@ TEST(a_page_is_checked_to_its_last_entry)
 
 TEST(selectors)
 {
-    static const uint16_t good[] = {0, 3, 0x10, 0x13, 0x33, 0x7, 0xfff7, 0xdfff, SEL_RING3_CS32,
-                                    SEL_RING3_DS, SEL_RING3_CS64, SEL_RING3_CS64 & ~3};
-    static const uint16_t bad[] = {HV_CS, HV_CS | 3, HV_SS, HV_SS | 3, SEL_TSS, SEL_LDT,
-                                   SEL_RING1_CS, 0xe003, 0xe03b, 0xf003, 0xfffb};
+    static const uint16_t good[] = {
+        0,      3,      0x10,           0x13,         0x33,           0x7,
+        0xfff7, 0xdfff, SEL_RING3_CS32, SEL_RING3_DS, SEL_RING3_CS64, SEL_RING3_CS64 & ~3
+    };
+    static const uint16_t bad[] = { HV_CS,        HV_CS | 3, HV_SS,  HV_SS | 3, SEL_TSS, SEL_LDT,
+                                    SEL_RING1_CS, 0xe003,    0xe03b, 0xf003,    0xfffb };
 
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
         CHECK(pv_selector_ok(good[i]));

@@ -7,16 +7,19 @@
 TEST(to_unix)
 {
     static const struct rtc_time dates[] = {
-        {0, 0, 0, 1, 1, 1970},    {59, 59, 23, 31, 12, 1999}, {0, 0, 0, 29, 2, 2000},
-        {1, 2, 3, 1, 3, 2000},    {7, 14, 3, 19, 1, 2038},    {30, 45, 12, 28, 2, 2100},
-        {30, 45, 12, 1, 3, 2100}, {0, 0, 12, 21, 11, 2026},
+        { 0, 0, 0, 1, 1, 1970 },    { 59, 59, 23, 31, 12, 1999 }, { 0, 0, 0, 29, 2, 2000 },
+        { 1, 2, 3, 1, 3, 2000 },    { 7, 14, 3, 19, 1, 2038 },    { 30, 45, 12, 28, 2, 2100 },
+        { 30, 45, 12, 1, 3, 2100 }, { 0, 0, 12, 21, 11, 2026 },
     };
 
     for (size_t i = 0; i < sizeof(dates) / sizeof(dates[0]); i++) {
         const struct rtc_time *t = &dates[i];
-        struct tm tm = {.tm_sec = (int)t->sec, .tm_min = (int)t->min, .tm_hour = (int)t->hour,
-                        .tm_mday = (int)t->day, .tm_mon = (int)t->month - 1,
-                        .tm_year = (int)t->year - 1900};
+        struct tm tm = { .tm_sec = (int)t->sec,
+                         .tm_min = (int)t->min,
+                         .tm_hour = (int)t->hour,
+                         .tm_mday = (int)t->day,
+                         .tm_mon = (int)t->month - 1,
+                         .tm_year = (int)t->year - 1900 };
 
         CHECK_EQ(rtc_to_unix(t), timegm(&tm));
     }
@@ -24,7 +27,7 @@ TEST(to_unix)
 
 TEST(decode_bcd_24h)
 {
-    struct rtc_raw r = {0x59, 0x30, 0x23, 0x31, 0x12, 0x26, 0x20, B_24H, true};
+    struct rtc_raw r = { 0x59, 0x30, 0x23, 0x31, 0x12, 0x26, 0x20, B_24H, true };
     struct rtc_time t;
 
     CHECK(rtc_decode(&r, &t));
@@ -34,21 +37,21 @@ TEST(decode_bcd_24h)
 
 TEST(decode_12h)
 {
-    struct rtc_raw r = {0, 0, 0x12, 1, 1, 0, 0, 0, false};
+    struct rtc_raw r = { 0, 0, 0x12, 1, 1, 0, 0, 0, false };
     struct rtc_time t;
 
-    CHECK(rtc_decode(&r, &t) && t.hour == 0);   /* 12 AM */
+    CHECK(rtc_decode(&r, &t) && t.hour == 0); /* 12 AM */
     r.hour = 0x12 | HOUR_PM;
-    CHECK(rtc_decode(&r, &t) && t.hour == 12);  /* 12 PM */
+    CHECK(rtc_decode(&r, &t) && t.hour == 12); /* 12 PM */
     r.hour = 0x11 | HOUR_PM;
     CHECK(rtc_decode(&r, &t) && t.hour == 23);
-    r = (struct rtc_raw){0, 0, 11 | HOUR_PM, 1, 1, 0, 0, B_BINARY, false};
+    r = (struct rtc_raw){ 0, 0, 11 | HOUR_PM, 1, 1, 0, 0, B_BINARY, false };
     CHECK(rtc_decode(&r, &t) && t.hour == 23);
 }
 
 TEST(decode_century)
 {
-    struct rtc_raw r = {0, 0, 0, 1, 1, 0x99, 0, B_24H, false};
+    struct rtc_raw r = { 0, 0, 0, 1, 1, 0x99, 0, B_24H, false };
     struct rtc_time t;
 
     CHECK(rtc_decode(&r, &t) && t.year == 1999);
@@ -63,11 +66,11 @@ TEST(decode_century)
 
 TEST(decode_nonsense)
 {
-    struct rtc_raw r = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, true};
+    struct rtc_raw r = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, true };
     struct rtc_time t;
 
     CHECK(!rtc_decode(&r, &t));
-    r = (struct rtc_raw){0, 0, 0, 0, 1, 0, 0, B_24H, false}; /* day 0 */
+    r = (struct rtc_raw){ 0, 0, 0, 0, 1, 0, 0, B_24H, false }; /* day 0 */
     CHECK(!rtc_decode(&r, &t));
 }
 
@@ -110,8 +113,9 @@ static void cmos_out(uint16_t port, unsigned int size, uint32_t v)
 
 TEST(reads_the_clock)
 {
-    struct tm tm = {.tm_sec = 59, .tm_min = 1, .tm_hour = 2, .tm_mday = 3, .tm_mon = 2,
-                    .tm_year = 104};
+    struct tm tm = {
+        .tm_sec = 59, .tm_min = 1, .tm_hour = 2, .tm_mday = 3, .tm_mon = 2, .tm_year = 104
+    };
 
     host_machine.in = cmos_in;
     host_machine.out = cmos_out;

@@ -23,19 +23,20 @@ TEST(option)
 
 TEST(option_overrides)
 {
-    CHECK(stable((struct tsc_evidence){.option = TSC_FORCE_STABLE, .cpus = 4, .max_warp = 99,
-                                       .compared = 2}));
-    CHECK(!stable((struct tsc_evidence){.option = TSC_FORCE_UNSTABLE, .invariant = true, .cpus = 1}));
+    CHECK(stable((struct tsc_evidence){
+        .option = TSC_FORCE_STABLE, .cpus = 4, .max_warp = 99, .compared = 2 }));
+    CHECK(!stable(
+        (struct tsc_evidence){ .option = TSC_FORCE_UNSTABLE, .invariant = true, .cpus = 1 }));
 }
 
 TEST(invariant)
 {
-    struct tsc_evidence e = {.invariant = true, .cpus = 8, .compared = 2, .agreed = 2};
+    struct tsc_evidence e = { .invariant = true, .cpus = 8, .compared = 2, .agreed = 2 };
 
     CHECK(stable(e));
     e.compared = e.agreed = 0; /* no clock to compare with: CPUID's word is enough */
     CHECK(stable(e));
-    e.max_warp = 1;            /* but not against what we saw */
+    e.max_warp = 1; /* but not against what we saw */
     CHECK(!stable(e));
     e.max_warp = 0;
     e.compared = 2;
@@ -45,7 +46,7 @@ TEST(invariant)
 
 TEST(not_invariant)
 {
-    struct tsc_evidence e = {.cpus = 4, .pairs = 3, .compared = 2, .agreed = 2};
+    struct tsc_evidence e = { .cpus = 4, .pairs = 3, .compared = 2, .agreed = 2 };
 
     CHECK(stable(e));
     e.pairs = 2;
@@ -53,7 +54,7 @@ TEST(not_invariant)
     e.pairs = 3;
     e.compared = e.agreed = 0;
     CHECK(!stable(e));
-    e = (struct tsc_evidence){.cpus = 1, .compared = 2, .agreed = 2};
+    e = (struct tsc_evidence){ .cpus = 1, .compared = 2, .agreed = 2 };
     CHECK(stable(e));
 }
 
@@ -69,7 +70,7 @@ TEST(intervals)
 
 TEST(watch_forgives_one_but_not_three)
 {
-    struct tsc_watch w = {0};
+    struct tsc_watch w = { 0 };
 
     for (int i = 0; i < 10; i++) {
         CHECK(!tsc_watch_interval(&w, 1100000000, 1000000000));

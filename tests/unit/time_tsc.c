@@ -95,7 +95,7 @@ bool tsc_is_stable(void)
 
 static void boot(uint64_t hz, uint64_t pm, uint64_t pit)
 {
-    const struct time_hw hw = {.hpet_base = 0xfed00000, .pmtimer_port = 0x608};
+    const struct time_hw hw = { .hpet_base = 0xfed00000, .pmtimer_port = 0x608 };
 
     memset(&tsc, 0, sizeof(tsc));
     machine_log[0] = 0;
@@ -120,7 +120,7 @@ static bool near(uint64_t a, uint64_t b)
 
 TEST(calibrates_by_pm_timer)
 {
-    static const uint64_t rates[] = {1000000000, 2399998765, 4200000000};
+    static const uint64_t rates[] = { 1000000000, 2399998765, 4200000000 };
 
     for (size_t i = 0; i < 3; i++) {
         boot(rates[i], 3579545, 0);
@@ -140,10 +140,12 @@ TEST(falls_back_to_the_pit)
 
 TEST(believes_cpuid_when_it_is_near)
 {
-    static const struct host_cpuid good[] = {
-        {0, ~0u, 0x16, 0, 0, 0}, {0x15, 0, 2, 200, 24000000, 0}, {~0u, ~0u, 0, 0, 0, 0}};
-    static const struct host_cpuid bad[] = {
-        {0, ~0u, 0x16, 0, 0, 0}, {0x15, 0, 2, 400, 24000000, 0}, {~0u, ~0u, 0, 0, 0, 0}};
+    static const struct host_cpuid good[] = { { 0, ~0u, 0x16, 0, 0, 0 },
+                                              { 0x15, 0, 2, 200, 24000000, 0 },
+                                              { ~0u, ~0u, 0, 0, 0, 0 } };
+    static const struct host_cpuid bad[] = { { 0, ~0u, 0x16, 0, 0, 0 },
+                                             { 0x15, 0, 2, 400, 24000000, 0 },
+                                             { ~0u, ~0u, 0, 0, 0, 0 } };
 
     host_machine.cpuid = good;
     boot(2400000000, 3579545, 0);
@@ -167,14 +169,14 @@ TEST(time_runs)
 
 TEST(record_gives_guests_our_time)
 {
-    struct vcpu_time_info t = {0};
+    struct vcpu_time_info t = { 0 };
     struct clock_scale s;
 
     boot(3000000000, 3579545, 0);
     stable = true;
     arch_fill_time(NULL, &t);
     CHECK_EQ(t.flags, XEN_PVCLOCK_TSC_STABLE_BIT);
-    s = (struct clock_scale){t.tsc_to_system_mul, t.tsc_shift};
+    s = (struct clock_scale){ t.tsc_to_system_mul, t.tsc_shift };
     for (int i = 0; i < 100; i++) {
         pass(987654321);
         CHECK_EQ(t.system_time + clock_scale(host_machine.tsc - t.tsc_timestamp, s), arch_now());

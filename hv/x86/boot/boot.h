@@ -10,24 +10,24 @@
 #include "core/param.h"
 
 struct boot_module {
-    uint64_t start, end;   /* physical */
-    const char *cmdline;   /* as given, file name included; direct map */
+    uint64_t start, end; /* physical */
+    const char *cmdline; /* as given, file name included; direct map */
 };
 
 struct boot_memory {
     uint64_t base, len;
-    uint32_t type;         /* E820: 1 = RAM */
+    uint32_t type; /* E820: 1 = RAM */
 };
 
 struct boot_info {
     const char *loader;
-    char cmdline[2048];    /* without the first word */
+    char cmdline[2048]; /* without the first word */
     struct boot_module module[MAX_MODULES];
     unsigned int nr_modules;
     struct boot_memory mem[MAX_MEMMAP]; /* sorted by base, RAM never overlaps anything else */
     unsigned int nr_mem;
-    uint64_t rsdp;         /* physical address given by the loader, 0: search for it */
-    bool text_screen;      /* EGA text at 0xb8000 may be used */
+    uint64_t rsdp;    /* physical address given by the loader, 0: search for it */
+    bool text_screen; /* EGA text at 0xb8000 may be used */
 };
 extern struct boot_info boot_info;
 

@@ -37,14 +37,14 @@ static void add_memory(uint64_t base, uint64_t len, uint32_t type)
         return;
     for (i = b->nr_mem; i > 0 && b->mem[i - 1].base > base; i--)
         b->mem[i] = b->mem[i - 1];
-    b->mem[i] = (struct boot_memory){base, len, type};
+    b->mem[i] = (struct boot_memory){ base, len, type };
     b->nr_mem++;
 }
 
 static void add_module(uint64_t start, uint64_t end, const char *cmdline)
 {
     if (boot_info.nr_modules < MAX_MODULES && end >= start)
-        boot_info.module[boot_info.nr_modules++] = (struct boot_module){start, end, cmdline};
+        boot_info.module[boot_info.nr_modules++] = (struct boot_module){ start, end, cmdline };
 }
 
 struct mb1_info {
@@ -119,7 +119,7 @@ static const char *parse_mb2(uint32_t info)
         switch (t->type) {
         case 1:
             str_copy(boot_info.cmdline, after_first_word((const char *)w),
-                    sizeof(boot_info.cmdline));
+                     sizeof(boot_info.cmdline));
             break;
         case 2:
             boot_info.loader = (const char *)w;

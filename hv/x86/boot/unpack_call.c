@@ -48,9 +48,9 @@ void boot_free(void *p, size_t bytes)
 }
 
 /*
- * unpack_payload() on a stack of its own that looks like a CPU's: as long and aligned like one, with
- * a copy of struct cpu_info at its end, so that this_cpu and the handlers of a fault find their way.
- * Called from here, since our own functions do not keep the stack aligned to 16 bytes.
+ * unpack_payload() on a stack of its own that looks like a CPU's: as long and aligned like one,
+ * with a copy of struct cpu_info at its end, so that this_cpu and the handlers of a fault find
+ * their way. Called from here, since our own functions do not keep the stack aligned to 16 bytes.
  */
 static const char *call_on_stack(const struct bz_payload *p, void *out, size_t cap, size_t *len,
                                  void *work, size_t work_len, char *stack)

@@ -80,7 +80,7 @@ void fpu_load(struct x86_vcpu *v)
     if (xp->fpu_owner == &v->v)
         return;
     if (v->fpu_cpu) { /* it ran elsewhere, and only idled there since */
-        unsigned long mask[MAX_CPUS / 64] = {0};
+        unsigned long mask[MAX_CPUS / 64] = { 0 };
         bitmap_set(mask, v->fpu_cpu - 1);
         arch_call_others(mask, save_remote, v);
     }

@@ -6,6 +6,8 @@
 #ifndef X86_CPU_FPU_H
 #define X86_CPU_FPU_H
 
+#include <stdbool.h>
+
 struct x86_vcpu;
 
 /* Memory for v's state; false when there is none. */

@@ -19,12 +19,12 @@ unsigned int load_es(uint16_t sel);
 unsigned int load_fs(uint16_t sel);
 unsigned int load_gs(uint16_t sel);
 
-#define READ_SELECTOR(reg)                                                                         \
-    static inline uint16_t read_##reg(void)                                                        \
-    {                                                                                              \
-        uint32_t v;                                                                                \
-        __asm__ volatile("mov %%" #reg ", %0" : "=r"(v));                                          \
-        return (uint16_t)v;                                                                        \
+#define READ_SELECTOR(reg)                                \
+    static inline uint16_t read_##reg(void)               \
+    {                                                     \
+        uint32_t v;                                       \
+        __asm__ volatile("mov %%" #reg ", %0" : "=r"(v)); \
+        return (uint16_t)v;                               \
     }
 READ_SELECTOR(ds)
 READ_SELECTOR(es)
@@ -99,12 +99,14 @@ static inline void xsetbv0(uint64_t v)
 static inline void write_dr(unsigned int n, uint64_t v)
 {
     switch (n) {
+    /* clang-format off */
     case 0: __asm__ volatile("mov %0, %%dr0" ::"r"(v)); break;
     case 1: __asm__ volatile("mov %0, %%dr1" ::"r"(v)); break;
     case 2: __asm__ volatile("mov %0, %%dr2" ::"r"(v)); break;
     case 3: __asm__ volatile("mov %0, %%dr3" ::"r"(v)); break;
     case 6: __asm__ volatile("mov %0, %%dr6" ::"r"(v)); break;
     case 7: __asm__ volatile("mov %0, %%dr7" ::"r"(v)); break;
+        /* clang-format on */
     }
 }
 

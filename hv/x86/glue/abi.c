@@ -16,8 +16,8 @@
 uint32_t arch_features(const struct domain *d, unsigned int submap)
 {
     uint32_t f = 1u << XENFEAT_writable_page_tables | 1u << XENFEAT_mmu_pt_update_preserve_ad |
-                 1u << XENFEAT_pae_pgdir_above_4gb |
-                 1u << XENFEAT_gnttab_map_avail_bits | 1u << XENFEAT_direct_mapped;
+                 1u << XENFEAT_pae_pgdir_above_4gb | 1u << XENFEAT_gnttab_map_avail_bits |
+                 1u << XENFEAT_direct_mapped;
 
     if (submap != 0)
         return 0;
@@ -69,7 +69,7 @@ static unsigned int bits_for(unsigned int n)
 
 static struct topology topology(void)
 {
-    struct topology t = {0, 0};
+    struct topology t = { 0, 0 };
     uint32_t a, b, c, d;
 
     if (__get_cpuid_count(0xb, 0, &a, &b, &c, &d) && b != 0) {

@@ -4,8 +4,8 @@
 
 #include <xen/arch-x86/xen-mca.h> /* __HYPERVISOR_mca */
 
-#define CALL(name, args) [__HYPERVISOR_##name] = {#name, hc_##name, false, args}
-#define PRIVILEGED(name, args) [__HYPERVISOR_##name] = {#name, hc_##name, true, args}
+#define CALL(name, args) [__HYPERVISOR_##name] = { #name, hc_##name, false, args }
+#define PRIVILEGED(name, args) [__HYPERVISOR_##name] = { #name, hc_##name, true, args }
 
 const struct hypercall hypercall_table[NR_HYPERCALLS] = {
     CALL(set_trap_table, 1),

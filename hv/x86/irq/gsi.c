@@ -4,7 +4,7 @@
 #include "lib/string.h"
 
 /* MPS INTI flags: two bits each; 0 means as the bus does. */
-#define MPS_POLARITY(f) ((f) & 3)
+#define MPS_POLARITY(f) ((f)&3)
 #define MPS_TRIGGER(f) ((f) >> 2 & 3)
 #define MPS_HIGH_EDGE 1
 #define MPS_LOW_LEVEL 3
@@ -47,8 +47,8 @@ struct gsi_mode gsi_mode(uint32_t gsi)
     if (gsi < MAX_GSIS && gsis[gsi].known)
         return gsis[gsi].mode;
     if (gsi < NR_ISA_IRQS)
-        return (struct gsi_mode){.level = false, .active_low = false};
-    return (struct gsi_mode){.level = true, .active_low = true};
+        return (struct gsi_mode){ .level = false, .active_low = false };
+    return (struct gsi_mode){ .level = true, .active_low = true };
 }
 
 void gsi_set_mode(uint32_t gsi, struct gsi_mode mode)

@@ -13,7 +13,7 @@
 #define NR_ISA_IRQS 16
 
 struct gsi_mode {
-    bool level;      /* else edge */
+    bool level; /* else edge */
     bool active_low;
 };
 

@@ -168,4 +168,4 @@ static void program(struct irq *irq, uint32_t apic_id)
     spin_unlock(&io->lock);
 }
 
-const struct irq_chip ioapic_chip = {"IO-APIC", program, write_low, write_low};
+const struct irq_chip ioapic_chip = { "IO-APIC", program, write_low, write_low };

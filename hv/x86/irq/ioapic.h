@@ -23,8 +23,8 @@ unsigned int ioapic_count(void);
 bool ioapic_is_register_frame(mfn_t mfn);
 
 /*
- * Register `reg` of the I/O APIC at `base`, for Dom0: false when there is no such thing. Redirection
- * entries read as they are.
+ * Register `reg` of the I/O APIC at `base`, for Dom0: false when there is no such thing.
+ * Redirection entries read as they are.
  */
 bool ioapic_read_register(uint64_t base, uint32_t reg, uint32_t *value);
 /* The GSI of redirection register `reg` of the I/O APIC at `base`; false: not such a register. */

@@ -21,14 +21,16 @@
 
 #define NR_VECTORS 256
 #define SPURIOUS_LOGGED 20
-/* A level line with a handler of ours that fires this often in a second is stuck: masked for good. */
+/* A level line with a handler of ours that fires this often in a second is stuck: masked for good.
+ */
 #define STORM_LIMIT 100000
 #define STORM_WINDOW_NS 1000000000ull
 
 typedef struct irq *vector_table[NR_VECTORS];
 
 static spinlock_t vector_lock = SPINLOCK_INIT(RANK_MACHINE);
-static vector_table *vectors[MAX_CPUS]; /* [vector_lock] to write, read anywhere; made when needed */
+static vector_table
+    *vectors[MAX_CPUS]; /* [vector_lock] to write, read anywhere; made when needed */
 static uint8_t next_vector = VEC_DEVICE_FIRST; /* [vector_lock] */
 static struct irq *free_irqs;                  /* [vector_lock] */
 static struct irq *gsi_irqs[MAX_GSIS];         /* [vector_lock] to set; never goes */

@@ -39,23 +39,23 @@ enum irq_user { IRQ_UNUSED, IRQ_HANDLER, IRQ_GUEST };
 struct irq_msi {
     uint16_t seg;
     uint8_t bus, devfn;
-    uint8_t cap;           /* offset of the capability in configuration space */
+    uint8_t cap; /* offset of the capability in configuration space */
     bool msix, wide, maskable;
     uint16_t entry_nr;
     volatile uint32_t *entry; /* MSI-X: the mapped table entry */
 };
 
 struct irq {
-    spinlock_t lock;            /* RANK_IRQ */
+    spinlock_t lock;             /* RANK_IRQ */
     const struct irq_chip *chip; /* [lock] NULL: free record */
-    uint8_t vector;             /* [lock] 0: none yet */
-    bool level;                 /* [lock] */
-    bool masked;                /* [lock] */
-    bool in_flight;             /* [lock] level: masked until the guest's end of interrupt */
-    bool early;                 /* [lock] edge: came while nobody was bound */
-    uint32_t cpu;               /* [lock] where it is sent */
-    enum irq_user user;         /* [lock] */
-    union {                     /* [lock] by user */
+    uint8_t vector;              /* [lock] 0: none yet */
+    bool level;                  /* [lock] */
+    bool masked;                 /* [lock] */
+    bool in_flight;              /* [lock] level: masked until the guest's end of interrupt */
+    bool early;                  /* [lock] edge: came while nobody was bound */
+    uint32_t cpu;                /* [lock] where it is sent */
+    enum irq_user user;          /* [lock] */
+    union {                      /* [lock] by user */
         struct {
             void (*fn)(void *arg);
             void *arg;
@@ -65,14 +65,14 @@ struct irq {
             uint32_t port;
         } guest;
     };
-    union {                     /* by chip; constant while in use */
+    union { /* by chip; constant while in use */
         uint32_t gsi;
         struct irq_msi msi;
     };
-    uint64_t count;             /* [lock] interrupts seen */
-    uint32_t storm;             /* [lock] level handler: interrupts since storm_start, a second */
-    uint64_t storm_start;       /* [lock] ns */
-    struct irq *next;           /* [pool lock] free list */
+    uint64_t count;       /* [lock] interrupts seen */
+    uint32_t storm;       /* [lock] level handler: interrupts since storm_start, a second */
+    uint64_t storm_start; /* [lock] ns */
+    struct irq *next;     /* [pool lock] free list */
 };
 
 /* A fresh, unused source, or NULL: no memory. The caller fills in the chip's part. */

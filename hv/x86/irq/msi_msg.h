@@ -14,7 +14,7 @@ struct msi_msg {
 
 static inline struct msi_msg msi_compose(uint32_t apic_id, uint8_t vector)
 {
-    return (struct msi_msg){0xfee00000u | (apic_id & 0xff) << 12, 0, vector};
+    return (struct msi_msg){ 0xfee00000u | (apic_id & 0xff) << 12, 0, vector };
 }
 
 #endif

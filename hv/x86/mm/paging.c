@@ -254,7 +254,7 @@ static void flush_if_older(void *stamp)
 
 void arch_tlb_flush_stamped(const unsigned long *cpus, uint32_t stamp)
 {
-    unsigned long need[MAX_CPUS / 64] = {0};
+    unsigned long need[MAX_CPUS / 64] = { 0 };
     unsigned int self = this_cpu_id();
     bool others = false;
 

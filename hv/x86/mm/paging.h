@@ -24,9 +24,9 @@
 
 typedef uint64_t pte_t;
 
-extern pte_t *idle_l4;       /* the L4 without a guest */
+extern pte_t *idle_l4; /* the L4 without a guest */
 extern uint64_t idle_cr3;
-extern uint64_t nx_bit;      /* PTE_NX, or 0 where the CPU has none */
+extern uint64_t nx_bit; /* PTE_NX, or 0 where the CPU has none */
 
 /* Direct map: any RAM frame. */
 static inline void *direct(uint64_t pa)

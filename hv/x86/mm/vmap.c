@@ -48,7 +48,8 @@ void *vmap(maddr_t pa, size_t len, enum vmap_attr attr)
 
 void vunmap(void *p, size_t len)
 {
-    uint64_t first = (uint64_t)p & PAGE_MASK, last = ((uint64_t)p + len + PAGE_SIZE - 1) & PAGE_MASK;
+    uint64_t first = (uint64_t)p & PAGE_MASK,
+             last = ((uint64_t)p + len + PAGE_SIZE - 1) & PAGE_MASK;
 
     spin_lock(&vmap_lock);
     for (uint64_t va = first; va < last; va += PAGE_SIZE)

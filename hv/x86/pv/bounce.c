@@ -13,7 +13,7 @@
 #include "x86/mm/paging.h"
 #include "x86/pv/traps.h"
 
-#define ENTRY_FLAGS_CLEAR                                                                          \
+#define ENTRY_FLAGS_CLEAR \
     (X86_FLAGS_TF | X86_FLAGS_DF | X86_FLAGS_NT | X86_FLAGS_RF | X86_FLAGS_VM | X86_FLAGS_AC)
 
 void pv_toggle_mode(struct pv_vcpu *pv)
@@ -22,7 +22,6 @@ void pv_toggle_mode(struct pv_vcpu *pv)
     swapgs();
     write_cr3(pv->kernel_mode ? pv->cr3_kernel : pv->cr3_user);
 }
-
 
 static inline void enter(struct vcpu *v, struct x86_regs *regs, const uint64_t *extra,
                          unsigned int nr_extra, uint64_t rip, bool mask)
@@ -81,8 +80,8 @@ void pv_inject(struct vcpu *v, struct x86_regs *regs, unsigned int vector, uint3
     uint64_t ec = error_code;
 
     if (__builtin_expect(!t->address, 0)) {
-        domain_crash(v->domain, v, "no handler for exception %u (error code %#x, cr2 %#lx)",
-                     vector, error_code, v->info->arch.cr2);
+        domain_crash(v->domain, v, "no handler for exception %u (error code %#x, cr2 %#lx)", vector,
+                     error_code, v->info->arch.cr2);
         return;
     }
     enter(v, regs, &ec, vector < 32 && has_error_code(vector), t->address, t->mask);
@@ -101,7 +100,7 @@ void pv_enter_callback(struct vcpu *v, struct x86_regs *regs, const struct pv_ca
                        bool segments)
 {
     const struct pv_vcpu *pv = pv_vcpu(v);
-    uint64_t sel[4] = {pv->ds, pv->es, pv->fs, pv->gs};
+    uint64_t sel[4] = { pv->ds, pv->es, pv->fs, pv->gs };
 
     if (!cb->address) {
         domain_crash(v->domain, v, "event or failsafe callback needed, but none is registered");

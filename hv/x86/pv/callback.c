@@ -60,8 +60,8 @@ long hc_set_callbacks(struct vcpu *v, unsigned long event, unsigned long failsaf
     if (!callback_address_ok(event) || !callback_address_ok(failsafe) ||
         !callback_address_ok(syscall))
         return E(EINVAL);
-    pv->event = (struct pv_callback){event, true};
-    pv->failsafe = (struct pv_callback){failsafe, false};
+    pv->event = (struct pv_callback){ event, true };
+    pv->failsafe = (struct pv_callback){ failsafe, false };
     pv->syscall_rip = syscall;
     pv->syscall_mask = false;
     return 0;
@@ -73,10 +73,10 @@ static long set_callback(struct pv_vcpu *v, unsigned int type, uint64_t address,
         return E(EINVAL);
     switch (type) {
     case CALLBACKTYPE_event: /* its entry always masks further ones */
-        v->event = (struct pv_callback){address, true};
+        v->event = (struct pv_callback){ address, true };
         return 0;
     case CALLBACKTYPE_failsafe:
-        v->failsafe = (struct pv_callback){address, mask};
+        v->failsafe = (struct pv_callback){ address, mask };
         return 0;
     case CALLBACKTYPE_syscall:
         v->syscall_rip = address;
@@ -92,7 +92,7 @@ static long set_callback(struct pv_vcpu *v, unsigned int type, uint64_t address,
         v->sysenter_mask = mask;
         return 0;
     case CALLBACKTYPE_nmi:
-        v->nmi = (struct pv_callback){address, true};
+        v->nmi = (struct pv_callback){ address, true };
         return 0;
     default:
         return E(ENOSYS);

@@ -81,7 +81,7 @@ static void evict(void *arg)
 
 static void evict_anywhere(struct vcpu *v)
 {
-    unsigned long mask[MAX_CPUS / 64] = {0};
+    unsigned long mask[MAX_CPUS / 64] = { 0 };
     uint32_t where = __atomic_load_n(&pv_vcpu(v)->resident, __ATOMIC_ACQUIRE);
 
     if (!where)
@@ -180,7 +180,7 @@ void arch_switch(struct vcpu *prev, struct vcpu *next)
     (void)prev;
     cpu_info()->current = next;
     if (next->domain == NULL || old == next)
-        return; /* idle changes nothing, and who comes back finds everything as it was */
+        return;           /* idle changes nothing, and who comes back finds everything as it was */
     evict_anywhere(next); /* serves other CPUs while it waits: `old` may go */
     old = xp->fpu_owner;
     if (old)

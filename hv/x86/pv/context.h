@@ -2,10 +2,10 @@
 /*
  * Which vCPU's state a CPU has: registers, selectors, page tables, FPU.
  *
- * A CPU that goes idle keeps the state of the vCPU that ran last, which is `resident` there: when it
- * comes back nothing is loaded. Its state in memory is then out of date, and the CPU still has its
- * CR3. The state moves to memory when another vCPU enters that CPU, when the vCPU enters another
- * CPU, or when somebody asks by context_sync().
+ * A CPU that goes idle keeps the state of the vCPU that ran last, which is `resident` there: when
+ * it comes back nothing is loaded. Its state in memory is then out of date, and the CPU still has
+ * its CR3. The state moves to memory when another vCPU enters that CPU, when the vCPU enters
+ * another CPU, or when somebody asks by context_sync().
  */
 #ifndef X86_PV_CONTEXT_H
 #define X86_PV_CONTEXT_H

@@ -37,8 +37,8 @@ static int make_desc_page(struct frame *f, struct domain *d)
         frame_flush_type(f, d, s, FT_DESC);
         n = (s & ~(FRAME_TYPE_MASK | FRAME_VALIDATED)) | (uint64_t)FT_DESC << FRAME_TYPE_SHIFT;
         n += FRAME_REF_ONE + FRAME_TYPED_ONE;
-    } while (!__atomic_compare_exchange_n(&f->state, &s, n, false, __ATOMIC_ACQ_REL,
-                                          __ATOMIC_ACQUIRE));
+    } while (
+        !__atomic_compare_exchange_n(&f->state, &s, n, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
     rc = desc_validate_frame(f);
     if (rc)
         frame_put_typed(f);
@@ -259,8 +259,8 @@ static long write_desc(struct vcpu *v, struct frame *f, unsigned int index, uint
     return 0;
 }
 
-long hc_update_descriptor(struct vcpu *v, unsigned long maddr, unsigned long desc,
-                          unsigned long a2, unsigned long a3, unsigned long a4)
+long hc_update_descriptor(struct vcpu *v, unsigned long maddr, unsigned long desc, unsigned long a2,
+                          unsigned long a3, unsigned long a4)
 {
     struct frame *f = frame_of(MFN(maddr >> PAGE_SHIFT));
     uint64_t fixed = desc;
@@ -314,12 +314,14 @@ bool pv_segment_base(struct pv_vcpu *v, const struct x86_regs *regs, enum insn_s
     uint16_t sel;
 
     switch (seg) {
+    /* clang-format off */
     case SEG_FS: *base = read_fs_base(fsgs); return true;
     case SEG_GS: *base = read_gs_base(fsgs); return true;
     case SEG_CS: sel = (uint16_t)regs->cs; break;
     case SEG_SS: sel = (uint16_t)regs->ss; break;
     case SEG_DS: sel = read_ds(); break;
     default: sel = read_es(); break;
+        /* clang-format on */
     }
     *base = 0;
     if (is_flat(sel))

@@ -24,7 +24,8 @@
  * descriptors (gates, TSS, LDT). Pure.
  */
 bool desc_ok(uint64_t *desc);
-/* All 512 descriptors of a frame that nobody can write meanwhile; -XEN_EINVAL names one in the log. */
+/* All 512 descriptors of a frame that nobody can write meanwhile; -XEN_EINVAL names one in the log.
+ */
 int desc_validate_frame(struct frame *f);
 
 /*

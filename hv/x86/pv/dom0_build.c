@@ -27,7 +27,6 @@
 #include "x86/pv/ptable.h"
 #include "x86/vga.h"
 
-
 #define TIMER_SLOP_NS 2000 /* what setting a timer and taking its event cost */
 #define ENTRY_TABLE (PTE_P | PTE_RW | PTE_US | PTE_A | PTE_D)
 #define ENTRY_RW ENTRY_TABLE
@@ -36,9 +35,9 @@
 #define NR_ENTRIES 512ull
 
 struct build {
-    const char *cmdline;       /* the kernel's */
+    const char *cmdline; /* the kernel's */
     struct bz_payload payload;
-    void *unpacked;            /* NULL: the module is the ELF file */
+    void *unpacked; /* NULL: the module is the ELF file */
     size_t unpacked_len;
     struct elf_image elf;
     struct xen_notes notes;
@@ -215,7 +214,7 @@ static const char *build_tables(struct build *b)
     const struct pv_layout *l = &b->plan;
     const struct pv_range *tables = &l->part[PV_TABLES], *p2m = &l->part[PV_P2M],
                           *extra = &l->part[PV_P2M_TABLES];
-    struct pt_set main = {.start = l->v_start, .end = l->v_end, .n = l->tables};
+    struct pt_set main = { .start = l->v_start, .end = l->v_end, .n = l->tables };
     int rc;
 
     dom0_clear(&b->mem, tables->pfn << PAGE_SHIFT, tables->pages << PAGE_SHIFT);
@@ -225,7 +224,7 @@ static const char *build_tables(struct build *b)
     build_set(b, &main, tables->pfn, 0);
     protect_tables(b, &main, tables);
     if (l->p2m_outside) {
-        struct pt_set t = {.start = p2m->va, .n = l->p2m_tables, .l1 = extra->pfn};
+        struct pt_set t = { .start = p2m->va, .n = l->p2m_tables, .l1 = extra->pfn };
         t.end = p2m->va + (p2m->pages << PAGE_SHIFT);
         t.l2 = t.l1 + t.n.l1;
         t.l3 = t.l2 + t.n.l2;
@@ -389,9 +388,9 @@ static void report(const struct build *b, uint64_t unpacked)
 {
     const struct xen_notes *n = &b->notes;
 
-    log_info("Dom0: kernel %s %s, %s, %lu KiB; initramfs %lu KiB", n->guest_os[0] ? n->guest_os : "?",
-             n->guest_version, bz_format_name(b->payload.format), unpacked >> 10,
-             b->initrd_len >> 10);
+    log_info("Dom0: kernel %s %s, %s, %lu KiB; initramfs %lu KiB",
+             n->guest_os[0] ? n->guest_os : "?", n->guest_version,
+             bz_format_name(b->payload.format), unpacked >> 10, b->initrd_len >> 10);
     log_info("Dom0: %lu MiB, %u vCPU%s, entry %lx, %u blocks of memory", b->nr_pages >> 8,
              b->pd->x.d.max_vcpus, b->pd->x.d.max_vcpus == 1 ? "" : "s", b->plan.entry, b->mem.nr);
 }

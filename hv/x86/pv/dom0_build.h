@@ -8,8 +8,8 @@
 
 struct dom0_options {
     const struct cmdline_dom0_mem *mem; /* dom0_mem= */
-    unsigned int min_vcpus, max_vcpus; /* dom0_max_vcpus=; 0: not given */
-    struct ioport_machine ports;  /* what stays the hypervisor's */
+    unsigned int min_vcpus, max_vcpus;  /* dom0_max_vcpus=; 0: not given */
+    struct ioport_machine ports;        /* what stays the hypervisor's */
 };
 
 /*

@@ -8,7 +8,7 @@
 
 bool dom0_mem_init(struct dom0_mem *m, struct domain *d)
 {
-    *m = (struct dom0_mem){.d = d, .ext = frame_alloc_hv_order(LIST_ORDER)};
+    *m = (struct dom0_mem){ .d = d, .ext = frame_alloc_hv_order(LIST_ORDER) };
     m->max = (PAGE_SIZE << LIST_ORDER) / sizeof(*m->ext);
     return m->ext != NULL;
 }
@@ -29,7 +29,7 @@ static bool add_extent(struct dom0_mem *m, uint64_t mfn, uint64_t pages)
     } else {
         if (m->nr == m->max)
             return false;
-        m->ext[m->nr++] = (struct dom0_extent){m->pages, mfn, pages};
+        m->ext[m->nr++] = (struct dom0_extent){ m->pages, mfn, pages };
     }
     m->pages += pages;
     return true;

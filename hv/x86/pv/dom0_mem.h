@@ -13,7 +13,7 @@ struct dom0_mem {
     struct domain *d;
     struct dom0_extent *ext; /* in rising order of pfn, without holes */
     unsigned int nr, max;
-    uint64_t pages;          /* allocated so far: pfns 0 .. pages-1 */
+    uint64_t pages; /* allocated so far: pfns 0 .. pages-1 */
 };
 
 /* False: no memory for the list. */

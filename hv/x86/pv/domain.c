@@ -134,10 +134,12 @@ static uint16_t ring3(uint64_t selector)
 static void take_user_regs(struct pv_vcpu *pv, const struct cpu_user_regs *u)
 {
     pv->x.regs = (struct x86_regs){
+        /* clang-format off */
         .r15 = u->r15, .r14 = u->r14, .r13 = u->r13, .r12 = u->r12, .rbp = u->rbp, .rbx = u->rbx,
         .r11 = u->r11, .r10 = u->r10, .r9 = u->r9,   .r8 = u->r8,   .rax = u->rax, .rcx = u->rcx,
         .rdx = u->rdx, .rsi = u->rsi, .rdi = u->rdi, .rip = u->rip, .rsp = u->rsp,
         .cs = (uint16_t)u->cs | 3u,   .ss = ring3(u->ss), .rflags = pv_rflags(u->rflags),
+        /* clang-format on */
     };
     pv->ds = ring3(u->ds);
     pv->es = ring3(u->es);
@@ -157,9 +159,9 @@ static void take_callbacks(struct pv_vcpu *pv, const struct vcpu_guest_context *
             .mask = TI_GET_IF(t) != 0,
         };
     }
-    pv->event = (struct pv_callback){c->event_callback_eip, true};
-    pv->failsafe = (struct pv_callback){c->failsafe_callback_eip,
-                                        (c->flags & VGCF_failsafe_disables_events) != 0};
+    pv->event = (struct pv_callback){ c->event_callback_eip, true };
+    pv->failsafe = (struct pv_callback){ c->failsafe_callback_eip,
+                                         (c->flags & VGCF_failsafe_disables_events) != 0 };
     pv->syscall_rip = pv_range_ok(c->syscall_callback_eip, 1) ? c->syscall_callback_eip : 0;
     pv->syscall_mask = (c->flags & VGCF_syscall_disables_events) != 0;
 }
@@ -185,7 +187,7 @@ static void take_debugregs(struct pv_vcpu *pv, const unsigned long *dr)
         pv->dr[i] = dr[i];
     pv->dr[6] = (dr[6] & 0xe00f) | 0xffff0ff0;
     pv->dr[7] = (dr[7] & 0xffff03ff) | 0x400; /* no GD, no reserved bits */
-    for (int i = 0; i < 4; i++) /* no I/O breakpoints */
+    for (int i = 0; i < 4; i++)               /* no I/O breakpoints */
         if ((dr[7] >> (16 + 4 * i) & 3) == 2)
             pv->dr[7] &= ~(3ul << (2 * i));
 }
@@ -263,11 +265,13 @@ static void give_user_regs(const struct pv_vcpu *pv, const struct x86_regs *r,
     uint8_t mask = vcpu_upcall_mask(&pv->x.v);
 
     *u = (struct cpu_user_regs){
+        /* clang-format off */
         .r15 = r->r15, .r14 = r->r14, .r13 = r->r13, .r12 = r->r12, .rbp = r->rbp, .rbx = r->rbx,
         .r11 = r->r11, .r10 = r->r10, .r9 = r->r9,   .r8 = r->r8,   .rax = r->rax, .rcx = r->rcx,
         .rdx = r->rdx, .rsi = r->rsi, .rdi = r->rdi, .rip = r->rip, .rsp = r->rsp,
         .cs = (uint16_t)r->cs, .ss = (uint16_t)r->ss, .ds = pv->ds, .es = pv->es, .fs = pv->fs,
         .gs = pv->gs, .saved_upcall_mask = mask,
+        /* clang-format on */
     };
     u->rflags = (r->rflags & ~(X86_FLAGS_IF | X86_FLAGS_IOPL)) | (mask ? 0 : X86_FLAGS_IF) |
                 (uint64_t)pv->priv.iopl << 12;
@@ -278,7 +282,7 @@ static void give_callbacks(const struct pv_vcpu *pv, struct vcpu_guest_context *
     for (unsigned int i = 0; i < ARRAY_SIZE(c->trap_ctxt); i++) {
         const struct pv_trap *t = &pv->traps[i];
         struct trap_info *out = &c->trap_ctxt[i];
-        *out = (struct trap_info){.vector = (uint8_t)i, .cs = t->cs, .address = t->address};
+        *out = (struct trap_info){ .vector = (uint8_t)i, .cs = t->cs, .address = t->address };
         TI_SET_DPL(out, t->dpl);
         TI_SET_IF(out, t->mask);
     }

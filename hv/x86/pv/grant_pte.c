@@ -95,4 +95,4 @@ static int unmap(struct vcpu *v, uint64_t host_addr, mfn_t mfn, uint32_t flags, 
     return rc;
 }
 
-const struct grant_map_ops pv_grant_map_ops = {.map = map, .unmap = unmap};
+const struct grant_map_ops pv_grant_map_ops = { .map = map, .unmap = unmap };

@@ -69,8 +69,8 @@ static long fetch(struct xen_mc_fetch *op)
     return 0;
 }
 
-long hc_mca(struct vcpu *v, unsigned long arg, unsigned long a1, unsigned long a2,
-            unsigned long a3, unsigned long a4)
+long hc_mca(struct vcpu *v, unsigned long arg, unsigned long a1, unsigned long a2, unsigned long a3,
+            unsigned long a4)
 {
     struct xen_mc op;
     long rc;

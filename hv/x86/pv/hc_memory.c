@@ -10,7 +10,7 @@
 #include "x86/boot/boot.h"
 #include "x86/pv/ptable.h"
 
-#define OP_BITS 6           /* of cmd; the rest says how far an interrupted call came */
+#define OP_BITS 6            /* of cmd; the rest says how far an interrupted call came */
 #define MAX_EXCHANGE_ORDER 9 /* a chunk of an exchange is one step: 2 MiB cleared */
 #define CHUNK_MAX (1u << MAX_EXCHANGE_ORDER)
 
@@ -33,7 +33,7 @@ static long machine_memory_map(struct vcpu *v, gptr_t arg)
         return E(EFAULT);
     for (unsigned int i = 0; i < boot_info.nr_mem; i++) {
         const struct boot_memory *m = &boot_info.mem[i];
-        struct e820_entry e = {m->base, m->len, m->type};
+        struct e820_entry e = { m->base, m->len, m->type };
 
         if (!m->len)
             continue;
@@ -49,8 +49,9 @@ static long machine_memory_map(struct vcpu *v, gptr_t arg)
 
 static long machphys_mapping(struct vcpu *v, gptr_t arg)
 {
-    struct xen_machphys_mapping map = {
-        .v_start = M2P_RO_BASE, .v_end = M2P_RO_END, .max_mfn = max_mfn - 1};
+    struct xen_machphys_mapping map = { .v_start = M2P_RO_BASE,
+                                        .v_end = M2P_RO_END,
+                                        .max_mfn = max_mfn - 1 };
 
     return guest_put(v, arg, &map) ? E(EFAULT) : 0;
 }
@@ -59,11 +60,11 @@ static long machphys_mapping(struct vcpu *v, gptr_t arg)
 
 struct exchange {
     struct xen_memory_exchange x;
-    unsigned int chunk_order;        /* frames of one step: the larger of both extents */
+    unsigned int chunk_order; /* frames of one step: the larger of both extents */
     unsigned long nr_chunks;
-    struct frame *in[CHUNK_MAX];     /* this chunk's frames, given */
-    struct frame *out[CHUNK_MAX];    /* first frame of each extent, taken */
-    xen_pfn_t gfn[CHUNK_MAX];        /* where those go */
+    struct frame *in[CHUNK_MAX];  /* this chunk's frames, given */
+    struct frame *out[CHUNK_MAX]; /* first frame of each extent, taken */
+    xen_pfn_t gfn[CHUNK_MAX];     /* where those go */
 };
 #define EXCHANGE_ORDER 2
 _Static_assert(sizeof(struct exchange) <= PAGE_SIZE << EXCHANGE_ORDER, "fits");
@@ -95,8 +96,8 @@ static bool claim(struct frame *f, const struct domain *d)
 
     if (f->owner != d->id || (s & ~ignored) != (FRAME_RAM | FRAME_ALLOCATED | FRAME_REF_ONE))
         return false;
-    return __atomic_compare_exchange_n(&f->state, &s, s & ~FRAME_ALLOCATED, false,
-                                       __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+    return __atomic_compare_exchange_n(&f->state, &s, s & ~FRAME_ALLOCATED, false, __ATOMIC_ACQ_REL,
+                                       __ATOMIC_RELAXED);
 }
 
 static void unclaim(struct exchange *e, unsigned int n)
@@ -157,8 +158,8 @@ static long allocate_chunk(struct vcpu *v, struct exchange *e, unsigned long c)
         if (!e->out[i]) {
             free_out(e, i);
             if (ok) /* debug: Linux looks for the smallest number of bits by trying them all */
-                log_debug("d%u: exchange: no free memory of order %u below %u bits",
-                          v->domain->id, order, bits);
+                log_debug("d%u: exchange: no free memory of order %u below %u bits", v->domain->id,
+                          order, bits);
             return ok ? E(ENOMEM) : E(EFAULT);
         }
         for (unsigned long j = 0; j < 1ul << order; j++)

@@ -84,7 +84,7 @@ static long op_apic_write(struct vcpu *v, gptr_t arg)
     if (!ioapic_read_register(op.apic_physbase, 0, &id))
         return E(EINVAL);
     if (ioapic_register_gsi(op.apic_physbase, op.reg, &gsi) && !(op.reg & 1)) {
-        struct gsi_mode mode = {.level = op.value >> 15 & 1, .active_low = op.value >> 13 & 1};
+        struct gsi_mode mode = { .level = op.value >> 15 & 1, .active_low = op.value >> 13 & 1 };
 
         (void)pirq_setup_gsi(v->domain, gsi, mode);
     }
@@ -113,7 +113,7 @@ static long op_setup_gsi(struct vcpu *v, gptr_t arg)
     if (op.gsi < 0 || op.triggering > 1 || op.polarity > 1)
         return E(EINVAL);
     return pirq_setup_gsi(v->domain, (uint32_t)op.gsi,
-                          (struct gsi_mode){.level = op.triggering, .active_low = op.polarity});
+                          (struct gsi_mode){ .level = op.triggering, .active_low = op.polarity });
 }
 
 static long op_get_free_pirq(struct vcpu *v, gptr_t arg)
@@ -132,8 +132,8 @@ static long op_get_free_pirq(struct vcpu *v, gptr_t arg)
 /* The segment is in the high half of `bus` for the types that say so. */
 static int map_msi(struct domain *d, struct physdev_map_pirq *op)
 {
-    struct msi_request r = {.dev = {.bus = (uint8_t)op->bus, .devfn = (uint8_t)op->devfn},
-                            .table_bar = op->table_base};
+    struct msi_request r = { .dev = { .bus = (uint8_t)op->bus, .devfn = (uint8_t)op->devfn },
+                             .table_bar = op->table_base };
 
     if (op->type != MAP_PIRQ_TYPE_MSI)
         r.dev.seg = (uint16_t)((uint32_t)op->bus >> 16);
@@ -198,8 +198,8 @@ static long op_eoi_page(struct vcpu *v, gptr_t arg, bool unmask)
 }
 
 /*
- * Dom0 reports its devices. Nothing is kept: MSIs are looked up in configuration space when they are
- * mapped. A device that is not there is refused, so that a mistake shows.
+ * Dom0 reports its devices. Nothing is kept: MSIs are looked up in configuration space when they
+ * are mapped. A device that is not there is refused, so that a mistake shows.
  */
 static long op_device(struct vcpu *v, gptr_t arg, bool must_exist)
 {
@@ -207,7 +207,7 @@ static long op_device(struct vcpu *v, gptr_t arg, bool must_exist)
 
     if (guest_get(v, &op, arg))
         return E(EFAULT);
-    if (must_exist && !pci_exists((struct pci_addr){op.seg, op.bus, op.devfn}))
+    if (must_exist && !pci_exists((struct pci_addr){ op.seg, op.bus, op.devfn }))
         return E(ENODEV);
     return 0;
 }
@@ -219,21 +219,21 @@ static long op_manage(struct vcpu *v, gptr_t arg, bool must_exist)
 
     if (guest_get(v, &op, arg))
         return E(EFAULT);
-    if (must_exist && !pci_exists((struct pci_addr){0, op.bus, op.devfn}))
+    if (must_exist && !pci_exists((struct pci_addr){ 0, op.bus, op.devfn }))
         return E(ENODEV);
     return 0;
 }
 
 static long op_restore_msi(struct vcpu *v, gptr_t arg, bool ext)
 {
-    struct physdev_restore_msi old = {0};
-    struct physdev_pci_device op = {0};
+    struct physdev_restore_msi old = { 0 };
+    struct physdev_pci_device op = { 0 };
 
     if (ext ? guest_get(v, &op, arg) : guest_get(v, &old, arg))
         return E(EFAULT);
     if (!ext)
-        op = (struct physdev_pci_device){.bus = old.bus, .devfn = old.devfn};
-    return pirq_restore_msi(v->domain, (struct pci_addr){op.seg, op.bus, op.devfn});
+        op = (struct physdev_pci_device){ .bus = old.bus, .devfn = old.devfn };
+    return pirq_restore_msi(v->domain, (struct pci_addr){ op.seg, op.bus, op.devfn });
 }
 
 /* Windows come from the MCFG at boot; Dom0's word that one is reserved changes nothing. */

@@ -26,7 +26,8 @@ static long settime(uint64_t secs, uint32_t nsecs, uint64_t system_ns)
     return 0;
 }
 
-/* Idle time of the CPUs asked for, in ns; the bitmap comes back without those that are not there. */
+/* Idle time of the CPUs asked for, in ns; the bitmap comes back without those that are not there.
+ */
 static long getidletime(struct vcpu *v, struct xenpf_getidletime *op)
 {
     uint64_t now = arch_now();
@@ -66,8 +67,8 @@ static long get_cpuinfo(struct xenpf_pcpuinfo *info)
     info->flags = XEN_PCPU_FLAGS_INVALID;
     info->apic_id = info->acpi_id = ~0u;
     if (info->xen_cpuid < nr_pcpus) {
-        const struct x86_pcpu *xp =
-            (const struct x86_pcpu *)pcpus[index_nospec(info->xen_cpuid, nr_pcpus)];
+        const struct x86_pcpu *xp = (const struct x86_pcpu *)
+            pcpus[index_nospec(info->xen_cpuid, nr_pcpus)];
         info->flags = XEN_PCPU_FLAGS_ONLINE;
         info->apic_id = xp->apic_id;
         info->acpi_id = xp->acpi_id;

@@ -19,10 +19,10 @@
  */
 static inline void hypercall_page_fill(void *page)
 {
-    static const uint8_t call[] = {0x51, 0x41, 0x53, 0xb8, 0, 0, 0, 0, 0x0f, 0x05, 0x41, 0x5b,
-                                   0x59, 0xc3};
-    static const uint8_t iret[] = {0x51, 0x41, 0x53, 0x50, 0xb8, HYPERCALL_NR_IRET, 0, 0, 0,
-                                   0x0f, 0x05};
+    static const uint8_t call[] = { 0x51, 0x41, 0x53, 0xb8, 0,    0,    0,
+                                    0,    0x0f, 0x05, 0x41, 0x5b, 0x59, 0xc3 };
+    static const uint8_t iret[] = { 0x51, 0x41, 0x53, 0x50, 0xb8, HYPERCALL_NR_IRET,
+                                    0,    0,    0,    0x0f, 0x05 };
     uint8_t *at = page;
 
     memset(page, 0xcc, HYPERCALL_STUB * HYPERCALL_STUBS);

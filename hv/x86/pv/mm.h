@@ -44,7 +44,8 @@ extern const struct grant_map_ops pv_grant_map_ops;
 /* Flush all guest translations, or those of va, on the CPUs in `cpus` (MAX_CPUS bits). */
 void pv_flush_all(const unsigned long *cpus);
 void pv_flush_va(const unsigned long *cpus, uint64_t va);
-/* The CPUs that may hold translations of the vCPUs in the guest's bitmap at `mask`. 0 or -EFAULT. */
+/* The CPUs that may hold translations of the vCPUs in the guest's bitmap at `mask`. 0 or -EFAULT.
+ */
 int pv_vcpumask_cpus(struct vcpu *v, gptr_t mask, unsigned long *cpus);
 
 /* A new kernel or user base (mfn 0: none, user only). 0 or -errno. */

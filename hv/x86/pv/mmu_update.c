@@ -145,7 +145,7 @@ static long finish_batch(struct batch *b, long rc, uint32_t before, unsigned lon
 /* One entry of the caller's own tables: what Linux does for every page it maps. */
 static long update_single(struct vcpu *v, unsigned long reqs, unsigned long pdone)
 {
-    struct batch b = {.v = v, .pt_owner = v->domain, .reqs = GPTR(reqs), .count = 1};
+    struct batch b = { .v = v, .pt_owner = v->domain, .reqs = GPTR(reqs), .count = 1 };
     long rc = run_batch(&b);
 
     if (__builtin_expect(rc || pdone, 0))
@@ -157,7 +157,7 @@ static long update_single(struct vcpu *v, unsigned long reqs, unsigned long pdon
 long hc_mmu_update(struct vcpu *v, unsigned long reqs, unsigned long count, unsigned long pdone,
                    unsigned long foreign, unsigned long unused)
 {
-    struct batch b = {.v = v, .pt_owner = v->domain, .reqs = GPTR(reqs)};
+    struct batch b = { .v = v, .pt_owner = v->domain, .reqs = GPTR(reqs) };
     uint32_t before = 0;
     long rc;
 
@@ -191,7 +191,7 @@ long hc_mmu_update(struct vcpu *v, unsigned long reqs, unsigned long count, unsi
 
 static long flush_after(struct vcpu *v, uint64_t va, unsigned long flags)
 {
-    unsigned long cpus[MAX_CPUS / 64] = {0};
+    unsigned long cpus[MAX_CPUS / 64] = { 0 };
     unsigned long type = flags & UVMF_FLUSHTYPE_MASK;
     uint64_t mask = flags & ~(UVMF_FLUSHTYPE_MASK | UVMF_ALL);
 

@@ -42,7 +42,7 @@ void pv_flush_va(const unsigned long *cpus, uint64_t va)
 int pv_vcpumask_cpus(struct vcpu *v, gptr_t mask, unsigned long *cpus)
 {
     struct domain *d = v->domain;
-    unsigned long vcpus[MAX_VCPUS / 64] = {0};
+    unsigned long vcpus[MAX_VCPUS / 64] = { 0 };
     size_t bytes = (d->max_vcpus + 7) / 8;
 
     if (guest_read(v, vcpus, mask, bytes))
@@ -61,7 +61,7 @@ int pv_vcpumask_cpus(struct vcpu *v, gptr_t mask, unsigned long *cpus)
 
 int pv_get_l4(struct domain *d, mfn_t mfn)
 {
-    struct pt_drop drop = {0}, *p = &drop;
+    struct pt_drop drop = { 0 }, *p = &drop;
     struct vcpu *cur = cpu_info()->current;
     struct frame *f = frame_of(mfn);
     int rc;
@@ -232,7 +232,7 @@ static long flush_cache(struct vcpu *v, bool all)
 
 static long flush_op(struct vcpu *v, const struct mmuext_op *op)
 {
-    unsigned long cpus[MAX_CPUS / 64] = {0};
+    unsigned long cpus[MAX_CPUS / 64] = { 0 };
     uint64_t va = op->arg1.linear_addr;
     bool one = op->cmd == MMUEXT_INVLPG_MULTI || op->cmd == MMUEXT_INVLPG_ALL;
 
@@ -326,7 +326,7 @@ static void run_ops(struct vcpu *v, struct domain *d, gptr_t ops, struct ext_bat
 long hc_mmuext_op(struct vcpu *v, unsigned long ops, unsigned long count, unsigned long pdone,
                   unsigned long foreign, unsigned long unused)
 {
-    struct ext_batch b = {.count = (uint32_t)count & ~UPDATE_PREEMPTED};
+    struct ext_batch b = { .count = (uint32_t)count & ~UPDATE_PREEMPTED };
     uint32_t before = 0;
     struct domain *pg_owner;
     long rc;

@@ -23,7 +23,7 @@ enum { ENTRY_ADDR_LO, ENTRY_ADDR_HI, ENTRY_DATA, ENTRY_CONTROL };
 
 static struct pci_addr dev_of(const struct irq *irq)
 {
-    return (struct pci_addr){irq->msi.seg, irq->msi.bus, irq->msi.devfn};
+    return (struct pci_addr){ irq->msi.seg, irq->msi.bus, irq->msi.devfn };
 }
 
 static uint16_t reg_of(const struct irq *irq, unsigned int off)
@@ -45,7 +45,8 @@ static void write_mask(struct irq *irq, bool masked)
         v = pci_read32(dev_of(irq), reg);
         pci_write32(dev_of(irq), reg, masked ? v | 1u : v & ~1u);
     }
-    /* Else the device has no mask: what it sends meanwhile is kept for the next user (irq.early). */
+    /* Else the device has no mask: what it sends meanwhile is kept for the next user (irq.early).
+     */
 }
 
 static void mask(struct irq *irq)
@@ -83,7 +84,7 @@ static void program(struct irq *irq, uint32_t apic_id)
     pci_write16(dev, reg_of(irq, MSI_DATA(m->wide)), (uint16_t)msg.data);
 }
 
-const struct irq_chip msi_chip = {"MSI", program, mask, unmask};
+const struct irq_chip msi_chip = { "MSI", program, mask, unmask };
 
 /* Neither RAM nor ours: what Dom0 says of its devices must not lead the hypervisor to itself. */
 static bool may_be_device(uint64_t pa, uint64_t len)
@@ -137,10 +138,9 @@ static int find_msi(const struct msi_request *r, struct irq_msi *m)
 
 int msi_create(const struct msi_request *r, struct irq **out)
 {
-    struct irq_msi m = {.seg = r->dev.seg,
-                        .bus = r->dev.bus,
-                        .devfn = r->dev.devfn,
-                        .msix = r->table_bar != 0};
+    struct irq_msi m = {
+        .seg = r->dev.seg, .bus = r->dev.bus, .devfn = r->dev.devfn, .msix = r->table_bar != 0
+    };
     struct irq *irq;
     int rc;
 

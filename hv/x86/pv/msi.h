@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * MSI and MSI-X of Dom0's devices. Linux enables the capability itself, but leaves addresses, data
- * and mask bits to the hypervisor (its pci_msi_ignore_mask). This lives beside pirq.c since it alone
- * needs both dev/pci.h and x86/irq/irq.h.
+ * and mask bits to the hypervisor (its pci_msi_ignore_mask). This lives beside pirq.c since it
+ * alone needs both dev/pci.h and x86/irq/irq.h.
  */
 #ifndef X86_PV_MSI_H
 #define X86_PV_MSI_H
@@ -12,8 +12,8 @@
 
 struct msi_request {
     struct pci_addr dev;
-    uint64_t table_bar;  /* MSI-X: address of the BAR with the table; 0: plain MSI */
-    uint16_t entry_nr;   /* MSI-X: which entry */
+    uint64_t table_bar; /* MSI-X: address of the BAR with the table; 0: plain MSI */
+    uint16_t entry_nr;  /* MSI-X: which entry */
 };
 
 /*

@@ -289,7 +289,8 @@ int pt_get_table(struct pt_drop *drop, struct domain *d, mfn_t mfn, int level)
 
 /* --- undoing --- */
 
-/* Drop one typed use of a table; true when it was the last: the frame is PARTIAL, on its way down. */
+/* Drop one typed use of a table; true when it was the last: the frame is PARTIAL, on its way down.
+ */
 static bool drop_use(struct frame *f)
 {
     uint64_t s = load_state(f), n;
@@ -386,7 +387,7 @@ int pt_set_l1(struct domain *d, struct domain *pg_owner, pte_t *at, pte_t new, b
 {
     pte_t old = *at;
 
-    if (!(new & PTE_P)) {
+    if (!(new &PTE_P)) {
         old = replace(at, new, keep_ad && (old & PTE_P));
     } else if ((old & PTE_P) && !((old ^ new) & (PTE_ADDR | PTE_RW)) && !pg_owner &&
                !(new & ~(L1_GUEST_FLAGS | PTE_ADDR | PTE_NX))) {
@@ -420,7 +421,7 @@ int pt_set_upper(struct pt_drop *drop, struct domain *d, struct frame *f, int le
         log_refusal(d, "write to the hypervisor's slot %u of an L4", i);
         return -XEN_EINVAL;
     }
-    if (new & PTE_P) {
+    if (new &PTE_P) {
         rc = check_upper(d, level, &new, &child);
         if (rc)
             return rc;

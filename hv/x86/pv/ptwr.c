@@ -45,16 +45,14 @@ static bool write_entry(struct domain *d, pte_t *at, const struct ptwrite *w,
 
     for (;;) {
         pte_t new = ptwrite_new_value(w, regs, old), seen = old;
-        bool same = same_rights(old, new), taken = (new & PTE_P) && !same;
+        bool same = same_rights(old, new), taken = (new &PTE_P) && !same;
 
         if (taken && pt_get_l1e(d, NULL, &new))
             return false;
         if (same)
-            new = frame_of(pte_mfn(new))
-                      ? (new | PTE_US) & ~(PTE_G | PTE_PAT | PTE_PCD | PTE_PWT)
-                      : (new | PTE_US) & ~PTE_G;
-        if (__atomic_compare_exchange_n(at, &old, new, false, __ATOMIC_ACQ_REL,
-                                        __ATOMIC_RELAXED)) {
+            new = frame_of(pte_mfn(new)) ? (new | PTE_US) & ~(PTE_G | PTE_PAT | PTE_PCD | PTE_PWT)
+                                         : (new | PTE_US) & ~PTE_G;
+        if (__atomic_compare_exchange_n(at, &old, new, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
             if ((old & PTE_P) && !same)
                 pt_put_l1e(d, old);
             *was = seen;

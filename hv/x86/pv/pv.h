@@ -14,9 +14,9 @@ struct pt_drop {
 };
 
 enum pv_exit_work {
-    PVX_DROP = 1,  /* drop.any: page tables half undone */
-    PVX_NMI = 2,   /* an NMI waits */
-    PVX_TIME = 4,  /* its time record is to be renewed */
+    PVX_DROP = 1,     /* drop.any: page tables half undone */
+    PVX_NMI = 2,      /* an NMI waits */
+    PVX_TIME = 4,     /* its time record is to be renewed */
     PVX_FAILSAFE = 8, /* a selector of pv_vcpu.ds..gs could not be loaded: failsafe callback */
 };
 
@@ -24,7 +24,7 @@ struct pv_trap {
     uint64_t address; /* canonical, 0: none */
     uint16_t cs;
     uint8_t dpl;
-    bool mask;        /* TI_GET_IF: entering it masks events */
+    bool mask; /* TI_GET_IF: entering it masks events */
 };
 
 struct pv_callback {
@@ -36,14 +36,14 @@ struct pv_vcpu {
     struct x86_vcpu x; /* first */
 
     /* Read by the entry code: see asm_offsets.c. */
-    bool kernel_mode;      /* in its kernel (or: in its program) */
-    bool syscall_mask;     /* SYSCALL masks events */
-    uint8_t exit_work;     /* enum pv_exit_work: what the exit path has to do before the guest runs */
-    uint64_t kernel_sp;    /* stack for entries from user mode; not in our range */
+    bool kernel_mode;   /* in its kernel (or: in its program) */
+    bool syscall_mask;  /* SYSCALL masks events */
+    uint8_t exit_work;  /* enum pv_exit_work: what the exit path has to do before the guest runs */
+    uint64_t kernel_sp; /* stack for entries from user mode; not in our range */
     uint64_t kernel_ss;
-    uint64_t cr3_kernel;   /* machine addresses of the two L4s; user may be 0 */
+    uint64_t cr3_kernel; /* machine addresses of the two L4s; user may be 0 */
     uint64_t cr3_user;
-    uint64_t syscall_rip;  /* 0: none registered; canonical, guest range */
+    uint64_t syscall_rip; /* 0: none registered; canonical, guest range */
 
     uint64_t syscall32_rip;
     uint64_t sysenter_rip;
@@ -52,27 +52,27 @@ struct pv_vcpu {
     bool nmi_pending, in_nmi;
     struct pv_trap traps[256];
 
-    uint64_t gdt_mfn[16];  /* frames of the guest's GDT; gdt_ents says how many entries */
+    uint64_t gdt_mfn[16]; /* frames of the guest's GDT; gdt_ents says how many entries */
     uint32_t gdt_ents;
     uint32_t ldt_ents;
-    uint64_t ldt_base;     /* guest virtual address */
-    uint64_t ldt_mfn[16];  /* mapped lazily: 0 = not mapped */
+    uint64_t ldt_base;    /* guest virtual address */
+    uint64_t ldt_mfn[16]; /* mapped lazily: 0 = not mapped */
 
     uint64_t fs_base, gs_base_user, gs_base_kernel; /* while not running */
     uint16_t ds, es, fs, gs;
     uint64_t dr[8];
-    bool ts;               /* FPU use traps to the guest (fpu_taskswitch) */
-    uint32_t resident;     /* atomic: CPU + 1 that has its state and translations; see context.h */
+    bool ts;           /* FPU use traps to the guest (fpu_taskswitch) */
+    uint32_t resident; /* atomic: CPU + 1 that has its state and translations; see context.h */
 
-    struct pt_drop drop;   /* [ptable lock of the domain] */
+    struct pt_drop drop;      /* [ptable lock of the domain] */
     struct pv_privstate priv; /* privop.c's: ctrlreg, iopl, I/O bitmap */
 };
 
 struct pv_domain {
-    struct x86_domain x;   /* first */
-    spinlock_t pt_lock;    /* RANK_PTABLE: page tables and types of its table frames */
-    struct pt_drop drop;   /* teardown's */
-    uint64_t m2p_strict;   /* VMASST_TYPE_m2p_strict */
+    struct x86_domain x; /* first */
+    spinlock_t pt_lock;  /* RANK_PTABLE: page tables and types of its table frames */
+    struct pt_drop drop; /* teardown's */
+    uint64_t m2p_strict; /* VMASST_TYPE_m2p_strict */
 };
 
 static inline struct pv_vcpu *pv_vcpu(struct vcpu *v)

@@ -11,21 +11,21 @@
 #include "x86/cpu/ops.h"
 #include "x86/time/tsc.h"
 
-#define WARP_LOOKS 1000      /* of each CPU, while the other one looks too */
+#define WARP_LOOKS 1000 /* of each CPU, while the other one looks too */
 #define WARP_LOOKS_MAX 1000000
 #define PARTNER_WAIT_US 1000000
-#define WINDOW_US 1000       /* the shortest interval that is compared */
+#define WINDOW_US 1000 /* the shortest interval that is compared */
 
 enum { PAIR_IDLE, PAIR_AP_READY, PAIR_RUN };
 
 /* One pair of CPUs at a time. */
 static struct {
-    uint32_t state;    /* atomic */
-    uint32_t lock;     /* atomic; not a spinlock_t: nothing else may happen while it is waited for */
-    uint64_t last;     /* [lock] the TSC that was read last */
-    uint64_t max_warp; /* [lock] */
-    uint32_t looks[2]; /* atomic: first CPU's, other's */
-    uint32_t done;     /* atomic: CPUs through with their looks */
+    uint32_t state; /* atomic */
+    uint32_t lock;  /* atomic; not a spinlock_t: nothing else may happen while it is waited for */
+    uint64_t last;  /* [lock] the TSC that was read last */
+    uint64_t max_warp;  /* [lock] */
+    uint32_t looks[2];  /* atomic: first CPU's, other's */
+    uint32_t done;      /* atomic: CPUs through with their looks */
     unsigned int pairs; /* first CPU's */
 } warp;
 
@@ -40,7 +40,7 @@ static struct {
     uint64_t ref;   /* [lock] last reading */
     uint64_t ticks; /* [lock] since base_ns */
     uint64_t base_ns;
-} plat = {.lock = SPINLOCK_INIT(RANK_MACHINE)};
+} plat = { .lock = SPINLOCK_INIT(RANK_MACHINE) };
 
 static uint64_t rdtsc_ordered(void)
 {
@@ -212,10 +212,10 @@ static void check_second(void *arg)
 
 void tsc_settle(const char *option)
 {
-    struct tsc_evidence e = {.invariant = cpu_feat.invariant_tsc,
-                             .cpus = nr_pcpus,
-                             .pairs = warp.pairs,
-                             .max_warp = warp.max_warp};
+    struct tsc_evidence e = { .invariant = cpu_feat.invariant_tsc,
+                              .cpus = nr_pcpus,
+                              .pairs = warp.pairs,
+                              .max_warp = warp.max_warp };
     struct tsc_verdict verdict;
     struct pcpu *self = arch_this_cpu();
 

@@ -23,7 +23,7 @@ static uint64_t hpet_read(void)
     return regs[REG_COUNTER / 4];
 }
 
-static struct ref_clock hpet = {"HPET", 0, 0xffffffff, hpet_read};
+static struct ref_clock hpet = { "HPET", 0, 0xffffffff, hpet_read };
 
 const struct ref_clock *hpet_start(uint64_t base)
 {

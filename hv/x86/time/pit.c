@@ -9,7 +9,7 @@
 #define PORT_GATE 0x61
 #define GATE_ON 0x01
 #define GATE_SPEAKER 0x02
-#define CMD_CH2_RATE 0xb4  /* channel 2, low then high byte, mode 2 (rate generator), binary */
+#define CMD_CH2_RATE 0xb4 /* channel 2, low then high byte, mode 2 (rate generator), binary */
 #define CMD_LATCH_CH2 0x80
 
 static uint64_t pit_read(void)
@@ -22,7 +22,7 @@ static uint64_t pit_read(void)
     return (uint16_t)-count; /* it counts down */
 }
 
-static const struct ref_clock pit = {"PIT", PIT_HZ, 0xffff, pit_read};
+static const struct ref_clock pit = { "PIT", PIT_HZ, 0xffff, pit_read };
 
 const struct ref_clock *pit_start(void)
 {

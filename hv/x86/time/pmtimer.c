@@ -22,7 +22,7 @@ static uint64_t pmtimer_read(void)
     return b;
 }
 
-static struct ref_clock pmtimer = {"ACPI PM timer", PMTIMER_HZ, 0xffffff, pmtimer_read};
+static struct ref_clock pmtimer = { "ACPI PM timer", PMTIMER_HZ, 0xffffff, pmtimer_read };
 
 const struct ref_clock *pmtimer_start(uint16_t port, bool wide)
 {

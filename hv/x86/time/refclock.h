@@ -16,10 +16,10 @@ struct ref_clock {
 
 /* What ACPI says about the machine's clocks. */
 struct time_hw {
-    uint64_t hpet_base;      /* physical address, 0: none */
-    uint16_t pmtimer_port;   /* 0: none */
-    bool pmtimer_32;         /* FADT flag TMR_VAL_EXT: 32 bits, else 24 */
-    uint8_t rtc_century;     /* CMOS register of the century, 0: none */
+    uint64_t hpet_base;    /* physical address, 0: none */
+    uint16_t pmtimer_port; /* 0: none */
+    bool pmtimer_32;       /* FADT flag TMR_VAL_EXT: 32 bits, else 24 */
+    uint8_t rtc_century;   /* CMOS register of the century, 0: none */
 };
 
 /* Each returns its clock, running, or NULL with nothing changed. hpet_start maps its registers. */

@@ -10,8 +10,16 @@
 #define PORT_DATA 0x71
 #define NMI_OFF 0x80 /* rides on the index port; we leave NMIs on */
 
-enum { CMOS_SEC = 0, CMOS_MIN = 2, CMOS_HOUR = 4, CMOS_DAY = 7, CMOS_MONTH = 8, CMOS_YEAR = 9,
-       CMOS_A = 10, CMOS_B = 11 };
+enum {
+    CMOS_SEC = 0,
+    CMOS_MIN = 2,
+    CMOS_HOUR = 4,
+    CMOS_DAY = 7,
+    CMOS_MONTH = 8,
+    CMOS_YEAR = 9,
+    CMOS_A = 10,
+    CMOS_B = 11
+};
 #define A_UPDATE 0x80
 #define B_BINARY 0x04
 #define B_24H 0x02
@@ -91,7 +99,7 @@ void rtc_init(uint8_t century)
 
 uint64_t arch_rtc_read(void)
 {
-    struct rtc_raw r = {0};
+    struct rtc_raw r = { 0 };
     struct rtc_time t;
     uint8_t index;
 

@@ -20,7 +20,7 @@ struct clock_scale {
 /* The scale that multiplies by num / den; both below 2^62 and not zero. */
 static inline struct clock_scale clock_scale_ratio(uint64_t num, uint64_t den)
 {
-    struct clock_scale s = {0, 0};
+    struct clock_scale s = { 0, 0 };
     uint64_t mul;
 
     while (num >= den) {

@@ -23,20 +23,20 @@ bool tsc_parse_option(const char *value, enum tsc_option *out)
 struct tsc_verdict tsc_decide(const struct tsc_evidence *e)
 {
     if (e->option == TSC_FORCE_STABLE)
-        return (struct tsc_verdict){true, "tsc=stable"};
+        return (struct tsc_verdict){ true, "tsc=stable" };
     if (e->option == TSC_FORCE_UNSTABLE)
-        return (struct tsc_verdict){false, "tsc=unstable"};
+        return (struct tsc_verdict){ false, "tsc=unstable" };
     if (e->max_warp)
-        return (struct tsc_verdict){false, "it runs backwards from one CPU to another"};
+        return (struct tsc_verdict){ false, "it runs backwards from one CPU to another" };
     if (e->compared > e->agreed)
-        return (struct tsc_verdict){false, "it disagrees with the reference clock"};
+        return (struct tsc_verdict){ false, "it disagrees with the reference clock" };
     if (e->invariant)
-        return (struct tsc_verdict){true, "CPUID says invariant"};
+        return (struct tsc_verdict){ true, "CPUID says invariant" };
     if (e->pairs + 1 < e->cpus)
-        return (struct tsc_verdict){false, "not invariant, and not compared between all CPUs"};
+        return (struct tsc_verdict){ false, "not invariant, and not compared between all CPUs" };
     if (e->agreed < 2)
-        return (struct tsc_verdict){false, "not invariant, and no clock to compare it with"};
-    return (struct tsc_verdict){true, "in step on all CPUs and with the reference clock"};
+        return (struct tsc_verdict){ false, "not invariant, and no clock to compare it with" };
+    return (struct tsc_verdict){ true, "in step on all CPUs and with the reference clock" };
 }
 
 bool tsc_interval_agrees(uint64_t tsc_ns, uint64_t ref_ns)

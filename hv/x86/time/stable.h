@@ -18,12 +18,12 @@ bool tsc_parse_option(const char *value, enum tsc_option *out);
 
 struct tsc_evidence {
     enum tsc_option option;
-    bool invariant;         /* CPUID 0x80000007 EDX bit 8 */
-    unsigned int cpus;      /* online */
-    unsigned int pairs;     /* CPUs that ran the warp test with the first one */
-    uint64_t max_warp;      /* TSC ticks that it ran backwards between CPUs, at most */
-    unsigned int compared;  /* intervals compared with a reference clock */
-    unsigned int agreed;    /* of these, within tolerance */
+    bool invariant;        /* CPUID 0x80000007 EDX bit 8 */
+    unsigned int cpus;     /* online */
+    unsigned int pairs;    /* CPUs that ran the warp test with the first one */
+    uint64_t max_warp;     /* TSC ticks that it ran backwards between CPUs, at most */
+    unsigned int compared; /* intervals compared with a reference clock */
+    unsigned int agreed;   /* of these, within tolerance */
 };
 
 struct tsc_verdict {

@@ -10,8 +10,8 @@
 
 #define CALIBRATE_MS 10
 #define SAMPLE_TRIES 5
-#define PAUSES_BETWEEN_LOOKS 64   /* a counted instruction each; a look at a clock costs more */
-#define MAX_LOOKS 1000000         /* a clock that stands still is given up */
+#define PAUSES_BETWEEN_LOOKS 64 /* a counted instruction each; a look at a clock costs more */
+#define MAX_LOOKS 1000000       /* a clock that stands still is given up */
 #define GUESS_HZ 4000000000ull
 #define LONGEST_NS (3600 * NS_PER_SEC) /* no timer is set further ahead: it is set again then */
 
@@ -28,8 +28,8 @@ static struct {
     bool running;
     bool unstable; /* atomic: written once, with the records filled in before */
     struct tsc_record common;
-    struct clock_scale to_ns;   /* TSC ticks to ns */
-    struct clock_scale from_ns; /* ns to TSC ticks */
+    struct clock_scale to_ns;    /* TSC ticks to ns */
+    struct clock_scale from_ns;  /* ns to TSC ticks */
     struct clock_scale to_lapic; /* ns to ticks of the local APIC timer */
     uint64_t hz;
     uint64_t last_ns; /* unstable: the highest time that anyone saw; atomic */
@@ -41,7 +41,7 @@ struct clock_sample tsc_first;
 
 struct clock_sample tsc_sample(const struct ref_clock *r)
 {
-    struct clock_sample best = {0, 0};
+    struct clock_sample best = { 0, 0 };
     uint64_t best_gap = UINT64_MAX;
 
     for (unsigned int i = 0; i < SAMPLE_TRIES; i++) {
@@ -51,7 +51,7 @@ struct clock_sample tsc_sample(const struct ref_clock *r)
 
         if (gap < best_gap) {
             best_gap = gap;
-            best = (struct clock_sample){before + gap / 2, ref};
+            best = (struct clock_sample){ before + gap / 2, ref };
         }
     }
     return best;
@@ -145,7 +145,7 @@ void tsc_init(const struct time_hw *hw)
     tsc.from_ns = clock_scale_ratio(tsc.hz, NS_PER_SEC);
     tsc.to_lapic = clock_scale_ratio(lapic_hz, NS_PER_SEC);
     lapic_timer_calibrated(lapic_hz, cpu_feat.tsc_deadline);
-    tsc.common = (struct tsc_record){rdtsc(), 0};
+    tsc.common = (struct tsc_record){ rdtsc(), 0 };
     tsc.running = true;
     if (tsc_ref)
         tsc_first = tsc_sample(tsc_ref);
@@ -210,7 +210,7 @@ void tsc_make_unstable(void)
 
 void tsc_rebase_cpu(uint64_t at, uint64_t ns)
 {
-    records[this_cpu_id()] = (struct tsc_record){at, ns};
+    records[this_cpu_id()] = (struct tsc_record){ at, ns };
 }
 
 /*

@@ -23,7 +23,8 @@ static void check_arguments(void)
         CHECK(hc_vm_assist(VMASST_CMD_enable, bad[i]) < 0, "type %u", bad[i]);
     CHECK(hc_vm_assist(2, VMASST_TYPE_writable_pagetables) < 0, "command 2");
     CHECK(hc_vm_assist(~0u, 0) < 0, "command -1");
-    CHECK_EQ(hc_vm_assist(VMASST_CMD_enable, VMASST_TYPE_writable_pagetables), 0, "writable tables");
+    CHECK_EQ(hc_vm_assist(VMASST_CMD_enable, VMASST_TYPE_writable_pagetables), 0,
+             "writable tables");
     CHECK_EQ(hc_vm_assist(VMASST_CMD_enable, VMASST_TYPE_writable_pagetables), 0, "twice");
     CHECK_EQ(hc_vm_assist(VMASST_CMD_disable, VMASST_TYPE_writable_pagetables), 0, "disable");
 }
@@ -54,7 +55,8 @@ static void check_m2p(void)
     CHECK_EQ(M2P[p2m[10]], 10, "M2P in the kernel");
 }
 
-/* With architectural IOPL the level comes from the frame of iret, as a kernel expects of hardware. */
+/* With architectural IOPL the level comes from the frame of iret, as a kernel expects of hardware.
+ */
 static void check_iopl(void)
 {
     struct regs r;

@@ -56,7 +56,7 @@ static void kernel_stack(void)
 
     user_init();
     if (hc_stack_switch(FLAT_KERNEL_SS, HYPERVISOR_VIRT_START + (5ul << 39) + 0x1000) < 0)
-        return;                         /* refused: as good */
+        return; /* refused: as good */
     USER_RUN(u_int3, &r);
     CHECK(false, "a trap onto the hypervisor's memory went on");
 }
@@ -68,7 +68,9 @@ static void iret_stack(void)
 
 static void iret_noncanonical_stack(void)
 {
-    __asm__ volatile("mov %0, %%rsp; mov $23, %%eax; syscall" : : "r"(0x8000000000000000)
+    __asm__ volatile("mov %0, %%rsp; mov $23, %%eax; syscall"
+                     :
+                     : "r"(0x8000000000000000)
                      : "memory");
 }
 
@@ -125,12 +127,22 @@ static void grant_unmapped(void)
     CHECK_EQ(TRY("ud2", "i"(0)), VEC_UD, "alive");
 }
 
-static const struct { const char *name; void (*fn)(void); } list[] = {
-    { "stack-unmapped", stack_unmapped }, { "stack-hypervisor", stack_hypervisor },
-    { "stack-readonly", stack_readonly }, { "stack-noncanonical", stack_noncanonical },
-    { "no-handler", no_handler }, { "no-table", no_table }, { "kernel-stack", kernel_stack },
-    { "iret-stack", iret_stack }, { "iret-noncanonical-stack", iret_noncanonical_stack },
-    { "no-user-base", no_user_base }, { "handler-loop", handler_loop }, { "bad-base", bad_base },
+static const struct {
+    const char *name;
+    void (*fn)(void);
+} list[] = {
+    { "stack-unmapped", stack_unmapped },
+    { "stack-hypervisor", stack_hypervisor },
+    { "stack-readonly", stack_readonly },
+    { "stack-noncanonical", stack_noncanonical },
+    { "no-handler", no_handler },
+    { "no-table", no_table },
+    { "kernel-stack", kernel_stack },
+    { "iret-stack", iret_stack },
+    { "iret-noncanonical-stack", iret_noncanonical_stack },
+    { "no-user-base", no_user_base },
+    { "handler-loop", handler_loop },
+    { "bad-base", bad_base },
     { "grant-unmapped", grant_unmapped },
 };
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Debug registers: breakpoints that hit, breakpoints on the hypervisor (refused), and breakpoints on
- * what the hypervisor itself touches or that arrive in its entry code.
+ * Debug registers: breakpoints that hit, breakpoints on the hypervisor (refused), and breakpoints
+ * on what the hypervisor itself touches or that arrive in its entry code.
  */
 #include "guest.h"
 
-#define DR7_EXEC0   0x001ul             /* L0 */
-#define DR7_WRITE0  (0x001ul | 0x10000 | 0xc0000)       /* L0, write, four bytes */
-#define DR7_RW0     (0x001ul | 0x30000 | 0xc0000)
-#define DR7_IO0     (0x001ul | 0x20000)
+#define DR7_EXEC0 0x001ul                        /* L0 */
+#define DR7_WRITE0 (0x001ul | 0x10000 | 0xc0000) /* L0, write, four bytes */
+#define DR7_RW0 (0x001ul | 0x30000 | 0xc0000)
+#define DR7_IO0 (0x001ul | 0x20000)
 
 static volatile uint32_t watched[4] __attribute__((aligned(16)));
 static volatile unsigned int hits;
@@ -21,7 +21,7 @@ static bool on_debug(struct regs *r)
     hits++;
     hit_rip = r->rip;
     hit_dr6 = (uint64_t)hc_get_debugreg(6);
-    r->rflags |= 0x10000;               /* RF */
+    r->rflags |= 0x10000; /* RF */
     r->rflags &= ~0x100ul;
     return true;
 }
@@ -104,7 +104,9 @@ static void check_watched_stack(void)
     for (int i = 0; i < 10; i++) {
         fault_clear();
         __asm__ volatile("mov %%rsp, %%rbx; mov %0, %%rsp\n" EX("ud2") "mov %%rbx, %%rsp"
-                         : : "r"(top) : "rbx", "memory");
+                         :
+                         : "r"(top)
+                         : "rbx", "memory");
     }
     CHECK_EQ(hc_set_debugreg(7, 0), 0, "dr7");
 }
@@ -119,7 +121,8 @@ static void check_mov_ss(void)
     CHECK_EQ(hc_set_debugreg(0, (uint64_t)&ss_image), 0, "dr0");
     CHECK_EQ(hc_set_debugreg(7, 0x001ul | 0x30000 | 0x40000), 0, "dr7");
     hits = 0;
-    __asm__ volatile("mov %2, %%ss; syscall" : "=a"(rax)
+    __asm__ volatile("mov %2, %%ss; syscall"
+                     : "=a"(rax)
                      : "a"(__HYPERVISOR_xen_version), "m"(ss_image), "D"(0), "S"(0)
                      : "rcx", "r11", "memory");
     CHECK_EQ(rax >> 16, 4, "hypercall after mov ss");
@@ -147,7 +150,8 @@ static void check_step_syscall(void)
     long rax;
 
     hits = 0;
-    __asm__ volatile("pushf; orq $0x100, (%%rsp); popf; syscall; nop; nop" : "=a"(rax)
+    __asm__ volatile("pushf; orq $0x100, (%%rsp); popf; syscall; nop; nop"
+                     : "=a"(rax)
                      : "a"(__HYPERVISOR_xen_version), "D"(0), "S"(0)
                      : "rcx", "r11", "memory", "cc");
     CHECK_EQ(rax >> 16, 4, "stepped hypercall");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Event channels of one vCPU: binding, sending, masks and upcalls, closing, every port, bad ports. */
+/* Event channels of one vCPU: binding, sending, masks and upcalls, closing, every port, bad ports.
+ */
 #include "guest.h"
 
 #define PORTS 4096
@@ -71,10 +72,12 @@ static void check_loopback(void)
     event_clear(a);
     event_clear(b);
     CHECK_EQ(send(a), 0, "send");
-    CHECK(event_pending(b) && !event_pending(a), "pending: %d %d", event_pending(a), event_pending(b));
+    CHECK(event_pending(b) && !event_pending(a), "pending: %d %d", event_pending(a),
+          event_pending(b));
     event_clear(b);
     CHECK_EQ(send(b), 0, "send");
-    CHECK(event_pending(a) && !event_pending(b), "pending: %d %d", event_pending(a), event_pending(b));
+    CHECK(event_pending(a) && !event_pending(b), "pending: %d %d", event_pending(a),
+          event_pending(b));
     event_clear(a);
     CHECK_EQ(event_close(a), 0, "close");
     CHECK_EQ(state_of(a), EVTCHNSTAT_closed, "state of the closed end");

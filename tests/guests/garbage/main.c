@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every hypercall number with random arguments: small numbers, huge ones, pointers to zeros, to ones,
- * to nothing and into the hypervisor. Left out is only what would rightly end the test.
+ * Every hypercall number with random arguments: small numbers, huge ones, pointers to zeros, to
+ * ones, to nothing and into the hypervisor. Left out is only what would rightly end the test.
  */
 #include "guest.h"
 
@@ -24,18 +24,36 @@ static uint64_t next(void)
 static uint64_t argument(void)
 {
     static const uint64_t fixed[] = {
-        0x7ff0, 0x7ff1, 0x7ff2, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff, ~0ul, 1ul << 63, 1ul << 47,
-        HYPERVISOR_VIRT_START, HYPERVISOR_VIRT_START + (5ul << 39), HYPERVISOR_VIRT_END - 8, 0x1000,
+        0x7ff0,
+        0x7ff1,
+        0x7ff2,
+        0xffff,
+        0x7fffffff,
+        0x80000000,
+        0xffffffff,
+        ~0ul,
+        1ul << 63,
+        1ul << 47,
+        HYPERVISOR_VIRT_START,
+        HYPERVISOR_VIRT_START + (5ul << 39),
+        HYPERVISOR_VIRT_END - 8,
+        0x1000,
     };
     uint64_t r = next();
 
     switch (r >> 8 & 7) {
-    case 0: return (uint64_t)zeros + (r >> 16 & 0xff8);
-    case 1: return (uint64_t)ones + (r >> 16 & 0xff8);
-    case 2: return (uint64_t)noise + (r >> 16 & 0xff8);
-    case 3: return fixed[r % ARRAY_SIZE(fixed)];
-    case 4: return next();
-    default: return r % 48;
+    case 0:
+        return (uint64_t)zeros + (r >> 16 & 0xff8);
+    case 1:
+        return (uint64_t)ones + (r >> 16 & 0xff8);
+    case 2:
+        return (uint64_t)noise + (r >> 16 & 0xff8);
+    case 3:
+        return fixed[r % ARRAY_SIZE(fixed)];
+    case 4:
+        return next();
+    default:
+        return r % 48;
     }
 }
 
@@ -52,7 +70,7 @@ static bool leave_out(unsigned int nr, const uint64_t *a)
     switch (nr) {
     case __HYPERVISOR_iret:
         return true;
-    case __HYPERVISOR_sched_op:         /* block, shutdown, of oneself from afar too */
+    case __HYPERVISOR_sched_op: /* block, shutdown, of oneself from afar too */
     case __HYPERVISOR_sched_op_compat:
         return cmd == SCHEDOP_block || cmd == SCHEDOP_shutdown || cmd == SCHEDOP_remote_shutdown ||
                cmd == SCHEDOP_shutdown_code || cmd == SCHEDOP_poll || cmd == SCHEDOP_watchdog;
@@ -64,9 +82,9 @@ static bool leave_out(unsigned int nr, const uint64_t *a)
     case __HYPERVISOR_console_io:
         return cmd == CONSOLEIO_write && is_pointer(a[2]);
     case __HYPERVISOR_mmuext_op:
-    case __HYPERVISOR_multicall:        /* lists of noise may hold what is left out */
+    case __HYPERVISOR_multicall: /* lists of noise may hold what is left out */
         return is_pointer(a[0]) && a[0] >= (uint64_t)noise && a[0] < (uint64_t)noise + PAGE_SIZE;
-    case __HYPERVISOR_physdev_op:       /* a device reset of noise is a device reset */
+    case __HYPERVISOR_physdev_op: /* a device reset of noise is a device reset */
     case __HYPERVISOR_kexec_op:
         return is_pointer(a[1]);
     default:
@@ -103,11 +121,12 @@ static void one_number(unsigned int nr)
         hypercall_raw(nr, a[0], a[1], a[2], a[3], a[4]);
         done++;
         shared->vcpu_info[0].evtchn_upcall_mask = 1;
-        if (hc_set_trap_table(trap_table) || hc_stack_switch(FLAT_KERNEL_SS,
-                                                             (uint64_t)this_cpu() + CPU_TRAP_STACK))
+        if (hc_set_trap_table(trap_table) ||
+            hc_stack_switch(FLAT_KERNEL_SS, (uint64_t)this_cpu() + CPU_TRAP_STACK))
             CHECK(false, "after hypercall %u", nr);
     }
-    CHECK(hc_xen_version(XENVER_version, NULL) >> 16 == 4, "after hypercall %u (%u times)", nr, done);
+    CHECK(hc_xen_version(XENVER_version, NULL) >> 16 == 4, "after hypercall %u (%u times)", nr,
+          done);
     trap_init();
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Grants of a domain to itself: the table, mapping, unmapping, replacing, copying; types; refusals. */
+/* Grants of a domain to itself: the table, mapping, unmapping, replacing, copying; types; refusals.
+ */
 #include "guest.h"
 
 #define TABLE_VA (TEST_VA + (1ul << 21))
@@ -20,7 +21,10 @@ static int map_full(unsigned int ref, unsigned int dom, uint64_t va, unsigned in
                     grant_handle_t *handle)
 {
     struct gnttab_map_grant_ref op = {
-        .host_addr = va, .flags = GNTMAP_host_map | flags, .ref = ref, .dom = (domid_t)dom,
+        .host_addr = va,
+        .flags = GNTMAP_host_map | flags,
+        .ref = ref,
+        .dom = (domid_t)dom,
         .status = 99,
     };
 
@@ -263,7 +267,8 @@ static void check_many(void)
         give(REF + i, p2m[pfn], GTF_permit_access);
     for (int round = 0; round < 2; round++) {
         for (done = 0; done < 500; done++)
-            if (map_full(REF + done % 5, 0, TEST_VA + done * PAGE_SIZE, GNTMAP_readonly, &handles[done]))
+            if (map_full(REF + done % 5, 0, TEST_VA + done * PAGE_SIZE, GNTMAP_readonly,
+                         &handles[done]))
                 break;
         CHECK_EQ(done, 500, "maps");
         for (unsigned int i = 0; i < done; i++)

@@ -12,9 +12,9 @@
 struct call {
     const char *name;
     long nr, cmd;
-    int position;                       /* of the pointer: argument 0, 1 or 2 */
-    unsigned int size;                  /* of what it points at */
-    bool out;                           /* writes there */
+    int position;      /* of the pointer: argument 0, 1 or 2 */
+    unsigned int size; /* of what it points at */
+    bool out;          /* writes there */
     void (*fill)(void *p);
 };
 
@@ -61,10 +61,10 @@ static const struct call calls[] = {
       sizeof(struct xen_feature_info), true, NULL },
     { "version commandline", __HYPERVISOR_xen_version, XENVER_commandline, 1,
       sizeof(xen_commandline_t), true, NULL },
-    { "current_reservation", __HYPERVISOR_memory_op, XENMEM_current_reservation, 1,
-      sizeof(domid_t), false, fill_self },
-    { "memory_map", __HYPERVISOR_memory_op, XENMEM_machine_memory_map, 1, sizeof(struct xen_memory_map), true,
-      fill_memory_map },
+    { "current_reservation", __HYPERVISOR_memory_op, XENMEM_current_reservation, 1, sizeof(domid_t),
+      false, fill_self },
+    { "memory_map", __HYPERVISOR_memory_op, XENMEM_machine_memory_map, 1,
+      sizeof(struct xen_memory_map), true, fill_memory_map },
     { "event close", __HYPERVISOR_event_channel_op, EVTCHNOP_close, 1, sizeof(struct evtchn_close),
       false, NULL },
     { "poll", __HYPERVISOR_sched_op, SCHEDOP_poll, 1, sizeof(struct sched_poll), false, NULL },
@@ -81,7 +81,8 @@ static const struct call calls[] = {
     { "physinfo", __HYPERVISOR_sysctl, -1, 0, sizeof(struct xen_sysctl), true, fill_physinfo },
     { "domctl", __HYPERVISOR_domctl, -1, 0, sizeof(struct xen_domctl), false, NULL },
     { "platform", __HYPERVISOR_platform_op, -1, 0, sizeof(struct xen_platform_op), false, NULL },
-    { "physdev", __HYPERVISOR_physdev_op, PHYSDEVOP_eoi, 1, sizeof(struct physdev_eoi), false, NULL },
+    { "physdev", __HYPERVISOR_physdev_op, PHYSDEVOP_eoi, 1, sizeof(struct physdev_eoi), false,
+      NULL },
     { "runstate", __HYPERVISOR_vcpu_op, VCPUOP_get_runstate_info, 2,
       sizeof(struct vcpu_runstate_info), true, NULL },
     { "alloc_unbound", __HYPERVISOR_event_channel_op, EVTCHNOP_alloc_unbound, 1,
@@ -110,7 +111,10 @@ static void expect_fault(const struct call *c, uint64_t p, const char *where)
 /* set_gdt without an address is a call of its own; 0 entries are no access. */
 static void check_places(const struct call *c)
 {
-    static const struct { const char *name; uint64_t va; } places[] = {
+    static const struct {
+        const char *name;
+        uint64_t va;
+    } places[] = {
         { "not mapped", TEST_VA + (1ul << 30) },
         { "the M2P", MACH2PHYS_VIRT_START + 0x8000 },
         { "the hypervisor", HYPERVISOR_VIRT_START + (5ul << 39) },
@@ -175,7 +179,7 @@ void guest_main(void)
     map_page(TEST_VA + 2 * PAGE_SIZE, pfn_pte(a, KERN_RO));
     map_page(TEST_VA + 7 * PAGE_SIZE, pfn_pte(a, KERN_RW));
     map_page(TEST_VA + 8 * PAGE_SIZE, pfn_pte(b, KERN_RW));
-    event_close((unsigned int)event_bind_virq(VIRQ_DEBUG, 0));  /* the first port needs a page */
+    event_close((unsigned int)event_bind_virq(VIRQ_DEBUG, 0)); /* the first port needs a page */
     account_take(&before);
     for (unsigned int i = 0; i < ARRAY_SIZE(calls); i++) {
         check_places(&calls[i]);

@@ -46,10 +46,12 @@ static void check_sysctl(void)
     struct xen_sysctl op = { 0 };
 
     CHECK_EQ(sysctl(&op, XEN_SYSCTL_physinfo), 0, "physinfo");
-    CHECK(op.u.physinfo.nr_cpus >= 1 && op.u.physinfo.nr_cpus <= 256, "CPUs %u", op.u.physinfo.nr_cpus);
+    CHECK(op.u.physinfo.nr_cpus >= 1 && op.u.physinfo.nr_cpus <= 256, "CPUs %u",
+          op.u.physinfo.nr_cpus);
     CHECK(op.u.physinfo.total_pages > 100000 && op.u.physinfo.total_pages <= 131072, "pages %lu",
           op.u.physinfo.total_pages);
-    CHECK(op.u.physinfo.free_pages < op.u.physinfo.total_pages, "free %lu", op.u.physinfo.free_pages);
+    CHECK(op.u.physinfo.free_pages < op.u.physinfo.total_pages, "free %lu",
+          op.u.physinfo.free_pages);
     memset(&op, 0, sizeof(op));
     op.u.readconsole.buffer.p = ring;
     op.u.readconsole.count = sizeof(ring);

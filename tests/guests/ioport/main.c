@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Port I/O: IOPL, the bitmap and its edges, string instructions, ports that are the hypervisor's. */
+/* Port I/O: IOPL, the bitmap and its edges, string instructions, ports that are the hypervisor's.
+ */
 #include "guest.h"
 
 static int try_in(unsigned int port, unsigned int width, uint32_t *value)
@@ -82,7 +83,7 @@ static void check_hidden(void)
     v = 0;
     int got = try_in(0x3f7, 2, &v);
     CHECK(got == VEC_GP || (v >> 8 & 0xff) == 0xff, "in of a word at 0x3f7: %d %#x", got, v);
-    try_out(0x3fb, 1, 0x80);            /* would change the line's divisor */
+    try_out(0x3fb, 1, 0x80); /* would change the line's divisor */
     try_out(0x3f8, 1, 0x7f);
     try_out(0x20, 1, 0xff);
     try_out(0x21, 1, 0xff);
@@ -122,9 +123,14 @@ static void check_strings(void)
 /* Memory operands of string I/O: the hypervisor's, read-only, missing. */
 static void check_string_memory(void)
 {
-    static const struct { uint64_t va; const char *name; } bad[] = {
-        { TEST_VA + (1ul << 30), "missing" }, { HYPERVISOR_VIRT_START + (5ul << 39), "hypervisor" },
-        { MACH2PHYS_VIRT_START, "M2P" }, { 0x0000800000000000, "not canonical" },
+    static const struct {
+        uint64_t va;
+        const char *name;
+    } bad[] = {
+        { TEST_VA + (1ul << 30), "missing" },
+        { HYPERVISOR_VIRT_START + (5ul << 39), "hypervisor" },
+        { MACH2PHYS_VIRT_START, "M2P" },
+        { 0x0000800000000000, "not canonical" },
     };
 
     for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -136,12 +142,13 @@ static void check_string_memory(void)
         v = TRY("insl", "D"(bad[i].va - 2), "d"(0x80) : "memory");
         CHECK(v == VEC_PF || v == VEC_GP, "insl across into %s: %d", bad[i].name, v);
         if (i == 2)
-            continue;                   /* the M2P may be read */
+            continue; /* the M2P may be read */
         v = TRY("outsb", "S"(bad[i].va), "d"(0x80) : "memory");
         CHECK(v == VEC_PF || v == VEC_GP, "outsb from %s: %d", bad[i].name, v);
     }
-    CHECK_EQ(TRY("insb", "D"(pfn_virt(kernel_l4_pfn)), "d"(0x80) : "memory"), VEC_PF,
-             "insb into a page table");
+    CHECK_EQ(TRY("insb", "D"(pfn_virt(kernel_l4_pfn)), "d"(0x80)
+                 : "memory"),
+             VEC_PF, "insb into a page table");
 }
 
 USER_CODE_BYTES(u_inb, "mov $0x55555555, %eax; in %dx, %al; ud2");
@@ -172,7 +179,7 @@ static void check_bitmap(void)
     CHECK(set_bitmap(bitmap, 65537) < 0, "65537 ports");
     CHECK(set_bitmap(bitmap, ~0u) < 0, "4294967295 ports");
     CHECK_EQ(U1(0x80), VEC_GP, "a port that is closed");
-    bitmap[0x80 / 8] = 0xfc;            /* 0x80 and 0x81 open */
+    bitmap[0x80 / 8] = 0xfc; /* 0x80 and 0x81 open */
     CHECK_EQ(U1(0x80), VEC_UD, "a port that is open");
     CHECK_EQ(U1(0x82), VEC_GP, "the port beside it");
     CHECK_EQ(U2(0x80), VEC_UD, "a word of two open ports");

@@ -29,7 +29,10 @@ static void enter(void *arg)
 static struct iret_context frame(void)
 {
     struct iret_context c = {
-        .rip = USER_CODE, .cs = FLAT_USER_CS, .rflags = 0x202, .rsp = USER_STACK - 64,
+        .rip = USER_CODE,
+        .cs = FLAT_USER_CS,
+        .rflags = 0x202,
+        .rsp = USER_STACK - 64,
         .ss = FLAT_USER_SS,
     };
 
@@ -45,8 +48,9 @@ static int go(struct iret_context *c)
 static void check_flags(void)
 {
     static const uint64_t ask[] = {
-        0, 0x200, 0x3200, 0x4200, 0x20200, 0x10200, 0x40200, 0x80200, 0x100200, 0x200200,
-        ~0x100ul, 0xffffffff00000202ul, 0x8d5,
+        0,       0x200,   0x3200,   0x4200,   0x20200,  0x10200,
+        0x40200, 0x80200, 0x100200, 0x200200, ~0x100ul, 0xffffffff00000202ul,
+        0x8d5,
     };
 
     memcpy(user_code(), u_flags, (size_t)(u_flags_end - u_flags));
@@ -75,8 +79,9 @@ static void check_flags(void)
 static void check_addresses(void)
 {
     static const uint64_t bad[] = {
-        0x0000800000000000, 0x8000000000000000, 0xffff7fffffffffff, 0xffff800000000000,
-        0xffff82d080000000, 0xffff87ffffffffff, 0xffffffff80100000, 0x00007fffffffffff, 0,
+        0x0000800000000000, 0x8000000000000000, 0xffff7fffffffffff,
+        0xffff800000000000, 0xffff82d080000000, 0xffff87ffffffffff,
+        0xffffffff80100000, 0x00007fffffffffff, 0,
     };
 
     memcpy(user_code(), u_flags, (size_t)(u_flags_end - u_flags));
@@ -107,8 +112,8 @@ static void check_addresses(void)
 static void check_selectors(void)
 {
     static const uint16_t sel[] = {
-        0, 3, 0xe008, 0xe00b, 0xe010, 0xe013, 0xe018, 0xe020, 0xe028, 0xe038, 0xe03b, 0xe040, 0xe050,
-        0xfff8, 0xffff, 0x0007, 0xe02b,
+        0,      3,      0xe008, 0xe00b, 0xe010, 0xe013, 0xe018, 0xe020, 0xe028,
+        0xe038, 0xe03b, 0xe040, 0xe050, 0xfff8, 0xffff, 0x0007, 0xe02b,
     };
 
     memcpy(user_code(), u_seg, (size_t)(u_seg_end - u_seg));
@@ -121,7 +126,7 @@ static void check_selectors(void)
             c.flags = way ? VGCF_in_syscall : 0;
             v = go(&c);
             CHECK(v == VEC_GP || v == VEC_NP || v == VEC_FAILSAFE ||
-                  ((way || sel[i] == 0xe020) && v == VEC_UD),
+                      ((way || sel[i] == 0xe020) && v == VEC_UD),
                   "cs %#x way %d: %d", sel[i], way, v);
             if (v == VEC_UD)
                 CHECK_EQ(this_cpu()->regs.rbx & 3, 3, "cs %#x gave", sel[i]);

@@ -10,7 +10,10 @@ unsigned int checks_done;
 static unsigned int failures;
 static char first_failure[160];
 
-struct out { char *buf; size_t size, len; };
+struct out {
+    char *buf;
+    size_t size, len;
+};
 
 static void put(struct out *o, char c)
 {
@@ -145,7 +148,8 @@ static void ask_for_audit(void)
 {
     static char key[] = "A";
     struct xen_sysctl ctl = {
-        .cmd = XEN_SYSCTL_debug_keys, .interface_version = XEN_SYSCTL_INTERFACE_VERSION,
+        .cmd = XEN_SYSCTL_debug_keys,
+        .interface_version = XEN_SYSCTL_INTERFACE_VERSION,
     };
 
     ctl.u.debug_keys.keys.p = key;

@@ -61,7 +61,7 @@ void events_on(void)
     my_info()->evtchn_upcall_mask = 0;
     BARRIER();
     if (my_info()->evtchn_upcall_pending)
-        hc_xen_version(XENVER_version, NULL);   /* any hypercall delivers what is pending */
+        hc_xen_version(XENVER_version, NULL); /* any hypercall delivers what is pending */
 }
 
 void events_off(void)

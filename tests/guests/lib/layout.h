@@ -8,11 +8,11 @@
  * test does to FS and GS. From low to high: struct cpu (one page), the stack for traps that come
  * from user mode, the main stack.
  */
-#define CPU_AREA_SIZE     0x10000
-#define CPU_TRAP_STACK    0x8000        /* offset of its top */
+#define CPU_AREA_SIZE 0x10000
+#define CPU_TRAP_STACK 0x8000 /* offset of its top */
 
 #ifndef NOTE_FEATURES
-#define NOTE_FEATURES     "!writable_page_tables|pae_pgdir_above_4gb"
+#define NOTE_FEATURES "!writable_page_tables|pae_pgdir_above_4gb"
 #endif
 
 #endif

@@ -5,7 +5,7 @@
  */
 #include "guest.h"
 
-#define DM_TABLES 64                    /* 128 MiB of direct map */
+#define DM_TABLES 64 /* 128 MiB of direct map */
 
 struct start_info *si;
 struct shared_info *shared;
@@ -82,7 +82,8 @@ static void must(long rc, const char *what)
 static void image_read_only(void *va)
 {
     must(hc_update_va_mapping((uint64_t)va, mk_pte(virt_to_mfn(va), KERN_RO),
-                              UVMF_INVLPG | UVMF_ALL), "image page read-only");
+                              UVMF_INVLPG | UVMF_ALL),
+         "image page read-only");
 }
 
 static void build_direct_map(void)
@@ -166,7 +167,7 @@ uint64_t pte_maddr(unsigned long l4_pfn, uint64_t va, int level)
 {
     uint64_t table = p2m[l4_pfn] << 12;
 
-    for (int l = 4; ; l--) {
+    for (int l = 4;; l--) {
         uint64_t entry = table + 8 * ((va >> (12 + 9 * (l - 1))) & 511);
         pte_t pte;
 

@@ -17,7 +17,7 @@ void ap_start(struct cpu *cpu)
         if (!cpu->ap_done)
             cpu->ap_fn(cpu->ap_arg);
         cpu->ap_done = true;
-        hc_vcpu_op(VCPUOP_down, cpu->id, NULL);     /* until cpu_start() brings it up again */
+        hc_vcpu_op(VCPUOP_down, cpu->id, NULL); /* until cpu_start() brings it up again */
     }
 }
 
@@ -46,7 +46,7 @@ void cpu_context(unsigned int id, struct vcpu_guest_context *ctx)
     ctx->user_regs.rdi = (unsigned long)cpu;
     ctx->user_regs.cs = FLAT_KERNEL_CS;
     ctx->user_regs.ss = FLAT_KERNEL_SS;
-    ctx->user_regs.rflags = 0x1000;     /* IOPL 1 is the kernel's, as Linux sets it */
+    ctx->user_regs.rflags = 0x1000; /* IOPL 1 is the kernel's, as Linux sets it */
     memcpy(ctx->trap_ctxt, trap_table, sizeof(ctx->trap_ctxt));
     ctx->kernel_ss = FLAT_KERNEL_SS;
     ctx->kernel_sp = (unsigned long)cpu + CPU_TRAP_STACK;

@@ -9,7 +9,9 @@ void (*event_hook)(struct regs *r);
 int guarded_call(void (*fn)(void *), void *arg, struct recover *r);
 void trap_dispatch(struct regs *r);
 
-struct ex_entry { uint64_t from, to; };
+struct ex_entry {
+    uint64_t from, to;
+};
 extern const struct ex_entry ex_table_start[], ex_table_end[];
 
 struct cpu *this_cpu(void)

@@ -11,7 +11,9 @@ static long reservation(void)
 
 static long change(unsigned int cmd, xen_pfn_t *list, unsigned long n, unsigned int order)
 {
-    struct xen_memory_reservation r = { .nr_extents = n, .extent_order = order, .domid = DOMID_SELF };
+    struct xen_memory_reservation r = { .nr_extents = n,
+                                        .extent_order = order,
+                                        .domid = DOMID_SELF };
 
     r.extent_start.p = list;
     return hc_memory_op(cmd, &r);
@@ -30,7 +32,8 @@ static void check_queries(void)
     CHECK(max >= 0x1f000 && max <= 0x100000, "maximum_ram_page %#lx", max);
     CHECK_EQ(hc_memory_op(XENMEM_machphys_mapping, &m), 0, "machphys_mapping");
     CHECK_EQ(m.v_start, HYPERVISOR_VIRT_START, "M2P start");
-    CHECK(m.v_end > m.v_start && m.max_mfn + 1 >= (unsigned long)max, "M2P %#lx %#lx", m.v_end, m.max_mfn);
+    CHECK(m.v_end > m.v_start && m.max_mfn + 1 >= (unsigned long)max, "M2P %#lx %#lx", m.v_end,
+          m.max_mfn);
     list.extent_start.p = extents;
     CHECK_EQ(hc_memory_op(XENMEM_machphys_mfn_list, &list), 0, "machphys_mfn_list");
     CHECK(list.nr_extents >= 1 && extents[0], "M2P extents %u", list.nr_extents);
@@ -39,7 +42,10 @@ static void check_queries(void)
     CHECK_EQ(hc_memory_op(63, &dom), -ENOSYS, "unknown operation");
 }
 
-struct e820 { uint64_t addr, size; uint32_t type; } __attribute__((packed));
+struct e820 {
+    uint64_t addr, size;
+    uint32_t type;
+} __attribute__((packed));
 
 static void check_map(void)
 {
@@ -142,7 +148,8 @@ static void check_bad(void)
     CHECK(change(XENMEM_populate_physmap, (xen_pfn_t *)0x1000, 1, 0) <= 0, "list not mapped");
     CHECK(change(XENMEM_decrease_reservation, (xen_pfn_t *)0x1000, 10, 0) <= 0, "list not mapped");
     CHECK(change(XENMEM_decrease_reservation, (xen_pfn_t *)0x1000, ~0ul, 0) <= 0, "endless list");
-    CHECK(change(XENMEM_decrease_reservation, (xen_pfn_t *)HYPERVISOR_VIRT_START, ~0ul >> 4, 0) <= 0,
+    CHECK(change(XENMEM_decrease_reservation, (xen_pfn_t *)HYPERVISOR_VIRT_START, ~0ul >> 4, 0) <=
+              0,
           "endless list in the M2P");
     CHECK_EQ(change(XENMEM_decrease_reservation, &one, 0, 0), 0, "no extents");
 }

@@ -84,7 +84,8 @@ static void check_unmaps_itself(void)
     for (unsigned int i = 0; i < 4; i++)
         version_call(&c[i]);
     c[1] = (struct multicall_entry){
-        .op = __HYPERVISOR_update_va_mapping, .args = { TEST_VA, 0, UVMF_INVLPG | UVMF_ALL },
+        .op = __HYPERVISOR_update_va_mapping,
+        .args = { TEST_VA, 0, UVMF_INVLPG | UVMF_ALL },
     };
     rc = hc_multicall(c, 4);
     CHECK_EQ(rc, -EFAULT, "a list that unmaps itself");
@@ -110,7 +111,8 @@ static void check_batches(void)
             u[i] = (struct mmu_update){ entry + 8 * i, round ? 0 : pfn_pte(pfn, KERN_RW) };
         for (unsigned int i = 0; i < 64; i++)
             list[i] = (struct multicall_entry){
-                .op = __HYPERVISOR_mmu_update, .result = 1,
+                .op = __HYPERVISOR_mmu_update,
+                .result = 1,
                 .args = { (uint64_t)&u[1], 511, 0, DOMID_SELF },
             };
         CHECK_EQ(hc_multicall(list, 64), 0, "a batch of mmu_update");

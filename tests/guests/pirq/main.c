@@ -74,7 +74,10 @@ static void check_rtc(void)
 {
     struct physdev_setup_gsi gsi = { .gsi = 8, .triggering = 0, .polarity = 0 };
     struct physdev_map_pirq map = {
-        .domid = DOMID_SELF, .type = MAP_PIRQ_TYPE_GSI, .index = 8, .pirq = 8,
+        .domid = DOMID_SELF,
+        .type = MAP_PIRQ_TYPE_GSI,
+        .index = 8,
+        .pirq = 8,
     };
     long rc = hc_physdev_op(PHYSDEVOP_setup_gsi, &gsi), port;
     uint64_t until;
@@ -91,7 +94,7 @@ static void check_rtc(void)
     port_hits[port] = 0;
     event_port_unmask((unsigned int)port);
     events_on();
-    rtc_write(0x0a, 0x26);              /* 1024 a second */
+    rtc_write(0x0a, 0x26); /* 1024 a second */
     rtc_write(0x0b, (rtc_read(0x0b) & 0x07) | 0x40);
     rtc_read(0x0c);
     until = system_time() + 200 * MS;

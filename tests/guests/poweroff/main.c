@@ -16,7 +16,9 @@ void guest_main(void)
         for (;;)
             hc_sched_op(SCHEDOP_block, NULL);
     }
-    down.reason = how[0] == 'c' ? SHUTDOWN_crash : how[0] == 'p' ? SHUTDOWN_poweroff : SHUTDOWN_reboot;
+    down.reason = how[0] == 'c'   ? SHUTDOWN_crash
+                  : how[0] == 'p' ? SHUTDOWN_poweroff
+                                  : SHUTDOWN_reboot;
     printk("RESULT ok %s\n", guest_name);
     hc_sched_op(SCHEDOP_shutdown, &down);
     printk("RESULT FAIL %s: shutdown came back\n", guest_name);

@@ -9,12 +9,13 @@
 
 static void forced_cpuid(uint32_t leaf, uint32_t sub, uint32_t r[4])
 {
-    __asm__ volatile(XEN_CPUID : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3])
+    __asm__ volatile(XEN_CPUID
+                     : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3])
                      : "a"(leaf), "c"(sub));
 }
 
 USER_CODE_BYTES(u_cpuid, "mov $0x40000000, %eax; xor %ecx, %ecx; "
-                ".byte 0x0f,0x0b,0x78,0x65,0x6e,0x0f,0xa2; ud2");
+                         ".byte 0x0f,0x0b,0x78,0x65,0x6e,0x0f,0xa2; ud2");
 
 static void check_cpuid(void)
 {
@@ -57,10 +58,12 @@ static void check_still_alive(const char *what, uint32_t msr)
 static void check_msr_writes(void)
 {
     static const uint32_t msrs[] = {
-        0x10, 0x1b, 0x3a, 0x48, 0x49, 0x79, 0x8b, 0x174, 0x175, 0x176, 0x179, 0x17a, 0x17b, 0x186, 0x1a0,
-        0x1d9, 0x200, 0x201, 0x250, 0x277, 0x2ff, 0x38f, 0x400, 0x480, 0x600, 0x6e0, 0x802, 0x830, 0x833,
-        0xda0, 0xc0000080, 0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, 0xc0000103, 0xc0010010,
-        0xc0010015, 0xc0010114, 0xc0010117, 0xc0011020, 0x12345678,
+        0x10,       0x1b,       0x3a,       0x48,       0x49,       0x79,       0x8b,
+        0x174,      0x175,      0x176,      0x179,      0x17a,      0x17b,      0x186,
+        0x1a0,      0x1d9,      0x200,      0x201,      0x250,      0x277,      0x2ff,
+        0x38f,      0x400,      0x480,      0x600,      0x6e0,      0x802,      0x830,
+        0x833,      0xda0,      0xc0000080, 0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084,
+        0xc0000103, 0xc0010010, 0xc0010015, 0xc0010114, 0xc0010117, 0xc0011020, 0x12345678,
     };
     static const uint64_t values[] = { 0, 1, ~0ul, 0xfee00000, 0x1122334455667788 };
 
@@ -87,7 +90,8 @@ static void check_msr_reads(void)
     if (try_rdmsr(0xc0000082, &value) == NO_FAULT)
         CHECK(value < HYPERVISOR_VIRT_START || value >= HYPERVISOR_VIRT_END, "LSTAR is shown");
     if (try_rdmsr(0x176, &value) == NO_FAULT)
-        CHECK(value < HYPERVISOR_VIRT_START || value >= HYPERVISOR_VIRT_END, "SYSENTER_EIP is shown");
+        CHECK(value < HYPERVISOR_VIRT_START || value >= HYPERVISOR_VIRT_END,
+              "SYSENTER_EIP is shown");
     for (uint32_t msr = 0; msr < 0x900; msr++) {
         int v = try_rdmsr(msr, &value);
 
@@ -97,8 +101,13 @@ static void check_msr_reads(void)
 
 static void check_bases(void)
 {
-    static const struct { uint32_t msr; int segment; } base[] = {
-        { 0xc0000100, SEGBASE_FS }, { 0xc0000101, SEGBASE_GS_KERNEL }, { 0xc0000102, SEGBASE_GS_USER },
+    static const struct {
+        uint32_t msr;
+        int segment;
+    } base[] = {
+        { 0xc0000100, SEGBASE_FS },
+        { 0xc0000101, SEGBASE_GS_KERNEL },
+        { 0xc0000102, SEGBASE_GS_USER },
     };
     uint64_t value;
 
@@ -111,22 +120,26 @@ static void check_bases(void)
         CHECK_EQ(value, 0xffff888000001000, "base %u after wrmsr", i);
         CHECK_EQ(try_wrmsr(base[i].msr, 0x0000800000000000), VEC_GP, "wrmsr %#x not canonical",
                  base[i].msr);
-        CHECK(hc_set_segment_base(base[i].segment, 0x0000800000000000) < 0, "base %u not canonical", i);
+        CHECK(hc_set_segment_base(base[i].segment, 0x0000800000000000) < 0, "base %u not canonical",
+              i);
         CHECK_EQ(try_rdmsr(base[i].msr, &value), NO_FAULT, "rdmsr %#x", base[i].msr);
         CHECK_EQ(value, 0xffff888000001000, "base %u after the refusals", i);
     }
     CHECK(hc_set_segment_base(77, 0) < 0, "base 77");
     CHECK(hc_set_segment_base(-1, 0) < 0, "base -1");
     CHECK_EQ(hc_set_segment_base(SEGBASE_GS_USER_SEL, 0), 0, "user gs selector 0");
-    CHECK(hc_set_segment_base(SEGBASE_GS_USER_SEL, 0xe008) != 1, "user gs selector of the hypervisor");
+    CHECK(hc_set_segment_base(SEGBASE_GS_USER_SEL, 0xe008) != 1,
+          "user gs selector of the hypervisor");
 }
 
-#define READ_CR(n) ({                                               \
-    uint64_t v_ = 0;                                                \
-    fault_clear();                                                  \
-    __asm__ volatile(EX("mov %%cr" #n ", %0") : "+r"(v_));          \
-    CHECK_EQ(faulted(), NO_FAULT, "read cr" #n);                    \
-    v_; })
+#define READ_CR(n)                                             \
+    ({                                                         \
+        uint64_t v_ = 0;                                       \
+        fault_clear();                                         \
+        __asm__ volatile(EX("mov %%cr" #n ", %0") : "+r"(v_)); \
+        CHECK_EQ(faulted(), NO_FAULT, "read cr" #n);           \
+        v_;                                                    \
+    })
 
 static void check_control_registers(void)
 {
@@ -162,7 +175,7 @@ static void check_carried_out(void)
 {
     int v = TRY("invlpg (%0)", "r"(TEST_VA));
 
-    CHECK(v == NO_FAULT || v == VEC_GP, "invlpg: %d", v);   /* Xen refuses it */
+    CHECK(v == NO_FAULT || v == VEC_GP, "invlpg: %d", v); /* Xen refuses it */
     v = TRY("invlpg (%0)", "r"(HYPERVISOR_VIRT_START + (5ul << 39)));
     CHECK(v == NO_FAULT || v == VEC_GP, "invlpg there: %d", v);
     CHECK_EQ(TRY("wbinvd", "i"(0)), NO_FAULT, "wbinvd");
@@ -195,9 +208,10 @@ static void check_refused(void)
     static uint8_t mem[64] __attribute__((aligned(64)));
     int v;
 
-#define REFUSED(insn) do {                                          \
-        v = TRY(insn, "a"(mem), "c"(0), "d"(0) : "memory");         \
-        CHECK(v == VEC_GP || v == VEC_UD, insn ": %d", v);          \
+#define REFUSED(insn)                                       \
+    do {                                                    \
+        v = TRY(insn, "a"(mem), "c"(0), "d"(0) : "memory"); \
+        CHECK(v == VEC_GP || v == VEC_UD, insn ": %d", v);  \
     } while (0)
     REFUSED("lgdt (%%rax)");
     REFUSED("lidt (%%rax)");
@@ -220,7 +234,7 @@ static void check_refused(void)
     REFUSED("mwait");
 #undef REFUSED
     v = TRY("invd", "i"(0));
-    CHECK(v == VEC_GP || v == NO_FAULT, "invd: %d", v);     /* as wbinvd, or refused */
+    CHECK(v == VEC_GP || v == NO_FAULT, "invd: %d", v); /* as wbinvd, or refused */
     v = TRY("lmsw %%ax", "a"(0));
     CHECK(v == VEC_GP || v == NO_FAULT, "lmsw: %d", v);
     CHECK(READ_CR(0) & 1, "PE after lmsw");
@@ -231,7 +245,10 @@ static void check_refused(void)
 /* sgdt and its kin give something, and no address inside the hypervisor when UMIP is there. */
 static void check_stores(void)
 {
-    struct { uint16_t limit; uint64_t base; } __attribute__((packed)) table;
+    struct {
+        uint16_t limit;
+        uint64_t base;
+    } __attribute__((packed)) table;
     uint64_t v = 0;
 
     CHECK_EQ(TRY("sgdt (%0)", "r"(&table) : "memory"), NO_FAULT, "sgdt");
@@ -253,7 +270,7 @@ static void check_page_end(void)
     uint8_t *p = pfn_virt(pfn);
 
     map_page(TEST_VA, pfn_pte(pfn, KERN_RW));
-    memcpy(p + PAGE_SIZE - 3, "\x0f\x06\xc3", 3);       /* clts; ret */
+    memcpy(p + PAGE_SIZE - 3, "\x0f\x06\xc3", 3); /* clts; ret */
     CHECK_EQ(try_call(run_at, (void *)(TEST_VA + PAGE_SIZE - 3)), NO_FAULT, "clts at a page's end");
     memcpy(p + PAGE_SIZE - 2, "\x0f\x06", 2);
     CHECK_EQ(try_call(run_at, (void *)(TEST_VA + PAGE_SIZE - 2)), VEC_PF, "after the page's end");

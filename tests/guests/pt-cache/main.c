@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Cache attributes: entries of every PAT index, two that differ for one frame, tables among them. */
+/* Cache attributes: entries of every PAT index, two that differ for one frame, tables among them.
+ */
 #include "guest.h"
 
 static const pte_t attributes[] = {
-    0, PTE_PWT, PTE_PCD, PTE_PCD | PTE_PWT, PTE_PAT, PTE_PAT | PTE_PWT, PTE_PAT | PTE_PCD,
-    PTE_PAT | PTE_PCD | PTE_PWT,
+    0,       PTE_PWT,           PTE_PCD,           PTE_PCD | PTE_PWT,
+    PTE_PAT, PTE_PAT | PTE_PWT, PTE_PAT | PTE_PCD, PTE_PAT | PTE_PCD | PTE_PWT,
 };
 
 static uint64_t slot(unsigned int n)
@@ -41,7 +42,8 @@ static void check_each(void)
     free_pfn(pfn);
 }
 
-/* Two attributes for one frame at a time: refused, or the older one follows; never an error later. */
+/* Two attributes for one frame at a time: refused, or the older one follows; never an error later.
+ */
 static void check_conflict(void)
 {
     unsigned long pfn = alloc_pfn();
@@ -53,8 +55,8 @@ static void check_conflict(void)
         CHECK_EQ(*(volatile uint64_t *)(TEST_VA + PAGE_SIZE), 77, "the uncached mapping");
     CHECK_EQ(mmu_set(slot(1), 0), 0, "clear");
     CHECK_EQ(direct_set(pfn, KERN_RO), 0, "read-only");
-    CHECK_EQ(mmuext1(MMUEXT_PIN_L1_TABLE, p2m[pfn], 0), mmuext1(MMUEXT_UNPIN_TABLE, p2m[pfn], 0) ? 1 : 0,
-             "as a page table afterwards");
+    CHECK_EQ(mmuext1(MMUEXT_PIN_L1_TABLE, p2m[pfn], 0),
+             mmuext1(MMUEXT_UNPIN_TABLE, p2m[pfn], 0) ? 1 : 0, "as a page table afterwards");
     CHECK_EQ(direct_set(pfn, KERN_RW), 0, "writable");
     free_pfn(pfn);
 }

@@ -5,7 +5,7 @@
  */
 #include "guest.h"
 
-static uint8_t own[0x100000 / 8 * 2];   /* bit per machine frame up to 8 GiB */
+static uint8_t own[0x100000 / 8 * 2]; /* bit per machine frame up to 8 GiB */
 
 static bool is_own(unsigned long mfn)
 {
@@ -92,8 +92,10 @@ static void check_mmu_update_arguments(void)
     uint64_t entry = va_pte_maddr(TEST_VA, 1);
     unsigned long pfn = alloc_pfn();
     struct mmu_update u[4] = {
-        { entry, pfn_pte(pfn, KERN_RW) }, { entry + 8, pfn_pte(pfn, KERN_RW) },
-        { entry + 16, pfn_pte(kernel_l4_pfn, KERN_RW) }, { entry + 24, pfn_pte(pfn, KERN_RW) },
+        { entry, pfn_pte(pfn, KERN_RW) },
+        { entry + 8, pfn_pte(pfn, KERN_RW) },
+        { entry + 16, pfn_pte(kernel_l4_pfn, KERN_RW) },
+        { entry + 24, pfn_pte(pfn, KERN_RW) },
     };
     unsigned int done = 77;
 
@@ -124,8 +126,13 @@ static void check_mmu_update_arguments(void)
 static void check_va_arguments(void)
 {
     static const uint64_t places[] = {
-        TEST_VA + (1ul << 30), 0x7ffffffff000, 0x0000800000000000, 0xffff7ffffffff000,
-        HYPERVISOR_VIRT_START, HYPERVISOR_VIRT_START + (4ul << 39), HYPERVISOR_VIRT_END - PAGE_SIZE,
+        TEST_VA + (1ul << 30),
+        0x7ffffffff000,
+        0x0000800000000000,
+        0xffff7ffffffff000,
+        HYPERVISOR_VIRT_START,
+        HYPERVISOR_VIRT_START + (4ul << 39),
+        HYPERVISOR_VIRT_END - PAGE_SIZE,
     };
     unsigned long pfn = alloc_pfn();
 

@@ -101,7 +101,8 @@ static void check_unpin_live(void)
 static void check_arguments(void)
 {
     struct mmuext_op ops[3] = {
-        { .cmd = MMUEXT_TLB_FLUSH_LOCAL }, { .cmd = MMUEXT_UNPIN_TABLE },
+        { .cmd = MMUEXT_TLB_FLUSH_LOCAL },
+        { .cmd = MMUEXT_UNPIN_TABLE },
         { .cmd = MMUEXT_TLB_FLUSH_LOCAL },
     };
     unsigned int done = 55;
@@ -114,7 +115,8 @@ static void check_arguments(void)
     CHECK(mmuext1(14, 0, 0) < 0, "unknown command 14");
     CHECK_EQ(hc_mmuext_op(ops, 1, &done, 0x1234), -ESRCH, "no such domain");
     CHECK_EQ(mmuext1(MMUEXT_TLB_FLUSH_ALL, 0, 0), 0, "flush all");
-    CHECK_EQ(mmuext1(MMUEXT_INVLPG_ALL, 0x8000000000000000, 0), 0, "invlpg of what is not canonical");
+    CHECK_EQ(mmuext1(MMUEXT_INVLPG_ALL, 0x8000000000000000, 0), 0,
+             "invlpg of what is not canonical");
     CHECK_EQ(mmuext1(MMUEXT_INVLPG_LOCAL, HYPERVISOR_VIRT_START, 0), 0, "invlpg of the M2P");
     CHECK_EQ(mmuext1(MMUEXT_FLUSH_CACHE, 0, 0), 0, "flush cache");
     CHECK_EQ(mmuext1(MMUEXT_FLUSH_CACHE_GLOBAL, 0, 0), 0, "flush cache global");

@@ -5,7 +5,7 @@
  */
 #include "guest.h"
 
-static unsigned long table_pfn[5];      /* the tables of TEST_VA by level */
+static unsigned long table_pfn[5]; /* the tables of TEST_VA by level */
 
 /* One entry that must be refused; it keeps its old value. */
 static void refuse(uint64_t maddr, pte_t val, const char *what)
@@ -67,7 +67,7 @@ static void check_cross_level(void)
             if (target == entry - 1)
                 continue;
             if (target == entry)
-                continue;               /* linear: below */
+                continue; /* linear: below */
             refuse(slot(entry), pfn_pte(table_pfn[target], PT_FLAGS), "cross-level entry");
         }
     }
@@ -88,8 +88,8 @@ static void check_l1_of_itself(void)
     CHECK_EQ(mmu_set(slot(1), pfn_pte(table_pfn[1], KERN_RO)), 0, "an L1 that maps itself");
     CHECK_EQ(*(pte_t *)(TEST_VA + PAGE_SIZE), pte_read(va_pte_maddr(TEST_VA, 1)), "through itself");
     /* A legal value may be emulated (writable page tables); a writable mapping of it never. */
-    CHECK_EQ(try_write64((void *)(TEST_VA + PAGE_SIZE + 16), pfn_pte(table_pfn[1], KERN_RW)), VEC_PF,
-             "bad write through itself");
+    CHECK_EQ(try_write64((void *)(TEST_VA + PAGE_SIZE + 16), pfn_pte(table_pfn[1], KERN_RW)),
+             VEC_PF, "bad write through itself");
     CHECK_EQ(pte_read(slot(1) + 8), 0, "the entry");
     CHECK_EQ(mmu_set(slot(1), 0), 0, "undo");
 }

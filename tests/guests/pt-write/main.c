@@ -5,7 +5,7 @@
  */
 #include "guest.h"
 
-static volatile pte_t *entry;           /* the entry under test, read-only in the direct map */
+static volatile pte_t *entry; /* the entry under test, read-only in the direct map */
 static uint64_t entry_maddr, entry_va;
 static unsigned long data_pfn, table_pfn;
 
@@ -83,13 +83,17 @@ static int f_cmpxchg(pte_t v)
 
     fault_clear();
     __asm__ volatile(EX("lock cmpxchg %3, %1") "setz %2"
-                     : "+a"(rax), "+m"(*entry), "+q"(zf) : "r"(v) : "cc");
+                     : "+a"(rax), "+m"(*entry), "+q"(zf)
+                     : "r"(v)
+                     : "cc");
     if (faulted() != NO_FAULT)
         return faulted();
     CHECK(zf, "cmpxchg of the right value failed");
     rax = old ^ 0x1000000;
     __asm__ volatile(EX("lock cmpxchg %3, %1") "setz %2"
-                     : "+a"(rax), "+m"(*entry), "+q"(zf) : "r"(0ul) : "cc");
+                     : "+a"(rax), "+m"(*entry), "+q"(zf)
+                     : "r"(0ul)
+                     : "cc");
     CHECK(!zf, "cmpxchg of a wrong value succeeded");
     CHECK_EQ(rax, *entry, "rax after a failed cmpxchg");
     return faulted();
@@ -183,7 +187,9 @@ static void check_forms(void)
     for (unsigned int i = 0; i < ARRAY_SIZE(forms); i++) {
         const struct form *f = &forms[i];
         pte_t arg = f->fn == f_mov || f->fn == f_mov_sib || f->fn == f_xchg || f->fn == f_cmpxchg ||
-                    f->fn == f_stos || f->fn == f_mov32 ? frame | f->arg : f->arg;
+                            f->fn == f_stos || f->fn == f_mov32
+                        ? frame | f->arg
+                        : f->arg;
         int v;
 
         set_entry(frame | f->from);
@@ -204,7 +210,9 @@ static void check_forms(void)
 static void check_illegal(void)
 {
     pte_t old = pfn_pte(data_pfn, KERN_RW), bad[] = {
-        pfn_pte(table_pfn, KERN_RW), pfn_pte(kernel_l4_pfn, KERN_RW), mk_pte(0x40000000, KERN_RW),
+        pfn_pte(table_pfn, KERN_RW),
+        pfn_pte(kernel_l4_pfn, KERN_RW),
+        mk_pte(0x40000000, KERN_RW),
         mk_pte(0xfee00, KERN_RW),
     };
 

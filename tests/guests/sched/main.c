@@ -131,7 +131,7 @@ void guest_main(void)
 {
     struct account before;
 
-    event_close((unsigned int)event_bind_virq(VIRQ_DEBUG, 0));  /* the first port needs a page */
+    event_close((unsigned int)event_bind_virq(VIRQ_DEBUG, 0)); /* the first port needs a page */
     account_take(&before);
     open_ports();
     check_block();

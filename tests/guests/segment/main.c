@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Descriptor tables: the pages' type, what a descriptor may say, gates and system segments that must
- * never lead to ring 0, LDT pages that change, selectors of the hypervisor's own GDT.
+ * Descriptor tables: the pages' type, what a descriptor may say, gates and system segments that
+ * must never lead to ring 0, LDT pages that change, selectors of the hypervisor's own GDT.
  */
 #include "guest.h"
 
-#define DESC(type, dpl, flags) \
+#define DESC(type, dpl, flags)                                                   \
     (0x000f00000000fffful | ((uint64_t)(type) << 40) | ((uint64_t)(dpl) << 45) | \
      ((uint64_t)(flags) << 52) | (1ul << 47))
-#define DATA3   DESC(0x13, 3, 0xc)      /* read, write, accessed */
-#define DATA0   DESC(0x13, 0, 0xc)
+#define DATA3 DESC(0x13, 3, 0xc) /* read, write, accessed */
+#define DATA0 DESC(0x13, 0, 0xc)
 #define CODE64_3 DESC(0x1b, 3, 0xa)
 #define CODE64_0 DESC(0x1b, 0, 0xa)
 #define CODE64_CONF0 DESC(0x1f, 0, 0xa) /* conforming */
-#define ABSENT  (DATA3 & ~(1ul << 47))
+#define ABSENT (DATA3 & ~(1ul << 47))
 #define LDT_DESC DESC(0x02, 0, 0)
 #define TSS_DESC DESC(0x09, 3, 0)
 #define INT_GATE DESC(0x0e, 3, 0)
-#define SEL(index, table) ((index) * 8 + (table) * 4 + 3)
+#define SEL(index, table) ((index)*8 + (table)*4 + 3)
 
 static unsigned long gdt_pfn, ldt_pfn;
 static uint64_t *gdt, *ldt;
@@ -60,12 +60,21 @@ static long update(unsigned int index, uint64_t desc)
 /* What is refused leaves the old descriptor; what is accepted must not give ring 0. */
 static void check_update(void)
 {
-    static const struct { const char *name; uint64_t desc; } hostile[] = {
-        { "LDT descriptor", LDT_DESC }, { "TSS descriptor", TSS_DESC },
-        { "interrupt gate", INT_GATE }, { "data with DPL 0", DATA0 },
-        { "code with DPL 0", CODE64_0 }, { "conforming code", CODE64_CONF0 },
-        { "code with L and D", DESC(0x1b, 3, 0xe) }, { "type 0", DESC(0, 3, 0) },
-        { "type 8", DESC(8, 3, 0) }, { "busy TSS", DESC(0xb, 3, 0) }, { "trap gate", DESC(0xf, 3, 0) },
+    static const struct {
+        const char *name;
+        uint64_t desc;
+    } hostile[] = {
+        { "LDT descriptor", LDT_DESC },
+        { "TSS descriptor", TSS_DESC },
+        { "interrupt gate", INT_GATE },
+        { "data with DPL 0", DATA0 },
+        { "code with DPL 0", CODE64_0 },
+        { "conforming code", CODE64_CONF0 },
+        { "code with L and D", DESC(0x1b, 3, 0xe) },
+        { "type 0", DESC(0, 3, 0) },
+        { "type 8", DESC(8, 3, 0) },
+        { "busy TSS", DESC(0xb, 3, 0) },
+        { "trap gate", DESC(0xf, 3, 0) },
         { "task gate", DESC(5, 3, 0) },
     };
     unsigned long pfn = alloc_pfn();
@@ -101,7 +110,10 @@ static unsigned int call_sel;
 
 static void far_call(void *arg)
 {
-    struct { uint64_t offset; uint16_t sel; } __attribute__((packed)) target = { 0, call_sel };
+    struct {
+        uint64_t offset;
+        uint16_t sel;
+    } __attribute__((packed)) target = { 0, call_sel };
 
     __asm__ volatile("lcall *%0" : : "m"(target) : "memory", "rax");
 }
@@ -120,7 +132,8 @@ static void check_gates(void)
     low = (low & ~0xffff0000ul) | 0xe0080000ul;
     if (update(8, low) == 0)
         update(9, target >> 32);
-    CHECK(try_call(far_call, NULL) == VEC_GP || faulted() == VEC_NP, "gate to ring 0: %d", faulted());
+    CHECK(try_call(far_call, NULL) == VEC_GP || faulted() == VEC_NP, "gate to ring 0: %d",
+          faulted());
     update(8, 0);
     update(9, 0);
 }
@@ -128,7 +141,8 @@ static void check_gates(void)
 /* Selectors of the hypervisor's part of the GDT. */
 static void check_hypervisor_selectors(void)
 {
-    for (unsigned int sel = FIRST_RESERVED_GDT_BYTE; sel < FIRST_RESERVED_GDT_BYTE + 0x100; sel += 8) {
+    for (unsigned int sel = FIRST_RESERVED_GDT_BYTE; sel < FIRST_RESERVED_GDT_BYTE + 0x100;
+         sel += 8) {
         int v;
 
         if ((sel | 3) == FLAT_RING3_DS32 || (sel | 3) == FLAT_RING3_CS32 ||
@@ -142,7 +156,8 @@ static void check_hypervisor_selectors(void)
         CHECK(v != NO_FAULT, "ss %#x was loaded", sel);
     }
     CHECK_EQ(load_es(FLAT_RING3_DS32), NO_FAULT, "flat data");
-    for (call_sel = FIRST_RESERVED_GDT_BYTE; call_sel < FIRST_RESERVED_GDT_BYTE + 0x40; call_sel += 8)
+    for (call_sel = FIRST_RESERVED_GDT_BYTE; call_sel < FIRST_RESERVED_GDT_BYTE + 0x40;
+         call_sel += 8)
         if ((call_sel | 3) != FLAT_RING3_CS64 && (call_sel | 3) != FLAT_RING3_CS32)
             CHECK(try_call(far_call, NULL) != NO_FAULT, "far call to %#x", call_sel);
 }

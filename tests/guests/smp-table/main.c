@@ -9,8 +9,8 @@
 
 static volatile bool stop;
 static volatile unsigned int turn, answer;
-static unsigned long page;              /* the frame both want */
-static uint64_t slot_a, slot_b;         /* two free entries */
+static unsigned long page;      /* the frame both want */
+static uint64_t slot_a, slot_b; /* two free entries */
 static unsigned int mapped_count, pinned_count, breaches;
 
 static void map_and_scribble(void *arg)
@@ -47,7 +47,7 @@ static void check_pin_against_map(void)
             breaches += *p != 0;
         CHECK_EQ(mmuext1(MMUEXT_UNPIN_TABLE, p2m[page], 0), 0, "unpin");
         for (int n = i % 64; n; n--)
-            cpu_relax();                /* the other's turn, at times */
+            cpu_relax(); /* the other's turn, at times */
     }
     stop = true;
     cpu_wait(1);
@@ -120,7 +120,8 @@ static void check_dirty(void)
     turn = answer = 0;
     CHECK(cpu_start(1, write_on_turn, NULL));
     for (unsigned int i = 1; i < 200; i++) {
-        CHECK_EQ(hc_update_va_mapping(TEST_VA + 2 * PAGE_SIZE, base, UVMF_INVLPG | UVMF_ALL), 0, "clean");
+        CHECK_EQ(hc_update_va_mapping(TEST_VA + 2 * PAGE_SIZE, base, UVMF_INVLPG | UVMF_ALL), 0,
+                 "clean");
         turn = i;
         while (answer != turn)
             mmu_set_cmd(slot_b, base | (i & 1 ? 0x200 : 0), MMU_PT_UPDATE_PRESERVE_AD);
@@ -171,7 +172,7 @@ static void watch(void *arg)
     while (!stop) {
         unsigned int now = turn;
 
-        (void)*va;                      /* keeps the translation in the TLB */
+        (void)*va; /* keeps the translation in the TLB */
         if (now == seen)
             continue;
         if (*va != now)
@@ -202,8 +203,8 @@ static void check_flush(void)
             hc_update_va_mapping(va, pte, UVMF_TLB_FLUSH | (uint64_t)&mask);
         } else {
             mmu_set(slot_b, pte);
-            mmuext1(i % 4 == 2 ? MMUEXT_TLB_FLUSH_ALL : MMUEXT_INVLPG_MULTI,
-                    i % 4 == 2 ? 0 : va, i % 4 == 2 ? 0 : (uint64_t)&mask);
+            mmuext1(i % 4 == 2 ? MMUEXT_TLB_FLUSH_ALL : MMUEXT_INVLPG_MULTI, i % 4 == 2 ? 0 : va,
+                    i % 4 == 2 ? 0 : (uint64_t)&mask);
         }
         turn = i;
         while (answer != i)

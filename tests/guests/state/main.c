@@ -19,7 +19,8 @@ static void load_state(uint64_t id)
     uint64_t n = id * 1000003;
 
     __asm__ volatile("movdqu %0, %%xmm0; movdqu %0, %%xmm15; ldmxcsr %1; fninit; fildll %2"
-                     : : "m"(xmm), "m"(mxcsr), "m"(n));
+                     :
+                     : "m"(xmm), "m"(mxcsr), "m"(n));
     hc_set_segment_base(SEGBASE_FS, (uint64_t)areas[id]);
     hc_set_segment_base(SEGBASE_GS_KERNEL, (uint64_t)&areas[id][1]);
     hc_set_debugreg(3, 0x1000 * id);

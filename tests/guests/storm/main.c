@@ -10,8 +10,8 @@
 #define TABLE ((volatile grant_entry_v1_t *)(TEST_VA + (1ul << 21)))
 
 static unsigned long pool[POOL];
-static uint64_t maps[POOL];             /* an L1 entry for each page */
-static uint64_t links[3][4];            /* entries of L2, L3, L4 */
+static uint64_t maps[POOL];  /* an L1 entry for each page */
+static uint64_t links[3][4]; /* entries of L2, L3, L4 */
 static volatile bool stop;
 static unsigned int rounds = 1500;
 
@@ -50,7 +50,8 @@ static void random_grant(uint64_t r, unsigned int cpu)
     uint64_t va = TEST_VA + (POOL + 4 + cpu) * PAGE_SIZE;
     unsigned int ref = 8 + r % 4;
     struct gnttab_map_grant_ref op = {
-        .host_addr = va, .ref = ref,
+        .host_addr = va,
+        .ref = ref,
         .flags = GNTMAP_host_map | (r & 64 ? GNTMAP_readonly : 0),
     };
     struct gnttab_unmap_grant_ref undo = { .host_addr = va };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Each way into the kernel from user, compatibility and kernel code: SYSCALL, SYSCALL in 32-bit code,
- * SYSENTER, int n. syscall-intel is the same on the other vendor, whose answers differ.
+ * Each way into the kernel from user, compatibility and kernel code: SYSCALL, SYSCALL in 32-bit
+ * code, SYSENTER, int n. syscall-intel is the same on the other vendor, whose answers differ.
  */
 #include "guest.h"
 
@@ -25,9 +25,9 @@ USER_CODE_BYTES(c_sysenter, ".code32; mov $5, %eax; mov %esp, %ebp; sysenter; ud
 USER_CODE_BYTES(c_int80, ".code32; mov $6, %eax; int $0x80; ud2; .code64");
 USER_CODE_BYTES(c_into, ".code32; mov $0x7fffffff, %eax; add $1, %eax; into; ud2; .code64");
 USER_CODE_BYTES(c_bound, ".code32; mov $0x401000, %ebx; movl $1, (%ebx); movl $2, 4(%ebx);"
-                "mov $9, %eax; bound %eax, (%ebx); ud2; .code64");
+                         "mov $9, %eax; bound %eax, (%ebx); ud2; .code64");
 USER_CODE_BYTES(c_far, ".code32; ljmp $0xe033, $0x400010; .byte 0x90,0x90,0x90,0x90,0x90,0x90,0x90,"
-                "0x90,0x90; .code64; mov $7, %rax; ud2");
+                       "0x90,0x90; .code64; mov $7, %rax; ud2");
 
 static int run32(const char *code, const char *end, struct regs *r)
 {
@@ -67,7 +67,7 @@ static void check_refused_int(const char *code, const char *end, unsigned int n)
     user_regs_init(&r);
     v = user_run(&r);
     if (v == VEC_OF && (n * 16 + 2) / 8 % 256 == VEC_OF)
-        return;                         /* QEMU's code named vector 4, which user mode may use */
+        return; /* QEMU's code named vector 4, which user mode may use */
     CHECK_EQ(v, VEC_GP, "int %#x in user mode", n);
     CHECK(r.error == n * 8 + 2 || r.error == n * 16 + 2, "int %#x error code %#lx", n, r.error);
     CHECK(r.rip < USER_CODE + 12, "int %#x rip %#lx", n, r.rip);
@@ -157,7 +157,8 @@ static void check_unregistered(void)
 
 static void k_sysenter(void *arg)
 {
-    __asm__ volatile("mov %%rsp, %%rcx; lea 1f(%%rip), %%rdx; sysenter; 1:" ::: "rcx", "rdx", "memory");
+    __asm__ volatile("mov %%rsp, %%rcx; lea 1f(%%rip), %%rdx; sysenter; 1:" ::
+                         : "rcx", "rdx", "memory");
 }
 
 static void k_int82(void *arg)

@@ -183,7 +183,7 @@ void guest_main(void)
     struct account before;
 
     map_page(TEST_VA, 0);
-    event_close((unsigned int)event_bind_virq(VIRQ_DEBUG, 0));  /* the first port needs a page */
+    event_close((unsigned int)event_bind_virq(VIRQ_DEBUG, 0)); /* the first port needs a page */
     account_take(&before);
     port = event_bind_virq(VIRQ_TIMER, 0);
     CHECK(port > 0, "VIRQ_TIMER: %ld", port);

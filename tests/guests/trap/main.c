@@ -11,8 +11,7 @@ static void check_error(const char *what, int vector, int want, uint64_t error)
     CHECK_EQ(vector, want, "%s", what);
     CHECK_EQ(this_cpu()->error, error, "%s error code", what);
     CHECK(this_cpu()->regs.cs == (FLAT_KERNEL_CS & ~3), "%s cs %#x", what, this_cpu()->regs.cs);
-    CHECK((uint16_t)this_cpu()->regs.ss == FLAT_KERNEL_SS, "%s ss %#lx", what,
-          this_cpu()->regs.ss);
+    CHECK((uint16_t)this_cpu()->regs.ss == FLAT_KERNEL_SS, "%s ss %#lx", what, this_cpu()->regs.ss);
 }
 
 static void check_simple(void)
@@ -36,7 +35,9 @@ static void check_stack_segment(void)
 {
     fault_clear();
     __asm__ volatile("push %%rbp; mov %0, %%rbp\n" EX("movb 8(%%rbp), %%al") "pop %%rbp"
-                     : : "r"(NONCANON) : "rax", "memory");
+                     :
+                     : "r"(NONCANON)
+                     : "rax", "memory");
     /* QEMU 7.2 gives #GP. */
     check_error("#SS", faulted() == VEC_GP ? VEC_SS : faulted(), VEC_SS, 0);
 }
@@ -80,7 +81,9 @@ static void check_resumed(void)
     CHECK(fault_rip < after && fault_rip + 8 > after, "rip after int3 %#lx", fault_rip);
     fault_clear();
     __asm__ volatile("pushf; orq $0x100, (%%rsp); popf; lea 1f(%%rip), %0\n nop\n 1: nop"
-                     : "=r"(after) : : "cc", "memory");
+                     : "=r"(after)
+                     :
+                     : "cc", "memory");
     CHECK_EQ(faulted(), VEC_DB, "single step");
     fault_clear();
     __asm__ volatile(".byte 0xcd, 0x03" : : : "memory");
@@ -110,7 +113,8 @@ static void check_registers(void)
         "mov %%r10, 72(%%rbp)\n mov %%r11, 80(%%rbp)\n mov %%r12, 88(%%rbp)\n"
         "mov %%r13, 96(%%rbp)\n mov %%r14, 104(%%rbp)\n mov %%r15, 112(%%rbp)\n"
         "pop 48(%%rbp)\n add $8, %%rsp\n pop %%rbx\n pop %%rbp"
-        : : "D"(in), "S"(out)
+        :
+        : "D"(in), "S"(out)
         : "rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory");
     trap_hook = NULL;
     for (int i = 0; i < 15; i++)
@@ -183,7 +187,7 @@ static void check_fpu_trap(void)
     check_error("#NM", TRY("fnstcw %0", "m"(word) : "memory"), VEC_NM, 0);
     CHECK_EQ(hc_fpu_taskswitch(0), 0, "fpu_taskswitch");
     CHECK_EQ(TRY("fnstcw %0", "m"(word) : "memory"), NO_FAULT, "fnstcw");
-    word = 0x37a;                       /* zero divide unmasked */
+    word = 0x37a; /* zero divide unmasked */
     fault_clear();
     __asm__ volatile("fninit; fldcw %0; fld1; fldz; fdivrp\n" EX("fwait") "fninit" : : "m"(word));
     CHECK_EQ(faulted(), VEC_MF, "#MF");

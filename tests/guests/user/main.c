@@ -62,7 +62,11 @@ static int run_at(const char *code, const char *end, uint64_t rdi, struct regs *
 /* The kernel's, the hypervisor's and non-canonical addresses, read, written and executed. */
 static void check_addresses(void)
 {
-    static const struct { uint64_t va; int vector; uint64_t error; } place[] = {
+    static const struct {
+        uint64_t va;
+        int vector;
+        uint64_t error;
+    } place[] = {
         { 0x1000, VEC_PF, 4 },
         { 0xffffffff80100000, VEC_PF, 4 },
         { DIRECT_BASE, VEC_PF, 4 },
@@ -95,10 +99,13 @@ static void check_addresses(void)
 
 static void check_privileged(void)
 {
-    static const struct { const char *name, *code, *end; int vector; } list[] = {
+    static const struct {
+        const char *name, *code, *end;
+        int vector;
+    } list[] = {
 #define P(n) { #n, n, n##_end, VEC_GP }
-        P(u_hlt), P(u_cli), P(u_sti), P(u_cr0), P(u_cr3), P(u_in), P(u_out), P(u_rdmsr), P(u_wrmsr),
-        P(u_invlpg), P(u_lidt), P(u_ltr), P(u_clts), P(u_dr), P(u_swapgs), P(u_sysret),
+        P(u_hlt),   P(u_cli),    P(u_sti),  P(u_cr0), P(u_cr3),  P(u_in), P(u_out),    P(u_rdmsr),
+        P(u_wrmsr), P(u_invlpg), P(u_lidt), P(u_ltr), P(u_clts), P(u_dr), P(u_swapgs), P(u_sysret),
 #undef P
     };
     struct regs r;

@@ -105,7 +105,7 @@ static long ipi_port;
 static void ap_wait_ipi(void *arg)
 {
     events_on();
-    events_off();                       /* masked: no event is lost between the test and the block */
+    events_off(); /* masked: no event is lost between the test and the block */
     step = 1;
     while (!port_hits[ipi_port]) {
         hc_sched_op(SCHEDOP_block, NULL);
@@ -161,7 +161,7 @@ static void check_bind_vcpu(void)
     move.vcpu = 2;
     CHECK_EQ(hc_event_channel_op(EVTCHNOP_bind_vcpu, &move), 0, "to vCPU 2");
     ipi_port = bind.local_port;
-    event_clear(bind.local_port);       /* binding may leave it pending */
+    event_clear(bind.local_port); /* binding may leave it pending */
     event_port_unmask(bind.local_port);
     port_hits[ipi_port] = 0;
     step = 0;
