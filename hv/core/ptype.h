@@ -12,6 +12,29 @@
  * first. No locks; flushes CPUs that may hold translations of the old use.
  */
 int frame_get_typed(struct frame *f, struct domain *d, enum frame_type t);
+/*
+ * The same for the commonest use, FT_WRITABLE, where nothing has to be flushed: the frame is data
+ * already, or has no type yet. False: frame_get_typed() decides.
+ */
+static inline bool frame_get_writable_fast(struct frame *f, domid_t owner)
+{
+    uint64_t s = __atomic_load_n(&f->state, __ATOMIC_ACQUIRE), n;
+
+    do {
+        n = s + FRAME_REF_ONE + FRAME_TYPED_ONE;
+        if ((n & FRAME_REF_MASK) <= 1 || f->owner != owner) /* none, or the count would overflow */
+            return false;
+        if ((s & FRAME_TYPE_MASK) != (uint64_t)FT_WRITABLE << FRAME_TYPE_SHIFT) {
+            if (s & (FRAME_TYPE_MASK | FRAME_TYPED_MASK | FRAME_PARTIAL))
+                return false;
+            n |= (uint64_t)FT_WRITABLE << FRAME_TYPE_SHIFT;
+        }
+    } while (__builtin_expect(!__atomic_compare_exchange_n(&f->state, &s, n, false,
+                                                           __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE),
+                              0));
+    return true;
+}
+
 /* Drop it. Not for the last use of a page table: that goes through the guest kind. */
 void frame_put_typed(struct frame *f);
 /* Make the flush that a change of type needs before the frame of d is used in a new way. */

@@ -98,6 +98,7 @@ void cpu_detect(bool want_smap, bool want_smep)
         cpu_feat.phys_bits = (uint8_t)a;
         cpu_feat.virt_bits = (uint8_t)(a >> 8);
     }
+    cpu_feat.pte_reserved = PTE_ADDR & ~((1ull << cpu_feat.phys_bits) - 1);
     cpu_feat.xsave_size = 512;
     if (cpu_feat.xsave && max >= 0xd)
         detect_xsave();

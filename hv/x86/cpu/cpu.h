@@ -66,6 +66,7 @@ struct cpu_features {
     bool invariant_tsc, tsc_deadline, intel, amd, umip, cet;
     uint64_t xcr0_mask;   /* states we let guests use */
     uint32_t xsave_size;  /* bytes for xcr0_mask */
+    uint64_t pte_reserved; /* address bits of an entry beyond phys_bits */
     uint8_t phys_bits, virt_bits;
 };
 extern struct cpu_features cpu_feat;

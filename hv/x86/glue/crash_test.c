@@ -52,7 +52,7 @@ static void hang(void)
     static struct timer t;
 
     timer_init(&t, hang_here, NULL);
-    timer_set(&t, pcpus[nr_pcpus - 1], arch_now());
+    timer_set(&t, pcpus[nr_pcpus - 1], arch_now() + 3000000000ull);
 }
 
 static const struct {

@@ -234,45 +234,6 @@ void paging_flush_all_cpus(void)
 
 uint32_t tlb_clock = 1;
 
-void tlb_note_flush(void)
-{
-    cpu_info()->pcpu->tlb_flushed = __atomic_add_fetch(&tlb_clock, 1, __ATOMIC_SEQ_CST);
-}
-
-void tlb_flush_local(void)
-{
-    tlb_note_flush();
-    write_cr3(read_cr3());
-}
-
-static void flush_if_older(void *stamp)
-{
-    /* Flushed since the stamp was taken: nothing to do. */
-    if ((int32_t)(cpu_info()->pcpu->tlb_flushed - *(uint32_t *)stamp) <= 0)
-        tlb_flush_local();
-}
-
-void arch_tlb_flush_stamped(const unsigned long *cpus, uint32_t stamp)
-{
-    unsigned long need[MAX_CPUS / 64] = { 0 };
-    unsigned int self = this_cpu_id();
-    bool others = false;
-
-    for (unsigned int i = 0; i < nr_pcpus; i++) {
-        if (!(cpus[i / 64] >> (i % 64) & 1) ||
-            (int32_t)(__atomic_load_n(&pcpus[i]->tlb_flushed, __ATOMIC_ACQUIRE) - stamp) > 0)
-            continue;
-        if (i == self)
-            tlb_flush_local();
-        else {
-            need[i / 64] |= 1ul << (i % 64);
-            others = true;
-        }
-    }
-    if (others)
-        arch_call_others(need, flush_if_older, &stamp);
-}
-
 void *arch_map(mfn_t mfn)
 {
     return direct(mfn.v << PAGE_SHIFT);

@@ -33,12 +33,20 @@ static int get_device_l1e(struct domain *d, pte_t *pe)
     return -XEN_EINVAL;
 }
 
-int pt_get_l1e(struct domain *d, struct domain *pg_owner, pte_t *pe)
+static int refuse_l1e(struct domain *d, const struct frame *f, pte_t e, int rc)
+{
+    log_refusal(d, "%s mapping of frame %#lx (owner %u, state %#lx): refused",
+                e & PTE_RW ? "writable" : "read-only", pte_mfn(e).v, f->owner, f->state);
+    return rc;
+}
+
+static inline int get_l1e(struct domain *d, struct domain *pg_owner, pte_t *pe)
 {
     pte_t e = *pe;
+    struct domain *owner = self_or(pg_owner, d);
     struct frame *f;
 
-    if (e & ~(L1_GUEST_FLAGS | PTE_ADDR | PTE_NX) || (e & PTE_ADDR) >> cpu_feat.phys_bits) {
+    if (__builtin_expect(e & cpu_feat.pte_reserved, 0)) {
         log_refusal(d, "L1 entry %#lx with reserved bits", e);
         return -XEN_EINVAL;
     }
@@ -47,18 +55,21 @@ int pt_get_l1e(struct domain *d, struct domain *pg_owner, pte_t *pe)
         return get_device_l1e(d, pe);
     /* RAM is always mapped write-back: one cache attribute, whatever the guest asks. */
     *pe = (e | PTE_US) & ~(PTE_G | PTE_PAT | PTE_PCD | PTE_PWT);
-    if (e & PTE_RW) {
-        int rc = frame_get_typed(f, self_or(pg_owner, d), FT_WRITABLE);
-        if (rc)
-            log_refusal(d, "writable mapping of frame %#lx (owner %u, state %#lx): refused",
-                        pte_mfn(e).v, f->owner, f->state);
-        return rc;
+    if (!(e & PTE_RW))
+        return __builtin_expect(frame_get(f, owner), 1) ? 0 : refuse_l1e(d, f, e, -XEN_EINVAL);
+    if (__builtin_expect(frame_get_writable_fast(f, owner->id), 1)) {
+        if (__builtin_expect(f->owner == owner->id, 1))
+            return 0;
+        frame_put_typed(f); /* it changed hands meanwhile */
+        return refuse_l1e(d, f, e, -XEN_EINVAL);
     }
-    if (__builtin_expect(frame_get(f, self_or(pg_owner, d)), 1))
-        return 0;
-    log_refusal(d, "mapping of frame %#lx, which is not its own (owner %u)", pte_mfn(e).v,
-                f->owner);
-    return -XEN_EINVAL;
+    int rc = frame_get_typed(f, owner, FT_WRITABLE);
+    return rc ? refuse_l1e(d, f, e, rc) : 0;
+}
+
+int pt_get_l1e(struct domain *d, struct domain *pg_owner, pte_t *pe)
+{
+    return get_l1e(d, pg_owner, pe);
 }
 
 void pt_put_l1e(struct domain *d, pte_t e)
@@ -174,7 +185,7 @@ static int check_upper(struct domain *d, int level, pte_t *pe, struct frame **ch
 {
     pte_t e = *pe;
 
-    if (e & ~(LN_GUEST_FLAGS | PTE_ADDR | PTE_NX | PTE_G) || (e & PTE_ADDR) >> cpu_feat.phys_bits ||
+    if (e & ~(LN_GUEST_FLAGS | PTE_ADDR | PTE_NX | PTE_G) || (e & cpu_feat.pte_reserved) ||
         ((e & PTE_PS) && level < 4)) {
         log_refusal(d, "L%d entry %#lx with bits that are not allowed", level, e);
         return -XEN_EINVAL;
@@ -198,7 +209,7 @@ static int validate_l1(struct domain *d, struct frame *f)
         if (!(e & PTE_P))
             continue;
         pte_t fixed = e;
-        int rc = pt_get_l1e(d, NULL, &fixed);
+        int rc = get_l1e(d, NULL, &fixed);
         if (rc) {
             f->progress = (uint16_t)i;
             return rc;
@@ -398,7 +409,7 @@ int pt_set_l1(struct domain *d, struct domain *pg_owner, pte_t *at, pte_t new, b
         replace(at, new, keep_ad);
         return 0;
     } else {
-        int rc = pt_get_l1e(d, pg_owner, &new);
+        int rc = get_l1e(d, pg_owner, &new);
         if (rc)
             return rc;
         old = replace(at, new, keep_ad);
