@@ -104,25 +104,41 @@ static void map_direct(uint64_t pa, uint64_t end)
     }
 }
 
-/* Frame table and both views of the M2P for one chunk of frames. */
+/*
+ * Both views of the M2P for 1 GiB of machine memory: one 2 MiB page, the unit in which
+ * XENMEM_machphys_mfn_list names the table.
+ */
+static void map_m2p(uint64_t first)
+{
+    uint64_t off = first * sizeof(uint64_t);
+    uint64_t *m2p = bootmem_pages_aligned(512, 0x200000);
+
+    for (unsigned long i = 0; i < M2P_EXTENT_FRAMES; i++)
+        m2p[i] = ~0ull;
+    *walk(M2P_RW_BASE + off, 2) = direct_pa(m2p) | FLAGS_RW | PTE_PS;
+    *walk(M2P_RO_BASE + off, 2) = direct_pa(m2p) | FLAGS_RO | PTE_US | PTE_PS;
+}
+
+uint64_t paging_m2p_extent(uint64_t i)
+{
+    pte_t *l4 = &idle_l4[slot(M2P_RW_BASE, 4)], *l3, *l2;
+
+    l3 = (pte_t *)direct(*l4 & PTE_ADDR) + slot(M2P_RW_BASE + (i << 21), 3);
+    if (!(*l3 & PTE_P))
+        return 0;
+    l2 = (pte_t *)direct(*l3 & PTE_ADDR) + slot(M2P_RW_BASE + (i << 21), 2);
+    return *l2 & PTE_P ? (*l2 & PTE_ADDR) >> PAGE_SHIFT : 0;
+}
+
+/* The frame table for one chunk of frames. */
 static void map_chunk(uint64_t chunk)
 {
     uint64_t first = chunk << FRAME_CHUNK_SHIFT;
-    unsigned long table_pages = CHUNK_FRAMES * sizeof(struct frame) / PAGE_SIZE;
-    unsigned long m2p_pages = CHUNK_FRAMES * sizeof(uint64_t) / PAGE_SIZE;
-    uint64_t pa = direct_pa(bootmem_pages(table_pages));
+    unsigned long pages = CHUNK_FRAMES * sizeof(struct frame) / PAGE_SIZE;
+    uint64_t pa = direct_pa(bootmem_pages(pages));
 
-    for (unsigned long i = 0; i < table_pages; i++)
+    for (unsigned long i = 0; i < pages; i++)
         paging_map((uint64_t)&frame_table[first] + i * PAGE_SIZE, pa + i * PAGE_SIZE, FLAGS_RW);
-    uint64_t *m2p = bootmem_pages(m2p_pages);
-    for (unsigned long i = 0; i < CHUNK_FRAMES; i++)
-        m2p[i] = ~0ull;
-    pa = direct_pa(m2p);
-    for (unsigned long i = 0; i < m2p_pages; i++) {
-        uint64_t off = first * sizeof(uint64_t) + i * PAGE_SIZE;
-        paging_map(M2P_RW_BASE + off, pa + i * PAGE_SIZE, FLAGS_RW);
-        paging_map(M2P_RO_BASE + off, pa + i * PAGE_SIZE, (FLAGS_RO | PTE_US));
-    }
     bit_set(frame_chunks, chunk);
 }
 
@@ -137,6 +153,9 @@ static void map_tables_of(const struct boot_memory *m)
     for (uint64_t c = start >> FRAME_CHUNK_SHIFT; c << FRAME_CHUNK_SHIFT < end; c++)
         if (!bit_test(frame_chunks, c))
             map_chunk(c);
+    for (uint64_t f = ALIGN_DOWN(start, M2P_EXTENT_FRAMES); f < end; f += M2P_EXTENT_FRAMES)
+        if (!(*walk(M2P_RW_BASE + f * sizeof(uint64_t), 2) & PTE_P))
+            map_m2p(f);
 }
 
 /* RAM is never a device, even while nobody owns it; below 1 MiB it is, for Dom0's BIOS areas. */
