@@ -228,7 +228,7 @@ def audit_clean(result):
 
 def storm_case(seconds, long):
     cfg = vm.Config(task="storm+audit", initramfs="tools", cpus=4, mem=2048, timeout=3 * seconds + 120,
-                    kargs=(f"secs={seconds}",))
+                    kargs=(f"secs={seconds}",), debug=True)
     return Case(f"storm-{seconds}s", cfg, long=long, hvs=("orlop", "xen", "bare"), check=audit_clean)
 
 

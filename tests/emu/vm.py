@@ -41,6 +41,7 @@ class Config:
     extra: tuple = ()
     timeout: int = 240
     reboots: bool = False
+    debug: bool = False     # Orlop with ASSERTs and lock checks (make DEBUG=1)
     cdrom: str = ""     # boot this image by firmware instead of -kernel
     disk_boot: str = ""     # or this raw disk image
 
@@ -75,8 +76,9 @@ class Result:
         return out
 
 
-def hypervisor_image(hv):
-    return {"orlop": os.path.join(TOP, "build/orlop.elf"), "xen": FETCH + "/xen/xen.elf"}[hv]
+def hypervisor_image(hv, debug=False):
+    orlop = "build/debug/orlop.elf" if debug else "build/orlop.elf"
+    return {"orlop": os.path.join(TOP, orlop), "xen": FETCH + "/xen/xen.elf"}[hv]
 
 
 def qemu_binary(version):
@@ -119,10 +121,10 @@ def boot_options(cfg):
     if cfg.hv == "bare":
         return ["-kernel", cfg.kernel, "-append", kernel_args(cfg), "-initrd", initramfs]
     if not cfg.kernel:
-        return ["-kernel", hypervisor_image(cfg.hv), "-append", hypervisor_args(cfg)]
+        return ["-kernel", hypervisor_image(cfg.hv, cfg.debug), "-append", hypervisor_args(cfg)]
     # In the module list a comma separates modules, and a doubled one stands for itself.
     module = f"{cfg.kernel} {kernel_args(cfg)}".replace(",", ",,")
-    return ["-kernel", hypervisor_image(cfg.hv), "-append", hypervisor_args(cfg),
+    return ["-kernel", hypervisor_image(cfg.hv, cfg.debug), "-append", hypervisor_args(cfg),
             "-initrd", f"{module},{initramfs}"]
 
 
