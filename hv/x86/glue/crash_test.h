@@ -16,7 +16,8 @@ bool crash_test_known(const char *word);
 void crash_test_early(const char *word);
 /*
  * All others, just before Domain 0 is built. "stack" overflows the stack, "hang" stops the last CPU
- * for ever, three seconds later, "lock" waits for a lock that nobody will give back (debug builds notice).
+ * for ever, three seconds later, "lock" waits for a lock that nobody will give back (debug builds
+ * notice).
  */
 void crash_test_late(const char *word);
 
