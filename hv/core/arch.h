@@ -68,6 +68,8 @@ const char *arch_capabilities(void);
 uint64_t arch_virt_start(void);
 /* VMASST_TYPE_* bits that d may switch on. */
 uint64_t arch_vm_assist_valid(const struct domain *d);
+/* d->vm_assist changed, perhaps while other vCPUs of d run. */
+void arch_vm_assist_changed(struct domain *d);
 /*
  * memory_op, sysctl, domctl sub-operations that the core does not know. arg and op as the guest
  * passed them; the caller's privilege was checked for the latter two. -ENOSYS for what nobody

@@ -107,7 +107,7 @@ long hc_console_io(struct vcpu *v, unsigned long cmd, unsigned long count, unsig
     count = (uint32_t)count;
     switch ((uint32_t)cmd) {
     case CONSOLEIO_write:
-        return console_write(v, count, buf);
+        return count > INT32_MAX ? E(EINVAL) : console_write(v, count, buf);
     case CONSOLEIO_read:
         /* The result has to fit an int. */
         return count > INT32_MAX ? E(E2BIG) : console_read(v, count, buf);

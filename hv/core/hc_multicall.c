@@ -26,8 +26,6 @@ static long run_entry(struct vcpu *v, const struct multicall_entry *e, gptr_t at
             return E(EFAULT);
         return HC_RESTART;
     }
-    if ((long)e->result == result)
-        return 0;
     if (guest_write(v, gptr_add(at, offsetof(struct multicall_entry, result)), &result,
                     sizeof(result)))
         return E(EFAULT);

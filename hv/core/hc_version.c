@@ -110,5 +110,6 @@ long hc_vm_assist(struct vcpu *v, unsigned long cmd, unsigned long type, unsigne
         __atomic_fetch_and(&d->vm_assist, ~bit, __ATOMIC_RELAXED);
     else
         return E(ENOSYS);
+    arch_vm_assist_changed(d);
     return 0;
 }

@@ -39,5 +39,6 @@ void asm_offsets(void)
     DEFINE(PV_KERNEL_SS, offsetof(struct pv_vcpu, kernel_ss));
     DEFINE(PV_CR3_KERNEL, offsetof(struct pv_vcpu, cr3_kernel));
     DEFINE(PV_CR3_USER, offsetof(struct pv_vcpu, cr3_user));
-    DEFINE(PV_SYSCALL_RIP, offsetof(struct pv_vcpu, syscall_rip));
+    DEFINE(PV_SHORT_SYSCALL, offsetof(struct pv_vcpu, short_syscall));
+    DEFINE(PV_SHORT_IRET, offsetof(struct pv_vcpu, short_iret));
 }

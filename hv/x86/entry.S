@@ -153,7 +153,7 @@ ENTRY(start_guests)
  * Frame on the guest kernel's stack: rcx, r11, rip, cs (+ mask), rflags, rsp, ss.
  */
 syscall_from_user:
-        cmpq    $0, PV_SYSCALL_RIP(%rcx)
+        cmpq    $0, PV_SHORT_SYSCALL(%rcx)
         je      syscall_slow
         movq    %rax, FROM_RIP(SCRATCH)(%rsp)
         movq    PV_CR3_KERNEL(%rcx), %rax
@@ -182,7 +182,7 @@ sfu7:   movq    %rax, -56(%r11)
         je      1f
         movb    $1, VI_MASK(%rax)
 1:      movq    FROM_RIP(SCRATCH)(%rsp), %rax
-        movq    PV_SYSCALL_RIP(%rcx), %rcx
+        movq    PV_SHORT_SYSCALL(%rcx), %rcx
         leaq    -56(%r11), %r11
         movq    %r11, FROM_RIP(SCRATCH)(%rsp)
         movq    REGS_rflags - REGS_rip(%rsp), %r11
@@ -210,9 +210,8 @@ sfu_fault:
  * (struct iret_context): rax, r11, rcx, flags, rip, cs, rflags, rsp, ss.
  */
 iret_hypercall:
-        movabsq $HV_END, %r11
         movq    REGS_rsp - REGS_rip(%rsp), %rax
-        cmpq    %r11, %rax
+        cmpq    PV_SHORT_IRET(%rcx), %rax
         jb      iret_slow
         movq    %rdx, FROM_RIP(SCRATCH)(%rsp)
         movq    %rdi, FROM_RIP(SCRATCH) + 8(%rsp)

@@ -40,6 +40,8 @@ const char *boot_parse(uint32_t magic, uint32_t info);
 /* --- memory before the allocator: bump from the top of low RAM, zeroed, never given back --- */
 /* `n` contiguous frames below 4 GiB; panics when there are none. */
 void *bootmem_pages(unsigned long n);
+/* The same, at a multiple of `align` bytes (a power of two). */
+void *bootmem_pages_aligned(unsigned long n, uint64_t align);
 /* Keep [start, end) out of bootmem and of the allocator. */
 void bootmem_reserve(uint64_t start, uint64_t end);
 /* Give all RAM that is neither reserved nor handed out to the frame allocator. */

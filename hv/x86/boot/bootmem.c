@@ -43,6 +43,11 @@ static int overlap(uint64_t start, uint64_t end)
 
 void *bootmem_pages(unsigned long n)
 {
+    return bootmem_pages_aligned(n, PAGE_SIZE);
+}
+
+void *bootmem_pages_aligned(unsigned long n, uint64_t align)
+{
     uint64_t size = n * PAGE_SIZE;
 
     for (unsigned int i = boot_info.nr_mem; i-- > 0;) {
@@ -51,10 +56,13 @@ void *bootmem_pages(unsigned long n)
             continue;
         uint64_t end = MIN(m->base + m->len, 1ull << 32);
         while (end >= m->base + size && end > size) {
-            int o = overlap(end - size, end);
+            uint64_t start = ALIGN_DOWN(end - size, align);
+            int o = start < m->base ? 0 : overlap(start, start + size);
+            if (start < m->base)
+                break;
             if (o < 0) {
-                void *p = (void *)(DIRECT_BASE + end - size);
-                bootmem_reserve(end - size, end);
+                void *p = (void *)(DIRECT_BASE + start);
+                bootmem_reserve(start, start + size);
                 memset(p, 0, size);
                 return p;
             }

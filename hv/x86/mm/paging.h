@@ -63,6 +63,9 @@ void paging_unpack(bool on);
 void tlb_flush_local(void);
 /* Record that this CPU is about to flush everything of the guest's by loading CR3. */
 void tlb_note_flush(void);
+/* Frames whose M2P entries fill one 2 MiB page; the i-th such page's first frame, 0: not there. */
+#define M2P_EXTENT_FRAMES (1ull << 18)
+uint64_t paging_m2p_extent(uint64_t i);
 /* Writable view of the M2P. */
 #define m2p_rw ((uint64_t *)M2P_RW_BASE)
 

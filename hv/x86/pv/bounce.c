@@ -52,6 +52,8 @@ static inline void enter(struct vcpu *v, struct x86_regs *regs, const uint64_t *
     iret[2] = regs->rflags & ~(X86_FLAGS_IF | X86_FLAGS_IOPL);
     if (!info->evtchn_upcall_mask)
         iret[2] |= X86_FLAGS_IF;
+    if (__builtin_expect(pv_iopl_in_frames(v->domain), 0))
+        iret[2] |= (uint64_t)pv->priv.iopl << 12;
     iret[3] = regs->rsp;
     iret[4] = regs->ss & 0xffff;
     sp -= n * sizeof(uint64_t);

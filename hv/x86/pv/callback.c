@@ -63,6 +63,7 @@ long hc_set_callbacks(struct vcpu *v, unsigned long event, unsigned long failsaf
     pv->event = (struct pv_callback){ event, true };
     pv->failsafe = (struct pv_callback){ failsafe, false };
     pv->syscall_rip = syscall;
+    pv_set_short_paths(pv);
     pv->syscall_mask = false;
     return 0;
 }
@@ -80,6 +81,7 @@ static long set_callback(struct pv_vcpu *v, unsigned int type, uint64_t address,
         return 0;
     case CALLBACKTYPE_syscall:
         v->syscall_rip = address;
+        pv_set_short_paths(v);
         v->syscall_mask = mask;
         return 0;
     case CALLBACKTYPE_syscall32:

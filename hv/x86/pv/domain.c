@@ -67,6 +67,7 @@ struct pv_vcpu *pv_vcpu_create(struct domain *d, unsigned int id)
         free_vcpu(&pv->x.v);
         return NULL;
     }
+    pv_set_short_paths(pv);
     return pv;
 }
 
@@ -163,6 +164,7 @@ static void take_callbacks(struct pv_vcpu *pv, const struct vcpu_guest_context *
     pv->failsafe = (struct pv_callback){ c->failsafe_callback_eip,
                                          (c->flags & VGCF_failsafe_disables_events) != 0 };
     pv->syscall_rip = pv_range_ok(c->syscall_callback_eip, 1) ? c->syscall_callback_eip : 0;
+    pv_set_short_paths(pv);
     pv->syscall_mask = (c->flags & VGCF_syscall_disables_events) != 0;
 }
 

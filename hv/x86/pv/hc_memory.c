@@ -56,6 +56,27 @@ static long machphys_mapping(struct vcpu *v, gptr_t arg)
     return guest_put(v, arg, &map) ? E(EFAULT) : 0;
 }
 
+/* The 2 MiB pieces of the M2P, in order; for a hole the piece before it stands in. */
+static long machphys_mfn_list(struct vcpu *v, gptr_t arg)
+{
+    struct xen_machphys_mfn_list list;
+    uint64_t extents = DIV_ROUND_UP(max_mfn, M2P_EXTENT_FRAMES), last = 0;
+    gptr_t at;
+
+    if (guest_get(v, &list, arg))
+        return E(EFAULT);
+    for (list.nr_extents = 0; list.nr_extents < MIN(extents, (uint64_t)list.max_extents);
+         list.nr_extents++) {
+        xen_pfn_t mfn = paging_m2p_extent(list.nr_extents);
+        mfn = mfn ? mfn : last; /* nothing that is RAM is looked up there */
+        if (!gptr_index(HANDLE_PTR(list.extent_start), list.nr_extents, sizeof(mfn), &at) ||
+            guest_put(v, at, &mfn))
+            return E(EFAULT);
+        last = mfn;
+    }
+    return guest_put(v, arg, &list) ? E(EFAULT) : 0;
+}
+
 /* --- exchange --- */
 
 struct exchange {
@@ -337,6 +358,8 @@ long arch_memory_op(struct vcpu *v, unsigned int op, gptr_t arg, unsigned long s
         return machine_memory_map(v, arg);
     case XENMEM_machphys_mapping:
         return machphys_mapping(v, arg);
+    case XENMEM_machphys_mfn_list:
+        return machphys_mfn_list(v, arg);
     case XENMEM_exchange:
         return exchange(v, arg, start_extent);
     case XENMEM_get_pod_target:
@@ -348,7 +371,7 @@ long arch_memory_op(struct vcpu *v, unsigned int op, gptr_t arg, unsigned long s
         return acquire_resource(v, arg);
     case XENMEM_get_vnumainfo:
         return E(EOPNOTSUPP);
-    default: /* memory_map: no PV guest has been given one; the M2P has no 2 MiB extents to name */
+    default: /* memory_map: no PV guest has been given one */
         return E(ENOSYS);
     }
 }

@@ -44,6 +44,9 @@ struct pv_vcpu {
     uint64_t cr3_kernel; /* machine addresses of the two L4s; user may be 0 */
     uint64_t cr3_user;
     uint64_t syscall_rip; /* 0: none registered; canonical, guest range */
+    /* What the short paths of entry.S go by; derived, see pv_set_short_paths(). */
+    uint64_t short_syscall; /* syscall_rip, or 0: the long way */
+    uint64_t short_iret;    /* iret frames at or above this address take the short way */
 
     uint64_t syscall32_rip;
     uint64_t sysenter_rip;
@@ -97,6 +100,21 @@ static inline bool pv_range_ok(uint64_t addr, uint64_t len)
 static inline bool pv_canonical(uint64_t a)
 {
     return (uint64_t)((int64_t)(a << 16) >> 16) == a;
+}
+
+/* Frames of its kernel show and set the I/O privilege level (VMASST_TYPE_architectural_iopl). */
+static inline bool pv_iopl_in_frames(const struct domain *d)
+{
+    return d->vm_assist & BIT64(VMASST_TYPE_architectural_iopl);
+}
+
+/* After syscall_rip, or the domain's vm_assist, changed. */
+static inline void pv_set_short_paths(struct pv_vcpu *pv)
+{
+    bool iopl = pv_iopl_in_frames(pv->x.v.domain);
+
+    pv->short_syscall = iopl ? 0 : pv->syscall_rip;
+    pv->short_iret = iopl ? ~0ull : HV_END;
 }
 
 extern const struct guest_ops pv_guest_ops;

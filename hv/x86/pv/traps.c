@@ -148,9 +148,18 @@ static void iret(struct vcpu *v, struct x86_regs *regs)
     regs->rax = c.rax;
     regs->r11 = c.r11;
     regs->rcx = c.rcx;
+    if (pv_iopl_in_frames(v->domain))
+        pv->priv.iopl = (c.rflags & X86_FLAGS_IOPL) >> 12;
     regs->vector = 0; /* leave by IRET: rcx and r11 are the guest's */
     v->info->evtchn_upcall_mask = !(c.rflags & X86_FLAGS_IF);
     pv->in_nmi = false;
+}
+
+void arch_vm_assist_changed(struct domain *d)
+{
+    for (unsigned int i = 0; i < d->max_vcpus; i++)
+        if (d->vcpu[i])
+            pv_set_short_paths(pv_vcpu(d->vcpu[i]));
 }
 
 /* Reached through multicall only: the call has no return to give there. */
