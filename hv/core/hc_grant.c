@@ -236,7 +236,7 @@ static long in_steps(struct vcpu *v, unsigned int cmd, gptr_t arg, unsigned long
             return rc;
         arg = gptr_add(arg, n * size);
         count -= n;
-        if (count > 0 && hc_preempt())
+        if (count > 0 && hc_preempt(64))
             return hc_restart(v, cmd, arg.v, count, 0, 0);
     }
     return 0;

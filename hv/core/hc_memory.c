@@ -106,7 +106,7 @@ static long get_reservation(struct vcpu *v, gptr_t arg, struct reservation *res)
 static long change_reservation(struct vcpu *v, unsigned int op, gptr_t arg, unsigned long start)
 {
     struct reservation res;
-    unsigned long i, work = 0;
+    unsigned long i;
     gptr_t at;
     long rc = get_reservation(v, arg, &res);
 
@@ -119,8 +119,7 @@ static long change_reservation(struct vcpu *v, unsigned int op, gptr_t arg, unsi
                 ? !drop_extent(&res, at)
                 : !add_extent(&res, at, op == XENMEM_populate_physmap))
             break;
-        work += 1ul << res.r.extent_order;
-        if (i + 1 < res.r.nr_extents && work >= PREEMPT_BUDGET && hc_preempt()) {
+        if (i + 1 < res.r.nr_extents && hc_preempt(1 << res.r.extent_order)) {
             domain_put(res.d);
             return hc_restart(v, op | (i + 1) << OP_BITS, arg.v, 0, 0, 0);
         }

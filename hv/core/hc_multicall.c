@@ -49,7 +49,7 @@ static long run_list(struct vcpu *v, unsigned long list, unsigned long nr)
                 return hc_restart(v, list + done * ENTRY_SIZE, nr - done, 0, 0, 0);
             if (rc)
                 return rc;
-            if (hc_preempt() && done + 1 < nr)
+            if (hc_preempt(1) && done + 1 < nr)
                 return hc_restart(v, list + (done + 1) * ENTRY_SIZE, nr - done - 1, 0, 0, 0);
         }
     }

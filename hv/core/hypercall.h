@@ -44,10 +44,10 @@ static inline long hc_restart(struct vcpu *v, unsigned long a0, unsigned long a1
     return HC_RESTART;
 }
 
-/* Should a long operation give way now? */
-static inline bool hc_preempt(void)
+/* Should a long operation give way now, after a step of `cost` thousands of instructions? */
+static inline bool hc_preempt(int32_t cost)
 {
-    return __atomic_load_n(&arch_this_cpu()->pending, __ATOMIC_RELAXED) != 0;
+    return pcpu_gives_way(arch_this_cpu(), cost);
 }
 
 /* Index made safe against speculation past a bounds check: i if i < n, else 0. */

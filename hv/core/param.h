@@ -15,6 +15,6 @@
 #define MAX_MAPTRACK 65536   /* grant mappings that a domain may hold at once */
 #define NR_WATCHDOGS 2       /* watchdog timers of a domain */
 #define MULTICALL_DEPTH 1    /* a multicall inside a multicall is refused */
-#define PREEMPT_BUDGET 256   /* elements of a batch handled before pending work is looked at */
+#define PREEMPT_BUDGET 512   /* thousands of instructions that a long operation does in one go */
 
 #endif

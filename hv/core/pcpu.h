@@ -31,6 +31,7 @@ struct pcpu {
     uint64_t idle_since;  /* ns: when the idle vCPU was switched in; 0 while a guest runs */
     uint32_t tlb_flushed; /* flush clock at the last full flush of guest translations */
     uint32_t lock_ranks;  /* bit per rank held (debug) */
+    int32_t work_left;    /* units until the next long operation gives way: pcpu_gives_way() */
     uint64_t heartbeat;   /* counts seconds on the exit path, for the architecture's watchdog */
 };
 
@@ -45,6 +46,19 @@ void pcpu_raise(struct pcpu *p, enum pending_work work);
  */
 void pcpu_init(struct pcpu *p, unsigned int id, struct vcpu *idle);
 void pcpu_online(struct pcpu *p);
+/*
+ * Must a long operation give way on this CPU p after work worth `cost` (in units of about 1,000
+ * instructions)? Yes when something is pending; and from time to time in any case, since interrupts
+ * are off in the hypervisor and wait until a guest runs.
+ */
+static inline bool pcpu_gives_way(struct pcpu *p, int32_t cost)
+{
+    p->work_left -= cost;
+    if (__builtin_expect(p->work_left > 0, 1))
+        return __atomic_load_n(&p->pending, __ATOMIC_RELAXED) != 0;
+    p->work_left = PREEMPT_BUDGET;
+    return true;
+}
 /* Nanoseconds that p has been idle, up to now. */
 uint64_t pcpu_idle_time(const struct pcpu *p);
 /* Do all pending work of this CPU: called from the exit path and the idle loop, no locks held. */

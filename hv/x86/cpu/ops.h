@@ -138,6 +138,12 @@ static inline void cli(void)
 }
 
 /* Interrupts on for exactly one wait: sti's shadow covers hlt. */
+/* Interrupts that wait are taken here. */
+static inline void sti_cli(void)
+{
+    __asm__ volatile("sti; nop; cli" ::: "memory");
+}
+
 static inline void sti_hlt_cli(void)
 {
     __asm__ volatile("sti; hlt; cli" ::: "memory");

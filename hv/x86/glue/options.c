@@ -10,14 +10,14 @@
 #include "x86/glue/crash_test.h"
 #include "x86/panic.h"
 
-struct options options = {.console_serial = true,
-                          .console_vga = true,
-                          .smap = true,
-                          .smep = true,
-                          .x2apic = -1,
-                          .maxcpus = UINT_MAX,
-                          .dom0_min_vcpus = 1,
-                          .dom0_max_vcpus = UINT_MAX};
+struct options options = { .console_serial = true,
+                           .console_vga = true,
+                           .smap = true,
+                           .smep = true,
+                           .x2apic = -1,
+                           .maxcpus = UINT_MAX,
+                           .dom0_min_vcpus = 1,
+                           .dom0_max_vcpus = UINT_MAX };
 
 static char com1_value[CMDLINE_VALUE_MAX], tsc_value[CMDLINE_VALUE_MAX];
 
@@ -63,8 +63,8 @@ static const char *parse_level(const char *s, enum log_level *level)
     static const struct {
         const char *name;
         enum log_level level;
-    } names[] = {{"none", LOG_ERR}, {"error", LOG_ERR}, {"warning", LOG_WARN},
-                 {"info", LOG_INFO}, {"debug", LOG_DEBUG}, {"all", LOG_DEBUG}};
+    } names[] = { { "none", LOG_ERR },  { "error", LOG_ERR },   { "warning", LOG_WARN },
+                  { "info", LOG_INFO }, { "debug", LOG_DEBUG }, { "all", LOG_DEBUG } };
 
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
         size_t n = strlen(names[i].name);
@@ -113,6 +113,18 @@ static const char *parse_crash_test(const struct cmdline_opt *o)
     return NULL;
 }
 
+/* Xen's option for page tables without the hypervisor, which we do not have: "no" is all it can
+ * say. */
+static const char *parse_xpti(const struct cmdline_opt *o)
+{
+    bool on;
+
+    if (!cmdline_bool(o, &on))
+        return "yes or no expected";
+    options.xpti_off = !on;
+    return NULL;
+}
+
 static const char *parse_x2apic(const struct cmdline_opt *o)
 {
     bool on;
@@ -144,6 +156,8 @@ static const char *parse_one(const struct cmdline_opt *o)
         return parse_number(o, &options.maxcpus);
     if (cmdline_is(o, "tsc"))
         return parse_tsc(o);
+    if (cmdline_is(o, "xpti"))
+        return parse_xpti(o);
     if (cmdline_is(o, "x2apic"))
         return parse_x2apic(o);
     if (cmdline_is(o, "crash-test"))

@@ -23,9 +23,11 @@
 #include "x86/machine.h"
 #include "x86/mm/paging.h"
 #include "x86/mm/vmap.h"
+#include "x86/pv/cpuid.h"
 #include "x86/pv/dom0_build.h"
 #include "x86/pv/mm.h"
 #include "x86/pv/mm.h"
+#include "x86/pv/ptable.h"
 #include "x86/pv/ptable.h"
 #include "x86/pv/traps.h"
 #include "x86/time/tsc.h"
@@ -187,9 +189,32 @@ static uint16_t port_of(const struct acpi_reg *r)
 /* The serial line, and what switches the machine off (that goes by hypercall). */
 static struct ioport_machine kept_ports(void)
 {
-    return (struct ioport_machine){.com1 = uart_port(),
-                                   .pm1a_control = port_of(&acpi.fadt.pm1a_control),
-                                   .pm1b_control = port_of(&acpi.fadt.pm1b_control)};
+    return (struct ioport_machine){ .com1 = uart_port(),
+                                    .pm1a_control = port_of(&acpi.fadt.pm1a_control),
+                                    .pm1b_control = port_of(&acpi.fadt.pm1b_control) };
+}
+
+/* What the choice against speculation means for PV guests. */
+static void apply_spec(void)
+{
+    pt_l1tf = spec_choice.l1tf;
+    if (!spec_choice.meltdown)
+        return;
+    if (!options.xpti_off)
+        panic("This processor has Meltdown: a program in a PV guest could read all memory. "
+              "The option xpti=no starts Domain 0 all the same");
+    log_warn("This processor has Meltdown, and xpti=no: programs of PV guests can read all memory");
+}
+
+/* What CPUID tells guests of the time-stamp counter. */
+static void publish_tsc(void)
+{
+    struct clock_scale s = tsc_scale();
+
+    pv_cpuid_time = (struct pv_cpuid_time){ .tsc_khz = (uint32_t)(tsc_hz() / 1000),
+                                            .mul = s.mul,
+                                            .shift = s.shift,
+                                            .stable = tsc_is_stable() };
 }
 
 void boot_main(uint32_t magic, uint32_t info)
@@ -220,18 +245,20 @@ void boot_main(uint32_t magic, uint32_t info)
     bsp->apic_id = lapic_id();
     spec_init();
     spec_init_cpu();
+    apply_spec();
     mc_init_cpu();
     watchdog_start_cpu();
     cpus_init();
+    publish_tsc();
     clock_init_wallclock();
     keys_init();
     devices_init(&acpi);
     crash_test_late(options.crash_test);
 
-    const struct dom0_options o = {.mem = &options.dom0_mem,
-                                   .min_vcpus = options.dom0_min_vcpus,
-                                   .max_vcpus = options.dom0_max_vcpus,
-                                   .ports = kept_ports()};
+    const struct dom0_options o = { .mem = &options.dom0_mem,
+                                    .min_vcpus = options.dom0_min_vcpus,
+                                    .max_vcpus = options.dom0_max_vcpus,
+                                    .ports = kept_ports() };
     const char *why = dom0_build(&o);
     if (why)
         panic("Domain 0 cannot be built: %s", why);

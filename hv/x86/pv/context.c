@@ -7,6 +7,7 @@
 #include "x86/cpu/fpu.h"
 #include "x86/cpu/ops.h"
 #include "x86/cpu/segs.h"
+#include "x86/cpu/spec.h"
 #include "x86/mm/paging.h"
 #include "x86/pv/cpuid.h"
 #include "x86/pv/desc.h"
@@ -18,6 +19,8 @@
 /* MSR_TSC_AUX of each CPU when its last vCPU left, with bit 32; 0: unknown. */
 static uint64_t tsc_aux_left[MAX_CPUS];
 #define TSC_AUX_KNOWN (1ull << 32)
+/* The domain that each CPU ran last, + 1. */
+static uint16_t last_domain[MAX_CPUS];
 
 void context_note_selectors(struct vcpu *v)
 {
@@ -161,6 +164,18 @@ static void load_tables(struct x86_pcpu *xp, struct pv_vcpu *v)
     write_cr3(v->kernel_mode ? v->cr3_kernel : v->cr3_user);
 }
 
+/* What the last domain taught the branch predictors is forgotten before another one runs. */
+static void note_domain(unsigned int cpu, const struct domain *d)
+{
+    uint16_t was = last_domain[cpu];
+
+    if (was == d->id + 1)
+        return;
+    last_domain[cpu] = (uint16_t)(d->id + 1);
+    if (was)
+        spec_switch_domain();
+}
+
 static void load_rest(struct x86_pcpu *xp, struct pv_vcpu *v)
 {
     load_control(xp, v);
@@ -188,5 +203,6 @@ void arch_switch(struct vcpu *prev, struct vcpu *next)
     load_tables(xp, pv_vcpu(next));
     if (old)
         release(xp, old, next->domain);
+    note_domain(xp->p.id, next->domain);
     load_rest(xp, pv_vcpu(next));
 }

@@ -247,7 +247,7 @@ static long exchange_all(struct vcpu *v, gptr_t arg, struct exchange *e, unsigne
         rc = exchange_chunk(v, e, c);
         if (rc)
             break;
-        if (c + 1 < e->nr_chunks && hc_preempt()) {
+        if (c + 1 < e->nr_chunks && hc_preempt(1 << e->chunk_order)) {
             c++;
             rc = hc_restart(v, XENMEM_exchange | c << OP_BITS, arg.v, 0, 0, 0);
             break;

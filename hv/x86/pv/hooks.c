@@ -14,7 +14,7 @@ int pv_new_baseptr(struct pv_vcpu *v, gfn_t l4)
     int rc = pv_new_kernel_base(&v->x.v, MFN(l4.v));
 
     pv_mm_done(&v->x.v);
-    return rc == -PT_ERESTART ? -XEN_EBUSY : rc;
+    return rc == -PT_ERESTART ? -XEN_EAGAIN : rc;
 }
 
 void pv_invlpg(struct pv_vcpu *v, uint64_t va)

@@ -75,21 +75,17 @@ static int update_m2p(struct domain *d, uint64_t ptr, uint64_t val)
     return 0;
 }
 
-static int update_one(struct pt_drop *drop, struct domain *d, struct domain *pg_owner,
+static inline int update_one(struct pt_drop *drop, struct domain *d, struct domain *pg_owner,
                       const struct mmu_update *u)
 {
     uint64_t ptr = u->ptr & ~3ull;
+    unsigned int cmd = u->ptr & 3;
 
-    switch (u->ptr & 3) {
-    case MMU_NORMAL_PT_UPDATE:
-    case MMU_PT_UPDATE_NO_TRANSLATE:
-        break;
-    case MMU_PT_UPDATE_PRESERVE_AD:
-        return ptr & 7 ? -XEN_EINVAL : update_entry(drop, d, pg_owner, ptr, u->val, true);
-    case MMU_MACHPHYS_UPDATE:
+    if (cmd == MMU_MACHPHYS_UPDATE)
         return update_m2p(d, ptr, u->val);
-    }
-    return ptr & 7 ? -XEN_EINVAL : update_entry(drop, d, pg_owner, ptr, u->val, false);
+    if (ptr & 7)
+        return -XEN_EINVAL;
+    return update_entry(drop, d, pg_owner, ptr, u->val, cmd == MMU_PT_UPDATE_PRESERVE_AD);
 }
 
 struct batch {
@@ -122,7 +118,7 @@ static long run_batch(struct batch *b)
             b->done++;
         }
         spin_unlock(&pv_domain(b->pt_owner)->pt_lock);
-        if (!rc && b->done < b->count && hc_preempt())
+        if (!rc && b->done < b->count && hc_preempt(BATCH / 4))
             rc = HC_RESTART;
     }
     return rc == -PT_ERESTART ? HC_RESTART : rc;
@@ -143,15 +139,23 @@ static long finish_batch(struct batch *b, long rc, uint32_t before, unsigned lon
 }
 
 /* One entry of the caller's own tables: what Linux does for every page it maps. */
-static long update_single(struct vcpu *v, unsigned long reqs, unsigned long pdone)
+static inline long update_single(struct vcpu *v, unsigned long reqs, unsigned long pdone)
 {
-    struct batch b = { .v = v, .pt_owner = v->domain, .reqs = GPTR(reqs), .count = 1 };
-    long rc = run_batch(&b);
+    struct pv_domain *pd = pv_domain(v->domain);
+    struct mmu_update u;
+    uint32_t done;
+    long rc;
 
-    if (__builtin_expect(rc || pdone, 0))
-        return finish_batch(&b, rc, 0, pdone, DOMID_SELF);
+    if (!pv_range_ok(reqs, sizeof(u)) || copy_user(&u, (const void *)reqs, sizeof(u)))
+        return E(EFAULT);
+    spin_lock(&pd->pt_lock);
+    rc = update_one(&pv_vcpu(v)->drop, v->domain, NULL, &u);
+    spin_unlock(&pd->pt_lock);
     pv_mm_done(v);
-    return 0;
+    if (__builtin_expect(rc == -PT_ERESTART, 0))
+        return hc_restart(v, reqs, 1, pdone, DOMID_SELF, 0);
+    done = rc == 0;
+    return pdone && guest_put(v, GPTR(pdone), &done) ? E(EFAULT) : rc;
 }
 
 long hc_mmu_update(struct vcpu *v, unsigned long reqs, unsigned long count, unsigned long pdone,

@@ -316,7 +316,7 @@ static void run_ops(struct vcpu *v, struct domain *d, gptr_t ops, struct ext_bat
         if (b->rc)
             return;
         b->done++;
-        if (b->done < b->count && hc_preempt()) {
+        if (b->done < b->count && hc_preempt(4)) {
             b->rc = -PT_ERESTART;
             return;
         }

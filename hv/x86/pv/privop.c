@@ -155,6 +155,14 @@ static enum outcome do_mov_from_cr(struct privop *op)
     return COMPLETE;
 }
 
+/* Checking the tables may give way to other work: then the instruction runs again. */
+static enum outcome set_base(const struct privop *op, gfn_t l4)
+{
+    int rc = pv_new_baseptr(op->v, l4);
+
+    return rc == 0 ? COMPLETE : rc == -XEN_EAGAIN ? STAY : REFUSE;
+}
+
 static enum outcome do_mov_to_cr(struct privop *op)
 {
     uint64_t val = x86_gpr_value(op->regs, op->insn.rm);
@@ -166,7 +174,7 @@ static enum outcome do_mov_to_cr(struct privop *op)
         op->v->x.v.info->arch.cr2 = val;
         return COMPLETE;
     case 3:
-        return pv_new_baseptr(op->v, GFN(val >> PAGE_SHIFT)) == 0 ? COMPLETE : REFUSE;
+        return set_base(op, GFN(val >> PAGE_SHIFT));
     case 4:
         return write_guest_cr4(op, val);
     default:

@@ -10,6 +10,9 @@
 #include "x86/cpu/cpu.h"
 #include "x86/machine.h"
 
+/* Of a table validated or undone, in pcpu_gives_way()'s units. */
+#define TABLE_COST 16
+
 /* Entries handled between two looks at pending work. */
 #define CHUNK 512
 
@@ -199,11 +202,30 @@ static int check_upper(struct domain *d, int level, pte_t *pe, struct frame **ch
     return 0;
 }
 
+bool pt_l1tf;
+
+static int refuse_leak(struct domain *d, int level, pte_t e)
+{
+    log_refusal(d, "L%d entry %#lx: not present, but points into RAM (L1TF)", level, e);
+    return -XEN_EINVAL;
+}
+
+/* A whole table, apart from the validating loops: most processors do without. */
+static int check_leaks(struct domain *d, const pte_t *t, int level)
+{
+    for (unsigned int i = 0; pt_l1tf && i < 512; i++)
+        if (!hv_slot(level, i) && pt_leaks(t[i]))
+            return refuse_leak(d, level, t[i]);
+    return 0;
+}
+
 /* Validate entries of an L1 from its progress on. */
 static int validate_l1(struct domain *d, struct frame *f)
 {
     pte_t *t = table_of(f);
 
+    if (check_leaks(d, t, 1))
+        return -XEN_EINVAL;
     for (unsigned int i = f->progress; i < 512; i++) {
         pte_t e = t[i];
         if (!(e & PTE_P))
@@ -229,6 +251,8 @@ static int validate_upper(struct domain *d, struct frame *f, int level, struct f
 {
     pte_t *t = table_of(f);
 
+    if (f->progress == 0 && check_leaks(d, t, level))
+        return -XEN_EINVAL;
     for (unsigned int i = f->progress; i < 512; i++) {
         pte_t fixed = t[i];
         if (!(fixed & PTE_P) || hv_slot(level, i))
@@ -273,7 +297,7 @@ static int validate(struct pt_drop *drop, struct domain *d, struct frame *root, 
             pte_t *e = &table_of(stack[level])[stack[level]->progress];
             *e = (*e | PTE_US) & ~PTE_G;
             stack[level]->progress++;
-            if (__atomic_load_n(&cpu_info()->pcpu->pending, __ATOMIC_RELAXED))
+            if (pcpu_gives_way(cpu_info()->pcpu, TABLE_COST))
                 return -PT_ERESTART;
         } else {
             for (; level <= root_level; level++)
@@ -364,7 +388,7 @@ bool pt_drop_continue(struct pt_drop *drop, struct domain *d)
             drop->f[level] = NULL;
             finish_undo(f);
         }
-        if (__atomic_load_n(&cpu_info()->pcpu->pending, __ATOMIC_RELAXED))
+        if (pcpu_gives_way(cpu_info()->pcpu, TABLE_COST))
             break;
     }
     drop->any = drop->f[1] || drop->f[2] || drop->f[3] || drop->f[4];
@@ -399,6 +423,8 @@ int pt_set_l1(struct domain *d, struct domain *pg_owner, pte_t *at, pte_t new, b
     pte_t old = *at;
 
     if (!(new &PTE_P)) {
+        if (pt_leaks(new))
+            return refuse_leak(d, 1, new);
         old = replace(at, new, keep_ad && (old & PTE_P));
     } else if ((old & PTE_P) && !((old ^ new) & (PTE_ADDR | PTE_RW)) && !pg_owner &&
                !(new & ~(L1_GUEST_FLAGS | PTE_ADDR | PTE_NX))) {
@@ -444,6 +470,8 @@ int pt_set_upper(struct pt_drop *drop, struct domain *d, struct frame *f, int le
         if (rc)
             return rc;
     }
+    if (pt_leaks(new))
+        return refuse_leak(d, level, new);
     old = replace(at, new, keep_ad && (old & PTE_P));
     if (old & PTE_P)
         pt_put_table(drop, d, frame_of(pte_mfn(old)), level - 1);

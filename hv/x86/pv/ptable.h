@@ -24,7 +24,9 @@
 #ifndef X86_PV_PTABLE_H
 #define X86_PV_PTABLE_H
 
+#include "core/frame.h"
 #include "core/ptype.h"
+#include "x86/cpu/cpu.h"
 #include "x86/mm/paging.h"
 #include "x86/pv/pv.h"
 
@@ -35,6 +37,19 @@
 /* Bits of an entry that a guest may choose at L1 and above; the address and NX come on top. */
 #define L1_GUEST_FLAGS 0x7ff0000000000fffull
 #define LN_GUEST_FLAGS 0x7ff0000000000e7full
+
+/*
+ * On CPUs with L1TF a program reads, through an entry that is not present, what the first-level
+ * cache holds of the frame that its address names. There such an entry may not point into RAM. Set
+ * at boot.
+ */
+extern bool pt_l1tf;
+static inline bool pt_leaks(pte_t e)
+{
+    uint64_t pfn = (e & PTE_ADDR & ~cpu_feat.pte_reserved) >> PAGE_SHIFT;
+
+    return __builtin_expect(pt_l1tf, 0) && !(e & PTE_P) && pfn && pfn < max_mfn;
+}
 
 static inline enum frame_type level_type(int level)
 {

@@ -47,7 +47,7 @@ static bool write_entry(struct domain *d, pte_t *at, const struct ptwrite *w,
         pte_t new = ptwrite_new_value(w, regs, old), seen = old;
         bool same = same_rights(old, new), taken = (new &PTE_P) && !same;
 
-        if (taken && pt_get_l1e(d, NULL, &new))
+        if (pt_leaks(new) || (taken && pt_get_l1e(d, NULL, &new)))
             return false;
         if (same)
             new = frame_of(pte_mfn(new)) ? (new | PTE_US) & ~(PTE_G | PTE_PAT | PTE_PCD | PTE_PWT)
