@@ -11,6 +11,8 @@
 #include "x86/pv/ptable.h"
 
 #define STEP 256 /* frames between two looks at pending work */
+/* The domain's own hold on a frame: one that it gave back may still be pinned, or half a table. */
+#define HELD_BY_ITSELF (FRAME_ALLOCATED | FRAME_PINNED | FRAME_PARTIAL)
 
 /* [pt_lock] What nobody finished: a table half validated is undone from where it stands. */
 static void abandon_partial(struct pv_domain *pd, struct frame *f)
@@ -51,7 +53,7 @@ int pv_relinquish(struct domain *d)
         struct frame *f = NULL;
         spin_lock(&d->page_lock);
         uint32_t at = d->page_list;
-        while (at && !(frame_table[at].state & FRAME_ALLOCATED))
+        while (at && !(frame_table[at].state & HELD_BY_ITSELF))
             at = frame_table[at].next; /* held by others only */
         if (at && frame_get_more(&frame_table[at]))
             f = &frame_table[at];
