@@ -7,6 +7,8 @@
 #include "x86/pv/privop.h"
 
 #include "core/guest.h"
+#include <xen/errno.h>
+
 #include "core/log.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
