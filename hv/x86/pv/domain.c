@@ -238,7 +238,7 @@ static int set_context(struct vcpu *v, const struct vcpu_guest_context *c)
     if (rc == 0)
         rc = pv_set_ldt(v, c->ldt_base, (unsigned int)c->ldt_ents);
     if (rc) {
-        put_l4s(c->ctrlreg[3], c->ctrlreg[1]);
+        put_l4s(c->ctrlreg[3] & PAGE_MASK, c->ctrlreg[1] & PAGE_MASK);
         return rc;
     }
     pv->cr3_kernel = c->ctrlreg[3] & PAGE_MASK;
