@@ -61,7 +61,7 @@ static int update_entry(struct pt_drop *drop, struct domain *d, struct domain *p
     return write_data(d, f, at, val);
 }
 
-/* [pt_lock of d] The M2P entry of a frame that d owns. */
+/* The M2P entry of a frame that d owns. */
 static int update_m2p(struct domain *d, uint64_t ptr, uint64_t val)
 {
     struct frame *f = frame_of(MFN(ptr >> PAGE_SHIFT));
@@ -82,7 +82,7 @@ static inline int update_one(struct pt_drop *drop, struct domain *d, struct doma
     unsigned int cmd = u->ptr & 3;
 
     if (cmd == MMU_MACHPHYS_UPDATE)
-        return update_m2p(d, ptr, u->val);
+        return update_m2p(pg_owner ? pg_owner : d, ptr, u->val);
     if (ptr & 7)
         return -XEN_EINVAL;
     return update_entry(drop, d, pg_owner, ptr, u->val, cmd == MMU_PT_UPDATE_PRESERVE_AD);
@@ -181,6 +181,8 @@ long hc_mmu_update(struct vcpu *v, unsigned long reqs, unsigned long count, unsi
         rc = pv_foreign_get(v, ((uint32_t)foreign >> 16) - 1, &pt);
         if (pt)
             b.pt_owner = pt;
+        if (pt && b.pg_owner && b.pg_owner != pt) /* nobody granted it that */
+            rc = E(EPERM);
     }
     if (!rc)
         rc = run_batch(&b);
