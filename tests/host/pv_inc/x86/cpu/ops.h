@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* Privileged instructions of the simulated CPUs of pv_machine.c: those that x86/pv's memory code uses. */
+#ifndef X86_CPU_OPS_H
+#define X86_CPU_OPS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+uint64_t read_cr3(void);
+void write_cr3(uint64_t v);
+void invlpg(uint64_t va);
+unsigned long copy_user(void *dst, const void *src, unsigned long n);
+
+static inline void wbinvd(void)
+{
+}
+
+static inline void swapgs(void)
+{
+}
+
+static inline void stts(void)
+{
+}
+
+static inline void write_cr4(uint64_t v)
+{
+    (void)v;
+}
+
+static inline void wrmsr(uint32_t msr, uint64_t val)
+{
+    (void)msr, (void)val;
+}
+
+#endif

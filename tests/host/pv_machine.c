@@ -1,0 +1,547 @@
+/* SPDX-License-Identifier: MIT */
+#include "host/pv_machine.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <xen/errno.h>
+
+#include "core/audit.h"
+#include "core/grant.h"
+#include "x86/boot/boot.h"
+#include "x86/cpu/fpu.h"
+#include "x86/cpu/ops.h"
+#include "x86/machine.h"
+#include "x86/pv/cpuid.h"
+#include "x86/pv/mm.h"
+#include "x86/pv/pirq.h"
+#include "x86/pv/privop.h"
+#include "x86/trap.h"
+
+#define TLB_SIZE 24
+#define PSC_SIZE 12
+
+/* A cached translation. */
+struct tlb_entry {
+    bool valid, writable;
+    uint64_t page, mfn;
+    domid_t dom, owner; /* whose tables said so, whose frame it was */
+};
+
+/* A cached upper entry: the table of `level` that translates addresses of this prefix. */
+struct psc_entry {
+    bool valid, writable;
+    int level;
+    uint64_t prefix, mfn;
+    domid_t owner;
+};
+
+struct pv_cpu {
+    struct cpu_info info;
+    struct x86_pcpu x;
+    uint64_t cr3, gdt_ptes[32], gdt_page[512];
+    struct tlb_entry tlb[TLB_SIZE];
+    struct psc_entry psc[PSC_SIZE];
+};
+
+static struct pv_cpu cpus[PV_CPUS];
+static struct rng stir;
+static bool stirring, inside;
+unsigned int pv_flushes, pv_walks, pv_restarts;
+
+struct cpu_features cpu_feat = {.nx = true, .phys_bits = 40, .virt_bits = 48};
+pte_t *idle_l4;
+uint64_t idle_cr3, nx_bit = PTE_NX, *m2p_rw;
+struct boot_info boot_info;
+
+uint64_t rng_next(struct rng *r)
+{
+    uint64_t z = r->s += 0x9e3779b97f4a7c15ull;
+
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+    return z ^ z >> 31;
+}
+
+void pv_fail(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vprintf(fmt, ap);
+    va_end(ap);
+    printf("\n");
+    fflush(stdout);
+    abort();
+}
+
+/* --- what stands in for other files of the hypervisor --- */
+
+void *direct(uint64_t pa)
+{
+    if (pa >= host_ram_frames << PAGE_SHIFT)
+        return (void *)(0xdead000000000000ul | pa); /* nobody may go there */
+    return host_ram + pa;
+}
+
+uint64_t direct_pa(const void *p)
+{
+    return (uint64_t)((const uint8_t *)p - host_ram);
+}
+
+void paging_install_slots(pte_t *l4)
+{
+    memcpy(&l4[HV_FIRST_SLOT], &idle_l4[HV_FIRST_SLOT],
+           (HV_LAST_SLOT - HV_FIRST_SLOT + 1) * sizeof(pte_t));
+    paging_show_m2p(l4, false);
+}
+
+bool machine_owns_frame(mfn_t mfn)
+{
+    return mfn.v >= PV_RAM && mfn.v < PV_RAM + PV_MACHINE_FRAMES;
+}
+
+bool machine_frame_readonly(mfn_t mfn)
+{
+    return mfn.v == PV_RAM + PV_MACHINE_FRAMES;
+}
+
+mfn_t pirq_eoi_frame(void)
+{
+    return MFN_NONE;
+}
+
+bool fpu_alloc(struct x86_vcpu *v)
+{
+    v->xsave = frame_alloc_hv();
+    return v->xsave;
+}
+
+void fpu_free(struct x86_vcpu *v)
+{
+    if (v->xsave)
+        frame_free_hv(v->xsave);
+}
+
+void fpu_load(struct x86_vcpu *v)
+{
+    this_x86()->fpu_owner = &v->v;
+}
+
+void fpu_save(struct x86_vcpu *v)
+{
+    (void)v;
+    this_x86()->fpu_owner = NULL;
+}
+
+void dump_regs(const struct x86_regs *regs)
+{
+    (void)regs;
+}
+
+void pv_priv_init(struct pv_vcpu *v)
+{
+    (void)v;
+}
+
+uint64_t pv_cr4_fixup(uint64_t wanted)
+{
+    return wanted & 0x30ul;
+}
+
+bool pv_cpuid_has_tsc_aux(void)
+{
+    return false;
+}
+
+uint64_t paging_m2p_extent(uint64_t i)
+{
+    (void)i;
+    return 0;
+}
+
+void spec_switch_domain(void)
+{
+}
+
+__attribute__((weak)) void arch_vm_assist_changed(struct domain *d)
+{
+    (void)d;
+}
+
+/* --- CPUs --- */
+
+static struct pv_cpu *this_cpu(void)
+{
+    return &cpus[arch_this_cpu()->id];
+}
+
+struct x86_pcpu *this_x86(void)
+{
+    return &this_cpu()->x;
+}
+
+struct cpu_info *cpu_info(void)
+{
+    pv_machine_tick();
+    return &this_cpu()->info;
+}
+
+static void forget_all(struct pv_cpu *c)
+{
+    memset(c->tlb, 0, sizeof(c->tlb));
+    memset(c->psc, 0, sizeof(c->psc));
+    pv_flushes++;
+}
+
+uint64_t read_cr3(void)
+{
+    return this_cpu()->cr3;
+}
+
+void write_cr3(uint64_t v)
+{
+    struct frame *f = frame_of(MFN(v >> PAGE_SHIFT));
+
+    if (v != idle_cr3 && (!f || frame_type_of(f->state) != FT_L4 || !(f->state & FRAME_VALIDATED)))
+        pv_fail("CR3 %#lx is no L4", v);
+    this_cpu()->cr3 = v;
+    forget_all(this_cpu());
+}
+
+void invlpg(uint64_t va)
+{
+    struct pv_cpu *c = this_cpu();
+
+    for (unsigned int i = 0; i < TLB_SIZE; i++)
+        if (c->tlb[i].page == va >> PAGE_SHIFT)
+            c->tlb[i].valid = false;
+    memset(c->psc, 0, sizeof(c->psc));
+}
+
+/* --- isolation, as seen from a cached entry --- */
+
+struct held {
+    uint64_t mfn;
+    domid_t owner;
+    bool writable, any, write;
+};
+
+static void see_grant(void *arg, domid_t owner, mfn_t mfn, bool writable)
+{
+    struct held *h = arg;
+
+    if (owner == h->owner && mfn.v == h->mfn) {
+        h->any = true;
+        h->write |= writable;
+    }
+}
+
+/* May `dom` reach another's frame: as Dom0, or by a grant that it holds? */
+static bool may_reach(domid_t dom, const struct frame *f, uint64_t mfn, bool writable)
+{
+    struct held h = {.mfn = mfn, .owner = f->owner};
+    struct domain *d = domain_get(dom);
+    bool ok;
+
+    if (!d)
+        return false;
+    grant_walk(d, see_grant, &h);
+    ok = d->privileged || (writable ? h.write : h.any);
+    domain_put(d);
+    return ok;
+}
+
+/* NULL, or what is wrong with going by this entry now. Frames that nobody has got yet do no harm. */
+static const char *tlb_wrong(const struct tlb_entry *e)
+{
+    const struct frame *f = frame_of(MFN(e->mfn));
+    enum frame_type t;
+
+    if (!f) {
+        struct domain *d = domain_get(e->dom);
+        bool ok = d && pv_iomem_ok(d, MFN(e->mfn));
+        if (d)
+            domain_put(d);
+        return ok ? NULL : "a device that it may not use";
+    }
+    if (!frame_refs(f->state)) /* free: flushed before anybody gets it */
+        return NULL;
+    if (f->owner == DOMID_INVALID)
+        return "the hypervisor's frame";
+    if (f->owner != e->owner)
+        return "a frame that changed hands";
+    if (f->owner != e->dom && !may_reach(e->dom, f, e->mfn, e->writable))
+        return "another domain's frame";
+    t = frame_type_of(f->state);
+    if (e->writable && t != FT_WRITABLE && (frame_typed(f->state) || (f->state & FRAME_PARTIAL)))
+        return "a table, writable";
+    return NULL;
+}
+
+static const char *psc_wrong(const struct psc_entry *e)
+{
+    const struct frame *f = frame_of(MFN(e->mfn));
+
+    if (!f)
+        return "no RAM";
+    if (!frame_refs(f->state))
+        return NULL;
+    if (f->owner != e->owner)
+        return "a frame that changed hands";
+    if (frame_type_of(f->state) != level_type(e->level) &&
+        (frame_typed(f->state) || (f->state & FRAME_PARTIAL)))
+        return "a frame that is no table any more";
+    return NULL;
+}
+
+static void check_cpu(unsigned int id)
+{
+    const struct pv_cpu *c = &cpus[id];
+
+    for (unsigned int i = 0; i < TLB_SIZE; i++) {
+        const struct tlb_entry *e = &c->tlb[i];
+        const char *what = e->valid ? tlb_wrong(e) : NULL;
+        if (what)
+            pv_fail("CPU %u: cached translation %#lx -> frame %#lx (%s, domain %u): %s; state %#lx "
+                    "owner %u stamp %u, CPU flushed %u", id, e->page << PAGE_SHIFT, e->mfn,
+                    e->writable ? "writable" : "read-only", e->dom, what,
+                    frame_table[e->mfn].state, frame_table[e->mfn].owner,
+                    frame_table[e->mfn].stamp, host_cpus[id].p.tlb_flushed);
+    }
+    for (unsigned int i = 0; i < PSC_SIZE; i++) {
+        const struct psc_entry *e = &c->psc[i];
+        const char *what = e->valid ? psc_wrong(e) : NULL;
+        if (what)
+            pv_fail("CPU %u: cached L%d table in frame %#lx: %s; state %#lx owner %u", id, e->level,
+                    e->mfn, what, frame_table[e->mfn].state, frame_table[e->mfn].owner);
+    }
+}
+
+void pv_check_tlbs(void)
+{
+    for (unsigned int i = 0; i < PV_CPUS; i++)
+        check_cpu(i);
+}
+
+/* --- walks --- */
+
+static const struct psc_entry *psc_find(const struct pv_cpu *c, uint64_t va, int level)
+{
+    for (unsigned int i = 0; i < PSC_SIZE; i++)
+        if (c->psc[i].valid && c->psc[i].level == level &&
+            c->psc[i].prefix == va >> (12 + 9 * level))
+            return &c->psc[i];
+    return NULL;
+}
+
+static void set_bits(pte_t *e, pte_t bits)
+{
+    if (bits & ~*e)
+        __atomic_fetch_or(e, bits, __ATOMIC_SEQ_CST);
+}
+
+static void remember_table(struct pv_cpu *c, struct rng *r, uint64_t va, int level, uint64_t mfn,
+                           bool writable)
+{
+    c->psc[rng_below(r, PSC_SIZE)] = (struct psc_entry){
+        .valid = true, .writable = writable, .level = level, .prefix = va >> (12 + 9 * level),
+        .mfn = mfn, .owner = frame_table[mfn].owner,
+    };
+}
+
+/* Where the walk begins: at CR3, or at a cached table. */
+static int walk_start(struct pv_cpu *c, struct rng *r, uint64_t va, uint64_t *table, bool *writable)
+{
+    *table = c->cr3 >> PAGE_SHIFT;
+    *writable = true;
+    for (int level = 1; level < 4; level++) {
+        const struct psc_entry *e = psc_find(c, va, level);
+        if (e && !rng_one_in(r, 4)) {
+            *table = e->mfn;
+            *writable = e->writable;
+            return level;
+        }
+    }
+    return 4;
+}
+
+static domid_t tables_domain(const struct pv_cpu *c)
+{
+    return frame_table[c->cr3 >> PAGE_SHIFT].owner;
+}
+
+/* Walks as the hardware does; false: page fault. */
+static bool walk(struct pv_cpu *c, struct rng *r, uint64_t va, bool write, struct tlb_entry *out)
+{
+    uint64_t table;
+    bool writable;
+    int level = walk_start(c, r, va, &table, &writable);
+
+    for (;; level--) {
+        pte_t *e = (pte_t *)direct(table << PAGE_SHIFT) + (va >> (12 + 9 * (level - 1)) & 511);
+        pte_t now = *e;
+        if (!(now & PTE_P) || !(now & PTE_US))
+            return false;
+        writable &= (now & PTE_RW) != 0;
+        table = (now & PTE_ADDR) >> PAGE_SHIFT;
+        if (level == 1) {
+            if (write && !writable)
+                return false;
+            set_bits(e, PTE_A | (write ? PTE_D : 0));
+            break;
+        }
+        set_bits(e, PTE_A);
+        if (rng_one_in(r, 2))
+            remember_table(c, r, va, level - 1, table, writable);
+    }
+    pv_walks++;
+    *out = (struct tlb_entry){
+        .valid = true, .writable = writable, .page = va >> PAGE_SHIFT, .mfn = table,
+        .dom = tables_domain(c),
+        .owner = frame_of(MFN(table)) ? frame_table[table].owner : DOMID_IO,
+    };
+    return true;
+}
+
+/* The translation of va on CPU c for this access: cached, or by a walk. NULL: page fault. */
+static const struct tlb_entry *translate(struct pv_cpu *c, struct rng *r, uint64_t va, bool write)
+{
+    struct tlb_entry new;
+    const char *what;
+
+    for (unsigned int i = 0; i < TLB_SIZE; i++)
+        if (c->tlb[i].valid && c->tlb[i].page == va >> PAGE_SHIFT && (!write || c->tlb[i].writable))
+            return &c->tlb[i];
+    if (!walk(c, r, va, write, &new))
+        return NULL;
+    what = tlb_wrong(&new);
+    if (what)
+        pv_fail("CPU %lu walks %#lx to frame %#lx (%s, domain %u): %s; state %#lx owner %u",
+                (unsigned long)(c - cpus), va, new.mfn, new.writable ? "writable" : "read-only",
+                new.dom, what, frame_table[new.mfn].state, frame_table[new.mfn].owner);
+    unsigned int i = (unsigned int)rng_below(r, TLB_SIZE);
+    c->tlb[i] = new;
+    return &c->tlb[i];
+}
+
+static void *access_by(struct pv_cpu *c, struct rng *r, uint64_t va, bool write)
+{
+    const struct tlb_entry *e = translate(c, r, va, write);
+
+    if (!e || !frame_of(MFN(e->mfn)))
+        return NULL;
+    return (uint8_t *)direct(e->mfn << PAGE_SHIFT) + va % PAGE_SIZE;
+}
+
+void *pv_access(uint64_t va, bool write)
+{
+    static struct rng calm = {1};
+
+    return access_by(this_cpu(), stirring ? &stir : &calm, va, write);
+}
+
+/* Copies between the hypervisor and the current guest's memory; only the guest's side is walked. */
+unsigned long copy_user(void *dst, const void *src, unsigned long n)
+{
+    bool to_guest = (uint64_t)dst >= HV_END;
+    uint8_t *hv = to_guest ? (uint8_t *)src : dst;
+    uint64_t va = to_guest ? (uint64_t)dst : (uint64_t)src;
+
+    while (n > 0) {
+        size_t part = MIN(n, PAGE_SIZE - va % PAGE_SIZE);
+        void *p = va >= HV_END ? pv_access(va, to_guest) : NULL;
+
+        if (!p)
+            return 1;
+        if (to_guest)
+            memcpy(p, hv, part);
+        else
+            memcpy(hv, p, part);
+        va += part;
+        hv += part;
+        n -= part;
+        pv_machine_tick();
+    }
+    return 0;
+}
+
+/* --- the rest of the machine --- */
+
+/* Guests like to write what could be an entry. */
+static uint64_t wild_value(struct rng *r)
+{
+    uint64_t flags = rng_next(r) & 0x8000000000000e67ull;
+
+    return rng_one_in(r, 3) ? rng_next(r) >> rng_below(r, 64)
+                            : rng_below(r, PV_RAM) << PAGE_SHIFT | flags | 1;
+}
+
+void pv_machine_tick(void)
+{
+    if (!stirring || inside)
+        return;
+    inside = true;
+    if (rng_one_in(&stir, 24))
+        __atomic_fetch_or(&arch_this_cpu()->pending, WORK_CLOCK, __ATOMIC_RELAXED);
+    if (rng_one_in(&stir, 3)) {
+        struct pv_cpu *c = &cpus[rng_below(&stir, PV_CPUS)];
+        bool write = rng_one_in(&stir, 2);
+        uint64_t va = PV_VA(rng_below(&stir, rng_one_in(&stir, 4) ? PV_SLOTS : 32));
+        uint64_t *p = c->cr3 ? access_by(c, &stir, va, write) : NULL;
+        if (p && write && rng_one_in(&stir, 4))
+            p[rng_below(&stir, rng_one_in(&stir, 2) ? 8 : 512)] = wild_value(&stir);
+    }
+    inside = false;
+}
+
+void pv_machine_stir(uint64_t seed)
+{
+    stir.s = seed;
+    stirring = seed != 0;
+}
+
+void pv_machine_run(struct vcpu *v)
+{
+    struct pcpu *p = arch_this_cpu();
+    struct vcpu *next = v ? v : p->idle, *prev = p->current;
+
+    if (prev == next)
+        return;
+    p->current = next;
+    arch_switch(prev, next);
+}
+
+void pv_machine_exit(struct vcpu *v)
+{
+    struct pv_vcpu *pv = pv_vcpu(v);
+
+    arch_this_cpu()->pending = 0;
+    if (!(pv->exit_work & PVX_DROP) || !pv_mm_ready(v))
+        return;
+    pv->exit_work &= (uint8_t)~PVX_DROP;
+}
+
+void pv_machine_boot(bool verbose)
+{
+    host_boot(PV_RAM, PV_CPUS);
+    host_verbose = verbose;
+    m2p_rw = calloc(PV_RAM, sizeof(uint64_t));
+    idle_l4 = frame_alloc_hv();
+    idle_cr3 = direct_pa(idle_l4);
+    for (unsigned int i = HV_FIRST_SLOT; i <= HV_LAST_SLOT; i++)
+        idle_l4[i] = direct_pa(frame_alloc_hv()) | PTE_P | PTE_RW | PTE_A | PTE_D;
+    for (unsigned int i = 0; i < PV_CPUS; i++) {
+        struct pv_cpu *c = &cpus[i];
+        c->info.pcpu = &host_cpus[i].p;
+        c->info.current = host_cpus[i].p.idle;
+        c->x.p.id = i;
+        c->x.gdt_ptes = c->gdt_ptes;
+        c->x.gdt_page = c->gdt_page;
+        c->cr3 = idle_cr3;
+    }
+    grant_map_ops = &pv_grant_map_ops;
+    audit_kind = pv_audit;
+}

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: MIT
+# The model test of PV memory: the core and the C of x86/pv that moves references, on the machine of
+# tests/host with CPUs that walk page tables (tests/host/pv_machine.c).
+
+MODEL_OUT ?= build/tests/model
+PV_OUT := $(MODEL_OUT)/pv.obj
+UNIT_TESTS += $(MODEL_OUT)/pv
+
+PV_CPPFLAGS := -Itests/host/pv_inc -I. -Ihv -Itests -DORLOP_DEBUG
+PV_HV := $(addprefix hv/x86/pv/,ptable.c ptwalk.c mmu_update.c mmuext.c ptwr.c desc.c descriptor.c grant_pte.c \
+	teardown.c hc_memory.c domain.c context.c bounce.c audit.c) hv/x86/mm/tlb.c hv/x86/insn/ptwrite.c
+PV_SRC := $(PV_HV) $(wildcard hv/core/*.c) hv/x86/glue/hypercall_table.c tests/host/host.c tests/host/pv_machine.c \
+	tests/model/pv_ops.c $(filter-out lib/string.c,$(wildcard lib/*.c))
+PV_OBJ := $(patsubst %.c,$(PV_OUT)/%.o,$(PV_SRC))
+PV_HDR := $(wildcard hv/core/*.h hv/x86/*.h hv/x86/*/*.h lib/*.h tests/host/*.h tests/host/pv_inc/*/*/*.h tests/model/pv_ops.h)
+
+$(PV_OUT)/%.o: %.c $(PV_HDR) tests/model/pv.mk
+	@mkdir -p $(@D)
+	@$(HOSTCC) $(CORE_CFLAGS) $(PV_CPPFLAGS) -c -o $@ $<
+
+$(MODEL_OUT)/pv: tests/model/pv.c $(PV_OBJ)
+	@$(HOSTCC) $(CORE_CFLAGS) $(PV_CPPFLAGS) -o $@ $< $(PV_OBJ) $(CORE_LDFLAGS)

@@ -1,0 +1,977 @@
+/* SPDX-License-Identifier: MIT */
+#include "model/pv_ops.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <xen/grant_table.h>
+#include <xen/memory.h>
+#include <xen/vcpu.h>
+
+#include "core/audit.h"
+#include "core/grant.h"
+#include "core/hypercall.h"
+#include "x86/pv/desc.h"
+#include "x86/pv/domain.h"
+#include "x86/pv/mm.h"
+#include "x86/pv/traps.h"
+
+#define PAGES 150u       /* a domain begins with */
+#define TABLES 8u        /* the first of them: tables and two spare L4s */
+#define ARGS_SLOT 16u    /* four pages for each vCPU's arguments */
+#define ARGS_PAGES 4u
+#define WINDOW 1024u     /* slots that have L1 tables at first */
+#define FLAGS (PTE_P | PTE_RW | PTE_US | PTE_A | PTE_D | PTE_NX)
+
+struct domain *pv_dom[PV_DOMAINS];
+char pv_last[256];
+
+static uint64_t first_l4[PV_DOMAINS];
+static struct rng rng;
+static unsigned int depth; /* steps within steps: other CPUs while a call waits to go on */
+
+static void note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static void note(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(pv_last, sizeof(pv_last), fmt, ap);
+    va_end(ap);
+}
+
+static uint64_t below(uint64_t n)
+{
+    return rng_below(&rng, n);
+}
+
+static bool one_in(uint64_t n)
+{
+    return rng_one_in(&rng, n);
+}
+
+/* --- building a domain --- */
+
+static struct frame *new_page(struct domain *d)
+{
+    struct frame *f = frame_alloc(0, 0);
+
+    if (!f || frame_assign(f, 0, d))
+        abort();
+    arch_clear_page(arch_map(frame_mfn(f)));
+    return f;
+}
+
+static pte_t *page(uint64_t mfn)
+{
+    return direct(mfn << PAGE_SHIFT);
+}
+
+static void start_vcpu(struct domain *d, unsigned int id, uint64_t l4)
+{
+    static struct vcpu_guest_context c;
+    struct pv_vcpu *pv = pv_vcpu_create(d, id);
+    int rc;
+
+    if (!pv)
+        abort();
+    if (id == PV_VCPUS - 1)
+        return;
+    c.flags = VGCF_in_kernel;
+    c.ctrlreg[3] = l4 << PAGE_SHIFT;
+    c.kernel_sp = PV_VA(ARGS_SLOT);
+    do {
+        arch_this_cpu()->pending = 0;
+        rc = pv_guest_ops.set_context(&pv->x.v, &c);
+    } while (rc == -XEN_EAGAIN);
+    if (rc)
+        pv_fail("context of a new vCPU: %d", rc);
+    pv->x.v.initialised = true;
+}
+
+/* Frames 0 to 5: L4, L3, L2, three L1s (the last without an entry that leads to it); 6, 7: L4s. */
+static void build(unsigned int id)
+{
+    struct pv_domain *pd = pv_domain_create((domid_t)id, PV_VCPUS);
+    uint64_t mfn[PAGES];
+
+    if (!pd)
+        abort();
+    struct domain *d = pv_dom[id] = &pd->x.d;
+    d->privileged = id == 0;
+    d->max_pages = PAGES + 60;
+    for (unsigned int i = 0; i < PAGES; i++)
+        mfn[i] = frame_mfn(new_page(d)).v;
+    for (unsigned int i = 0; i < PAGES; i++)
+        page(mfn[3])[i] = mfn[i] << PAGE_SHIFT | (i < TABLES ? FLAGS & ~PTE_RW : FLAGS);
+    page(mfn[0])[272] = mfn[1] << PAGE_SHIFT | (FLAGS & ~PTE_NX);
+    page(mfn[6])[272] = page(mfn[0])[272];
+    page(mfn[7])[0] = page(mfn[0])[272];
+    page(mfn[1])[0] = mfn[2] << PAGE_SHIFT | (FLAGS & ~PTE_NX);
+    page(mfn[2])[0] = mfn[3] << PAGE_SHIFT | (FLAGS & ~PTE_NX);
+    page(mfn[2])[1] = mfn[4] << PAGE_SHIFT | (FLAGS & ~PTE_NX);
+    first_l4[id] = mfn[0];
+    for (unsigned int i = 0; i < PV_VCPUS; i++)
+        start_vcpu(d, i, mfn[0]);
+    domain_publish(d);
+    if (id == 0)
+        dom0 = d;
+}
+
+void pv_model_setup(void)
+{
+    for (unsigned int i = 0; i < PV_DOMAINS; i++)
+        build(i);
+    for (unsigned int i = 0; i < PV_CPUS; i++) {
+        host_be(i);
+        pv_machine_run(pv_dom[i]->vcpu[0]);
+    }
+}
+
+/* --- what a guest knows and picks --- */
+
+/* A frame of d, of that type if there is one (FT_MAX: of any). */
+static uint64_t own_frame(const struct domain *d, unsigned int type)
+{
+    uint64_t m = 1 + below(PV_RAM - 1), any = m;
+
+    for (unsigned int i = 0; i < PV_RAM; i++, m = m % (PV_RAM - 1) + 1) {
+        const struct frame *f = &frame_table[m];
+        if (f->owner != d->id || !frame_refs(f->state) || (f->state & FRAME_HV))
+            continue;
+        if (type == FT_MAX || frame_type_of(f->state) == type)
+            return m;
+        any = m;
+    }
+    return any;
+}
+
+static uint64_t strange_frame(const struct domain *d)
+{
+    switch (below(9)) {
+    case 0:
+        return d->shared_mfn.v;
+    case 1:
+        return own_frame(pv_dom[below(PV_DOMAINS)], FT_MAX);
+    case 2:
+        return own_frame(pv_dom[below(PV_DOMAINS)], 1 + (unsigned int)below(6));
+    case 3:
+        return PV_RAM + below(PV_MACHINE_FRAMES + 8);
+    case 4:
+        return idle_cr3 >> PAGE_SHIFT;
+    case 5:
+        return rng_next(&rng) & 0xffffffffffull;
+    case 6:
+        return grant_frame_mfn((struct domain *)d, 0).v;
+    case 7:
+        return first_l4[below(PV_DOMAINS)];
+    default:
+        return below(PV_RAM + 4);
+    }
+}
+
+static uint64_t pick_frame(const struct domain *d)
+{
+    if (one_in(8))
+        return strange_frame(d);
+    return own_frame(d, one_in(4) ? 1 + (unsigned int)below(6) : FT_MAX);
+}
+
+static pte_t pick_flags(void)
+{
+    pte_t e = PTE_P | PTE_US | PTE_A;
+
+    if (!one_in(3))
+        e |= PTE_RW;
+    if (one_in(2))
+        e |= PTE_D;
+    if (one_in(2))
+        e |= PTE_NX;
+    if (one_in(8))
+        e |= 7ull << 9 & rng_next(&rng);
+    if (one_in(16))
+        e ^= rng_next(&rng) & 0x1ff;
+    if (one_in(40))
+        e ^= 1ull << below(64);
+    return e;
+}
+
+static pte_t pick_l1e(const struct domain *d)
+{
+    if (one_in(8))
+        return one_in(2) ? 0 : rng_next(&rng) & ~PTE_P;
+    return pick_frame(d) << PAGE_SHIFT | pick_flags();
+}
+
+/* An entry of a table of `level`. */
+static pte_t pick_entry(const struct domain *d, int level)
+{
+    if (level == 1 || one_in(16))
+        return pick_l1e(d);
+    if (one_in(5))
+        return 0;
+    uint64_t child = one_in(3) ? pick_frame(d) : own_frame(d, (unsigned int)level - 1);
+    return child << PAGE_SHIFT | (pick_flags() & ~(PTE_D | PTE_NX)) | PTE_RW;
+}
+
+static unsigned int pick_index(int level)
+{
+    if (level == 4)
+        return one_in(4) ? 256 + (unsigned int)below(20) : one_in(3) ? 272 : (unsigned int)below(3);
+    return one_in(3) ? (unsigned int)below(512) : (unsigned int)below(4);
+}
+
+static unsigned int pick_slot(void)
+{
+    return (unsigned int)(one_in(6) ? below(PV_SLOTS) : one_in(2) ? below(PAGES) : below(WINDOW));
+}
+
+/* The guest's entry that maps a slot, by its own tables; 0: no table there. */
+static uint64_t slot_entry(struct vcpu *v, unsigned int slot)
+{
+    return pv_find_l1e(v, PV_VA(slot));
+}
+
+static uint64_t slot_frame(struct vcpu *v, unsigned int slot)
+{
+    uint64_t at = slot_entry(v, slot);
+
+    return at ? (*(pte_t *)direct(at) & PTE_ADDR) >> PAGE_SHIFT : 0;
+}
+
+/* --- calls --- */
+
+static long call(struct vcpu *v, unsigned long nr, unsigned long a0, unsigned long a1,
+                 unsigned long a2, unsigned long a3)
+{
+    unsigned int cpu = arch_this_cpu()->id, turns = 0;
+    long rc = hypercall_dispatch(v, nr, a0, a1, a2, a3, 0);
+
+    while (rc == HC_RESTART) {
+        unsigned long a[5];
+
+        memcpy(a, v->restart_args, sizeof(a));
+        pv_restarts++;
+        pv_machine_exit(v);
+        if (depth == 0 && one_in(4)) {
+            struct rng saved = rng;
+            depth++;
+            pv_model_step(rng_next(&rng));
+            depth--;
+            rng = saved;
+            rng_next(&rng);
+            host_be(cpu);
+        }
+        if (arch_this_cpu()->current != v || one_in(16) || ++turns > 5000)
+            break; /* it never comes back to this call */
+        while (pv_vcpu(v)->drop.any)
+            pv_machine_exit(v);
+        rc = hypercall_dispatch(v, nr, a[0], a[1], a[2], a[3], a[4]);
+    }
+    while (arch_this_cpu()->current == v && (pv_vcpu(v)->drop.any || arch_this_cpu()->pending))
+        pv_machine_exit(v);
+    return rc;
+}
+
+/* Address of the arguments of v's call. */
+static uint64_t args_va(const struct vcpu *v)
+{
+    return PV_VA(ARGS_SLOT + v->id * ARGS_PAGES);
+}
+
+/* The guest has lost its arguments' pages: map its own, or go back to its first tables. */
+static void recover(struct vcpu *v)
+{
+    for (unsigned int i = 0; i < ARGS_PAGES; i++) {
+        uint64_t m = own_frame(v->domain, one_in(3) ? FT_MAX : FT_WRITABLE);
+        call(v, __HYPERVISOR_update_va_mapping, args_va(v) + i * PAGE_SIZE,
+             m << PAGE_SHIFT | FLAGS, UVMF_INVLPG, 0);
+    }
+    if (!pv_access(args_va(v), true)) {
+        pv_new_kernel_base(v, MFN(one_in(2) ? first_l4[v->domain->id]
+                                            : own_frame(v->domain, FT_L4)));
+        pv_mm_done(v);
+    }
+}
+
+/* Stores n bytes of arguments at `offset`; true if that went well, as it should. */
+static bool put_args(struct vcpu *v, unsigned int offset, const void *src, size_t n)
+{
+    uint64_t va = args_va(v) + offset;
+    const uint8_t *from = src;
+
+    for (size_t i = 0; i < n; i += 8) {
+        size_t part = MIN(n - i, (size_t)8);
+        void *p = pv_access(va + i, true);
+        if (!p) {
+            recover(v);
+            return false;
+        }
+        memcpy(p, from + i, part);
+    }
+    return true;
+}
+
+static bool get_args(struct vcpu *v, unsigned int offset, void *dst, size_t n)
+{
+    for (size_t i = 0; i < n; i += 8) {
+        void *p = pv_access(args_va(v) + offset + i, false);
+        if (!p)
+            return false;
+        memcpy((uint8_t *)dst + i, p, MIN(n - i, (size_t)8));
+    }
+    return true;
+}
+
+static unsigned long pick_uvm_flags(struct vcpu *v)
+{
+    static const unsigned long kinds[] = {0, UVMF_TLB_FLUSH, UVMF_INVLPG, 3};
+    unsigned long f = kinds[below(one_in(8) ? 4 : 3)];
+
+    if (one_in(4))
+        f |= UVMF_ALL;
+    else if (one_in(4))
+        f |= args_va(v) + 0x800;
+    return f;
+}
+
+static unsigned long pick_foreign(struct vcpu *v)
+{
+    if (v->domain->privileged && one_in(4))
+        return one_in(8) ? DOMID_IO : below(PV_DOMAINS + 1);
+    return one_in(30) ? rng_next(&rng) : DOMID_SELF;
+}
+
+static const struct domain *named(const struct vcpu *v, unsigned long foreign)
+{
+    return foreign < PV_DOMAINS ? pv_dom[foreign] : v->domain;
+}
+
+static void op_uvm(struct vcpu *v)
+{
+    unsigned int slot = pick_slot();
+    unsigned long foreign = pick_foreign(v);
+    pte_t e = pick_l1e(named(v, foreign));
+    long rc;
+
+    if (foreign == DOMID_SELF)
+        rc = call(v, __HYPERVISOR_update_va_mapping, PV_VA(slot), e, pick_uvm_flags(v), 0);
+    else
+        rc = call(v, __HYPERVISOR_update_va_mapping_otherdomain, PV_VA(slot), e, pick_uvm_flags(v),
+                  foreign);
+    note("d%uv%u update_va_mapping slot %u = %#lx of %#lx: %ld", v->domain->id, v->id, slot, e,
+         foreign, rc);
+}
+
+static struct mmu_update pick_update(struct vcpu *v, const struct domain *pt,
+                                     const struct domain *pg)
+{
+    struct mmu_update u = {.val = 0};
+
+    if (one_in(12)) { /* M2P */
+        u.ptr = pick_frame(pt) << PAGE_SHIFT | MMU_MACHPHYS_UPDATE;
+        u.val = rng_next(&rng);
+    } else if (one_in(2)) {
+        u.ptr = pt == v->domain ? slot_entry(v, pick_slot())
+                                : own_frame(pt, FT_L1) << PAGE_SHIFT | pick_index(1) * 8u;
+        u.val = pick_l1e(pg);
+    } else if (one_in(8)) {
+        u.ptr = pick_frame(pt) << PAGE_SHIFT | (rng_next(&rng) & 0xff8);
+        u.val = rng_next(&rng);
+    } else {
+        int level = 2 + (int)below(3);
+        u.ptr = own_frame(pt, (unsigned int)level) << PAGE_SHIFT | pick_index(level) * 8u;
+        u.val = pick_entry(pg, level);
+    }
+    if (one_in(4))
+        u.ptr |= MMU_PT_UPDATE_PRESERVE_AD;
+    if (one_in(60))
+        u.ptr ^= 1ull << below(64);
+    return u;
+}
+
+static void op_mmu(struct vcpu *v)
+{
+    unsigned int n = one_in(2) ? 1 : 1 + (unsigned int)below(40);
+    unsigned long foreign = pick_foreign(v), pt = 0;
+    const struct domain *ptd = v->domain;
+    struct mmu_update u[40];
+    long rc;
+
+    if (v->domain->privileged && one_in(12)) {
+        pt = below(PV_DOMAINS);
+        ptd = pv_dom[pt++];
+    }
+    for (unsigned int i = 0; i < n; i++)
+        u[i] = pick_update(v, ptd, named(v, foreign));
+    if (!put_args(v, 0, u, n * sizeof(u[0])))
+        return;
+    rc = call(v, __HYPERVISOR_mmu_update, args_va(v), n, one_in(2) ? 0 : args_va(v) + 0xf00,
+              (foreign & 0xffff) | pt << 16);
+    note("d%uv%u mmu_update %u of %#lx, tables of d%u, first %#lx = %#lx: %ld", v->domain->id, v->id,
+         n, foreign, ptd->id, u[0].ptr, u[0].val, rc);
+}
+
+static struct mmuext_op pick_ext(struct vcpu *v, const struct domain *d)
+{
+    static const uint8_t common[] = {
+        MMUEXT_PIN_L1_TABLE, MMUEXT_PIN_L2_TABLE, MMUEXT_PIN_L3_TABLE, MMUEXT_PIN_L4_TABLE,
+        MMUEXT_UNPIN_TABLE, MMUEXT_UNPIN_TABLE, MMUEXT_UNPIN_TABLE, MMUEXT_NEW_BASEPTR,
+        MMUEXT_NEW_USER_BASEPTR, MMUEXT_NEW_USER_BASEPTR, MMUEXT_SET_LDT,
+    };
+    struct mmuext_op op = {.cmd = common[below(ARRAY_SIZE(common))]};
+
+    if (one_in(3))
+        op.cmd = (unsigned int)below(MMUEXT_UNMARK_SUPER + 2);
+    switch (op.cmd) {
+    case MMUEXT_SET_LDT:
+        op.arg1.linear_addr = PV_VA(pick_slot());
+        op.arg2.nr_ents = one_in(3) ? 0 : (unsigned int)below(1200);
+        break;
+    case MMUEXT_TLB_FLUSH_MULTI:
+    case MMUEXT_INVLPG_MULTI:
+    case MMUEXT_INVLPG_LOCAL:
+    case MMUEXT_INVLPG_ALL:
+        op.arg1.linear_addr = PV_VA(pick_slot());
+        op.arg2.vcpumask.p = (void *)(args_va(v) + below(PAGE_SIZE));
+        break;
+    case MMUEXT_NEW_BASEPTR:
+        op.arg1.mfn = one_in(2) ? first_l4[d->id] : own_frame(d, FT_L4);
+        break;
+    case MMUEXT_NEW_USER_BASEPTR:
+        op.arg1.mfn = one_in(4) ? 0 : own_frame(d, one_in(3) ? FT_MAX : FT_L4);
+        break;
+    default:
+        op.arg1.mfn = one_in(3) ? pick_frame(d) : own_frame(d, (op.cmd & 3) + 1);
+        op.arg2.src_mfn = pick_frame(d);
+    }
+    return op;
+}
+
+static void op_ext(struct vcpu *v)
+{
+    unsigned int n = one_in(2) ? 1 : 1 + (unsigned int)below(6);
+    unsigned long foreign = one_in(2) ? DOMID_SELF : pick_foreign(v);
+    struct mmuext_op op[6];
+    long rc;
+
+    for (unsigned int i = 0; i < n; i++)
+        op[i] = pick_ext(v, named(v, foreign));
+    if (!put_args(v, 0, op, n * sizeof(op[0])))
+        return;
+    rc = call(v, __HYPERVISOR_mmuext_op, args_va(v), n, one_in(2) ? 0 : args_va(v) + 0xf00, foreign);
+    note("d%uv%u mmuext %u of %#lx, first %u(%#lx): %ld", v->domain->id, v->id, n, foreign,
+         op[0].cmd, (unsigned long)op[0].arg1.mfn, rc);
+}
+
+/* A slot whose page the guest can write: its number, or PV_SLOTS. */
+static unsigned int writable_slot(struct vcpu *v)
+{
+    for (unsigned int i = 0; i < 64; i++) {
+        unsigned int slot = pick_slot();
+        if (slot / ARGS_PAGES * ARGS_PAGES - ARGS_SLOT < PV_VCPUS * ARGS_PAGES)
+            continue;
+        if (slot_frame(v, slot) < PV_RAM && pv_access(PV_VA(slot), true))
+            return slot;
+    }
+    return PV_SLOTS;
+}
+
+/* Fills a page that the guest can write as a table of `level` with `child` somewhere in it. */
+static void fill_table(struct vcpu *v, unsigned int slot, int level, uint64_t child)
+{
+    unsigned int n = level == 1 && one_in(4) ? 512 : (unsigned int)below(8);
+    const struct domain *d = v->domain;
+    pte_t *t = pv_access(PV_VA(slot), true);
+
+    if (!t)
+        return;
+    memset(t, 0, PAGE_SIZE);
+    for (unsigned int i = 0; i < n; i++)
+        t[n == 512 ? i : pick_index(level)] =
+            level == 1 ? own_frame(d, FT_WRITABLE) << PAGE_SHIFT | FLAGS
+                       : own_frame(d, (unsigned int)level - 1) << PAGE_SHIFT | (FLAGS & ~PTE_NX);
+    if (one_in(6))
+        t[pick_index(level)] = pick_entry(d, level);
+    if (child)
+        t[pick_index(level)] = child << PAGE_SHIFT | (FLAGS & ~PTE_NX);
+    if (level == 4 && !one_in(4)) /* so that it can be lived in */
+        t[272] = page(first_l4[d->id])[272];
+}
+
+static long map_slot(struct vcpu *v, unsigned int slot, uint64_t mfn, pte_t flags)
+{
+    return call(v, __HYPERVISOR_update_va_mapping, PV_VA(slot), mfn << PAGE_SHIFT | flags,
+                one_in(2) ? UVMF_INVLPG | UVMF_ALL : pick_uvm_flags(v), 0);
+}
+
+/* New tables from L1 up to some level, and one use of them. */
+static void op_build(struct vcpu *v)
+{
+    int top = 1 + (int)below(4), level = one_in(2) ? top : 1;
+    uint64_t child = 0;
+    struct mmuext_op op;
+    long rc = 0;
+
+    for (; level <= top; level++) {
+        unsigned int slot = writable_slot(v);
+        uint64_t mfn = slot < PV_SLOTS ? slot_frame(v, slot) : 0;
+        if (!mfn || mfn >= PV_RAM)
+            return;
+        fill_table(v, slot, level, child);
+        map_slot(v, slot, mfn, FLAGS & ~PTE_RW);
+        child = mfn;
+    }
+    op = (struct mmuext_op){.cmd = MMUEXT_PIN_L1_TABLE + (unsigned int)top - 1,
+                            .arg1.mfn = child};
+    if (top == 4 && one_in(2))
+        op.cmd = one_in(2) ? MMUEXT_NEW_BASEPTR : MMUEXT_NEW_USER_BASEPTR;
+    if (put_args(v, 0, &op, sizeof(op)))
+        rc = call(v, __HYPERVISOR_mmuext_op, args_va(v), 1, 0, DOMID_SELF);
+    note("d%uv%u builds an L%d in frame %#lx: %ld", v->domain->id, v->id, top, child, rc);
+}
+
+/* A write to a table that is mapped read-only, which traps. */
+static void op_ptwr(struct vcpu *v)
+{
+    static const uint8_t code[][8] = {
+        {0x48, 0x89, 0x07, 0x90, 0x90, 0x90, 0x90, 0x90}, {0x48, 0x87, 0x07, 0x90, 0x90, 0x90, 0x90},
+        {0xf0, 0x48, 0x0f, 0xb1, 0x0f, 0x90, 0x90}, {0xf0, 0x48, 0x21, 0x07, 0x90, 0x90, 0x90},
+        {0xf0, 0x48, 0x0f, 0xba, 0x37, 0x01, 0x90}, {0xf0, 0x48, 0x09, 0x07, 0x90, 0x90, 0x90},
+        {0x89, 0x07, 0x90, 0x90, 0x90, 0x90, 0x90}, {0xf0, 0x48, 0x0f, 0xba, 0x2f, 0x01, 0x90},
+    };
+    struct x86_regs regs = {.rip = args_va(v)};
+    uint8_t bytes[16] = {0};
+    unsigned int slot;
+    bool ok;
+
+    for (unsigned int i = 0; i < 200; i++) {
+        uint64_t m = slot_frame(v, slot = pick_slot());
+        if (m < PV_RAM && frame_type_of(frame_table[m].state) == FT_L1)
+            break;
+    }
+    memcpy(bytes, code[below(ARRAY_SIZE(code))], 8);
+    if (one_in(20))
+        bytes[below(8)] ^= (uint8_t)rng_next(&rng);
+    if (!put_args(v, 0, bytes, sizeof(bytes)))
+        return;
+    uint64_t off = (one_in(3) ? below(512) : below(PAGES)) * 8;
+    regs.rax = pick_l1e(v->domain);
+    regs.rcx = pick_l1e(v->domain);
+    if (one_in(8))
+        off += below(8);
+    ok = pv_ptwrite(v, &regs, PV_VA(slot) + off);
+    note("d%uv%u emulated write %02x%02x%02x%02x slot %u + %#lx, rax %#lx: %d", v->domain->id, v->id,
+         bytes[0], bytes[1], bytes[2], bytes[3], slot, off, regs.rax, ok);
+}
+
+/* --- memory_op --- */
+
+static void op_memory(struct vcpu *v)
+{
+    static const uint8_t ops[] = {XENMEM_increase_reservation, XENMEM_decrease_reservation,
+                                  XENMEM_populate_physmap, XENMEM_populate_physmap};
+    unsigned int n = 1 + (unsigned int)below(6), op = ops[below(4)];
+    struct xen_memory_reservation r = {.nr_extents = n, .domid = DOMID_SELF};
+    xen_pfn_t list[6];
+    long rc;
+
+    r.extent_order = one_in(8) ? (unsigned int)below(4) : 0;
+    if (v->domain->privileged && one_in(8))
+        r.domid = (domid_t)below(PV_DOMAINS + 1);
+    r.extent_start.p = (void *)(args_va(v) + 64);
+    for (unsigned int i = 0; i < n; i++)
+        list[i] = pick_frame(named(v, r.domid));
+    if (!put_args(v, 0, &r, sizeof(r)) || !put_args(v, 64, list, n * sizeof(list[0])))
+        return;
+    rc = call(v, __HYPERVISOR_memory_op, op, args_va(v), 0, 0);
+    if (rc > 0 && op != XENMEM_decrease_reservation && r.domid == DOMID_SELF &&
+        get_args(v, 64, list, sizeof(list[0])))
+        map_slot(v, pick_slot(), list[0], FLAGS);
+    note("d%uv%u memory_op %u, %u extents of order %u for %#x, first %#lx: %ld", v->domain->id,
+         v->id, op, n, r.extent_order, r.domid, list[0], rc);
+}
+
+/* A frame that nothing maps, if the guest finds one: it unmaps a page of its own first. */
+static uint64_t unused_frame(struct vcpu *v)
+{
+    unsigned int slot = writable_slot(v);
+    uint64_t m = slot < PV_SLOTS ? slot_frame(v, slot) : 0;
+
+    if (m)
+        call(v, __HYPERVISOR_update_va_mapping, PV_VA(slot), 0, UVMF_INVLPG, 0);
+    return m;
+}
+
+static void op_exchange(struct vcpu *v)
+{
+    unsigned int n = 1 + (unsigned int)below(4);
+    struct xen_memory_exchange x = {
+        .in = {.nr_extents = n, .domid = DOMID_SELF}, .out = {.nr_extents = n, .domid = DOMID_SELF}};
+    xen_pfn_t list[8];
+    long rc;
+
+    if (one_in(3)) {
+        n = 4;
+        x.in.nr_extents = 4;
+        x.out.nr_extents = 1;
+        x.out.extent_order = 2;
+    }
+    for (unsigned int i = 0; i < n; i++) {
+        list[i] = one_in(6) ? pick_frame(v->domain) : unused_frame(v);
+        list[4 + i] = rng_next(&rng) & 0xfffff;
+    }
+    x.in.extent_start.p = (void *)(args_va(v) + 256);
+    x.out.extent_start.p = (void *)(args_va(v) + 288);
+    if (!put_args(v, 0, &x, sizeof(x)) || !put_args(v, 256, list, sizeof(list)))
+        return;
+    rc = call(v, __HYPERVISOR_memory_op, XENMEM_exchange, args_va(v), 0, 0);
+    if (!rc && get_args(v, 288, list, 8))
+        map_slot(v, pick_slot(), list[0], FLAGS);
+    note("d%uv%u exchange of %u, first %#lx: %ld", v->domain->id, v->id, n, list[0], rc);
+}
+
+/* --- grants --- */
+
+static void offer_grant(const struct domain *d)
+{
+    mfn_t table = grant_frame_mfn((struct domain *)d, 0);
+    struct grant_entry_v1 *e;
+
+    if (mfn_eq(table, MFN_NONE))
+        return;
+    e = (struct grant_entry_v1 *)arch_map(table) + below(12);
+    e->domid = (domid_t)below(PV_DOMAINS);
+    e->frame = (uint32_t)pick_frame(d);
+    e->flags = (uint16_t)(GTF_permit_access | (one_in(3) ? GTF_readonly : 0));
+    if (one_in(6))
+        e->flags = (uint16_t)rng_next(&rng);
+}
+
+static uint64_t grant_place(struct vcpu *v, uint32_t flags)
+{
+    unsigned int slot = pick_slot();
+
+    if (!(flags & GNTMAP_contains_pte))
+        return PV_VA(slot) + (one_in(20) ? below(PAGE_SIZE) : 0);
+    return one_in(3) ? own_frame(v->domain, FT_L1) << PAGE_SHIFT | pick_index(1) * 8u
+                     : slot_entry(v, slot);
+}
+
+/* Where somebody mapped a frame, so that it can be taken away again. */
+static uint64_t find_mapped(struct vcpu *v, uint64_t mfn)
+{
+    for (unsigned int i = 0, s = pick_slot(); i < PV_SLOTS; i++, s = (s + 1) % PV_SLOTS)
+        if (slot_frame(v, s) == mfn)
+            return PV_VA(s);
+    return PV_VA(pick_slot());
+}
+
+static struct {
+    uint32_t handle, flags;
+    uint64_t addr;
+} held[PV_DOMAINS][16];
+
+static void op_grant_map(struct vcpu *v)
+{
+    struct gnttab_map_grant_ref op = {.dom = (domid_t)below(PV_DOMAINS), .ref = (uint32_t)below(12)};
+    unsigned int at = (unsigned int)below(16);
+    long rc;
+
+    offer_grant(pv_dom[op.dom]);
+    op.flags = GNTMAP_host_map | (one_in(3) ? GNTMAP_readonly : 0) |
+               (one_in(6) ? GNTMAP_device_map : 0) | (one_in(3) ? GNTMAP_contains_pte : 0);
+    op.host_addr = grant_place(v, op.flags);
+    if (!put_args(v, 0, &op, sizeof(op)))
+        return;
+    rc = call(v, __HYPERVISOR_grant_table_op, GNTTABOP_map_grant_ref, args_va(v), 1, 0);
+    if (get_args(v, 0, &op, sizeof(op)) && !rc && !op.status) {
+        held[v->domain->id][at].handle = op.handle;
+        held[v->domain->id][at].flags = op.flags;
+        held[v->domain->id][at].addr = op.host_addr;
+    }
+    note("d%uv%u map grant %u of d%u at %#lx flags %#x: %ld/%d", v->domain->id, v->id, op.ref, op.dom,
+         (unsigned long)op.host_addr, op.flags, rc, op.status);
+}
+
+static void op_grant_unmap(struct vcpu *v)
+{
+    unsigned int at = (unsigned int)below(16);
+    union {
+        struct gnttab_unmap_grant_ref u;
+        struct gnttab_unmap_and_replace r;
+    } op = {.u = {.host_addr = held[v->domain->id][at].addr,
+                  .handle = held[v->domain->id][at].handle}};
+    bool replace = one_in(3);
+    long rc;
+
+    if (one_in(6))
+        op.u.host_addr = one_in(2) ? 0 : find_mapped(v, pick_frame(pv_dom[below(PV_DOMAINS)]));
+    if (one_in(8))
+        op.u.handle = (uint32_t)below(20);
+    if (replace) {
+        op.r.new_addr = one_in(6) ? op.u.host_addr : PV_VA(pick_slot());
+        op.r.handle = held[v->domain->id][at].handle;
+    }
+    if (!put_args(v, 0, &op, sizeof(op)))
+        return;
+    rc = call(v, __HYPERVISOR_grant_table_op,
+              replace ? GNTTABOP_unmap_and_replace : GNTTABOP_unmap_grant_ref, args_va(v), 1, 0);
+    note("d%uv%u unmap grant handle %u at %#lx%s: %ld", v->domain->id, v->id, op.u.handle,
+         (unsigned long)op.u.host_addr, replace ? ", replaced" : "", rc);
+}
+
+static void op_grant_copy(struct vcpu *v)
+{
+    struct gnttab_copy op[3];
+    long rc;
+
+    for (unsigned int i = 0; i < 3; i++) {
+        op[i] = (struct gnttab_copy){.len = (uint16_t)below(600)};
+        op[i].source.u.gmfn = pick_frame(v->domain);
+        op[i].source.domid = DOMID_SELF;
+        op[i].dest.u.gmfn = pick_frame(v->domain);
+        op[i].dest.domid = DOMID_SELF;
+        if (one_in(2)) {
+            op[i].dest.domid = (domid_t)below(PV_DOMAINS);
+            op[i].dest.u.ref = (uint32_t)below(12);
+            op[i].flags |= GNTCOPY_dest_gref;
+            offer_grant(pv_dom[op[i].dest.domid]);
+        }
+    }
+    if (!put_args(v, 0, op, sizeof(op)))
+        return;
+    rc = call(v, __HYPERVISOR_grant_table_op, GNTTABOP_copy, args_va(v), 3, 0);
+    note("d%uv%u grant copy: %ld", v->domain->id, v->id, rc);
+}
+
+/* --- descriptors --- */
+
+static uint64_t pick_descriptor(void)
+{
+    return one_in(4) ? rng_next(&rng) : 0x00cff2000000ffffull;
+}
+
+static void op_gdt(struct vcpu *v)
+{
+    unsigned int n = one_in(4) ? 0 : 1 + (unsigned int)below(3);
+    uint64_t list[3];
+    long rc;
+
+    for (unsigned int i = 0; i < n; i++) {
+        unsigned int slot = writable_slot(v);
+        list[i] = own_frame(v->domain, FT_DESC);
+        if (one_in(3) || slot == PV_SLOTS)
+            continue;
+        uint64_t *t = pv_access(PV_VA(slot), true);
+        if (t) {
+            memset(t, 0, PAGE_SIZE);
+            t[below(512)] = pick_descriptor();
+            list[i] = slot_frame(v, slot);
+            map_slot(v, slot, list[i], FLAGS & ~PTE_RW);
+        }
+    }
+    if (n && !put_args(v, 0, list, n * sizeof(list[0])))
+        return;
+    rc = call(v, __HYPERVISOR_set_gdt, args_va(v), n * 512 - (n && one_in(2)), 0, 0);
+    note("d%uv%u set_gdt of %u pages: %ld", v->domain->id, v->id, n, rc);
+}
+
+static void op_descriptor(struct vcpu *v)
+{
+    uint64_t at = (one_in(3) ? pick_frame(v->domain) : own_frame(v->domain, FT_DESC)) << PAGE_SHIFT;
+    long rc = call(v, __HYPERVISOR_update_descriptor, at | below(512) * 8, pick_descriptor(), 0, 0);
+
+    note("d%uv%u update_descriptor at %#lx: %ld", v->domain->id, v->id, at, rc);
+}
+
+static void op_ldt_fault(struct vcpu *v)
+{
+    uint64_t cr2 = desc_window(arch_this_cpu()->id) + LDT_OFFSET + below(3 * PAGE_SIZE);
+    bool ok = pv_map_ldt_fault(v, cr2);
+
+    note("d%uv%u touches its LDT at %#lx: %d", v->domain->id, v->id, cr2, ok);
+}
+
+/* --- vCPUs and CPUs --- */
+
+static void op_vcpu(struct vcpu *v)
+{
+    static struct vcpu_guest_context c;
+    struct vcpu_register_vcpu_info info = {.mfn = pick_frame(v->domain),
+                                           .offset = (uint32_t)below(64) * 64};
+    unsigned int id = (unsigned int)below(PV_VCPUS);
+    long rc;
+
+    if (one_in(2)) {
+        if (!put_args(v, 0, &info, sizeof(info)))
+            return;
+        rc = call(v, __HYPERVISOR_vcpu_op, VCPUOP_register_vcpu_info, id, args_va(v), 0);
+        note("d%uv%u register_vcpu_info of %u in %#lx: %ld", v->domain->id, v->id, id,
+             (unsigned long)info.mfn, rc);
+        return;
+    }
+    memset(&c, 0, sizeof(c));
+    c.ctrlreg[3] = own_frame(v->domain, one_in(4) ? FT_MAX : FT_L4) << PAGE_SHIFT;
+    c.ctrlreg[1] = one_in(2) ? below(PAGE_SIZE) : pick_frame(v->domain) << PAGE_SHIFT;
+    c.kernel_sp = PV_VA(4);
+    c.flags = VGCF_in_kernel;
+    c.gdt_ents = one_in(2) ? 0 : below(1000);
+    for (unsigned int i = 0; i < 2; i++)
+        c.gdt_frames[i] = one_in(2) ? pick_frame(v->domain) : own_frame(v->domain, FT_DESC);
+    if (!put_args(v, 0, &c, sizeof(c)))
+        return;
+    rc = call(v, __HYPERVISOR_vcpu_op, VCPUOP_initialise, id, args_va(v), 0);
+    note("d%uv%u initialise %u with L4 %#lx user %#lx: %ld", v->domain->id, v->id, id, c.ctrlreg[3],
+         c.ctrlreg[1], rc);
+}
+
+static bool runs_somewhere(const struct vcpu *v)
+{
+    for (unsigned int i = 0; i < PV_CPUS; i++)
+        if (host_cpus[i].p.current == v)
+            return true;
+    return false;
+}
+
+static void op_switch(void)
+{
+    struct vcpu *v = pv_dom[below(PV_DOMAINS)]->vcpu[below(PV_VCPUS)];
+
+    if (!v->initialised || runs_somewhere(v) || one_in(8))
+        v = NULL;
+    pv_machine_run(v);
+    note("CPU %u goes on with d%dv%d", arch_this_cpu()->id, v ? v->domain->id : -1,
+         v ? (int)v->id : -1);
+}
+
+static void op_mode(struct vcpu *v)
+{
+    struct pv_vcpu *pv = pv_vcpu(v);
+
+    if (!pv->kernel_mode || pv->cr3_user)
+        pv_toggle_mode(pv);
+    note("d%uv%u is in its %s", v->domain->id, v->id, pv->kernel_mode ? "kernel" : "program");
+}
+
+/* Several calls in one, the second without the exit path between. */
+static void op_multicall(struct vcpu *v)
+{
+    struct multicall_entry m[3] = {{.op = 0}};
+    struct mmu_update u[3];
+    struct mmuext_op x = pick_ext(v, v->domain);
+    long rc;
+
+    for (unsigned int i = 0; i < 3; i++)
+        u[i] = pick_update(v, v->domain, v->domain);
+    m[0] = (struct multicall_entry){.op = __HYPERVISOR_mmu_update,
+                                    .args = {args_va(v) + 0x400, 3, 0, DOMID_SELF}};
+    m[1] = (struct multicall_entry){.op = __HYPERVISOR_mmuext_op,
+                                    .args = {args_va(v) + 0x500, 1, 0, DOMID_SELF}};
+    m[2] = (struct multicall_entry){.op = __HYPERVISOR_update_va_mapping,
+                                    .args = {PV_VA(pick_slot()), pick_l1e(v->domain), 0}};
+    if (one_in(2)) {
+        m[2].op = __HYPERVISOR_vcpu_op;
+        m[2].args[0] = VCPUOP_initialise;
+        m[2].args[1] = below(PV_VCPUS);
+        m[2].args[2] = args_va(v) + PAGE_SIZE; /* what an earlier step left there */
+    }
+    if (!put_args(v, 0, m, sizeof(m)) || !put_args(v, 0x400, u, sizeof(u)) ||
+        !put_args(v, 0x500, &x, sizeof(x)))
+        return;
+    rc = call(v, __HYPERVISOR_multicall, args_va(v), 3, 0, 0);
+    note("d%uv%u multicall: %ld", v->domain->id, v->id, rc);
+}
+
+static void op_unpin_all(struct vcpu *v)
+{
+    struct mmuext_op op = {.cmd = MMUEXT_UNPIN_TABLE};
+    unsigned int n = 0;
+
+    for (unsigned int m = 1; m < PV_RAM && n < 8; m++) {
+        const struct frame *f = &frame_table[m];
+        if (f->owner != v->domain->id || !(f->state & FRAME_PINNED) || one_in(2))
+            continue;
+        op.arg1.mfn = m;
+        if (put_args(v, 0, &op, sizeof(op)))
+            call(v, __HYPERVISOR_mmuext_op, args_va(v), 1, 0, DOMID_SELF);
+        n++;
+    }
+    note("d%uv%u unpinned %u", v->domain->id, v->id, n);
+}
+
+/* --- steps --- */
+
+static void op_call(struct vcpu *v)
+{
+    static void (*const ops[])(struct vcpu *) = {
+        op_uvm, op_uvm, op_uvm, op_mmu, op_mmu, op_mmu, op_ext, op_ext, op_build, op_build, op_ptwr,
+        op_ptwr, op_memory, op_exchange, op_grant_map, op_grant_map, op_grant_unmap, op_grant_unmap,
+        op_grant_copy, op_gdt, op_descriptor, op_ldt_fault, op_vcpu, op_mode, op_multicall,
+        op_unpin_all,
+    };
+    unsigned int which = (unsigned int)below(ARRAY_SIZE(ops));
+
+    if (!pv_vcpu(v)->kernel_mode)
+        pv_toggle_mode(pv_vcpu(v));
+    ops[which](v);
+}
+
+void pv_model_step(uint64_t word)
+{
+    struct vcpu *v;
+
+    rng.s = word;
+    host_be((unsigned int)below(PV_CPUS));
+    if (depth == 0)
+        pv_machine_stir(word | 1);
+    v = arch_this_cpu()->current;
+    host_fail_every = one_in(8) ? 1 + (unsigned int)below(4) : 0;
+    note("CPU %u: nothing", arch_this_cpu()->id);
+    while (v->domain && pv_vcpu(v)->drop.any) /* as the exit path before it runs */
+        pv_machine_exit(v);
+    if (one_in(12) || !v->domain)
+        op_switch();
+    else
+        op_call(v);
+    host_fail_every = 0;
+    if (depth == 0) {
+        pv_machine_stir(0);
+        pv_check_tlbs();
+    }
+}
+
+/* --- the end --- */
+
+static void shut_down(struct domain *d)
+{
+    int rc;
+
+    d->state = DOM_DYING;
+    while ((rc = grant_teardown(d)) != 0)
+        ;
+    for (unsigned int i = 0; i < PV_VCPUS; i++)
+        vcpu_drop_info(d->vcpu[i]);
+    while ((rc = d->ops->relinquish(d)) != 0)
+        ;
+}
+
+void pv_model_teardown(void)
+{
+    for (unsigned int i = 0; i < PV_CPUS; i++) {
+        host_be(i);
+        pv_machine_run(NULL);
+    }
+    for (unsigned int i = 0; i < PV_DOMAINS; i++)
+        shut_down(pv_dom[i]);
+    note("all domains down");
+    for (unsigned int i = 0; i < PV_DOMAINS; i++) {
+        if (pv_dom[i]->tot_pages)
+            pv_fail("d%u keeps %lu pages after its end; frame %#x has state %#lx", i,
+                    pv_dom[i]->tot_pages, pv_dom[i]->page_list,
+                    frame_table[pv_dom[i]->page_list].state);
+    }
+    pv_check_tlbs();
+}

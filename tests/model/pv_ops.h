@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* Steps of the PV model test: guests with real page tables, and what they may come up with. */
+#ifndef TESTS_MODEL_PV_OPS_H
+#define TESTS_MODEL_PV_OPS_H
+
+#include "host/pv_machine.h"
+
+#define PV_DOMAINS 3
+#define PV_VCPUS 3 /* the last one of a domain is brought up by the stream */
+
+extern struct domain *pv_dom[PV_DOMAINS];
+/* What the last step was, for reports. */
+extern char pv_last[256];
+
+/* The domains, their first vCPUs with a context; each CPU runs one. */
+void pv_model_setup(void);
+/* Does what the word says. The same word in the same state does the same. */
+void pv_model_step(uint64_t word);
+/* Takes the domains down; ends the program when a frame is left over. */
+void pv_model_teardown(void);
+
+#endif
