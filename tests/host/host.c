@@ -277,6 +277,11 @@ uint64_t arch_virt_start(void)
     return 0xffff800000000000ul;
 }
 
+void arch_vm_assist_changed(struct domain *d)
+{
+    (void)d;
+}
+
 uint64_t arch_vm_assist_valid(const struct domain *d)
 {
     (void)d;

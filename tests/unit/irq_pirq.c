@@ -215,6 +215,12 @@ void *arch_map(mfn_t mfn)
     return shared_page;
 }
 
+mfn_t arch_unmap(const void *p)
+{
+    (void)p;
+    return MFN_NONE;
+}
+
 static struct domain dom = { .privileged = true };
 static struct domain other;
 static struct vcpu vcpu0;
