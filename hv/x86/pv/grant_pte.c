@@ -56,12 +56,15 @@ static int map(struct vcpu *v, uint64_t host_addr, mfn_t mfn, uint32_t flags)
     return rc;
 }
 
-/* [pt_lock] Take the entry at new_addr out of its place without dropping its references. */
-static bool take_entry(struct vcpu *v, uint64_t new_addr, pte_t *taken)
+/*
+ * [pt_lock] Take the entry at new_addr out of its place without dropping its references. Not the one
+ * that it is to replace: the grant would go and its mapping stay.
+ */
+static bool take_entry(struct vcpu *v, uint64_t new_addr, const pte_t *instead_of, pte_t *taken)
 {
     uint64_t at = pv_range_ok(new_addr, 1) ? pv_find_l1e(v, new_addr) : 0;
 
-    if (!at)
+    if (!at || direct(at) == instead_of)
         return false;
     *taken = __atomic_exchange_n((pte_t *)direct(at), 0, __ATOMIC_ACQ_REL);
     return true;
@@ -80,7 +83,7 @@ static int unmap(struct vcpu *v, uint64_t host_addr, mfn_t mfn, uint32_t flags, 
     } else if (!(*at & PTE_P) || !mfn_eq(pte_mfn(*at), mfn)) {
         log_refusal(d, "grant unmap at %#lx, which maps frame %#lx instead of %#lx", host_addr,
                     pte_mfn(*at).v, mfn.v);
-    } else if (new_addr && !take_entry(v, new_addr, &replacement)) {
+    } else if (new_addr && !take_entry(v, new_addr, at, &replacement)) {
         rc = GNTST_bad_virt_addr;
     } else {
         pte_t old = __atomic_exchange_n(at, replacement, __ATOMIC_ACQ_REL);
