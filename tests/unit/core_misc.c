@@ -219,6 +219,26 @@ TEST(multicall)
     host_settle();
 }
 
+TEST(long_calls_give_way)
+{
+    struct gnttab_copy_like {
+        uint64_t words[5];
+    } *ops = host_guest(d, HOST_PAGE(0));
+    long rc;
+    int restarts = 0;
+
+    /* Interrupts are off in the hypervisor: nothing becomes pending, and yet it must let go. */
+    memset(ops, 0, PAGE_SIZE);
+    host_settle();
+    host_be(v->cpu->id);
+    for (int i = 0; i < 40; i++) {
+        rc = hypercall_dispatch(v, __HYPERVISOR_grant_table_op, 5, HOST_PAGE(0), 100, 0, 0);
+        CHECK(rc == 0 || rc == HC_RESTART);
+        restarts += rc == HC_RESTART;
+    }
+    CHECK(restarts >= 3);
+}
+
 TEST(console)
 {
     evtchn_port port;
