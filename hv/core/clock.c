@@ -54,7 +54,7 @@ static void publish_time_area(struct vcpu *v, const struct vcpu_time_info *t)
 
 void clock_update_vcpu(struct vcpu *v)
 {
-    struct vcpu_time_info t = {0};
+    struct vcpu_time_info t = { 0 };
 
     v->time_cpu = arch_this_cpu();
     __atomic_store_n(&v->time_stamp, clock_stamp(), __ATOMIC_RELAXED);
@@ -108,8 +108,8 @@ void clock_set_wallclock(uint64_t secs, uint32_t nsecs, uint64_t system_ns)
 
 void clock_publish_runstate(struct vcpu *v)
 {
-    struct vcpu_runstate_info info = {.state = v->runstate.state,
-                                      .state_entry_time = v->runstate.entered};
+    struct vcpu_runstate_info info = { .state = v->runstate.state,
+                                       .state_entry_time = v->runstate.entered };
     gptr_t area = GPTR(__atomic_load_n(&v->runstate.area.v, __ATOMIC_RELAXED));
     gptr_t entry = gptr_add(area, offsetof(struct vcpu_runstate_info, state_entry_time));
     uint64_t entered = info.state_entry_time, flagged = entered | XEN_RUNSTATE_UPDATE;

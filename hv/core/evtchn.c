@@ -17,9 +17,9 @@
 #include "core/pcpu.h"
 
 struct evtchn {
-    uint8_t kind;  /* [evtchn lock; read without it] EVTCHNSTAT_* */
-    uint16_t vcpu; /* [evtchn lock; read without it] vCPU that is told */
-    uint32_t num;  /* [evtchn lock] peer's port, PIRQ, VIRQ, or domain id allowed to bind */
+    uint8_t kind;          /* [evtchn lock; read without it] EVTCHNSTAT_* */
+    uint16_t vcpu;         /* [evtchn lock; read without it] vCPU that is told */
+    uint32_t num;          /* [evtchn lock] peer's port, PIRQ, VIRQ, or domain id allowed to bind */
     struct domain *remote; /* [both evtchn locks] the peer's domain while interdomain */
 };
 _Static_assert(sizeof(struct evtchn) == 16, "256 ports a page");
@@ -488,7 +488,7 @@ int evtchn_status(struct domain *d, struct evtchn_status *st)
 
     if (st->port >= MAX_EVTCHNS_2L)
         return -XEN_EINVAL;
-    *st = (struct evtchn_status){.dom = st->dom, .port = st->port};
+    *st = (struct evtchn_status){ .dom = st->dom, .port = st->port };
     if (!ch)
         return 0; /* closed */
     spin_lock(&d->evtchn->lock);
@@ -515,7 +515,9 @@ int evtchn_status(struct domain *d, struct evtchn_status *st)
     return 0;
 }
 
-static const char *const kind_names[] = {"closed", "unbound", "interdomain", "pirq", "virq", "ipi"};
+static const char *const kind_names[] = {
+    "closed", "unbound", "interdomain", "pirq", "virq", "ipi"
+};
 
 static void dump_domain(struct domain *d)
 {

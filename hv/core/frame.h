@@ -52,8 +52,8 @@ enum frame_type {
 };
 
 struct frame {
-    uint64_t state;    /* atomic */
-    uint32_t next;     /* [owner's page-list lock, or heap lock] list links, as mfn; 0 = end */
+    uint64_t state; /* atomic */
+    uint32_t next;  /* [owner's page-list lock, or heap lock] list links, as mfn; 0 = end */
     uint32_t prev;
     uint32_t stamp;    /* flush clock when typed went to zero; valid while typed == 0 */
     uint16_t owner;    /* domid; stable while refs > 0; DOMID_INVALID when there is none */
@@ -128,7 +128,7 @@ void frame_free_hv(void *page);
 /* 2^order zeroed contiguous hypervisor frames. */
 void *frame_alloc_hv_order(unsigned int order);
 void frame_free_hv_order(void *p, unsigned int order);
-uint64_t frame_free_count(void); /* frames free now */
+uint64_t frame_free_count(void);  /* frames free now */
 uint64_t frame_total_count(void); /* frames given to the allocator, ever */
 
 /* --- ownership --- */
@@ -137,9 +137,11 @@ uint64_t frame_total_count(void); /* frames given to the allocator, ever */
  * totals. -E2BIG above d's maximum, -EINVAL when d is dying. Takes RANK_PAGELIST.
  */
 int frame_assign(struct frame *f, unsigned int order, struct domain *d);
-/* Share one hypervisor frame with d: d may map it (writable or read-only); it is never freed to d. */
+/* Share one hypervisor frame with d: d may map it (writable or read-only); it is never freed to d.
+ */
 void frame_share(struct frame *f, struct domain *d, bool writable);
-/* Undo the allocation's reference of a frame that d gives back; false if it was given back before. */
+/* Undo the allocation's reference of a frame that d gives back; false if it was given back before.
+ */
 bool frame_release(struct frame *f, struct domain *d);
 
 /* --- flush clock --- */

@@ -96,8 +96,8 @@ static struct grant_entry_v1 *shared_of(const struct grant_state *g, grant_ref_t
 }
 
 /*
- * Sets the in-use flags in the guest's entry, provided that it grants what is asked. Flags and domain
- * are one word, so that neither changes between look and mark.
+ * Sets the in-use flags in the guest's entry, provided that it grants what is asked. Flags and
+ * domain are one word, so that neither changes between look and mark.
  */
 static int mark_entry(struct grant_entry_v1 *e, domid_t user, bool readonly)
 {
@@ -112,8 +112,7 @@ static int mark_entry(struct grant_entry_v1 *e, domid_t user, bool readonly)
         if (!readonly && (flags & GTF_readonly))
             return GNTST_general_error;
         new = old | GTF_reading | (readonly ? 0 : GTF_writing);
-        if (__atomic_compare_exchange_n(word, &old, new, false, __ATOMIC_ACQ_REL,
-                                        __ATOMIC_ACQUIRE))
+        if (__atomic_compare_exchange_n(word, &old, new, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
             return GNTST_okay;
     }
     return GNTST_general_error;

@@ -59,7 +59,8 @@ static long op_poll(struct vcpu *v, gptr_t arg)
         return E(EFAULT);
     if (op.nr_ports > MAX_POLL_PORTS)
         return E(EINVAL);
-    if (__atomic_load_n(&v->poll_port, __ATOMIC_RELAXED) != POLL_OFF) /* an upcall ended the last one */
+    if (__atomic_load_n(&v->poll_port, __ATOMIC_RELAXED) !=
+        POLL_OFF) /* an upcall ended the last one */
         vcpu_end_poll(v);
     ports = GPTR(op.ports.p);
     rc = any_pending(v, ports, op.nr_ports, &first);

@@ -10,12 +10,12 @@
 
 /* Work that waits for a CPU's exit path: named bits of pcpu.pending (atomic). */
 enum pending_work {
-    WORK_SCHED = 1u << 0, /* pick a vCPU again */
-    WORK_TIMER = 1u << 1, /* the timer interrupt fired */
-    WORK_RCU = 1u << 2,   /* unused frames wait to be freed */
-    WORK_KEY = 1u << 3,   /* a debug key was pressed */
+    WORK_SCHED = 1u << 0,   /* pick a vCPU again */
+    WORK_TIMER = 1u << 1,   /* the timer interrupt fired */
+    WORK_RCU = 1u << 2,     /* unused frames wait to be freed */
+    WORK_KEY = 1u << 3,     /* a debug key was pressed */
     WORK_CONRING = 1u << 4, /* the console ring grew: tell Dom0 */
-    WORK_CLOCK = 1u << 5, /* the scale of time changed: refresh the current vCPU's record */
+    WORK_CLOCK = 1u << 5,   /* the scale of time changed: refresh the current vCPU's record */
 };
 
 struct pcpu {
@@ -24,15 +24,15 @@ struct pcpu {
     bool online;      /* written at bring-up, read anywhere */
     struct vcpu *current;
     struct vcpu *idle;
-    struct runqueue rq;   /* lock inside */
+    struct runqueue rq;       /* lock inside */
     struct timer_heap timers; /* lock inside */
-    struct timer slice;   /* end of the current vCPU's slice, armed while others wait */
-    uint64_t idle_ns;     /* time spent in the idle vCPU up to its last switch out */
-    uint64_t idle_since;  /* ns: when the idle vCPU was switched in; 0 while a guest runs */
-    uint32_t tlb_flushed; /* flush clock at the last full flush of guest translations */
-    uint32_t lock_ranks;  /* bit per rank held (debug) */
-    int32_t work_left;    /* units until the next long operation gives way: pcpu_gives_way() */
-    uint64_t heartbeat;   /* counts seconds on the exit path, for the architecture's watchdog */
+    struct timer slice;       /* end of the current vCPU's slice, armed while others wait */
+    uint64_t idle_ns;         /* time spent in the idle vCPU up to its last switch out */
+    uint64_t idle_since;      /* ns: when the idle vCPU was switched in; 0 while a guest runs */
+    uint32_t tlb_flushed;     /* flush clock at the last full flush of guest translations */
+    uint32_t lock_ranks;      /* bit per rank held (debug) */
+    int32_t work_left;        /* units until the next long operation gives way: pcpu_gives_way() */
+    uint64_t heartbeat;       /* counts seconds on the exit path, for the architecture's watchdog */
 };
 
 extern struct pcpu *pcpus[MAX_CPUS]; /* NULL where there is no CPU; set before online */

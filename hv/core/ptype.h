@@ -29,9 +29,9 @@ static inline bool frame_get_writable_fast(struct frame *f, domid_t owner)
                 return false;
             n |= (uint64_t)FT_WRITABLE << FRAME_TYPE_SHIFT;
         }
-    } while (__builtin_expect(!__atomic_compare_exchange_n(&f->state, &s, n, false,
-                                                           __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE),
-                              0));
+    } while (__builtin_expect(
+        !__atomic_compare_exchange_n(&f->state, &s, n, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE),
+        0));
     return true;
 }
 

@@ -50,8 +50,7 @@ static inline bool is_running(const struct vcpu *v)
 
 bool sched_runnable(const struct vcpu *v)
 {
-    return vcpu_flags(v) == 0 &&
-           __atomic_load_n(&v->pause_count, __ATOMIC_RELAXED) == 0 &&
+    return vcpu_flags(v) == 0 && __atomic_load_n(&v->pause_count, __ATOMIC_RELAXED) == 0 &&
            __atomic_load_n(&v->domain->pause_count, __ATOMIC_RELAXED) == 0;
 }
 
@@ -213,8 +212,8 @@ void sched_give_way(struct vcpu *v)
 }
 
 /*
- * What becomes of the vCPU that ran so far: true when it keeps the CPU. Else it is queued, or (to be
- * placed by the caller after the switch) wants another CPU. Queue lock held.
+ * What becomes of the vCPU that ran so far: true when it keeps the CPU. Else it is queued, or (to
+ * be placed by the caller after the switch) wants another CPU. Queue lock held.
  */
 static bool retire(struct pcpu *p, struct vcpu *prev, uint64_t now)
 {
@@ -241,7 +240,7 @@ static struct vcpu *steal(struct pcpu *self)
             continue;
         if (!spin_trylock(&p->rq.lock))
             continue;
-        list_for_each(v, &p->rq.runnable, sched.link) {
+        list_for_each (v, &p->rq.runnable, sched.link) {
             if (allowed(v, self)) {
                 dequeue(p, v);
                 __atomic_store_n(&v->cpu, self, __ATOMIC_RELAXED);
@@ -281,7 +280,8 @@ static void enter(struct pcpu *p, struct vcpu *next, uint64_t now)
     next->sched.slice_end = now + SCHED_SLICE_NS;
     if (p->rq.nr != 0)
         timer_set(&p->slice, p, next->sched.slice_end);
-    /* A full barrier: who marks an event pending after this sees that next runs, or next sees it. */
+    /* A full barrier: who marks an event pending after this sees that next runs, or next sees it.
+     */
     (void)__atomic_exchange_n(&next->sched.running, true, __ATOMIC_SEQ_CST);
 }
 

@@ -15,7 +15,7 @@ void timer_init_cpu(struct pcpu *p)
 
 void timer_init(struct timer *t, void (*fn)(void *), void *arg)
 {
-    *t = (struct timer){.fn = fn, .arg = arg};
+    *t = (struct timer){ .fn = fn, .arg = arg };
 }
 
 /* Takes t out of the heap it is in; returns with no lock held. */

@@ -24,13 +24,13 @@ enum vcpu_pause {
 #define POLL_NONE (-2)    /* only the deadline or an upcall ends it */
 
 struct vcpu {
-    uint32_t id;             /* constant */
-    struct domain *domain;   /* constant; NULL for idle vCPUs */
-    struct pcpu *cpu;        /* [its run queue lock] CPU it runs or is queued on */
-    uint32_t pause_flags;    /* atomic, enum vcpu_pause */
-    uint32_t pause_count;    /* atomic: domain_pause, and control operations */
-    bool initialised;        /* has a context (VCPUOP_initialise or the builder) */
-    struct sched_unit sched; /* see sched.h */
+    uint32_t id;                           /* constant */
+    struct domain *domain;                 /* constant; NULL for idle vCPUs */
+    struct pcpu *cpu;                      /* [its run queue lock] CPU it runs or is queued on */
+    uint32_t pause_flags;                  /* atomic, enum vcpu_pause */
+    uint32_t pause_count;                  /* atomic: domain_pause, and control operations */
+    bool initialised;                      /* has a context (VCPUOP_initialise or the builder) */
+    struct sched_unit sched;               /* see sched.h */
     unsigned long affinity[MAX_CPUS / 64]; /* [rq lock] hard affinity */
     unsigned long soft_affinity[MAX_CPUS / 64];
 
@@ -38,24 +38,24 @@ struct vcpu {
     struct vcpu_info *info;
     struct frame *info_frame; /* referenced frame of a registered vcpu_info, or NULL */
 
-    struct timer singleshot;  /* VCPUOP_set_singleshot_timer; armed by v itself only */
-    spinlock_t timer_lock;    /* RANK_VCPU */
-    struct timer periodic;    /* [timer_lock to arm] VCPUOP_set_periodic_timer */
-    uint64_t period_ns;       /* [timer_lock] 0 = off */
-    uint32_t virq_port[24];   /* [evtchn lock] port bound to each VIRQ, 0 = none */
-    struct timer poll_timer;  /* SCHEDOP_poll's deadline */
-    int32_t poll_port;        /* atomic: port polled for, or POLL_*; who sets it to 0 ends the poll */
+    struct timer singleshot; /* VCPUOP_set_singleshot_timer; armed by v itself only */
+    spinlock_t timer_lock;   /* RANK_VCPU */
+    struct timer periodic;   /* [timer_lock to arm] VCPUOP_set_periodic_timer */
+    uint64_t period_ns;      /* [timer_lock] 0 = off */
+    uint32_t virq_port[24];  /* [evtchn lock] port bound to each VIRQ, 0 = none */
+    struct timer poll_timer; /* SCHEDOP_poll's deadline */
+    int32_t poll_port; /* atomic: port polled for, or POLL_*; who sets it to 0 ends the poll */
 
-    struct { /* runstate */
-        int state;            /* RUNSTATE_*; [its run queue lock] */
-        uint64_t entered;     /* ns */
-        uint64_t time[4];     /* ns spent in each */
-        gptr_t area;          /* registered area, 0 = none */
+    struct {              /* runstate */
+        int state;        /* RUNSTATE_*; [its run queue lock] */
+        uint64_t entered; /* ns */
+        uint64_t time[4]; /* ns spent in each */
+        gptr_t area;      /* registered area, 0 = none */
     } runstate;
-    gptr_t time_area;         /* VCPUOP_register_vcpu_time_memory_area, 0 = none */
-    struct pcpu *time_cpu;    /* [own CPU] where and when its time record was last filled */
+    gptr_t time_area;      /* VCPUOP_register_vcpu_time_memory_area, 0 = none */
+    struct pcpu *time_cpu; /* [own CPU] where and when its time record was last filled */
     uint32_t time_stamp;
-    uint32_t time_version;    /* [own CPU] version of that record, even */
+    uint32_t time_version;     /* [own CPU] version of that record, even */
     struct vcpu_info own_info; /* vCPUs beyond shared_info's, until they register one */
 
     /*
@@ -74,8 +74,8 @@ int vcpu_init(struct vcpu *v, struct domain *d, unsigned int id);
 /* Marks an event pending for v: sets evtchn_upcall_pending, wakes or kicks it. Any CPU. */
 void vcpu_mark_events_pending(struct vcpu *v);
 /*
- * The two bytes in front of vcpu_info: pending and mask. Architectures whose headers do not name the
- * second one have it as padding.
+ * The two bytes in front of vcpu_info: pending and mask. Architectures whose headers do not name
+ * the second one have it as padding.
  */
 #define VCPU_INFO_MASK (offsetof(struct vcpu_info, evtchn_upcall_pending) + 1)
 static inline uint8_t vcpu_upcall_mask(const struct vcpu *v)

@@ -34,15 +34,15 @@
  * the image. (SeaBIOS clears the first 640 KiB.)
  */
 #define CONRING_PHYS VA(0x1f0000)
-#define STACKS_BASE VA(0xffff818040000000)  /* a 64 KiB slot for each CPU */
-#define GDTS_BASE VA(0xffff818042000000)    /* a 128 KiB window for each CPU: GDT, LDT */
+#define STACKS_BASE VA(0xffff818040000000) /* a 64 KiB slot for each CPU */
+#define GDTS_BASE VA(0xffff818042000000)   /* a 128 KiB window for each CPU: GDT, LDT */
 #define VMAP_BASE VA(0xffff818048000000)
 #define VMAP_END VA(0xffff818068000000)
 #define DIRECT_BASE VA(0xffff830000000000)
 
 /*
- * A CPU's stack slot of 16 pages: guard, NMI, guard, #MC, guard, #DF, guard, #DB, guards, main stack (4 pages).
- * The top of the main stack holds struct cpu_info.
+ * A CPU's stack slot of 16 pages: guard, NMI, guard, #MC, guard, #DF, guard, #DB, guards, main
+ * stack (4 pages). The top of the main stack holds struct cpu_info.
  */
 #define STACK_SLOT_SHIFT 16
 #define STACK_SLOT 0x10000

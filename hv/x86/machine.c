@@ -56,8 +56,8 @@ static void init_lines(const struct acpi_info *acpi)
 
 void machine_init(const struct acpi_info *acpi, int x2apic)
 {
-    struct time_hw hw = {.hpet_base = acpi->hpet_present ? acpi->hpet_address : 0,
-                         .pmtimer_32 = acpi->fadt.pm_timer_32bit};
+    struct time_hw hw = { .hpet_base = acpi->hpet_present ? acpi->hpet_address : 0,
+                          .pmtimer_32 = acpi->fadt.pm_timer_32bit };
 
     if (acpi->fadt.pm_timer.space == ACPI_SPACE_IO)
         hw.pmtimer_port = (uint16_t)acpi->fadt.pm_timer.address;

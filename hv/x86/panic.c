@@ -27,7 +27,7 @@ struct symbol {
 static const struct {
     uint32_t magic, count, size;
     struct symbol sym[];
-} *symtab;
+} * symtab;
 
 /* Bytes of the table behind the image. */
 uint32_t symtab_size(void)
@@ -194,7 +194,8 @@ static void end_machine(void)
     power_reboot();
 }
 
-/* Who comes second: a fault while the panic is reported cuts it short, another CPU waits for its NMI. */
+/* Who comes second: a fault while the panic is reported cuts it short, another CPU waits for its
+ * NMI. */
 static void panic_again(bool same_cpu)
 {
     static bool twice;

@@ -10,9 +10,11 @@
 struct vcpu;
 
 enum {
+    /* clang-format off */
     TRAP_DE = 0, TRAP_DB = 1, TRAP_NMI = 2, TRAP_BP = 3, TRAP_OF = 4, TRAP_BR = 5, TRAP_UD = 6,
     TRAP_NM = 7, TRAP_DF = 8, TRAP_TS = 10, TRAP_NP = 11, TRAP_SS = 12, TRAP_GP = 13,
     TRAP_PF = 14, TRAP_MF = 16, TRAP_AC = 17, TRAP_MC = 18, TRAP_XM = 19,
+    /* clang-format on */
 };
 
 /* Called by entry.S. */
@@ -31,8 +33,8 @@ struct trap_ops {
     /* Work of the kind itself before v runs; true if pending work must be looked at again. */
     bool (*exit_work)(struct vcpu *v, struct x86_regs *regs);
     /*
-     * A page fault of the hypervisor at cr2, on v's behalf: true when what was missing is there now.
-     * May be within copies to and from the guest and IRET; no locks are held there.
+     * A page fault of the hypervisor at cr2, on v's behalf: true when what was missing is there
+     * now. May be within copies to and from the guest and IRET; no locks are held there.
      */
     bool (*hv_fault)(struct vcpu *v, uint64_t cr2);
     /* NMIs of the machine arrived (bits of enum nmi_reason): for Dom0 to see. Exit path. */

@@ -177,8 +177,7 @@ __attribute__((weak)) void arch_tlb_flush_stamped(const unsigned long *cpus, uin
     for (unsigned int i = 0; i < nr_pcpus; i++) {
         if (bitmap_test(cpus, i) && (int32_t)(pcpus[i]->tlb_flushed - stamp) <= 0)
             __atomic_store_n(&pcpus[i]->tlb_flushed,
-                             __atomic_add_fetch(&tlb_clock, 1, __ATOMIC_SEQ_CST),
-                             __ATOMIC_RELAXED);
+                             __atomic_add_fetch(&tlb_clock, 1, __ATOMIC_SEQ_CST), __ATOMIC_RELAXED);
     }
 }
 
@@ -434,8 +433,10 @@ const char *__asan_default_options(void)
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
-    return "race:grant_copy_one\nrace:publish_time\nrace:clock_publish_wallclock\nrace:move_info\nrace:op_register_info\n"
-           "race:grant_swap\nrace:frame_free_count\nrace:dump_domain\nrace:domain_report\nrace:query_reservation\nrace:claim_pages\nrace:hv/core/heap.c\n";
+    return "race:grant_copy_one\nrace:publish_time\nrace:clock_publish_wallclock\nrace:move_"
+           "info\nrace:op_register_info\n"
+           "race:grant_swap\nrace:frame_free_count\nrace:dump_domain\nrace:domain_report\nrace:"
+           "query_reservation\nrace:claim_pages\nrace:hv/core/heap.c\n";
 }
 
 const char *__tsan_default_options(void);

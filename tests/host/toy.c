@@ -109,20 +109,22 @@ static const struct guest_ops toy_ops = {
     .free_domain = toy_free_domain,
 };
 
-/* A mapping of a toy is a note: the address must lie in the window's last quarter and be aligned. */
+/* A mapping of a toy is a note: the address must lie in the window's last quarter and be aligned.
+ */
 static int toy_map(struct vcpu *v, uint64_t host_addr, mfn_t mfn, uint32_t flags)
 {
     (void)v, (void)mfn, (void)flags;
     return host_addr % PAGE_SIZE ? GNTST_bad_virt_addr : GNTST_okay;
 }
 
-static int toy_unmap(struct vcpu *v, uint64_t host_addr, mfn_t mfn, uint32_t flags, uint64_t new_addr)
+static int toy_unmap(struct vcpu *v, uint64_t host_addr, mfn_t mfn, uint32_t flags,
+                     uint64_t new_addr)
 {
     (void)v, (void)mfn, (void)flags, (void)new_addr;
     return host_addr % PAGE_SIZE ? GNTST_bad_virt_addr : GNTST_okay;
 }
 
-static const struct grant_map_ops toy_map_ops = {.map = toy_map, .unmap = toy_unmap};
+static const struct grant_map_ops toy_map_ops = { .map = toy_map, .unmap = toy_unmap };
 
 struct domain *host_domain(domid_t id, unsigned int vcpus, unsigned int pages, bool privileged)
 {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The model test of PV memory: three hostile domains on three CPUs change page tables, types, grants
- * and descriptors at random, pending work interrupts them, the other CPUs' TLBs fill meanwhile. The
- * recount must agree after each batch, no cached translation may break isolation, and at the end
- * every frame comes back. A stream that fails is shrunk and printed with the command that repeats it.
+ * The model test of PV memory: three hostile domains on three CPUs change page tables, types,
+ * grants and descriptors at random, pending work interrupts them, the other CPUs' TLBs fill
+ * meanwhile. The recount must agree after each batch, no cached translation may break isolation,
+ * and at the end every frame comes back. A stream that fails is shrunk and printed with the command
+ * that repeats it.
  *
  *   pv [-s seed] [-n steps] [-t seconds] [-v]   run streams of so many steps for so long
  *   pv -w word,word,...                         repeat these steps, with the log
@@ -129,7 +130,7 @@ int main(int argc, char **argv)
             return 2;
     }
     for (time_t end = time(NULL) + seconds; streams == 0 || time(NULL) < end; streams++, seed++) {
-        struct rng r = {seed};
+        struct rng r = { seed };
 
         for (unsigned int i = 0; i < steps; i++)
             words[i] = rng_next(&r);

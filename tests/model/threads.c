@@ -53,7 +53,7 @@ static void run_round(unsigned int cpu, struct rng *r)
 static void *cpu_thread(void *arg)
 {
     unsigned int cpu = (unsigned int)(uintptr_t)arg;
-    struct rng r = {seed * 1000 + cpu};
+    struct rng r = { seed * 1000 + cpu };
 
     host_be(cpu);
     for (unsigned int round = 1; round <= rounds; round++) {
@@ -77,7 +77,7 @@ static void *cpu_thread(void *arg)
 /* A guest that changes its memory while the hypervisor reads it. */
 __attribute__((no_sanitize("thread"))) static void *scribbler(void *arg)
 {
-    struct rng r = {seed * 77};
+    struct rng r = { seed * 77 };
 
     (void)arg;
     while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {

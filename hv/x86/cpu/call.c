@@ -39,8 +39,8 @@ void arch_poll(void)
 void arch_call_others(const unsigned long *cpus, void (*fn)(void *), void *arg)
 {
     unsigned int self = this_cpu_id(), count = 0;
-    unsigned long targets[MAX_CPUS / 64] = {0};
-    struct patience patience = {0};
+    unsigned long targets[MAX_CPUS / 64] = { 0 };
+    struct patience patience = { 0 };
 
     for (unsigned int i = 0; i < nr_pcpus; i++) {
         if (i != self && bitmap_test(cpus, i) && pcpus[i] && pcpus[i]->online) {
@@ -54,7 +54,7 @@ void arch_call_others(const unsigned long *cpus, void (*fn)(void *), void *arg)
         arch_poll();
         watchdog_waiting(&patience, "its turn to call other CPUs");
     }
-    patience = (struct patience){0};
+    patience = (struct patience){ 0 };
     call.fn = fn;
     call.arg = arg;
     __atomic_store_n(&call.pending, count, __ATOMIC_RELEASE);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Bringing one CPU into the state in which guests run: descriptor tables, MSRs, control registers. */
+/* Bringing one CPU into the state in which guests run: descriptor tables, MSRs, control registers.
+ */
 #include "x86/cpu/cpu.h"
 
 #include "core/bug.h"
@@ -107,7 +108,7 @@ void cpu_detect(bool want_smap, bool want_smep)
 /* stac and clac over the no-ops of the entry code, through the direct map. */
 static void patch_alternatives(void)
 {
-    static const uint8_t code[3][3] = {{0}, {0x0f, 0x01, 0xcb}, {0x0f, 0x01, 0xca}};
+    static const uint8_t code[3][3] = { { 0 }, { 0x0f, 0x01, 0xcb }, { 0x0f, 0x01, 0xca } };
 
     if (!cpu_feat.smap)
         return;
@@ -124,9 +125,13 @@ static void idt_build(uint16_t selector, bool stacks)
         uint64_t at = (uint64_t)vector_stubs + (uint64_t)i * 16;
         uint8_t dpl = (i == 3 || i == 4 || i == 0x80) ? 3 : 0;
         uint8_t ist = i == 2 ? 1 : i == 18 ? 2 : i == 8 ? 3 : i == 1 ? 4 : 0;
-        idt[i] = (struct idt_gate){(uint16_t)at, selector, stacks ? ist : 0,
-                                   (uint8_t)(0x8e | dpl << 5), (uint16_t)(at >> 16),
-                                   (uint32_t)(at >> 32), 0};
+        idt[i] = (struct idt_gate){ (uint16_t)at,
+                                    selector,
+                                    stacks ? ist : 0,
+                                    (uint8_t)(0x8e | dpl << 5),
+                                    (uint16_t)(at >> 16),
+                                    (uint32_t)(at >> 32),
+                                    0 };
     }
 }
 
@@ -137,8 +142,8 @@ struct table_pointer {
 
 void cpu_early_traps(void)
 {
-    struct table_pointer gdtr = {4 * 8 - 1, (uint64_t)boot_gdt};
-    struct table_pointer idtr = {sizeof(idt) - 1, (uint64_t)idt};
+    struct table_pointer gdtr = { 4 * 8 - 1, (uint64_t)boot_gdt };
+    struct table_pointer idtr = { sizeof(idt) - 1, (uint64_t)idt };
 
     idt_build(BOOT_CS64, false);
     __asm__ volatile("lgdt %0; lidt %1" ::"m"(gdtr), "m"(idtr));
@@ -176,7 +181,7 @@ static void fill_reserved_gdt(struct x86_pcpu *xp)
 
 struct x86_pcpu *cpu_create(unsigned int id, uint32_t apic_id)
 {
-    static const uint8_t pages[] = {STACK_NMI_PAGE, STACK_MC_PAGE, STACK_DF_PAGE, STACK_DB_PAGE};
+    static const uint8_t pages[] = { STACK_NMI_PAGE, STACK_MC_PAGE, STACK_DF_PAGE, STACK_DB_PAGE };
     struct x86_pcpu *xp = frame_alloc_hv();
     struct vcpu *idle = frame_alloc_hv();
     uint64_t gdt = GDTS_BASE + (uint64_t)id * GDT_WINDOW;
@@ -207,8 +212,8 @@ struct x86_pcpu *cpu_create(unsigned int id, uint32_t apic_id)
 
 static void load_tables(struct x86_pcpu *xp)
 {
-    struct table_pointer gdtr = {0xffff, GDTS_BASE + xp->p.id * (uint64_t)GDT_WINDOW};
-    struct table_pointer idtr = {sizeof(idt) - 1, (uint64_t)idt};
+    struct table_pointer gdtr = { 0xffff, GDTS_BASE + xp->p.id * (uint64_t)GDT_WINDOW };
+    struct table_pointer idtr = { sizeof(idt) - 1, (uint64_t)idt };
 
     __asm__ volatile("lgdt %0; lidt %1" ::"m"(gdtr), "m"(idtr));
     __asm__ volatile("pushq %0; leaq 1f(%%rip), %%rax; pushq %%rax; lretq; 1:" ::"i"(HV_CS)

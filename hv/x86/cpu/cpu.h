@@ -13,7 +13,7 @@ struct cpu_info {
     struct x86_regs regs; /* registers of the guest that was interrupted last */
     struct vcpu *current;
     struct pcpu *pcpu;
-    uint64_t scratch[2];  /* for the SYSCALL path */
+    uint64_t scratch[2]; /* for the SYSCALL path */
 };
 
 struct x86_tss {
@@ -27,15 +27,15 @@ struct x86_tss {
 } __attribute__((packed));
 
 struct x86_pcpu {
-    struct pcpu p;     /* first */
+    struct pcpu p; /* first */
     uint32_t apic_id;
     uint32_t acpi_id;
     struct x86_tss tss __attribute__((aligned(16)));
-    uint64_t *gdt_ptes; /* L1 entries of this CPU's GDT window (32 of them: GDT, LDT) */
-    uint64_t *gdt_page; /* the reserved page, by direct map */
+    uint64_t *gdt_ptes;     /* L1 entries of this CPU's GDT window (32 of them: GDT, LDT) */
+    uint64_t *gdt_page;     /* the reserved page, by direct map */
     struct vcpu *fpu_owner; /* whose extended state is in the registers; NULL: nobody's */
-    uint64_t dr7;       /* hardware DR7 as loaded */
-    uint64_t cr4;       /* CR4 as loaded */
+    uint64_t dr7;           /* hardware DR7 as loaded */
+    uint64_t cr4;           /* CR4 as loaded */
     struct {
         struct timer timer;
         uint64_t seen;   /* the neighbour's heartbeat when it last changed */
@@ -64,8 +64,8 @@ static inline unsigned int this_cpu_id(void)
 struct cpu_features {
     bool nx, smep, smap, fsgsbase, page1gb, xsave, xsaveopt, osxsave_ok, fxsr_opt, x2apic, pcid;
     bool invariant_tsc, tsc_deadline, intel, amd, umip, cet;
-    uint64_t xcr0_mask;   /* states we let guests use */
-    uint32_t xsave_size;  /* bytes for xcr0_mask */
+    uint64_t xcr0_mask;    /* states we let guests use */
+    uint32_t xsave_size;   /* bytes for xcr0_mask */
     uint64_t pte_reserved; /* address bits of an entry beyond phys_bits */
     uint8_t phys_bits, virt_bits;
 };
@@ -74,8 +74,8 @@ extern struct cpu_features cpu_feat;
 /* Read CPUID into cpu_feat; BSP only, first thing. `smap` false: command line said smap=0. */
 void cpu_detect(bool want_smap, bool want_smep);
 /*
- * First CPU, at once: descriptor tables by which a fault before cpu_init_this() ends in a panic that
- * can be read. All exceptions on the boot stack.
+ * First CPU, at once: descriptor tables by which a fault before cpu_init_this() ends in a panic
+ * that can be read. All exceptions on the boot stack.
  */
 void cpu_early_traps(void);
 /* Load GDT, IDT, TSS, control registers and SYSCALL MSRs on this CPU. */

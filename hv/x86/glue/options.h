@@ -8,13 +8,13 @@
 #include "lib/cmdline.h"
 
 struct options {
-    const char *com1;       /* NULL: default */
+    const char *com1; /* NULL: default */
     bool console_serial, console_vga;
     bool smap, smep;
     bool xpti_off; /* xpti=no: PV guests may run on processors with Meltdown */
-    int x2apic;             /* -1 not given */
+    int x2apic;    /* -1 not given */
     unsigned int maxcpus;
-    const char *tsc;        /* "stable", "unstable", or NULL */
+    const char *tsc; /* "stable", "unstable", or NULL */
     bool vga_keep;
     const char *crash_test; /* NULL: none; see glue/crash_test.h */
     struct cmdline_dom0_mem dom0_mem;

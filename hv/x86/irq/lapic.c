@@ -66,10 +66,10 @@ void lapic_init_bsp(uint32_t max_apic_id, int x2apic_option)
 {
     uint64_t base = rdmsr(MSR_APIC_BASE);
     uint32_t a, b, c, d;
-    struct lapic_choice choice = {.available = cpu_feat.x2apic,
-                                  .enabled = base & APIC_BASE_X2,
-                                  .max_apic_id = max_apic_id,
-                                  .option = x2apic_option};
+    struct lapic_choice choice = { .available = cpu_feat.x2apic,
+                                   .enabled = base & APIC_BASE_X2,
+                                   .max_apic_id = max_apic_id,
+                                   .option = x2apic_option };
 
     cpuid(1, 0, &a, &b, &c, &d);
     choice.hypervisor = c >> 31;

@@ -63,11 +63,11 @@ static inline void lapic_eoi(void)
 
 /* What decides between the two modes; lapic_want_x2apic() is pure, for the tests. */
 struct lapic_choice {
-    bool available;      /* CPUID says so */
-    bool enabled;        /* the firmware left it on */
-    bool hypervisor;     /* CPUID says that we run on one */
+    bool available;       /* CPUID says so */
+    bool enabled;         /* the firmware left it on */
+    bool hypervisor;      /* CPUID says that we run on one */
     uint32_t max_apic_id; /* of all usable CPUs */
-    int option;          /* x2apic=: -1 not given, 0, 1 */
+    int option;           /* x2apic=: -1 not given, 0, 1 */
 };
 bool lapic_want_x2apic(const struct lapic_choice *c);
 
@@ -93,8 +93,8 @@ bool lapic_test_vector(unsigned int reg, uint8_t vector);
 void lapic_send_ipi(uint32_t apic_id, uint8_t vector);
 void lapic_send_nmi(uint32_t apic_id);
 /*
- * Interrupt `vector` on this CPU. From an NMI as well: the interrupted code may stand between the two
- * writes of an IPI of its own, and this one leaves the destination alone.
+ * Interrupt `vector` on this CPU. From an NMI as well: the interrupted code may stand between the
+ * two writes of an IPI of its own, and this one leaves the destination alone.
  */
 void lapic_send_self(uint8_t vector);
 /* NMI to all CPUs but this: panic. */
@@ -109,8 +109,8 @@ void lapic_handle_error(void);
  * The one-shot timer (VEC_TIMER). By TSC deadline where the CPU has it, else a counter whose
  * frequency lapic_timer_calibrated() was told.
  */
-void lapic_timer_start_counting(void);    /* masked, from the top: for calibration */
-uint32_t lapic_timer_elapsed(void);       /* ticks since then */
+void lapic_timer_start_counting(void); /* masked, from the top: for calibration */
+uint32_t lapic_timer_elapsed(void);    /* ticks since then */
 /* This is how fast it counts (behind the divider): what time/ found. Once, first CPU. */
 void lapic_timer_calibrated(uint64_t ticks_per_second, bool use_tsc_deadline);
 bool lapic_timer_is_deadline(void);

@@ -57,8 +57,8 @@ static int map(struct vcpu *v, uint64_t host_addr, mfn_t mfn, uint32_t flags)
 }
 
 /*
- * [pt_lock] Take the entry at new_addr out of its place without dropping its references. Not the one
- * that it is to replace: the grant would go and its mapping stay.
+ * [pt_lock] Take the entry at new_addr out of its place without dropping its references. Not the
+ * one that it is to replace: the grant would go and its mapping stay.
  */
 static bool take_entry(struct vcpu *v, uint64_t new_addr, const pte_t *instead_of, pte_t *taken)
 {

@@ -76,7 +76,7 @@ static int update_m2p(struct domain *d, uint64_t ptr, uint64_t val)
 }
 
 static inline int update_one(struct pt_drop *drop, struct domain *d, struct domain *pg_owner,
-                      const struct mmu_update *u)
+                             const struct mmu_update *u)
 {
     uint64_t ptr = u->ptr & ~3ull;
     unsigned int cmd = u->ptr & 3;

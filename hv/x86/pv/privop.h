@@ -42,8 +42,8 @@ static inline uint64_t pv_cr4_live(const struct pv_vcpu *v)
  */
 
 /*
- * CR3 was written with the machine frame of an L4: as MMUEXT_NEW_BASEPTR. 0 or -errno; -EAGAIN: it gave
- * way to other work, write again.
+ * CR3 was written with the machine frame of an L4: as MMUEXT_NEW_BASEPTR. 0 or -errno; -EAGAIN: it
+ * gave way to other work, write again.
  */
 int pv_new_baseptr(struct pv_vcpu *v, gfn_t l4);
 /* Drop this CPU's translation of a guest address; any value. */

@@ -163,8 +163,8 @@ void arch_vm_assist_changed(struct domain *d)
 }
 
 /* Reached through multicall only: the call has no return to give there. */
-long hc_iret(struct vcpu *v, unsigned long a0, unsigned long a1, unsigned long a2,
-             unsigned long a3, unsigned long a4)
+long hc_iret(struct vcpu *v, unsigned long a0, unsigned long a1, unsigned long a2, unsigned long a3,
+             unsigned long a4)
 {
     (void)v, (void)a0, (void)a1, (void)a2, (void)a3, (void)a4;
     return E(ENOSYS);
@@ -210,7 +210,7 @@ void pv_syscall(struct x86_regs *regs)
             hypercall(v, regs);
         return;
     }
-    struct pv_callback cb = {pv->syscall_rip, pv->syscall_mask};
+    struct pv_callback cb = { pv->syscall_rip, pv->syscall_mask };
     if (cb.address) {
         pv_enter_callback(v, regs, &cb, false);
         return;
@@ -223,7 +223,7 @@ void pv_syscall32(struct x86_regs *regs)
 {
     struct vcpu *v = cpu_info()->current;
     struct pv_vcpu *pv = pv_vcpu(v);
-    struct pv_callback cb = {pv->syscall32_rip, pv->syscall32_mask};
+    struct pv_callback cb = { pv->syscall32_rip, pv->syscall32_mask };
 
     if (!pv->kernel_mode && cb.address) {
         pv_enter_callback(v, regs, &cb, false);
@@ -237,7 +237,7 @@ void pv_sysenter(struct x86_regs *regs)
 {
     struct vcpu *v = cpu_info()->current;
     struct pv_vcpu *pv = pv_vcpu(v);
-    struct pv_callback cb = {pv->sysenter_rip, pv->sysenter_mask};
+    struct pv_callback cb = { pv->sysenter_rip, pv->sysenter_mask };
 
     if (!pv->kernel_mode && cb.address) {
         pv_enter_callback(v, regs, &cb, false);
@@ -283,7 +283,7 @@ static bool pv_exit(struct vcpu *v, struct x86_regs *regs)
         deliver_nmi(v, regs);
     }
     if (v->info->evtchn_upcall_pending && !v->info->evtchn_upcall_mask) {
-        struct pv_callback cb = {pv->event.address, true};
+        struct pv_callback cb = { pv->event.address, true };
         pv_enter_callback(v, regs, &cb, false);
     }
     return pv->exit_work & PVX_DROP;

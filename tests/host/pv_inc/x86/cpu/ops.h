@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Privileged instructions of the simulated CPUs of pv_machine.c: those that x86/pv's memory code uses. */
+/* Privileged instructions of the simulated CPUs of pv_machine.c: those that x86/pv's memory code
+ * uses. */
 #ifndef X86_CPU_OPS_H
 #define X86_CPU_OPS_H
 
