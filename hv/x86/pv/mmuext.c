@@ -74,7 +74,8 @@ int pv_get_l4(struct domain *d, mfn_t mfn)
     if (cur && cur->domain == d)
         p = &pv_vcpu(cur)->drop;
     spin_lock(&pv_domain(d)->pt_lock);
-    rc = pt_get_table(p, d, mfn, 4);
+    /* A call before this one, in the same multicall or context, may have left something. */
+    rc = p->any && !pt_drop_continue(p, d) ? -PT_ERESTART : pt_get_table(p, d, mfn, 4);
     while (p == &drop && drop.any)
         pt_drop_continue(&drop, d);
     spin_unlock(&pv_domain(d)->pt_lock);

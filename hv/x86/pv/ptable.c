@@ -399,7 +399,11 @@ void pt_put_table(struct pt_drop *drop, struct domain *d, struct frame *f, int l
 {
     if (!drop_use(f))
         return;
-    ASSERT(!drop->f[level]);
+    if (__builtin_expect(drop->f[level] != NULL, 0)) {
+        /* No room: it waits as a table half validated, with nothing left to validate. */
+        __atomic_fetch_and(&f->state, ~FRAME_UNDOING, __ATOMIC_RELEASE);
+        return;
+    }
     drop->f[level] = f;
     drop->any = true;
     pt_drop_continue(drop, d);

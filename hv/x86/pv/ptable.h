@@ -76,7 +76,10 @@ static inline pte_t *table_of(struct frame *f)
  * 0, -XEN_EINVAL (not d's, bad entries), -XEN_EBUSY (in use as something else), -PT_ERESTART.
  */
 int pt_get_table(struct pt_drop *drop, struct domain *d, mfn_t mfn, int level);
-/* Drop one; when it was the last, undoing starts and may be left in `drop` (drop->any). */
+/*
+ * Drop one; when it was the last, undoing starts and may be left in `drop` (drop->any). Where `drop`
+ * is busy with another table of this level, this one stays PARTIAL, ready to be used again.
+ */
 void pt_put_table(struct pt_drop *drop, struct domain *d, struct frame *f, int level);
 /* Go on undoing; true when nothing is left. */
 bool pt_drop_continue(struct pt_drop *drop, struct domain *d);
