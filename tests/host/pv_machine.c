@@ -49,6 +49,7 @@ struct pv_cpu {
 static struct pv_cpu cpus[PV_CPUS];
 static struct rng stir;
 static bool stirring, inside;
+unsigned int pv_hot_slot[PV_HOT];
 unsigned int pv_flushes, pv_walks, pv_restarts;
 
 struct cpu_features cpu_feat = {.nx = true, .phys_bits = 40, .virt_bits = 48};
@@ -83,6 +84,7 @@ void *direct(uint64_t pa)
 {
     if (pa >= host_ram_frames << PAGE_SHIFT)
         return (void *)(0xdead000000000000ul | pa); /* nobody may go there */
+    pv_machine_tick();
     return host_ram + pa;
 }
 
@@ -209,6 +211,7 @@ void write_cr3(uint64_t v)
         pv_fail("CR3 %#lx is no L4", v);
     this_cpu()->cr3 = v;
     forget_all(this_cpu());
+    pv_machine_tick();
 }
 
 void invlpg(uint64_t va)
@@ -219,6 +222,7 @@ void invlpg(uint64_t va)
         if (c->tlb[i].page == va >> PAGE_SHIFT)
             c->tlb[i].valid = false;
     memset(c->psc, 0, sizeof(c->psc));
+    pv_machine_tick();
 }
 
 /* --- isolation, as seen from a cached entry --- */
@@ -479,21 +483,35 @@ static uint64_t wild_value(struct rng *r)
                             : rng_below(r, PV_RAM) << PAGE_SHIFT | flags | 1;
 }
 
+static uint64_t busy_address(void)
+{
+    uint64_t kind = rng_below(&stir, 8);
+
+    if (kind < 4)
+        return PV_VA(pv_hot_slot[rng_below(&stir, PV_HOT)]);
+    return PV_VA(rng_below(&stir, kind == 7 ? PV_SLOTS : 40));
+}
+
+static void somebody_works(void)
+{
+    struct pv_cpu *c = &cpus[rng_below(&stir, PV_CPUS)];
+    bool write = rng_one_in(&stir, 2);
+    uint64_t va = busy_address();
+    uint64_t *p = access_by(c, &stir, va, write);
+
+    if (p && write && rng_one_in(&stir, 16))
+        p[rng_below(&stir, rng_one_in(&stir, 2) ? 8 : 512)] = wild_value(&stir);
+}
+
 void pv_machine_tick(void)
 {
     if (!stirring || inside)
         return;
     inside = true;
-    if (rng_one_in(&stir, 24))
+    if (rng_one_in(&stir, 32))
         __atomic_fetch_or(&arch_this_cpu()->pending, WORK_CLOCK, __ATOMIC_RELAXED);
-    if (rng_one_in(&stir, 3)) {
-        struct pv_cpu *c = &cpus[rng_below(&stir, PV_CPUS)];
-        bool write = rng_one_in(&stir, 2);
-        uint64_t va = PV_VA(rng_below(&stir, rng_one_in(&stir, 4) ? PV_SLOTS : 32));
-        uint64_t *p = c->cr3 ? access_by(c, &stir, va, write) : NULL;
-        if (p && write && rng_one_in(&stir, 4))
-            p[rng_below(&stir, rng_one_in(&stir, 2) ? 8 : 512)] = wild_value(&stir);
-    }
+    if (rng_one_in(&stir, 2))
+        somebody_works();
     inside = false;
 }
 

@@ -47,8 +47,10 @@ void pv_machine_exit(struct vcpu *v);
  * the program when the access breaks isolation.
  */
 void *pv_access(uint64_t va, bool write);
-/* One access by a random CPU to a random address. */
+/* Perhaps an access by a random CPU to a random address, one of the hot slots by preference. */
 void pv_machine_tick(void);
+#define PV_HOT 8
+extern unsigned int pv_hot_slot[PV_HOT];
 /* No stale entry of any CPU breaks isolation; else says what does, and ends the program. */
 void pv_check_tlbs(void);
 /* Prints and ends the program. */

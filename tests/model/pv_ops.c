@@ -225,7 +225,11 @@ static unsigned int pick_index(int level)
 
 static unsigned int pick_slot(void)
 {
-    return (unsigned int)(one_in(6) ? below(PV_SLOTS) : one_in(2) ? below(PAGES) : below(WINDOW));
+    unsigned int slot = (unsigned int)(one_in(6) ? below(PV_SLOTS) : below(one_in(2) ? PAGES : WINDOW));
+
+    if (one_in(4))
+        return pv_hot_slot[below(PV_HOT)];
+    return pv_hot_slot[below(PV_HOT)] = slot;
 }
 
 /* The guest's entry that maps a slot, by its own tables; 0: no table there. */
@@ -392,6 +396,18 @@ static struct mmu_update pick_update(struct vcpu *v, const struct domain *pt,
     return u;
 }
 
+/* What goes through as a rule. */
+static struct mmu_update plain_update(struct vcpu *v)
+{
+    struct mmu_update u = {.ptr = slot_entry(v, pick_slot())};
+
+    if (!u.ptr)
+        u.ptr = own_frame(v->domain, FT_L1) << PAGE_SHIFT | pick_index(1) * 8u;
+    if (!one_in(3))
+        u.val = own_frame(v->domain, FT_WRITABLE) << PAGE_SHIFT | (one_in(2) ? FLAGS : FLAGS & ~PTE_RW);
+    return u;
+}
+
 static void op_mmu(struct vcpu *v)
 {
     unsigned int n = one_in(2) ? 1 : 1 + (unsigned int)below(40);
@@ -405,7 +421,7 @@ static void op_mmu(struct vcpu *v)
         ptd = pv_dom[pt++];
     }
     for (unsigned int i = 0; i < n; i++)
-        u[i] = pick_update(v, ptd, named(v, foreign));
+        u[i] = n > 3 && !one_in(20) ? plain_update(v) : pick_update(v, ptd, named(v, foreign));
     if (!put_args(v, 0, u, n * sizeof(u[0])))
         return;
     rc = call(v, __HYPERVISOR_mmu_update, args_va(v), n, one_in(2) ? 0 : args_va(v) + 0xf00,
@@ -533,6 +549,29 @@ static void op_build(struct vcpu *v)
     note("d%uv%u builds an L%d in frame %#lx: %ld", v->domain->id, v->id, top, child, rc);
 }
 
+/* An LDT in a page that nobody can write, and a touch of it. */
+static void op_ldt(struct vcpu *v)
+{
+    unsigned int slot = writable_slot(v);
+    uint64_t *t = slot < PV_SLOTS ? pv_access(PV_VA(slot), true) : NULL;
+    struct mmuext_op op = {.cmd = MMUEXT_SET_LDT, .arg1.linear_addr = PV_VA(slot),
+                           .arg2.nr_ents = 1 + (unsigned int)below(700)};
+    bool ok;
+
+    if (!t)
+        return;
+    memset(t, 0, PAGE_SIZE);
+    t[below(512)] = 0x00cff2000000ffffull;
+    map_slot(v, slot, slot_frame(v, slot), FLAGS & ~PTE_RW);
+    if (!put_args(v, 0, &op, sizeof(op)))
+        return;
+    call(v, __HYPERVISOR_mmuext_op, args_va(v), 1, 0, DOMID_SELF);
+    if (arch_this_cpu()->current != v)
+        return;
+    ok = pv_map_ldt_fault(v, desc_window(arch_this_cpu()->id) + LDT_OFFSET + below(PAGE_SIZE));
+    note("d%uv%u LDT at slot %u: %d", v->domain->id, v->id, slot, ok);
+}
+
 /* A write to a table that is mapped read-only, which traps. */
 static void op_ptwr(struct vcpu *v)
 {
@@ -635,16 +674,16 @@ static void op_exchange(struct vcpu *v)
 
 /* --- grants --- */
 
-static void offer_grant(const struct domain *d)
+static void offer_grant(const struct domain *d, const struct domain *user, uint32_t ref)
 {
     mfn_t table = grant_frame_mfn((struct domain *)d, 0);
     struct grant_entry_v1 *e;
 
     if (mfn_eq(table, MFN_NONE))
         return;
-    e = (struct grant_entry_v1 *)arch_map(table) + below(12);
-    e->domid = (domid_t)below(PV_DOMAINS);
-    e->frame = (uint32_t)pick_frame(d);
+    e = (struct grant_entry_v1 *)arch_map(table) + ref;
+    e->domid = one_in(8) ? (domid_t)below(PV_DOMAINS) : user->id;
+    e->frame = (uint32_t)(one_in(3) ? pick_frame(d) : own_frame(d, FT_WRITABLE));
     e->flags = (uint16_t)(GTF_permit_access | (one_in(3) ? GTF_readonly : 0));
     if (one_in(6))
         e->flags = (uint16_t)rng_next(&rng);
@@ -680,7 +719,8 @@ static void op_grant_map(struct vcpu *v)
     unsigned int at = (unsigned int)below(16);
     long rc;
 
-    offer_grant(pv_dom[op.dom]);
+    if (!one_in(4))
+        offer_grant(pv_dom[op.dom], v->domain, op.ref);
     op.flags = GNTMAP_host_map | (one_in(3) ? GNTMAP_readonly : 0) |
                (one_in(6) ? GNTMAP_device_map : 0) | (one_in(3) ? GNTMAP_contains_pte : 0);
     op.host_addr = grant_place(v, op.flags);
@@ -738,7 +778,7 @@ static void op_grant_copy(struct vcpu *v)
             op[i].dest.domid = (domid_t)below(PV_DOMAINS);
             op[i].dest.u.ref = (uint32_t)below(12);
             op[i].flags |= GNTCOPY_dest_gref;
-            offer_grant(pv_dom[op[i].dest.domid]);
+            offer_grant(pv_dom[op[i].dest.domid], v->domain, op[i].dest.u.ref);
         }
     }
     if (!put_args(v, 0, op, sizeof(op)))
@@ -909,7 +949,7 @@ static void op_call(struct vcpu *v)
     static void (*const ops[])(struct vcpu *) = {
         op_uvm, op_uvm, op_uvm, op_mmu, op_mmu, op_mmu, op_ext, op_ext, op_build, op_build, op_ptwr,
         op_ptwr, op_memory, op_exchange, op_grant_map, op_grant_map, op_grant_unmap, op_grant_unmap,
-        op_grant_copy, op_gdt, op_descriptor, op_ldt_fault, op_vcpu, op_mode, op_multicall,
+        op_grant_copy, op_gdt, op_ldt, op_descriptor, op_ldt_fault, op_vcpu, op_mode, op_multicall,
         op_unpin_all,
     };
     unsigned int which = (unsigned int)below(ARRAY_SIZE(ops));
@@ -938,6 +978,8 @@ void pv_model_step(uint64_t word)
         op_call(v);
     host_fail_every = 0;
     if (depth == 0) {
+        for (unsigned int i = 0; i < 16; i++)
+            pv_machine_tick();
         pv_machine_stir(0);
         pv_check_tlbs();
     }
