@@ -13,6 +13,7 @@
 
 #include "core/domain.h"
 #include "core/hypercall.h"
+#include "core/keys.h"
 #include "core/log.h"
 #include "core/pcpu.h"
 
@@ -528,6 +529,7 @@ static void dump_domain(struct domain *d)
 
         if (!ch || ch->kind == EVTCHNSTAT_closed)
             continue;
+        keys_alive();
         log_info("  %4u: [%d/%d] %-11s n=%u d=%d v=%u", port,
                  (int)bit_test(d->shared->evtchn_pending, port),
                  (int)bit_test(d->shared->evtchn_mask, port), kind_names[ch->kind], ch->num,

@@ -37,6 +37,11 @@ void keys_press(char key)
     pcpu_raise(arch_this_cpu(), WORK_KEY);
 }
 
+void keys_alive(void)
+{
+    __atomic_fetch_add(&arch_this_cpu()->heartbeat, 1, __ATOMIC_RELAXED);
+}
+
 static void serve(char key)
 {
     if (key < FIRST_KEY || key > '~' || !keys[key - FIRST_KEY].fn) {
@@ -82,6 +87,7 @@ static void dump_domain(struct domain *d)
     log_info("Domain %u: state=%d pages=%llu max=%llu pause=%u shutdown=%u refs=%u", d->id,
              d->state, (unsigned long long)d->tot_pages, (unsigned long long)d->max_pages,
              d->pause_count, d->shutdown_code, d->refs);
+    keys_alive();
     for (unsigned int i = 0; i < d->max_vcpus; i++) {
         const struct vcpu *v = d->vcpu[i];
 

@@ -11,6 +11,8 @@ void keys_register(char key, const char *what, void (*fn)(void));
 void keys_init(void);
 /* A key was pressed: its handler runs on this CPU's exit path. Any context. */
 void keys_press(char key);
+/* In handlers that print many lines: this CPU is slow, not dead (the watchdog looks at that). */
+void keys_alive(void);
 /* Exit-path work WORK_KEY. */
 void keys_run(void);
 
