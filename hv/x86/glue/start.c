@@ -41,9 +41,18 @@ extern char __image_start[], __image_end[];
 
 static struct acpi_info acpi;
 
+static const char *serial_error; /* why com1= could not be followed */
+
+/* With a wrong com1= the usual line at the usual place: better than silence. */
 static void console_init(void)
 {
-    if (options.console_serial && uart_init_early(options.com1))
+    bool serial = options.console_serial && uart_init_early(options.com1);
+
+    if (options.console_serial && !serial) {
+        serial_error = uart_error();
+        serial = options.com1 && uart_init_early(NULL);
+    }
+    if (serial)
         log_add_sink(uart_write);
     if (options.console_vga && boot_info.text_screen) {
         vga_init(direct(VGA_TEXT_BASE)); /* until paging_init() */
@@ -54,8 +63,9 @@ static void console_init(void)
 static void announce(const char *boot_error)
 {
     log_info("Orlop, a hypervisor with Xen's ABI %d.%d", ORLOP_VERSION_MAJOR, ORLOP_VERSION_MINOR);
-    if (options.console_serial && uart_error())
-        log_warn("Serial line: %s", uart_error());
+    if (serial_error)
+        log_warn("Serial line: %s%s", serial_error,
+                 uart_error() ? "" : "; going on with COM1 at 115200 baud");
     if (boot_error)
         panic("Cannot start: %s", boot_error);
     log_info("Loaded by %s; command line: %s", boot_info.loader ? boot_info.loader : "multiboot",

@@ -111,9 +111,10 @@ static const char *plan(struct build *b)
         .hv_start = HV_START,
         .hv_end = HV_END,
     };
-    const char *err = xennote_check_pv(&b->notes, &b->elf, HV_START, arch_features(&b->pd->x.d, 0),
-                                       true);
+    const char *err = b->nr_pages ? NULL : "there is no memory left for it";
 
+    if (!err)
+        err = xennote_check_pv(&b->notes, &b->elf, HV_START, arch_features(&b->pd->x.d, 0), true);
     if (err)
         return err;
     elf_extent(&b->elf, &in.kernel_low, &in.kernel_high);
@@ -408,8 +409,11 @@ const char *dom0_build(const struct dom0_options *o)
     err = plan(&b);
     if (!err)
         err = fill(&b);
-    if (err)
+    if (err) {
+        log_err("Dom0: of %lu MiB it would have had %lu; its kernel has %lu MiB, its initramfs %lu",
+                frame_total_count() >> 8, b.nr_pages >> 8, b.elf.size >> 20, b.initrd_len >> 20);
         return err;
+    }
     report(&b, b.elf.size);
     dom0 = &b.pd->x.d;
     domain_publish(dom0);
