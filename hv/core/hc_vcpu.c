@@ -101,7 +101,7 @@ static void move_info(struct vcpu *v, struct frame *f, uint32_t offset)
 {
     struct vcpu_info *info = (void *)((uint8_t *)arch_map(frame_mfn(f)) + offset);
 
-    memcpy(info, v->info, sizeof(*info));
+    memmove(info, v->info, sizeof(*info)); /* it may move within the shared_info page */
     v->info_frame = f;
     __atomic_store_n(&v->info, info, __ATOMIC_SEQ_CST);
     __atomic_store_n(&info->evtchn_pending_sel, ~(xen_ulong_t)0, __ATOMIC_SEQ_CST);
