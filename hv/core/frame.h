@@ -61,9 +61,9 @@ struct frame {
 };
 _Static_assert(sizeof(struct frame) == 24, "a frame record has 24 bytes");
 
-extern struct frame *frame_table; /* indexed by mfn; mapped only where there is RAM */
+extern struct frame *frame_table; /* indexed by mfn below max_mfn; reads as zeros over holes */
 extern uint64_t max_mfn;          /* one past the highest frame of RAM */
-/* A bit for each FRAME_CHUNK frames: set where frame_table is mapped. */
+/* A bit for each chunk of frames: set where frame_table has memory of its own. */
 #define FRAME_CHUNK_SHIFT 15
 extern unsigned long frame_chunks[];
 
@@ -86,9 +86,6 @@ static inline uint64_t frame_refs(uint64_t state)
 static inline struct frame *frame_of(mfn_t mfn)
 {
     if (__builtin_expect(mfn.v >= max_mfn, 0))
-        return NULL;
-    uint64_t chunk = mfn.v >> FRAME_CHUNK_SHIFT;
-    if (__builtin_expect(!(frame_chunks[chunk / 64] >> (chunk % 64) & 1), 0))
         return NULL;
     struct frame *f = &frame_table[mfn.v];
     return __builtin_expect((__atomic_load_n(&f->state, __ATOMIC_RELAXED) & FRAME_RAM) != 0, 1)

@@ -158,6 +158,19 @@ static void map_tables_of(const struct boot_memory *m)
             map_m2p(f);
 }
 
+/* Over holes the frame table reads as zeros, so that a lookup has one bound to check. */
+static void map_hole_chunks(void)
+{
+    uint64_t zero = direct_pa(bootmem_pages(1)), end = DIV_ROUND_UP(max_mfn, CHUNK_FRAMES);
+    unsigned long pages = CHUNK_FRAMES * sizeof(struct frame) / PAGE_SIZE;
+
+    for (uint64_t c = 0; c < end; c++) {
+        uint64_t va = (uint64_t)&frame_table[c << FRAME_CHUNK_SHIFT];
+        for (unsigned long i = 0; !bit_test(frame_chunks, c) && i < pages; i++)
+            paging_map(va + i * PAGE_SIZE, zero, FLAGS_RO);
+    }
+}
+
 /* RAM is never a device, even while nobody owns it; below 1 MiB it is, for Dom0's BIOS areas. */
 static void mark_ram(const struct boot_memory *m)
 {
@@ -183,6 +196,7 @@ void paging_init(void)
     for (unsigned int i = 0; i < boot_info.nr_mem; i++)
         if (boot_info.mem[i].type == 1 && boot_info.mem[i].len)
             map_tables_of(&boot_info.mem[i]);
+    map_hole_chunks();
     boot_l4[slot(IMAGE_BASE, 4)] = idle_l4[slot(IMAGE_BASE, 4)];
     boot_l4[slot(DIRECT_BASE, 4)] = idle_l4[slot(DIRECT_BASE, 4)];
     write_cr3(idle_cr3);

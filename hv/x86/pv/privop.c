@@ -550,6 +550,20 @@ static enum outcome emulate(struct privop *op, const uint8_t *bytes, size_t len)
     return h->fn(op);
 }
 
+/* IN and OUT with the port in DX, of which a PC's drivers make thousands, need no decoder either. */
+static bool port_op(struct privop *op, const uint8_t *bytes, size_t len)
+{
+    unsigned int prefix = bytes[0] == 0x66;
+
+    if (op->regs->vector != VECTOR_GP || len < 2 || (bytes[prefix] & 0xfc) != 0xec ||
+        op->mode == INSN_MODE_16)
+        return false;
+    op->insn = (struct insn){ .op = bytes[prefix] & 2 ? INSN_OUT : INSN_IN,
+                              .len = (uint8_t)(1 + prefix),
+                              .size = (uint8_t)(!(bytes[prefix] & 1) ? 1 : prefix ? 2 : 4) };
+    return true;
+}
+
 bool pv_emulate_privop(struct pv_vcpu *v, struct x86_regs *regs)
 {
     struct privop op = { .v = v, .regs = regs };
@@ -567,6 +581,12 @@ bool pv_emulate_privop(struct pv_vcpu *v, struct x86_regs *regs)
     if (len == 0)
         return false;
 
+    if (port_op(&op, bytes, len)) {
+        done = op.insn.op == INSN_IN ? do_in(&op) : do_out(&op);
+        if (done == COMPLETE)
+            retire(v, regs, op.mode, op.insn.len);
+        return done != REFUSE;
+    }
     /* RDMSR, by far the most frequent where Linux uses FSGSBASE, needs no decoder. */
     if (len >= 2 && bytes[0] == 0x0f && bytes[1] == 0x32 && v->kernel_mode &&
         regs->vector == VECTOR_GP && op.mode == INSN_MODE_64) {
