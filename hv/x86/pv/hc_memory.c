@@ -112,13 +112,18 @@ static long check_exchange(struct vcpu *v, struct exchange *e)
 /* Take the allocation's reference of one frame of d that nothing else refers to. */
 static bool claim(struct frame *f, const struct domain *d)
 {
-    const uint64_t ignored = FRAME_TYPE_MASK | FRAME_VALIDATED;
+    const uint64_t ignored = FRAME_TYPE_MASK | FRAME_VALIDATED | FRAME_FOREIGN;
     uint64_t s = __atomic_load_n(&f->state, __ATOMIC_RELAXED);
 
     if (f->owner != d->id || (s & ~ignored) != (FRAME_RAM | FRAME_ALLOCATED | FRAME_REF_ONE))
         return false;
-    return __atomic_compare_exchange_n(&f->state, &s, s & ~FRAME_ALLOCATED, false, __ATOMIC_ACQ_REL,
-                                       __ATOMIC_RELAXED);
+    if (!__atomic_compare_exchange_n(&f->state, &s, s & ~FRAME_ALLOCATED, false, __ATOMIC_ACQ_REL,
+                                     __ATOMIC_RELAXED))
+        return false;
+    if (__builtin_expect(f->owner == d->id, 1))
+        return true;
+    __atomic_fetch_or(&f->state, FRAME_ALLOCATED, __ATOMIC_RELEASE); /* it changed hands */
+    return false;
 }
 
 static void unclaim(struct exchange *e, unsigned int n)

@@ -43,6 +43,14 @@ static int refuse_l1e(struct domain *d, const struct frame *f, pte_t e, int rc)
     return rc;
 }
 
+/* A translation of f may stay behind on CPUs that f's owner knows nothing of. */
+static inline void note_foreign(struct frame *f, const struct domain *d,
+                                const struct domain *pg_owner)
+{
+    if (pg_owner && pg_owner != d)
+        __atomic_fetch_or(&f->state, FRAME_FOREIGN, __ATOMIC_ACQ_REL);
+}
+
 static inline int get_l1e(struct domain *d, struct domain *pg_owner, pte_t *pe)
 {
     pte_t e = *pe;
@@ -61,13 +69,17 @@ static inline int get_l1e(struct domain *d, struct domain *pg_owner, pte_t *pe)
     if (!(e & PTE_RW))
         return __builtin_expect(frame_get(f, owner), 1) ? 0 : refuse_l1e(d, f, e, -XEN_EINVAL);
     if (__builtin_expect(frame_get_writable_fast(f, owner->id), 1)) {
+        note_foreign(f, d, pg_owner);
         if (__builtin_expect(f->owner == owner->id, 1))
             return 0;
         frame_put_typed(f); /* it changed hands meanwhile */
         return refuse_l1e(d, f, e, -XEN_EINVAL);
     }
     int rc = frame_get_typed(f, owner, FT_WRITABLE);
-    return rc ? refuse_l1e(d, f, e, rc) : 0;
+    if (rc)
+        return refuse_l1e(d, f, e, rc);
+    note_foreign(f, d, pg_owner);
+    return 0;
 }
 
 int pt_get_l1e(struct domain *d, struct domain *pg_owner, pte_t *pe)
@@ -118,15 +130,19 @@ static int begin_table(struct frame *f, struct domain *d, int level)
     do {
         if (f->owner != d->id || !frame_refs(s) || (s & FRAME_HV))
             return -XEN_EINVAL;
-        if (frame_typed(s) || (s & FRAME_PARTIAL))
+        if (frame_typed(s) || (s & (FRAME_PARTIAL | FRAME_CHANGING)))
             return -XEN_EBUSY;
         if (frame_refs(s) == FRAME_REF_MASK)
             return -XEN_ENOSPC;
-        frame_flush_type(f, d, s, level_type(level));
         n = (s & ~(FRAME_TYPE_MASK | FRAME_VALIDATED | FRAME_UNDOING)) + FRAME_REF_ONE;
         n |= FRAME_PARTIAL | (uint64_t)level_type(level) << FRAME_TYPE_SHIFT;
-        f->progress = 0;
     } while (!cas_state(f, &s, n));
+    if (__builtin_expect(f->owner != d->id, 0)) { /* it changed hands meanwhile */
+        frame_restore_type(f, s);
+        return -XEN_EINVAL;
+    }
+    f->progress = 0; /* ours from here on */
+    frame_flush_type(f, d, s, level_type(level));
     return 0;
 }
 
