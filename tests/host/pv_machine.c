@@ -20,8 +20,8 @@
 #include "x86/pv/privop.h"
 #include "x86/trap.h"
 
-#define TLB_SIZE 24
-#define PSC_SIZE 12
+#define TLB_SIZE 160
+#define PSC_SIZE 24
 
 /* A cached translation. */
 struct tlb_entry {
@@ -52,7 +52,8 @@ static bool stirring, inside;
 unsigned int pv_hot_slot[PV_HOT];
 unsigned int pv_flushes, pv_walks, pv_restarts;
 
-struct cpu_features cpu_feat = {.nx = true, .phys_bits = 40, .virt_bits = 48};
+struct cpu_features cpu_feat = {.nx = true, .phys_bits = 40, .virt_bits = 48,
+                                .pte_reserved = PTE_ADDR & ~((1ull << 40) - 1)};
 pte_t *idle_l4;
 uint64_t idle_cr3, nx_bit = PTE_NX, *m2p_rw;
 struct boot_info boot_info;

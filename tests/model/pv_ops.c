@@ -132,19 +132,32 @@ void pv_model_setup(void)
 
 /* --- what a guest knows and picks --- */
 
+/* Frames that the last steps were about: the next ones like them too. */
+static uint64_t hot_frame[6];
+
+static bool is_own(const struct domain *d, uint64_t m)
+{
+    const struct frame *f = &frame_table[m];
+
+    return f->owner == d->id && frame_refs(f->state) && !(f->state & FRAME_HV);
+}
+
 /* A frame of d, of that type if there is one (FT_MAX: of any). */
 static uint64_t own_frame(const struct domain *d, unsigned int type)
 {
-    uint64_t m = 1 + below(PV_RAM - 1), any = m;
+    uint64_t m = 1 + below(PV_RAM - 1), any = m, hot = hot_frame[below(ARRAY_SIZE(hot_frame))];
 
+    if (is_own(d, hot) && (type == FT_MAX || type == FT_WRITABLE) && one_in(3))
+        return hot;
     for (unsigned int i = 0; i < PV_RAM; i++, m = m % (PV_RAM - 1) + 1) {
-        const struct frame *f = &frame_table[m];
-        if (f->owner != d->id || !frame_refs(f->state) || (f->state & FRAME_HV))
+        if (!is_own(d, m))
             continue;
-        if (type == FT_MAX || frame_type_of(f->state) == type)
-            return m;
         any = m;
+        if (type == FT_MAX || frame_type_of(frame_table[m].state) == type)
+            break;
     }
+    if (one_in(4) && is_own(d, any))
+        hot_frame[below(ARRAY_SIZE(hot_frame))] = any;
     return any;
 }
 
@@ -369,6 +382,24 @@ static void op_uvm(struct vcpu *v)
          foreign, rc);
 }
 
+/* Dom0 looks at a page of another domain for a moment, and flushes afterwards or does not. */
+static void op_peek(struct vcpu *v)
+{
+    unsigned int slot = pick_slot();
+    unsigned long dom = below(PV_DOMAINS);
+    uint64_t mfn = own_frame(pv_dom[dom], FT_WRITABLE);
+    long rc;
+
+    rc = call(v, __HYPERVISOR_update_va_mapping_otherdomain, PV_VA(slot), mfn << PAGE_SHIFT | FLAGS,
+              pick_uvm_flags(v), dom);
+    for (unsigned int i = 0; i < 4; i++)
+        pv_access(PV_VA(slot), one_in(2));
+    if (!one_in(4))
+        call(v, __HYPERVISOR_update_va_mapping, PV_VA(slot), 0, one_in(2) ? 0 : UVMF_INVLPG, 0);
+    hot_frame[below(ARRAY_SIZE(hot_frame))] = mfn;
+    note("d%uv%u peeks at frame %#lx of d%lu: %ld", v->domain->id, v->id, mfn, dom, rc);
+}
+
 static struct mmu_update pick_update(struct vcpu *v, const struct domain *pt,
                                      const struct domain *pg)
 {
@@ -482,11 +513,21 @@ static void op_ext(struct vcpu *v)
          op[0].cmd, (unsigned long)op[0].arg1.mfn, rc);
 }
 
+/* Where somebody mapped a frame, or anywhere. */
+static unsigned int find_mapped(struct vcpu *v, uint64_t mfn)
+{
+    for (unsigned int i = 0, s = pick_slot(); i < PV_SLOTS; i++, s = (s + 1) % PV_SLOTS)
+        if (slot_frame(v, s) == mfn)
+            return s;
+    return pick_slot();
+}
+
 /* A slot whose page the guest can write: its number, or PV_SLOTS. */
 static unsigned int writable_slot(struct vcpu *v)
 {
     for (unsigned int i = 0; i < 64; i++) {
-        unsigned int slot = pick_slot();
+        unsigned int slot = i == 0 ? find_mapped(v, hot_frame[below(ARRAY_SIZE(hot_frame))])
+                                   : pick_slot();
         if (slot / ARGS_PAGES * ARGS_PAGES - ARGS_SLOT < PV_VCPUS * ARGS_PAGES)
             continue;
         if (slot_frame(v, slot) < PV_RAM && pv_access(PV_VA(slot), true))
@@ -699,15 +740,6 @@ static uint64_t grant_place(struct vcpu *v, uint32_t flags)
                      : slot_entry(v, slot);
 }
 
-/* Where somebody mapped a frame, so that it can be taken away again. */
-static uint64_t find_mapped(struct vcpu *v, uint64_t mfn)
-{
-    for (unsigned int i = 0, s = pick_slot(); i < PV_SLOTS; i++, s = (s + 1) % PV_SLOTS)
-        if (slot_frame(v, s) == mfn)
-            return PV_VA(s);
-    return PV_VA(pick_slot());
-}
-
 static struct {
     uint32_t handle, flags;
     uint64_t addr;
@@ -748,7 +780,7 @@ static void op_grant_unmap(struct vcpu *v)
     long rc;
 
     if (one_in(6))
-        op.u.host_addr = one_in(2) ? 0 : find_mapped(v, pick_frame(pv_dom[below(PV_DOMAINS)]));
+        op.u.host_addr = one_in(2) ? 0 : PV_VA(find_mapped(v, pick_frame(pv_dom[below(PV_DOMAINS)])));
     if (one_in(8))
         op.u.handle = (uint32_t)below(20);
     if (replace) {
@@ -947,7 +979,7 @@ static void op_unpin_all(struct vcpu *v)
 static void op_call(struct vcpu *v)
 {
     static void (*const ops[])(struct vcpu *) = {
-        op_uvm, op_uvm, op_uvm, op_mmu, op_mmu, op_mmu, op_ext, op_ext, op_build, op_build, op_ptwr,
+        op_uvm, op_uvm, op_uvm, op_peek, op_mmu, op_mmu, op_mmu, op_ext, op_ext, op_build, op_build, op_ptwr,
         op_ptwr, op_memory, op_exchange, op_grant_map, op_grant_map, op_grant_unmap, op_grant_unmap,
         op_grant_copy, op_gdt, op_ldt, op_descriptor, op_ldt_fault, op_vcpu, op_mode, op_multicall,
         op_unpin_all,
