@@ -52,7 +52,7 @@ struct pv_vcpu {
     uint64_t sysenter_rip;
     bool syscall32_mask, sysenter_mask;
     struct pv_callback event, failsafe, nmi;
-    bool nmi_pending, in_nmi;
+    bool in_nmi; /* since its NMI handler was entered, until the next iret */
     struct pv_trap traps[256];
 
     uint64_t gdt_mfn[16]; /* frames of the guest's GDT; gdt_ents says how many entries */
@@ -108,13 +108,13 @@ static inline bool pv_iopl_in_frames(const struct domain *d)
     return d->vm_assist & BIT64(VMASST_TYPE_architectural_iopl);
 }
 
-/* After syscall_rip, or the domain's vm_assist, changed. */
+/* After syscall_rip, in_nmi, or the domain's vm_assist, changed. */
 static inline void pv_set_short_paths(struct pv_vcpu *pv)
 {
     bool iopl = pv_iopl_in_frames(pv->x.v.domain);
 
     pv->short_syscall = iopl ? 0 : pv->syscall_rip;
-    pv->short_iret = iopl ? ~0ull : HV_END;
+    pv->short_iret = iopl || pv->in_nmi ? ~0ull : HV_END;
 }
 
 extern const struct guest_ops pv_guest_ops;

@@ -124,6 +124,13 @@ void pv_page_fault(struct x86_regs *regs)
 
 /* --- the iret hypercall, the long way --- */
 
+/* No further NMI until the handler's iret, which therefore has to come the long way. */
+static void set_in_nmi(struct pv_vcpu *pv, bool in_nmi)
+{
+    pv->in_nmi = in_nmi;
+    pv_set_short_paths(pv);
+}
+
 static void iret(struct vcpu *v, struct x86_regs *regs)
 {
     struct pv_vcpu *pv = pv_vcpu(v);
@@ -152,7 +159,8 @@ static void iret(struct vcpu *v, struct x86_regs *regs)
         pv->priv.iopl = (c.rflags & X86_FLAGS_IOPL) >> 12;
     regs->vector = 0; /* leave by IRET: rcx and r11 are the guest's */
     v->info->evtchn_upcall_mask = !(c.rflags & X86_FLAGS_IF);
-    pv->in_nmi = false;
+    if (__builtin_expect(pv->in_nmi, 0))
+        set_in_nmi(pv, false);
 }
 
 void arch_vm_assist_changed(struct domain *d)
@@ -253,7 +261,7 @@ static void deliver_nmi(struct vcpu *v, struct x86_regs *regs)
 {
     struct pv_vcpu *pv = pv_vcpu(v);
 
-    pv->in_nmi = pv->nmi.address || pv->traps[TRAP_NMI].address;
+    set_in_nmi(pv, pv->nmi.address || pv->traps[TRAP_NMI].address);
     if (pv->nmi.address)
         pv_enter_callback(v, regs, &pv->nmi, false);
     else if (pv->in_nmi)
@@ -292,8 +300,7 @@ static bool pv_exit(struct vcpu *v, struct x86_regs *regs)
 int arch_send_nmi(struct vcpu *v)
 {
     __atomic_fetch_or(&pv_vcpu(v)->exit_work, PVX_NMI, __ATOMIC_RELAXED);
-    sched_wake(v);
-    arch_kick(v->cpu->id);
+    vcpu_notify(v);
     return 0;
 }
 
