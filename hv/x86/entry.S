@@ -67,6 +67,35 @@
         popq    %rdi
         .endm
 
+/*
+ * At boot the five bytes at `site` become a jump to `target`, or stay a call and get it as target,
+ * where the processor needs it (kinds: cpu/cpu.c). Elsewhere the defence costs nothing.
+ */
+#define JUMP_VERW 1
+#define JUMP_RSB 2
+        .macro PATCHED site, target, kind
+        .pushsection .alt_jumps, "a"
+        .long (\site) - .
+        .long (\target) - .
+        .long \kind
+        .popsection
+        .endm
+        .macro LEAVE_SYSRET
+772:    sysretq
+        .byte 0xcc, 0xcc
+        PATCHED 772b, verw_sysretq, JUMP_VERW
+        .endm
+        .macro LEAVE_IRET verw
+773:    iretq
+        .byte 0xcc, 0xcc, 0xcc
+        PATCHED 773b, \verw, JUMP_VERW
+        .endm
+        /* The first C function after a guest: its returns must not be predicted from the guest's. */
+        .macro CALL_C fn
+774:    call    \fn
+        PATCHED 774b, rsb_\fn, JUMP_RSB
+        .endm
+
         .section .text.entry, "ax"
 
 /* --- SYSCALL --- */
@@ -105,7 +134,7 @@ syscall_slow:
         movq    8(%rsp), %rcx           /* as SYSCALL left it */
         PUSH_REGS
         movq    %rsp, %rdi
-        call    pv_syscall
+        CALL_C  pv_syscall
 exit_to_guest:
         movq    CI_CURRENT - CI_REGS(%rsp), %rbx
         movq    CI_PCPU - CI_REGS(%rsp), %rax
@@ -127,10 +156,10 @@ restore_guest:
         jne     1f
         movq    24(%rsp), %r11
         movq    32(%rsp), %rsp
-        sysretq
+        LEAVE_SYSRET
 1:      addq    $8, %rsp
 iret_to_guest:
-        iretq
+        LEAVE_IRET verw_iretq
         EX(iret_to_guest, iret_fault)
 exit_upcall:
         cmpb    $0, VI_MASK(%rax)
@@ -188,7 +217,7 @@ sfu7:   movq    %rax, -56(%r11)
         movq    REGS_rflags - REGS_rip(%rsp), %r11
         andl    $~FLAGS_ENTRY_CLEAR, %r11d
         movq    FROM_RIP(SCRATCH)(%rsp), %rsp
-        sysretq
+        LEAVE_SYSRET
         /* The guest's stack is not there: back to user mode's view, and the long way. */
 sfu_fault:
         CLAC
@@ -252,7 +281,7 @@ ih8:    movq    (%rax), %rax
         movq    FROM_RIP(SCRATCH)(%rsp), %rdx
         movq    FROM_RIP(SCRATCH) + 8(%rsp), %rdi
 iret_direct:
-        iretq
+        LEAVE_IRET verw_iretq
         EX(iret_direct, iret_fault)
 iret_to_kernel:
         orl     $3, %r11d
@@ -310,7 +339,7 @@ iret_fault:
         movl    $13, 4(%rsp)
         PUSH_REGS
         movq    %rsp, %rdi
-        call    pv_iret_fault
+        CALL_C  pv_iret_fault
         jmp     exit_to_guest
 
 /* 32-bit programs: SYSCALL in compatibility mode (AMD), SYSENTER. */
@@ -323,7 +352,7 @@ ENTRY(syscall32_entry)
         PUSH_REGS
         movl    $0, REGS_vector(%rsp)
         movq    %rsp, %rdi
-        call    pv_syscall32
+        CALL_C  pv_syscall32
         jmp     exit_to_guest
 
 ENTRY(sysenter_entry)
@@ -338,7 +367,7 @@ ENTRY(sysenter_entry)
         popfq                           /* SYSENTER keeps NT, TF and AC */
         orq     $0x200, REGS_rflags(%rsp)
         movq    %rsp, %rdi
-        call    pv_sysenter
+        CALL_C  pv_sysenter
         jmp     exit_to_guest
 
 /* --- exceptions and interrupts --- */
@@ -377,13 +406,13 @@ trap_entry:
         movq    %rsp, %rdi
         testb   $3, REGS_cs(%rsp)
         jz      1f
-        call    x86_trap_guest
+        CALL_C  x86_trap_guest
         jmp     exit_to_guest
-1:      call    x86_trap_hv
+1:      CALL_C  x86_trap_hv
 restore_hv:
         POP_REGS
         addq    $8, %rsp
-        iretq
+        LEAVE_IRET verw_iretq_hv
 
         .balign 16
 page_fault:
@@ -393,9 +422,9 @@ page_fault:
         movq    %rsp, %rdi
         testb   $3, REGS_cs(%rsp)
         jz      1f
-        call    pv_page_fault
+        CALL_C  pv_page_fault
         jmp     exit_to_guest
-1:      call    x86_trap_hv
+1:      CALL_C  x86_trap_hv
         jmp     restore_hv
 
 /* #DB: on its own stack, since MOV SS can carry it to the first instruction of SYSCALL's entry. */
@@ -425,7 +454,7 @@ ist_entry:
         cld
         CLAC
         movq    %rsp, %rdi
-        call    x86_ist_trap
+        CALL_C  x86_ist_trap
         jmp     restore_hv
 
 /* --- guest memory: copy rdx bytes from rsi to rdi; returns in rax the bytes not copied --- */
@@ -499,6 +528,38 @@ lsf_\reg:
         LOADSEG load_es, es
         LOADSEG load_fs, fs
         LOADSEG load_gs, gs
+
+/* Ways back to a guest that empty the buffers first (MDS and its kin). */
+verw_sysretq:
+        verw    verw_selector(%rip)
+        sysretq
+verw_iretq:
+        verw    verw_selector(%rip)
+verw_iretq_fault:
+        iretq
+        EX(verw_iretq_fault, iret_fault)
+verw_iretq_hv:
+        verw    verw_selector(%rip)
+        iretq
+verw_selector:
+        .word   HV_SS
+
+/* Ways into C behind a full stack of predicted returns that go nowhere. */
+        .macro RSB fn
+rsb_\fn:
+        .rept 32
+        call    1f
+2:      pause
+        lfence
+        jmp     2b
+1:
+        .endr
+        addq    $32 * 8, %rsp
+        jmp     \fn
+        .endm
+        .irp fn, pv_syscall, pv_iret_fault, pv_syscall32, pv_sysenter, x86_trap_guest, pv_page_fault, x86_ist_trap, x86_trap_hv
+        RSB \fn
+        .endr
 
 /* Retpolines (-mindirect-branch=thunk-extern). */
         .macro THUNK reg

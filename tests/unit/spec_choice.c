@@ -186,7 +186,7 @@ TEST(reads_the_machine)
     host_machine.msr[0] = (struct host_msr){ 0x10a, 0x2b, true };
     host_machine.msr[1] = (struct host_msr){ 0x48, 0, false };
     host_machine.msr[2] = (struct host_msr){ 0x49, 0, false };
-    spec_init();
+    spec_init(false);
     CHECK_EQ(bits(&spec_choice), RSB | VERW | IBPB | HISTORY | SIBLING);
     CHECK(strstr(logged, "family 0x6 model 0x55)"));
     CHECK(strstr(logged, "enhanced IBRS"));
@@ -196,7 +196,7 @@ TEST(reads_the_machine)
     CHECK_EQ(host_machine.msr[2].val, 1);
 
     host_machine = (struct host_machine){ .cpuid = tcg };
-    spec_init();
+    spec_init(false);
     CHECK_EQ(bits(&spec_choice), 0);
     CHECK(strstr(logged, "emulated): retpolines, index clamping"));
     CHECK(!strstr(logged, "open"));

@@ -9,6 +9,7 @@
 #include "core/vcpu.h"
 #include "lib/string.h"
 #include "x86/cpu/ops.h"
+#include "x86/cpu/spec.h"
 #include "x86/mm/paging.h"
 
 #define MSR_EFER 0xc0000080
@@ -47,6 +48,14 @@ static struct idt_gate idt[256] __attribute__((aligned(16)));
 extern char vector_stubs[], syscall_entry[], sysenter_entry[];
 extern const uint64_t boot_gdt[]; /* boot/head.S */
 extern const char __alt_start[], __alt_end[];
+
+/* entry.S's PATCHED: addresses relative to their own place. */
+struct patched_jump {
+    int32_t site, target;
+    uint32_t kind; /* JUMP_* */
+};
+extern const struct patched_jump __jump_start[], __jump_end[];
+enum { JUMP_VERW = 1, JUMP_RSB = 2 };
 
 static bool bit_of(uint32_t reg, unsigned int bit)
 {
@@ -103,6 +112,23 @@ void cpu_detect(bool want_smap, bool want_smep)
     cpu_feat.xsave_size = 512;
     if (cpu_feat.xsave && max >= 0xd)
         detect_xsave();
+}
+
+/* The ways in and out that the processor's weaknesses ask for. */
+static void patch_jumps(void)
+{
+    for (const struct patched_jump *j = __jump_start; j < __jump_end; j++) {
+        uint64_t site = (uint64_t)&j->site + (uint64_t)(int64_t)j->site;
+        uint64_t target = (uint64_t)&j->target + (uint64_t)(int64_t)j->target;
+        int32_t distance = (int32_t)(target - (site + 5));
+        uint8_t *at = direct(site - IMAGE_BASE);
+
+        if (j->kind == JUMP_VERW ? !spec_choice.verw : !spec_choice.rsb_fill)
+            continue;
+        if (at[0] != 0xe8) /* a call stays one */
+            at[0] = 0xe9;
+        memcpy(at + 1, &distance, sizeof(distance));
+    }
 }
 
 /* stac and clac over the no-ops of the entry code, through the direct map. */
@@ -258,6 +284,7 @@ void cpu_init_this(struct x86_pcpu *xp)
     if (!tables_built) {
         idt_build(HV_CS, true);
         patch_alternatives();
+        patch_jumps();
         tables_built = true;
     }
     load_tables(xp);

@@ -78,7 +78,7 @@ void cpu_detect(bool want_smap, bool want_smep);
  * that can be read. All exceptions on the boot stack.
  */
 void cpu_early_traps(void);
-/* Load GDT, IDT, TSS, control registers and SYSCALL MSRs on this CPU. */
+/* After spec_init(). Load GDT, IDT, TSS, control registers and SYSCALL MSRs on this CPU. */
 void cpu_init_this(struct x86_pcpu *xp);
 /* Build the stack, the descriptor window and the record of CPU `id`; NULL: no memory. */
 struct x86_pcpu *cpu_create(unsigned int id, uint32_t apic_id);

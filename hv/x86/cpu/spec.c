@@ -245,13 +245,15 @@ static void read_input(struct spec_input *in)
         rdmsr_safe(MSR_ARCH_CAPABILITIES, &in->arch_caps);
 }
 
-void spec_init(void)
+void spec_init(bool all)
 {
     struct spec_input in;
     char text[384];
 
     read_input(&in);
     spec_decide(&in, &spec_choice);
+    if (all)
+        spec_choice.verw = spec_choice.rsb_fill = spec_choice.l1tf = true;
     log_info("speculation (family %#x model %#x%s): %s", in.family, in.model,
              in.emulated ? ", emulated" : "", spec_describe(&spec_choice, text, sizeof(text)));
 }

@@ -49,8 +49,11 @@ void spec_decide(const struct spec_input *in, struct spec_choice *out);
 const char *spec_describe(const struct spec_choice *c, char *out, size_t size);
 
 extern struct spec_choice spec_choice; /* after spec_init() */
-/* First CPU, at boot: reads, decides, logs. */
-void spec_init(void);
+/*
+ * First CPU, at boot, before cpu_init_this(): reads, decides, logs. `all`: switch on what any
+ * processor can do (VERW, RSB filling, L1TF-safe entries) whether it is needed or not, for tests.
+ */
+void spec_init(bool all);
 /* Each CPU: loads the MSRs that the choice names. */
 void spec_init_cpu(void);
 /* This CPU goes from a vCPU of one domain to one of another. */

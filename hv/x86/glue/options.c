@@ -113,6 +113,14 @@ static const char *parse_crash_test(const struct cmdline_opt *o)
     return NULL;
 }
 
+static const char *parse_spec(const struct cmdline_opt *o)
+{
+    if (!str_eq(o->value, "all"))
+        return "only \"all\" is known; the processor decides otherwise";
+    options.spec_all = true;
+    return NULL;
+}
+
 /* Xen's option for page tables without the hypervisor, which we do not have: "no" is all it can
  * say. */
 static const char *parse_xpti(const struct cmdline_opt *o)
@@ -156,6 +164,8 @@ static const char *parse_one(const struct cmdline_opt *o)
         return parse_number(o, &options.maxcpus);
     if (cmdline_is(o, "tsc"))
         return parse_tsc(o);
+    if (cmdline_is(o, "spec-ctrl"))
+        return parse_spec(o);
     if (cmdline_is(o, "xpti"))
         return parse_xpti(o);
     if (cmdline_is(o, "x2apic"))

@@ -11,6 +11,7 @@ struct options {
     const char *com1; /* NULL: default */
     bool console_serial, console_vga;
     bool smap, smep;
+    bool spec_all; /* spec-ctrl=all */
     bool xpti_off; /* xpti=no: PV guests may run on processors with Meltdown */
     int x2apic;    /* -1 not given */
     unsigned int maxcpus;

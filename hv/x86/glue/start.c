@@ -240,6 +240,7 @@ void boot_main(uint32_t magic, uint32_t info)
     hv_command_line = boot_info.cmdline;
     crash_test_early(options.crash_test);
     cpu_detect(options.smap, options.smep);
+    spec_init(options.spec_all);
     memory_init(info);
 
     struct x86_pcpu *bsp = cpu_create(0, 0);
@@ -253,7 +254,6 @@ void boot_main(uint32_t magic, uint32_t info)
     read_acpi();
     machine_init(&acpi, options.x2apic);
     bsp->apic_id = lapic_id();
-    spec_init();
     spec_init_cpu();
     apply_spec();
     mc_init_cpu();
