@@ -52,8 +52,9 @@ static bool stirring, inside;
 unsigned int pv_hot_slot[PV_HOT];
 unsigned int pv_flushes, pv_walks, pv_restarts;
 
-struct cpu_features cpu_feat = {.nx = true, .phys_bits = 40, .virt_bits = 48,
-                                .pte_reserved = PTE_ADDR & ~((1ull << 40) - 1)};
+struct cpu_features cpu_feat = {
+    .nx = true, .phys_bits = 40, .virt_bits = 48, .pte_reserved = PTE_ADDR & ~((1ull << 40) - 1)
+};
 pte_t *idle_l4;
 uint64_t idle_cr3, nx_bit = PTE_NX, *m2p_rw;
 struct boot_info boot_info;
@@ -247,7 +248,7 @@ static void see_grant(void *arg, domid_t owner, mfn_t mfn, bool writable)
 /* May `dom` reach another's frame: as Dom0, or by a grant that it holds? */
 static bool may_reach(domid_t dom, const struct frame *f, uint64_t mfn, bool writable)
 {
-    struct held h = {.mfn = mfn, .owner = f->owner};
+    struct held h = { .mfn = mfn, .owner = f->owner };
     struct domain *d = domain_get(dom);
     bool ok;
 
@@ -259,7 +260,8 @@ static bool may_reach(domid_t dom, const struct frame *f, uint64_t mfn, bool wri
     return ok;
 }
 
-/* NULL, or what is wrong with going by this entry now. Frames that nobody has got yet do no harm. */
+/* NULL, or what is wrong with going by this entry now. Frames that nobody has got yet do no harm.
+ */
 static const char *tlb_wrong(const struct tlb_entry *e)
 {
     const struct frame *f = frame_of(MFN(e->mfn));
@@ -311,9 +313,9 @@ static void check_cpu(unsigned int id)
         const char *what = e->valid ? tlb_wrong(e) : NULL;
         if (what)
             pv_fail("CPU %u: cached translation %#lx -> frame %#lx (%s, domain %u): %s; state %#lx "
-                    "owner %u stamp %u, CPU flushed %u", id, e->page << PAGE_SHIFT, e->mfn,
-                    e->writable ? "writable" : "read-only", e->dom, what,
-                    frame_table[e->mfn].state, frame_table[e->mfn].owner,
+                    "owner %u stamp %u, CPU flushed %u",
+                    id, e->page << PAGE_SHIFT, e->mfn, e->writable ? "writable" : "read-only",
+                    e->dom, what, frame_table[e->mfn].state, frame_table[e->mfn].owner,
                     frame_table[e->mfn].stamp, host_cpus[id].p.tlb_flushed);
     }
     for (unsigned int i = 0; i < PSC_SIZE; i++) {
@@ -352,8 +354,12 @@ static void remember_table(struct pv_cpu *c, struct rng *r, uint64_t va, int lev
                            bool writable)
 {
     c->psc[rng_below(r, PSC_SIZE)] = (struct psc_entry){
-        .valid = true, .writable = writable, .level = level, .prefix = va >> (12 + 9 * level),
-        .mfn = mfn, .owner = frame_table[mfn].owner,
+        .valid = true,
+        .writable = writable,
+        .level = level,
+        .prefix = va >> (12 + 9 * level),
+        .mfn = mfn,
+        .owner = frame_table[mfn].owner,
     };
 }
 
@@ -404,7 +410,10 @@ static bool walk(struct pv_cpu *c, struct rng *r, uint64_t va, bool write, struc
     }
     pv_walks++;
     *out = (struct tlb_entry){
-        .valid = true, .writable = writable, .page = va >> PAGE_SHIFT, .mfn = table,
+        .valid = true,
+        .writable = writable,
+        .page = va >> PAGE_SHIFT,
+        .mfn = table,
         .dom = tables_domain(c),
         .owner = frame_of(MFN(table)) ? frame_table[table].owner : DOMID_IO,
     };
@@ -443,7 +452,7 @@ static void *access_by(struct pv_cpu *c, struct rng *r, uint64_t va, bool write)
 
 void *pv_access(uint64_t va, bool write)
 {
-    static struct rng calm = {1};
+    static struct rng calm = { 1 };
 
     return access_by(this_cpu(), stirring ? &stir : &calm, va, write);
 }

@@ -12,12 +12,12 @@
 #include "x86/pv/ptable.h"
 
 #define PV_CPUS 3
-#define PV_RAM 3072           /* frames */
-#define PV_MACHINE_FRAMES 16  /* behind RAM: registers that no guest may map, then other devices */
+#define PV_RAM 3072          /* frames */
+#define PV_MACHINE_FRAMES 16 /* behind RAM: registers that no guest may map, then other devices */
 /* Where the model's guests have their memory: slot 272. */
 #define PV_BASE HV_END
 #define PV_SLOTS 1536u
-#define PV_VA(slot) (PV_BASE + (uint64_t)(slot) * PAGE_SIZE)
+#define PV_VA(slot) (PV_BASE + (uint64_t)(slot)*PAGE_SIZE)
 
 struct rng {
     uint64_t s;

@@ -18,11 +18,11 @@
 #include "x86/pv/mm.h"
 #include "x86/pv/traps.h"
 
-#define PAGES 150u       /* a domain begins with */
-#define TABLES 8u        /* the first of them: tables and two spare L4s */
-#define ARGS_SLOT 16u    /* four pages for each vCPU's arguments */
+#define PAGES 150u    /* a domain begins with */
+#define TABLES 8u     /* the first of them: tables and two spare L4s */
+#define ARGS_SLOT 16u /* four pages for each vCPU's arguments */
 #define ARGS_PAGES 4u
-#define WINDOW 1024u     /* slots that have L1 tables at first */
+#define WINDOW 1024u /* slots that have L1 tables at first */
 #define FLAGS (PTE_P | PTE_RW | PTE_US | PTE_A | PTE_D | PTE_NX)
 
 struct domain *pv_dom[PV_DOMAINS];
@@ -238,7 +238,8 @@ static unsigned int pick_index(int level)
 
 static unsigned int pick_slot(void)
 {
-    unsigned int slot = (unsigned int)(one_in(6) ? below(PV_SLOTS) : below(one_in(2) ? PAGES : WINDOW));
+    unsigned int slot = (unsigned int)(one_in(6) ? below(PV_SLOTS)
+                                                 : below(one_in(2) ? PAGES : WINDOW));
 
     if (one_in(4))
         return pv_hot_slot[below(PV_HOT)];
@@ -303,12 +304,12 @@ static void recover(struct vcpu *v)
 {
     for (unsigned int i = 0; i < ARGS_PAGES; i++) {
         uint64_t m = own_frame(v->domain, one_in(3) ? FT_MAX : FT_WRITABLE);
-        call(v, __HYPERVISOR_update_va_mapping, args_va(v) + i * PAGE_SIZE,
-             m << PAGE_SHIFT | FLAGS, UVMF_INVLPG, 0);
+        call(v, __HYPERVISOR_update_va_mapping, args_va(v) + i * PAGE_SIZE, m << PAGE_SHIFT | FLAGS,
+             UVMF_INVLPG, 0);
     }
     if (!pv_access(args_va(v), true)) {
-        pv_new_kernel_base(v, MFN(one_in(2) ? first_l4[v->domain->id]
-                                            : own_frame(v->domain, FT_L4)));
+        pv_new_kernel_base(v,
+                           MFN(one_in(2) ? first_l4[v->domain->id] : own_frame(v->domain, FT_L4)));
         pv_mm_done(v);
     }
 }
@@ -344,7 +345,7 @@ static bool get_args(struct vcpu *v, unsigned int offset, void *dst, size_t n)
 
 static unsigned long pick_uvm_flags(struct vcpu *v)
 {
-    static const unsigned long kinds[] = {0, UVMF_TLB_FLUSH, UVMF_INVLPG, 3};
+    static const unsigned long kinds[] = { 0, UVMF_TLB_FLUSH, UVMF_INVLPG, 3 };
     unsigned long f = kinds[below(one_in(8) ? 4 : 3)];
 
     if (one_in(4))
@@ -403,7 +404,7 @@ static void op_peek(struct vcpu *v)
 static struct mmu_update pick_update(struct vcpu *v, const struct domain *pt,
                                      const struct domain *pg)
 {
-    struct mmu_update u = {.val = 0};
+    struct mmu_update u = { .val = 0 };
 
     if (one_in(12)) { /* M2P */
         u.ptr = pick_frame(pt) << PAGE_SHIFT | MMU_MACHPHYS_UPDATE;
@@ -430,12 +431,13 @@ static struct mmu_update pick_update(struct vcpu *v, const struct domain *pt,
 /* What goes through as a rule. */
 static struct mmu_update plain_update(struct vcpu *v)
 {
-    struct mmu_update u = {.ptr = slot_entry(v, pick_slot())};
+    struct mmu_update u = { .ptr = slot_entry(v, pick_slot()) };
 
     if (!u.ptr)
         u.ptr = own_frame(v->domain, FT_L1) << PAGE_SHIFT | pick_index(1) * 8u;
     if (!one_in(3))
-        u.val = own_frame(v->domain, FT_WRITABLE) << PAGE_SHIFT | (one_in(2) ? FLAGS : FLAGS & ~PTE_RW);
+        u.val = own_frame(v->domain, FT_WRITABLE) << PAGE_SHIFT |
+                (one_in(2) ? FLAGS : FLAGS & ~PTE_RW);
     return u;
 }
 
@@ -457,18 +459,18 @@ static void op_mmu(struct vcpu *v)
         return;
     rc = call(v, __HYPERVISOR_mmu_update, args_va(v), n, one_in(2) ? 0 : args_va(v) + 0xf00,
               (foreign & 0xffff) | pt << 16);
-    note("d%uv%u mmu_update %u of %#lx, tables of d%u, first %#lx = %#lx: %ld", v->domain->id, v->id,
-         n, foreign, ptd->id, u[0].ptr, u[0].val, rc);
+    note("d%uv%u mmu_update %u of %#lx, tables of d%u, first %#lx = %#lx: %ld", v->domain->id,
+         v->id, n, foreign, ptd->id, u[0].ptr, u[0].val, rc);
 }
 
 static struct mmuext_op pick_ext(struct vcpu *v, const struct domain *d)
 {
     static const uint8_t common[] = {
-        MMUEXT_PIN_L1_TABLE, MMUEXT_PIN_L2_TABLE, MMUEXT_PIN_L3_TABLE, MMUEXT_PIN_L4_TABLE,
-        MMUEXT_UNPIN_TABLE, MMUEXT_UNPIN_TABLE, MMUEXT_UNPIN_TABLE, MMUEXT_NEW_BASEPTR,
+        MMUEXT_PIN_L1_TABLE,     MMUEXT_PIN_L2_TABLE,     MMUEXT_PIN_L3_TABLE, MMUEXT_PIN_L4_TABLE,
+        MMUEXT_UNPIN_TABLE,      MMUEXT_UNPIN_TABLE,      MMUEXT_UNPIN_TABLE,  MMUEXT_NEW_BASEPTR,
         MMUEXT_NEW_USER_BASEPTR, MMUEXT_NEW_USER_BASEPTR, MMUEXT_SET_LDT,
     };
-    struct mmuext_op op = {.cmd = common[below(ARRAY_SIZE(common))]};
+    struct mmuext_op op = { .cmd = common[below(ARRAY_SIZE(common))] };
 
     if (one_in(3))
         op.cmd = (unsigned int)below(MMUEXT_UNMARK_SUPER + 2);
@@ -508,7 +510,8 @@ static void op_ext(struct vcpu *v)
         op[i] = pick_ext(v, named(v, foreign));
     if (!put_args(v, 0, op, n * sizeof(op[0])))
         return;
-    rc = call(v, __HYPERVISOR_mmuext_op, args_va(v), n, one_in(2) ? 0 : args_va(v) + 0xf00, foreign);
+    rc = call(v, __HYPERVISOR_mmuext_op, args_va(v), n, one_in(2) ? 0 : args_va(v) + 0xf00,
+              foreign);
     note("d%uv%u mmuext %u of %#lx, first %u(%#lx): %ld", v->domain->id, v->id, n, foreign,
          op[0].cmd, (unsigned long)op[0].arg1.mfn, rc);
 }
@@ -547,9 +550,11 @@ static void fill_table(struct vcpu *v, unsigned int slot, int level, uint64_t ch
         return;
     memset(t, 0, PAGE_SIZE);
     for (unsigned int i = 0; i < n; i++)
-        t[n == 512 ? i : pick_index(level)] =
-            level == 1 ? own_frame(d, FT_WRITABLE) << PAGE_SHIFT | FLAGS
-                       : own_frame(d, (unsigned int)level - 1) << PAGE_SHIFT | (FLAGS & ~PTE_NX);
+        t[n == 512 ? i : pick_index(level)] = level == 1
+                                                  ? own_frame(d, FT_WRITABLE) << PAGE_SHIFT | FLAGS
+                                                  : own_frame(d, (unsigned int)level - 1)
+                                                            << PAGE_SHIFT |
+                                                        (FLAGS & ~PTE_NX);
     if (one_in(6))
         t[pick_index(level)] = pick_entry(d, level);
     if (child)
@@ -581,8 +586,8 @@ static void op_build(struct vcpu *v)
         map_slot(v, slot, mfn, FLAGS & ~PTE_RW);
         child = mfn;
     }
-    op = (struct mmuext_op){.cmd = MMUEXT_PIN_L1_TABLE + (unsigned int)top - 1,
-                            .arg1.mfn = child};
+    op = (struct mmuext_op){ .cmd = MMUEXT_PIN_L1_TABLE + (unsigned int)top - 1,
+                             .arg1.mfn = child };
     if (top == 4 && one_in(2))
         op.cmd = one_in(2) ? MMUEXT_NEW_BASEPTR : MMUEXT_NEW_USER_BASEPTR;
     if (put_args(v, 0, &op, sizeof(op)))
@@ -595,8 +600,9 @@ static void op_ldt(struct vcpu *v)
 {
     unsigned int slot = writable_slot(v);
     uint64_t *t = slot < PV_SLOTS ? pv_access(PV_VA(slot), true) : NULL;
-    struct mmuext_op op = {.cmd = MMUEXT_SET_LDT, .arg1.linear_addr = PV_VA(slot),
-                           .arg2.nr_ents = 1 + (unsigned int)below(700)};
+    struct mmuext_op op = { .cmd = MMUEXT_SET_LDT,
+                            .arg1.linear_addr = PV_VA(slot),
+                            .arg2.nr_ents = 1 + (unsigned int)below(700) };
     bool ok;
 
     if (!t)
@@ -617,13 +623,17 @@ static void op_ldt(struct vcpu *v)
 static void op_ptwr(struct vcpu *v)
 {
     static const uint8_t code[][8] = {
-        {0x48, 0x89, 0x07, 0x90, 0x90, 0x90, 0x90, 0x90}, {0x48, 0x87, 0x07, 0x90, 0x90, 0x90, 0x90},
-        {0xf0, 0x48, 0x0f, 0xb1, 0x0f, 0x90, 0x90}, {0xf0, 0x48, 0x21, 0x07, 0x90, 0x90, 0x90},
-        {0xf0, 0x48, 0x0f, 0xba, 0x37, 0x01, 0x90}, {0xf0, 0x48, 0x09, 0x07, 0x90, 0x90, 0x90},
-        {0x89, 0x07, 0x90, 0x90, 0x90, 0x90, 0x90}, {0xf0, 0x48, 0x0f, 0xba, 0x2f, 0x01, 0x90},
+        { 0x48, 0x89, 0x07, 0x90, 0x90, 0x90, 0x90, 0x90 },
+        { 0x48, 0x87, 0x07, 0x90, 0x90, 0x90, 0x90 },
+        { 0xf0, 0x48, 0x0f, 0xb1, 0x0f, 0x90, 0x90 },
+        { 0xf0, 0x48, 0x21, 0x07, 0x90, 0x90, 0x90 },
+        { 0xf0, 0x48, 0x0f, 0xba, 0x37, 0x01, 0x90 },
+        { 0xf0, 0x48, 0x09, 0x07, 0x90, 0x90, 0x90 },
+        { 0x89, 0x07, 0x90, 0x90, 0x90, 0x90, 0x90 },
+        { 0xf0, 0x48, 0x0f, 0xba, 0x2f, 0x01, 0x90 },
     };
-    struct x86_regs regs = {.rip = args_va(v)};
-    uint8_t bytes[16] = {0};
+    struct x86_regs regs = { .rip = args_va(v) };
+    uint8_t bytes[16] = { 0 };
     unsigned int slot;
     bool ok;
 
@@ -643,18 +653,18 @@ static void op_ptwr(struct vcpu *v)
     if (one_in(8))
         off += below(8);
     ok = pv_ptwrite(v, &regs, PV_VA(slot) + off);
-    note("d%uv%u emulated write %02x%02x%02x%02x slot %u + %#lx, rax %#lx: %d", v->domain->id, v->id,
-         bytes[0], bytes[1], bytes[2], bytes[3], slot, off, regs.rax, ok);
+    note("d%uv%u emulated write %02x%02x%02x%02x slot %u + %#lx, rax %#lx: %d", v->domain->id,
+         v->id, bytes[0], bytes[1], bytes[2], bytes[3], slot, off, regs.rax, ok);
 }
 
 /* --- memory_op --- */
 
 static void op_memory(struct vcpu *v)
 {
-    static const uint8_t ops[] = {XENMEM_increase_reservation, XENMEM_decrease_reservation,
-                                  XENMEM_populate_physmap, XENMEM_populate_physmap};
+    static const uint8_t ops[] = { XENMEM_increase_reservation, XENMEM_decrease_reservation,
+                                   XENMEM_populate_physmap, XENMEM_populate_physmap };
     unsigned int n = 1 + (unsigned int)below(6), op = ops[below(4)];
-    struct xen_memory_reservation r = {.nr_extents = n, .domid = DOMID_SELF};
+    struct xen_memory_reservation r = { .nr_extents = n, .domid = DOMID_SELF };
     xen_pfn_t list[6];
     long rc;
 
@@ -688,8 +698,8 @@ static uint64_t unused_frame(struct vcpu *v)
 static void op_exchange(struct vcpu *v)
 {
     unsigned int n = 1 + (unsigned int)below(4);
-    struct xen_memory_exchange x = {
-        .in = {.nr_extents = n, .domid = DOMID_SELF}, .out = {.nr_extents = n, .domid = DOMID_SELF}};
+    struct xen_memory_exchange x = { .in = { .nr_extents = n, .domid = DOMID_SELF },
+                                     .out = { .nr_extents = n, .domid = DOMID_SELF } };
     xen_pfn_t list[8];
     long rc;
 
@@ -747,7 +757,8 @@ static struct {
 
 static void op_grant_map(struct vcpu *v)
 {
-    struct gnttab_map_grant_ref op = {.dom = (domid_t)below(PV_DOMAINS), .ref = (uint32_t)below(12)};
+    struct gnttab_map_grant_ref op = { .dom = (domid_t)below(PV_DOMAINS),
+                                       .ref = (uint32_t)below(12) };
     unsigned int at = (unsigned int)below(16);
     long rc;
 
@@ -764,8 +775,8 @@ static void op_grant_map(struct vcpu *v)
         held[v->domain->id][at].flags = op.flags;
         held[v->domain->id][at].addr = op.host_addr;
     }
-    note("d%uv%u map grant %u of d%u at %#lx flags %#x: %ld/%d", v->domain->id, v->id, op.ref, op.dom,
-         (unsigned long)op.host_addr, op.flags, rc, op.status);
+    note("d%uv%u map grant %u of d%u at %#lx flags %#x: %ld/%d", v->domain->id, v->id, op.ref,
+         op.dom, (unsigned long)op.host_addr, op.flags, rc, op.status);
 }
 
 static void op_grant_unmap(struct vcpu *v)
@@ -774,13 +785,14 @@ static void op_grant_unmap(struct vcpu *v)
     union {
         struct gnttab_unmap_grant_ref u;
         struct gnttab_unmap_and_replace r;
-    } op = {.u = {.host_addr = held[v->domain->id][at].addr,
-                  .handle = held[v->domain->id][at].handle}};
+    } op = { .u = { .host_addr = held[v->domain->id][at].addr,
+                    .handle = held[v->domain->id][at].handle } };
     bool replace = one_in(3);
     long rc;
 
     if (one_in(6))
-        op.u.host_addr = one_in(2) ? 0 : PV_VA(find_mapped(v, pick_frame(pv_dom[below(PV_DOMAINS)])));
+        op.u.host_addr = one_in(2) ? 0
+                                   : PV_VA(find_mapped(v, pick_frame(pv_dom[below(PV_DOMAINS)])));
     if (one_in(8))
         op.u.handle = (uint32_t)below(20);
     if (replace) {
@@ -801,7 +813,7 @@ static void op_grant_copy(struct vcpu *v)
     long rc;
 
     for (unsigned int i = 0; i < 3; i++) {
-        op[i] = (struct gnttab_copy){.len = (uint16_t)below(600)};
+        op[i] = (struct gnttab_copy){ .len = (uint16_t)below(600) };
         op[i].source.u.gmfn = pick_frame(v->domain);
         op[i].source.domid = DOMID_SELF;
         op[i].dest.u.gmfn = pick_frame(v->domain);
@@ -872,8 +884,8 @@ static void op_ldt_fault(struct vcpu *v)
 static void op_vcpu(struct vcpu *v)
 {
     static struct vcpu_guest_context c;
-    struct vcpu_register_vcpu_info info = {.mfn = pick_frame(v->domain),
-                                           .offset = (uint32_t)below(64) * 64};
+    struct vcpu_register_vcpu_info info = { .mfn = pick_frame(v->domain),
+                                            .offset = (uint32_t)below(64) * 64 };
     unsigned int id = (unsigned int)below(PV_VCPUS);
     long rc;
 
@@ -931,19 +943,19 @@ static void op_mode(struct vcpu *v)
 /* Several calls in one, the second without the exit path between. */
 static void op_multicall(struct vcpu *v)
 {
-    struct multicall_entry m[3] = {{.op = 0}};
+    struct multicall_entry m[3] = { { .op = 0 } };
     struct mmu_update u[3];
     struct mmuext_op x = pick_ext(v, v->domain);
     long rc;
 
     for (unsigned int i = 0; i < 3; i++)
         u[i] = pick_update(v, v->domain, v->domain);
-    m[0] = (struct multicall_entry){.op = __HYPERVISOR_mmu_update,
-                                    .args = {args_va(v) + 0x400, 3, 0, DOMID_SELF}};
-    m[1] = (struct multicall_entry){.op = __HYPERVISOR_mmuext_op,
-                                    .args = {args_va(v) + 0x500, 1, 0, DOMID_SELF}};
-    m[2] = (struct multicall_entry){.op = __HYPERVISOR_update_va_mapping,
-                                    .args = {PV_VA(pick_slot()), pick_l1e(v->domain), 0}};
+    m[0] = (struct multicall_entry){ .op = __HYPERVISOR_mmu_update,
+                                     .args = { args_va(v) + 0x400, 3, 0, DOMID_SELF } };
+    m[1] = (struct multicall_entry){ .op = __HYPERVISOR_mmuext_op,
+                                     .args = { args_va(v) + 0x500, 1, 0, DOMID_SELF } };
+    m[2] = (struct multicall_entry){ .op = __HYPERVISOR_update_va_mapping,
+                                     .args = { PV_VA(pick_slot()), pick_l1e(v->domain), 0 } };
     if (one_in(2)) {
         m[2].op = __HYPERVISOR_vcpu_op;
         m[2].args[0] = VCPUOP_initialise;
@@ -959,7 +971,7 @@ static void op_multicall(struct vcpu *v)
 
 static void op_unpin_all(struct vcpu *v)
 {
-    struct mmuext_op op = {.cmd = MMUEXT_UNPIN_TABLE};
+    struct mmuext_op op = { .cmd = MMUEXT_UNPIN_TABLE };
     unsigned int n = 0;
 
     for (unsigned int m = 1; m < PV_RAM && n < 8; m++) {
@@ -979,10 +991,11 @@ static void op_unpin_all(struct vcpu *v)
 static void op_call(struct vcpu *v)
 {
     static void (*const ops[])(struct vcpu *) = {
-        op_uvm, op_uvm, op_uvm, op_peek, op_mmu, op_mmu, op_mmu, op_ext, op_ext, op_build, op_build, op_ptwr,
-        op_ptwr, op_memory, op_exchange, op_grant_map, op_grant_map, op_grant_unmap, op_grant_unmap,
-        op_grant_copy, op_gdt, op_ldt, op_descriptor, op_ldt_fault, op_vcpu, op_mode, op_multicall,
-        op_unpin_all,
+        op_uvm,         op_uvm,        op_uvm,       op_peek,      op_mmu,        op_mmu,
+        op_mmu,         op_ext,        op_ext,       op_build,     op_build,      op_ptwr,
+        op_ptwr,        op_memory,     op_exchange,  op_grant_map, op_grant_map,  op_grant_unmap,
+        op_grant_unmap, op_grant_copy, op_gdt,       op_ldt,       op_descriptor, op_ldt_fault,
+        op_vcpu,        op_mode,       op_multicall, op_unpin_all,
     };
     unsigned int which = (unsigned int)below(ARRAY_SIZE(ops));
 
