@@ -196,7 +196,7 @@ static void fill_reserved_gdt(struct x86_pcpu *xp)
 
     g[1] = 0x00af9b000000ffff; /* hypervisor code */
     g[2] = 0x00cf93000000ffff; /* hypervisor data */
-    g[3] = 0x00cfbb000000ffff; /* ring 1 code, 32-bit */
+    /* g[3], ring 1 code for 32-bit kernels, stays empty: no iret frame may lead below ring 3. */
     g[4] = 0x00cffb000000ffff; /* ring 3 code, 32-bit */
     g[5] = 0x00cff3000000ffff; /* ring 3 data */
     g[6] = 0x00affb000000ffff; /* ring 3 code, 64-bit */

@@ -142,6 +142,26 @@ static void check_selectors(void)
     }
 }
 
+/* RPL 1 and 2 in the frame, with and without a stack segment: nothing below ring 3 comes of it. */
+static void check_rings(void)
+{
+    static const uint16_t sel[] = { 0xe008, 0xe018, 0xe020, 0xe030 };
+
+    memcpy(user_code(), u_seg, (size_t)(u_seg_end - u_seg));
+    for (unsigned int i = 0; i < 4 * ARRAY_SIZE(sel); i++) {
+        struct iret_context c = frame();
+        int v;
+
+        c.cs = (uint16_t)(sel[i / 4] | (i % 2 + 1));
+        if (i / 2 % 2)
+            c.ss = 0;
+        v = go(&c);
+        CHECK(v == VEC_GP || v == VEC_NP || v == VEC_FAILSAFE, "cs %#lx ss %#lx: %d", c.cs, c.ss, v);
+        if (v == VEC_PF || v == VEC_UD)
+            CHECK_EQ(this_cpu()->regs.cs & 3, 3, "cs %#lx: ring", c.cs);
+    }
+}
+
 static uint64_t kernel_rsp;
 
 static bool in_kernel(struct regs *r)
@@ -184,6 +204,7 @@ void guest_main(void)
     check_flags();
     check_addresses();
     check_selectors();
+    check_rings();
     check_to_kernel();
     account_check(&before, "iret");
 }
