@@ -20,7 +20,7 @@ static inline uint64_t load(const struct frame *f)
 static inline bool swap(struct frame *f, uint64_t *old, uint64_t new)
 {
     return __atomic_compare_exchange_n(&f->state, old, new, false, __ATOMIC_ACQ_REL,
-                                       __ATOMIC_RELAXED);
+                                       __ATOMIC_ACQUIRE);
 }
 
 bool frame_get_more(struct frame *f)
@@ -36,9 +36,14 @@ bool frame_get_more(struct frame *f)
 
 bool frame_get(struct frame *f, const struct domain *d)
 {
-    if (f->owner != d->id || !frame_get_more(f))
-        return false;
-    if (f->owner == d->id)
+    uint64_t s = __atomic_load_n(&f->state, __ATOMIC_ACQUIRE);
+
+    /* The owner after the state: a frame that is the hypervisor's by now is never counted up. */
+    do {
+        if (f->owner != d->id || frame_refs(s) == 0 || frame_refs(s) == FRAME_REF_MASK)
+            return false;
+    } while (!swap(f, &s, s + FRAME_REF_ONE));
+    if (__builtin_expect(f->owner == d->id, 1))
         return true;
     frame_put(f); /* it changed hands meanwhile */
     return false;
@@ -121,14 +126,17 @@ int frame_assign(struct frame *f, unsigned int order, struct domain *d)
 
 bool frame_release(struct frame *f, struct domain *d)
 {
-    uint64_t s = load(f);
+    uint64_t s;
 
-    if (f->owner != d->id)
+    if (!frame_get(f, d)) /* it stays d's while we look */
         return false;
+    s = load(f);
     do {
-        if (!(s & FRAME_ALLOCATED))
+        if (!(s & FRAME_ALLOCATED)) {
+            frame_put(f);
             return false;
-    } while (!swap(f, &s, s & ~FRAME_ALLOCATED));
+        }
+    } while (!swap(f, &s, (s & ~FRAME_ALLOCATED) - FRAME_REF_ONE));
     frame_put(f);
     return true;
 }

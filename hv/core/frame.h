@@ -36,8 +36,8 @@ struct domain;
 #define FRAME_PARTIAL BIT(57)   /* validation or its undoing stopped half way; see frame.progress */
 #define FRAME_ALLOCATED BIT(58) /* the owner has not given it back: one of the refs is this */
 #define FRAME_UNDOING BIT(59)   /* PARTIAL, and on the way down */
+#define FRAME_CHANGING BIT(59)  /* not PARTIAL: was a table, becomes data; CPUs are being flushed */
 #define FRAME_FOREIGN BIT(60)   /* another domain's tables mapped it writable, now or once */
-#define FRAME_CHANGING BIT(60)  /* was a table and becomes data: CPUs are being flushed */
 #define FRAME_HV BIT(61)        /* the hypervisor's own memory, even if shared with a domain */
 #define FRAME_FREE BIT(62)      /* head of a free block of the allocator; order in progress */
 #define FRAME_RAM BIT(63)       /* is RAM that we manage; clear: a hole or a device */

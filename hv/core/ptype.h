@@ -37,7 +37,16 @@ static inline bool frame_get_writable_fast(struct frame *f, domid_t owner)
 
 /* Drop it. Not for the last use of a page table: that goes through the guest kind. */
 void frame_put_typed(struct frame *f);
-/* Make the flush that a change of type needs before the frame of d is used in a new way. */
+/*
+ * Make the flush that a change of type needs before the frame of d is used in a new way: after its
+ * type was changed (else it could be used in the old way and let go again behind the flush) and
+ * while nobody else can use it.
+ */
 void frame_flush_type(struct frame *f, struct domain *d, uint64_t state, enum frame_type to);
+/*
+ * Takes back a change of type that nobody else can have noticed, and its reference: the frame turned
+ * out to be another domain's. `was`: its state before.
+ */
+void frame_restore_type(struct frame *f, uint64_t was);
 
 #endif

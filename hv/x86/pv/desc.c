@@ -30,15 +30,19 @@ static int make_desc_page(struct frame *f, struct domain *d)
     do {
         if (f->owner != d->id || frame_refs(s) == 0 || (s & FRAME_HV))
             return -XEN_EINVAL;
-        if (frame_typed(s) || (s & FRAME_PARTIAL))
+        if (frame_typed(s) || (s & (FRAME_PARTIAL | FRAME_CHANGING)))
             return -XEN_EBUSY;
         if (frame_refs(s) == FRAME_REF_MASK)
             return -XEN_ENOSPC;
-        frame_flush_type(f, d, s, FT_DESC);
         n = (s & ~(FRAME_TYPE_MASK | FRAME_VALIDATED)) | (uint64_t)FT_DESC << FRAME_TYPE_SHIFT;
         n += FRAME_REF_ONE + FRAME_TYPED_ONE;
     } while (
         !__atomic_compare_exchange_n(&f->state, &s, n, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
+    if (__builtin_expect(f->owner != d->id, 0)) { /* it changed hands meanwhile */
+        frame_restore_type(f, s);
+        return -XEN_EINVAL;
+    }
+    frame_flush_type(f, d, s, FT_DESC);
     rc = desc_validate_frame(f);
     if (rc)
         frame_put_typed(f);
