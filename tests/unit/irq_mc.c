@@ -110,7 +110,7 @@ TEST(fatal_panics_and_shows_the_bank)
     machine(with_mca, 10);
     mc_init_cpu();
     happens(MC_GLOBAL_RIPV | MC_GLOBAL_MCIP,
-          MC_STATUS_VAL | MC_STATUS_UC | MC_STATUS_PCC | MC_STATUS_ADDRV);
+            MC_STATUS_VAL | MC_STATUS_UC | MC_STATUS_PCC | MC_STATUS_ADDRV);
     CHECK(panicked && panic_mode);
     CHECK(strstr(machine_log, "uncorrected, processor context corrupt"));
     CHECK(strstr(machine_log, "address 1234000"));
