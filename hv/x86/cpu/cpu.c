@@ -27,6 +27,7 @@
 #define CR4_PGE 0x80u
 #define CR4_FXSR 0x200u
 #define CR4_XMM 0x400u
+#define CR4_UMIP 0x800u
 #define CR4_FSGSBASE 0x10000u
 #define CR4_OSXSAVE 0x40000u
 #define CR4_SMEP 0x100000u
@@ -292,6 +293,8 @@ void cpu_init_this(struct x86_pcpu *xp)
         cr4 |= CR4_FSGSBASE;
     if (cpu_feat.xsave)
         cr4 |= CR4_OSXSAVE;
+    if (cpu_feat.umip)
+        cr4 |= CR4_UMIP;
     if (cpu_feat.smep)
         cr4 |= CR4_SMEP;
     if (cpu_feat.smap)
