@@ -30,8 +30,8 @@ extern const struct hypercall hypercall_table[NR_HYPERCALLS]; /* glue/hypercall_
 
 /*
  * Returned by a handler that gave way to pending work after storing its new arguments by
- * hc_restart(); never seen by a guest. No result can be this: get_debugreg gives addresses, and this
- * one is not canonical.
+ * hc_restart(); never seen by a guest. No result can be this: get_debugreg gives addresses, and
+ * this one is not canonical.
  */
 #define HC_RESTART (-(1l << 62))
 static inline long hc_restart(struct vcpu *v, unsigned long a0, unsigned long a1, unsigned long a2,

@@ -332,7 +332,7 @@ void sched_run(struct pcpu *p)
         stolen = steal(p);
     now = arch_now();
     spin_lock(&p->rq.lock);
-    /* Between the two locks it was nowhere: who woke it then has placed it, or runs it elsewhere. */
+    /* Between the two locks it was nowhere: who woke it then placed it, or runs it elsewhere. */
     if (stolen && stolen->cpu == p && !stolen->sched.queued && !is_running(stolen))
         enqueue(p, stolen, false);
     if (!is_idle(prev) && retire(p, prev, now)) {

@@ -156,7 +156,8 @@ static void check_rings(void)
         if (i / 2 % 2)
             c.ss = 0;
         v = go(&c);
-        CHECK(v == VEC_GP || v == VEC_NP || v == VEC_FAILSAFE, "cs %#lx ss %#lx: %d", c.cs, c.ss, v);
+        CHECK(v == VEC_GP || v == VEC_NP || v == VEC_FAILSAFE, "cs %#lx ss %#lx: %d", c.cs, c.ss,
+              v);
         if (v == VEC_PF || v == VEC_UD)
             CHECK_EQ(this_cpu()->regs.cs & 3, 3, "cs %#lx: ring", c.cs);
     }
