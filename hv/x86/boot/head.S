@@ -110,6 +110,18 @@ enter_long:
 
 /* No long mode: say so on the serial line and the screen, then stop. */
 no_long_mode:
+        movw    $0x3FB, %dx             /* COM1: 115200 baud, 8n1 */
+        movb    $0x83, %al
+        outb    %al, %dx
+        movw    $0x3F8, %dx
+        movb    $1, %al
+        outb    %al, %dx
+        incw    %dx
+        xorb    %al, %al
+        outb    %al, %dx
+        movw    $0x3FB, %dx
+        movb    $0x03, %al
+        outb    %al, %dx
         movl    $PHYS(no_long_msg), %esi
         movl    $0xB8000, %edi
 1:      lodsb
