@@ -92,9 +92,7 @@ static int unmap(struct vcpu *v, uint64_t host_addr, mfn_t mfn, uint32_t flags, 
         rc = GNTST_okay;
     }
     spin_unlock(&pv_domain(d)->pt_lock);
-    /* Before the granter gets its frame back nobody may reach it through an old translation. */
-    if (rc == GNTST_okay)
-        pv_flush_all(d->dirty_cpus);
+    /* The caller flushes before the granter gets its frame back, once for a batch. */
     return rc;
 }
 
