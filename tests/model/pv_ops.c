@@ -383,24 +383,6 @@ static void op_uvm(struct vcpu *v)
          foreign, rc);
 }
 
-/* Dom0 looks at a page of another domain for a moment, and flushes afterwards or does not. */
-static void op_peek(struct vcpu *v)
-{
-    unsigned int slot = pick_slot();
-    unsigned long dom = below(PV_DOMAINS);
-    uint64_t mfn = own_frame(pv_dom[dom], FT_WRITABLE);
-    long rc;
-
-    rc = call(v, __HYPERVISOR_update_va_mapping_otherdomain, PV_VA(slot), mfn << PAGE_SHIFT | FLAGS,
-              pick_uvm_flags(v), dom);
-    for (unsigned int i = 0; i < 4; i++)
-        pv_access(PV_VA(slot), one_in(2));
-    if (!one_in(4))
-        call(v, __HYPERVISOR_update_va_mapping, PV_VA(slot), 0, one_in(2) ? 0 : UVMF_INVLPG, 0);
-    hot_frame[below(ARRAY_SIZE(hot_frame))] = mfn;
-    note("d%uv%u peeks at frame %#lx of d%lu: %ld", v->domain->id, v->id, mfn, dom, rc);
-}
-
 static struct mmu_update pick_update(struct vcpu *v, const struct domain *pt,
                                      const struct domain *pg)
 {
@@ -593,6 +575,47 @@ static void op_build(struct vcpu *v)
     if (put_args(v, 0, &op, sizeof(op)))
         rc = call(v, __HYPERVISOR_mmuext_op, args_va(v), 1, 0, DOMID_SELF);
     note("d%uv%u builds an L%d in frame %#lx: %ld", v->domain->id, v->id, top, child, rc);
+}
+
+/* The owner of the frame, if it runs on another CPU, makes a table of it. */
+static void make_table(unsigned long dom, uint64_t mfn)
+{
+    struct mmuext_op op = { .cmd = MMUEXT_PIN_L1_TABLE, .arg1.mfn = mfn };
+    unsigned int here = arch_this_cpu()->id;
+
+    for (unsigned int i = 0; i < PV_CPUS; i++) {
+        struct vcpu *v = host_cpus[i].p.current;
+        if (i == here || v->domain != pv_dom[dom] || !pv_vcpu(v)->kernel_mode)
+            continue;
+        host_be(i);
+        while (pv_vcpu(v)->drop.any)
+            pv_machine_exit(v);
+        map_slot(v, find_mapped(v, mfn), mfn, FLAGS & ~PTE_RW);
+        if (put_args(v, 0, &op, sizeof(op)))
+            call(v, __HYPERVISOR_mmuext_op, args_va(v), 1, 0, DOMID_SELF);
+        host_be(here);
+        return;
+    }
+}
+
+/* Dom0 looks at a page of another domain for a moment, and flushes afterwards or does not. */
+static void op_peek(struct vcpu *v)
+{
+    unsigned int slot = pick_slot();
+    unsigned long dom = below(PV_DOMAINS);
+    uint64_t mfn = own_frame(pv_dom[dom], FT_WRITABLE);
+    long rc;
+
+    rc = call(v, __HYPERVISOR_update_va_mapping_otherdomain, PV_VA(slot), mfn << PAGE_SHIFT | FLAGS,
+              pick_uvm_flags(v), dom);
+    for (unsigned int i = 0; i < 4; i++)
+        pv_access(PV_VA(slot), one_in(2));
+    if (!one_in(4))
+        call(v, __HYPERVISOR_update_va_mapping, PV_VA(slot), 0, one_in(2) ? 0 : UVMF_INVLPG, 0);
+    hot_frame[below(ARRAY_SIZE(hot_frame))] = mfn;
+    if (one_in(2))
+        make_table(dom, mfn);
+    note("d%uv%u peeks at frame %#lx of d%lu: %ld", v->domain->id, v->id, mfn, dom, rc);
 }
 
 /* An LDT in a page that nobody can write, and a touch of it. */
