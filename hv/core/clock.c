@@ -39,6 +39,13 @@ static void publish_time(struct vcpu *v, const struct vcpu_time_info *t)
     __atomic_store_n(&dst->version, t->version, __ATOMIC_RELEASE);
 }
 
+/* The areas that a guest registers are its kernel's, and change while its programs run as well. */
+static void kernel_view(struct vcpu *v, bool on)
+{
+    if (v->domain->ops->kernel_view)
+        v->domain->ops->kernel_view(v, on);
+}
+
 static void publish_time_area(struct vcpu *v, const struct vcpu_time_info *t)
 {
     gptr_t area = GPTR(__atomic_load_n(&v->time_area.v, __ATOMIC_RELAXED));
@@ -62,8 +69,11 @@ void clock_update_vcpu(struct vcpu *v)
     v->time_version += 2;
     t.version = v->time_version;
     publish_time(v, &t);
-    if (__atomic_load_n(&v->time_area.v, __ATOMIC_RELAXED))
+    if (__atomic_load_n(&v->time_area.v, __ATOMIC_RELAXED)) {
+        kernel_view(v, true);
         publish_time_area(v, &t);
+        kernel_view(v, false);
+    }
 }
 
 void clock_publish_wallclock(struct domain *d)
@@ -106,7 +116,7 @@ void clock_set_wallclock(uint64_t secs, uint32_t nsecs, uint64_t system_ns)
     set_base(secs * NS_PER_S + nsecs - system_ns);
 }
 
-void clock_publish_runstate(struct vcpu *v)
+static void publish_runstate(struct vcpu *v)
 {
     struct vcpu_runstate_info info = { .state = v->runstate.state,
                                        .state_entry_time = v->runstate.entered };
@@ -128,4 +138,11 @@ void clock_publish_runstate(struct vcpu *v)
         return;
     __atomic_thread_fence(__ATOMIC_RELEASE);
     (void)guest_write(v, entry, &entered, sizeof(entered));
+}
+
+void clock_publish_runstate(struct vcpu *v)
+{
+    kernel_view(v, true);
+    publish_runstate(v);
+    kernel_view(v, false);
 }

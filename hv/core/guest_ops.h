@@ -14,6 +14,11 @@ struct guest_ops {
     /* Guest kernel memory; v is current. 0, or -EFAULT with nothing said about how much moved. */
     int (*copy_from)(struct vcpu *v, void *dst, gptr_t src, size_t n);
     int (*copy_to)(struct vcpu *v, gptr_t dst, const void *src, size_t n);
+    /*
+     * v, current, may be in its program, which does not map its kernel: between on and off, copies
+     * reach the kernel's memory. NULL: they always do.
+     */
+    void (*kernel_view)(struct vcpu *v, bool on);
     /* Registers of v (not running, or current) to the log, for domain_crash and debug keys. */
     void (*dump)(const struct vcpu *v);
     /*

@@ -9,6 +9,7 @@
 #include "lib/string.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/fpu.h"
+#include "x86/cpu/ops.h"
 #include "x86/pv/context.h"
 #include "x86/pv/desc.h"
 #include "x86/pv/privop.h"
@@ -87,6 +88,14 @@ static int copy_to(struct vcpu *v, gptr_t dst, const void *src, size_t n)
     if (!pv_range_ok(dst.v, n) || copy_user((void *)dst.v, src, n))
         return -XEN_EFAULT;
     return 0;
+}
+
+static void kernel_view(struct vcpu *v, bool on)
+{
+    const struct pv_vcpu *pv = pv_vcpu(v);
+
+    if (!pv->kernel_mode)
+        write_cr3(on ? pv->cr3_kernel : pv->cr3_user);
 }
 
 static const struct x86_regs *regs_of(const struct vcpu *v)
@@ -376,6 +385,7 @@ const struct guest_ops pv_guest_ops = {
     .name = "PV",
     .copy_from = copy_from,
     .copy_to = copy_to,
+    .kernel_view = kernel_view,
     .dump = dump,
     .set_context = set_context,
     .get_context = get_context,

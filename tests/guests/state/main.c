@@ -213,6 +213,45 @@ static void check_bad_fs(void)
     CHECK_EQ(hc_set_segment_base(SEGBASE_FS, 0), 0, "fs base");
 }
 
+USER_CODE_BYTES(u_spin, "1: pause; cmpb $0, (%rdi); je 1b; ud2");
+
+static struct vcpu_runstate_info runstate;
+
+static void spin_in_user_mode(void *arg)
+{
+    struct vcpu_register_runstate_memory_area area = { .addr.v = &runstate };
+    struct regs r;
+
+    (void)arg;
+    CHECK_EQ(mmuext1(MMUEXT_NEW_USER_BASEPTR, p2m[user_l4_pfn], 0), 0, "user baseptr of vCPU 1");
+    CHECK_EQ(hc_vcpu_op(VCPUOP_register_runstate_memory_area, 1, &area), 0, "runstate area");
+    memcpy(user_code(), u_spin, (size_t)(u_spin_end - u_spin));
+    user_regs_init(&r);
+    r.rdi = USER_DATA;
+    CHECK_EQ(user_run(&r), VEC_UD, "the end of the program");
+}
+
+/* The kernel's record of the time is kept although only the program runs, with its own tables. */
+static void check_runstate_of_program(void)
+{
+    volatile uint64_t *entered = &runstate.state_entry_time;
+    uint64_t last, end;
+    unsigned int changes = 0;
+
+    user_init();
+    memset(user_data(), 0, PAGE_SIZE);
+    CHECK(cpu_start(1, spin_in_user_mode, NULL));
+    delay_ns(100 * MS); /* it is in its program by then */
+    last = *entered;
+    for (end = system_time() + 400 * MS; system_time() < end;) {
+        changes += *entered != last;
+        last = *entered;
+    }
+    *(volatile uint8_t *)user_data() = 1;
+    cpu_wait(1);
+    CHECK(changes >= 3, "%u switches were recorded", changes);
+}
+
 void guest_main(void)
 {
     struct account before;
@@ -224,6 +263,7 @@ void guest_main(void)
     check_ts();
     check_failsafe();
     check_bad_fs();
+    check_runstate_of_program();
     struct account after;
     account_take(&after);
     CHECK(after.free_pages + 64 >= before.free_pages, "%lu pages were lost",
