@@ -73,7 +73,7 @@ static void release_last(struct frame *f)
         domain_put(d);
     }
     f->owner = DOMID_INVALID;
-    f->stamp = __atomic_load_n(&tlb_clock, __ATOMIC_SEQ_CST);
+    f->stamp = tlb_stamp();
     arch_set_gfn(frame_mfn(f), GFN_INVALID);
     frame_free(f, 0);
 }

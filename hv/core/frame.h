@@ -144,6 +144,21 @@ void frame_share(struct frame *f, struct domain *d, bool writable);
 bool frame_release(struct frame *f, struct domain *d);
 
 /* --- flush clock --- */
-extern uint32_t tlb_clock; /* atomic; moves with each full flush of guest translations */
+/*
+ * Atomic; moves with each full flush of guest translations, in steps of two from 1 on: a stamp, its
+ * lower half, is never 0, which stands for "never used".
+ */
+extern uint64_t tlb_clock;
+
+static inline uint32_t tlb_stamp(void)
+{
+    return (uint32_t)__atomic_load_n(&tlb_clock, __ATOMIC_SEQ_CST);
+}
+
+/* How long ago a stamp was taken. One that is too old looks younger: that costs a flush. */
+static inline uint32_t tlb_age(uint32_t stamp)
+{
+    return tlb_stamp() - stamp;
+}
 
 #endif

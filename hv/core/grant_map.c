@@ -189,8 +189,7 @@ void grant_finish_unmap(struct vcpu *v, struct grant_dropped *put, unsigned int 
         if (!put[i].owner)
             continue;
         if (!flushed)
-            arch_tlb_flush_stamped(v->domain->dirty_cpus,
-                                   __atomic_load_n(&tlb_clock, __ATOMIC_SEQ_CST));
+            arch_tlb_flush_stamped(v->domain->dirty_cpus, tlb_stamp());
         flushed = true;
         grant_unpin(put[i].owner, put[i].ref, put[i].readonly);
         domain_put(put[i].owner);

@@ -62,7 +62,7 @@ static uint32_t later(uint32_t a, uint32_t b)
 {
     if (!a || !b)
         return a | b;
-    return (int32_t)(a - b) > 0 ? a : b;
+    return tlb_age(a) < tlb_age(b) ? a : b;
 }
 
 static void insert(struct frame *f, unsigned int order)

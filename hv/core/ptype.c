@@ -117,7 +117,7 @@ void frame_put_typed(struct frame *f)
     do {
         ASSERT(frame_typed(s) != 0 && frame_refs(s) != 0);
         if (frame_typed(s) == 1)
-            f->stamp = __atomic_load_n(&tlb_clock, __ATOMIC_RELAXED);
+            f->stamp = tlb_stamp();
         n = s - FRAME_TYPED_ONE - (frame_refs(s) > 1 ? FRAME_REF_ONE : 0);
     } while (
         !__atomic_compare_exchange_n(&f->state, &s, n, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));

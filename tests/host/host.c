@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "host/host.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,6 +77,8 @@ void arch_poll(void)
     answer_call(self);
     if (!__atomic_load_n(&self->alive, __ATOMIC_RELAXED))
         play_others();
+    else
+        sched_yield(); /* the thread that is waited for may need this processor */
 }
 
 void arch_kick(unsigned int cpu)
@@ -169,15 +172,17 @@ void arch_set_gfn(mfn_t mfn, uint64_t gfn)
     __atomic_store_n(&m2p[mfn.v], gfn, __ATOMIC_RELAXED);
 }
 
-uint32_t tlb_clock = 1;
+uint64_t tlb_clock = (1ull << 32) - 2001; /* runs cross the 32 bits of a stamp */
 
 /* Without translations there is nothing to flush but the stamps. */
 __attribute__((weak)) void arch_tlb_flush_stamped(const unsigned long *cpus, uint32_t stamp)
 {
+    uint64_t since = __atomic_load_n(&tlb_clock, __ATOMIC_SEQ_CST) - tlb_age(stamp);
+
     for (unsigned int i = 0; i < nr_pcpus; i++) {
-        if (bitmap_test(cpus, i) && (int32_t)(pcpus[i]->tlb_flushed - stamp) <= 0)
+        if (bitmap_test(cpus, i) && pcpus[i]->tlb_flushed <= since)
             __atomic_store_n(&pcpus[i]->tlb_flushed,
-                             __atomic_add_fetch(&tlb_clock, 1, __ATOMIC_SEQ_CST), __ATOMIC_RELAXED);
+                             __atomic_add_fetch(&tlb_clock, 2, __ATOMIC_SEQ_CST), __ATOMIC_RELAXED);
     }
 }
 

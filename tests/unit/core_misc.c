@@ -105,6 +105,26 @@ TEST(frames)
     CHECK(frame_of(MFN(~0ull)) == NULL);
 }
 
+/* A CPU that slept while others flushed 2^31 times still flushes before a frame goes on. */
+TEST(stamps_grow_old)
+{
+    struct frame *f = frame_alloc(1, 0);
+    uint64_t clock = tlb_clock;
+
+    host_be(0);
+    tlb_clock += 2;
+    f[0].stamp = tlb_stamp();
+    frame_free(f, 0);
+    pcpus[0]->tlb_flushed = pcpus[1]->tlb_flushed = tlb_clock += 2;
+    tlb_clock += (1ull << 31) + 10;
+    f[1].stamp = tlb_stamp(); /* the later one of the two, of which a block is made */
+    frame_free(f + 1, 0);
+    CHECK(frame_alloc(1, 0) == f);
+    CHECK(pcpus[0]->tlb_flushed > clock + (1ull << 31) && pcpus[1]->tlb_flushed > clock + (1ull << 31));
+    frame_free(f, 1);
+    CHECK_EQ(audit(), 0);
+}
+
 TEST(reservation)
 {
     struct xen_memory_reservation *r = host_guest(d, HOST_PAGE(0));

@@ -265,7 +265,7 @@ void paging_flush_all_cpus(void)
         arch_call_others(all, flush_global, NULL);
 }
 
-uint32_t tlb_clock = 1;
+uint64_t tlb_clock = 1;
 
 void *arch_map(mfn_t mfn)
 {

@@ -10,7 +10,7 @@
 
 void tlb_note_flush(void)
 {
-    cpu_info()->pcpu->tlb_flushed = __atomic_add_fetch(&tlb_clock, 1, __ATOMIC_SEQ_CST);
+    cpu_info()->pcpu->tlb_flushed = __atomic_add_fetch(&tlb_clock, 2, __ATOMIC_SEQ_CST);
 }
 
 void tlb_flush_local(void)
@@ -19,10 +19,9 @@ void tlb_flush_local(void)
     write_cr3(read_cr3());
 }
 
-static void flush_if_older(void *stamp)
+static void flush_if_older(void *since)
 {
-    /* Flushed since the stamp was taken: nothing to do. */
-    if ((int32_t)(cpu_info()->pcpu->tlb_flushed - *(uint32_t *)stamp) <= 0)
+    if (cpu_info()->pcpu->tlb_flushed <= *(uint64_t *)since)
         tlb_flush_local();
 }
 
@@ -31,10 +30,13 @@ void arch_tlb_flush_stamped(const unsigned long *cpus, uint32_t stamp)
     unsigned long need[MAX_CPUS / 64] = { 0 };
     unsigned int self = this_cpu_id();
     bool others = false;
+    /* All 64 bits: a CPU may sleep with its translations while others flush 2^32 times. */
+    uint64_t now = __atomic_load_n(&tlb_clock, __ATOMIC_SEQ_CST);
+    uint64_t since = now - (uint32_t)(now - stamp);
 
     for (unsigned int i = 0; i < nr_pcpus; i++) {
         if (!(cpus[i / 64] >> (i % 64) & 1) ||
-            (int32_t)(__atomic_load_n(&pcpus[i]->tlb_flushed, __ATOMIC_ACQUIRE) - stamp) > 0)
+            __atomic_load_n(&pcpus[i]->tlb_flushed, __ATOMIC_ACQUIRE) > since)
             continue;
         if (i == self)
             tlb_flush_local();
@@ -44,5 +46,5 @@ void arch_tlb_flush_stamped(const unsigned long *cpus, uint32_t stamp)
         }
     }
     if (others)
-        arch_call_others(need, flush_if_older, &stamp);
+        arch_call_others(need, flush_if_older, &since);
 }

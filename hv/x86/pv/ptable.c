@@ -162,7 +162,7 @@ static void finish_undo(struct frame *f)
 {
     uint64_t s = load_state(f);
 
-    f->stamp = __atomic_load_n(&tlb_clock, __ATOMIC_SEQ_CST);
+    f->stamp = tlb_stamp();
     while (!cas_state(f, &s, s & ~(FRAME_PARTIAL | FRAME_UNDOING | FRAME_VALIDATED)))
         ;
     frame_put(f);
