@@ -102,12 +102,14 @@ void cpu_detect(bool want_smap, bool want_smep)
         cpuid(0x80000007, 0, &a, &b, &c, &d);
         cpu_feat.invariant_tsc = bit_of(d, 8);
     }
+    cpu_feat.fpu_pointers_stay = cpu_feat.amd;
     cpu_feat.phys_bits = 36;
     cpu_feat.virt_bits = 48;
     if (emax >= 0x80000008) {
         cpuid(0x80000008, 0, &a, &b, &c, &d);
         cpu_feat.phys_bits = (uint8_t)a;
         cpu_feat.virt_bits = (uint8_t)(a >> 8);
+        cpu_feat.fpu_pointers_stay &= !bit_of(b, 2); /* RstrFpErrPtrs */
     }
     cpu_feat.pte_reserved = PTE_ADDR & ~((1ull << cpu_feat.phys_bits) - 1);
     cpu_feat.xsave_size = 512;

@@ -73,6 +73,17 @@ static void save_remote(void *v)
     fpu_save(v);
 }
 
+/*
+ * AMD's older processors restore the addresses of the last x87 instruction and operand only with an
+ * exception pending: ours take the place of whoever was here before.
+ */
+static void forget_pointers(void)
+{
+    static const uint32_t zero;
+
+    __asm__ volatile("fnclex; emms; fildl %0" ::"m"(zero));
+}
+
 void fpu_load(struct x86_vcpu *v)
 {
     struct x86_pcpu *xp = this_x86();
@@ -87,6 +98,8 @@ void fpu_load(struct x86_vcpu *v)
     if (xp->fpu_owner)
         fpu_save(x86_vcpu(xp->fpu_owner));
     clts();
+    if (__builtin_expect(cpu_feat.fpu_pointers_stay, 0))
+        forget_pointers();
     if (!cpu_feat.xsave) {
         __asm__ volatile("fxrstor64 (%0)" ::"r"(v->xsave));
     } else {
