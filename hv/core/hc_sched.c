@@ -81,6 +81,8 @@ static long op_poll(struct vcpu *v, gptr_t arg)
     }
     if (op.timeout)
         timer_set(&v->poll_timer, v->cpu, op.timeout);
+    else
+        timer_stop(&v->poll_timer); /* an earlier poll's, which an event ended */
     pcpu_raise(v->cpu, WORK_SCHED);
     return 0;
 }

@@ -45,11 +45,13 @@ static bool software_interrupt(struct vcpu *v, struct x86_regs *regs)
 
 static void debug_exception(struct vcpu *v, struct x86_regs *regs)
 {
-    uint64_t dr6;
+    struct pv_vcpu *pv = pv_vcpu(v);
+    uint64_t dr6, own = pv->dr[7] & 0xff ? 0xe00f : 0xe000;
 
     __asm__ volatile("mov %%dr6, %0" : "=r"(dr6));
     __asm__ volatile("mov %0, %%dr6" ::"r"(0xffff0ff0ul));
-    pv_vcpu(v)->dr[6] = (pv_vcpu(v)->dr[6] & ~0xful) | (dr6 & 0xe00f) | 0xffff0ff0;
+    /* Without breakpoints of its own, those in the registers are somebody else's. */
+    pv->dr[6] = (pv->dr[6] & ~0xful) | (dr6 & own) | 0xffff0ff0;
     pv_inject(v, regs, TRAP_DB, 0);
 }
 
