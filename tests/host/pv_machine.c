@@ -47,10 +47,11 @@ struct pv_cpu {
 };
 
 static struct pv_cpu cpus[PV_CPUS];
-static struct rng stir;
-static bool stirring, inside;
-unsigned int pv_hot_slot[PV_HOT];
-unsigned int pv_flushes, pv_walks, pv_restarts;
+static __thread struct rng stir;
+static __thread bool stirring, inside;
+__thread unsigned int pv_hot_slot[PV_HOT];
+__thread unsigned int pv_flushes, pv_walks, pv_restarts;
+bool pv_threaded;
 
 struct cpu_features cpu_feat = {
     .nx = true, .phys_bits = 40, .virt_bits = 48, .pte_reserved = PTE_ADDR & ~((1ull << 40) - 1)
@@ -260,6 +261,18 @@ static bool may_reach(domid_t dom, const struct frame *f, uint64_t mfn, bool wri
     return ok;
 }
 
+/*
+ * Does anybody count on the frame's type? Between two calls a frame that is to become a table was
+ * flushed; during one, on another thread, it may be on its way.
+ */
+static bool in_use(const struct frame *f)
+{
+    if (pv_threaded)
+        return (f->state & FRAME_VALIDATED) ||
+               (frame_type_of(f->state) == FT_WRITABLE && frame_typed(f->state));
+    return frame_typed(f->state) || (f->state & FRAME_PARTIAL);
+}
+
 /* NULL, or what is wrong with going by this entry now. Frames that nobody has got yet do no harm.
  */
 static const char *tlb_wrong(const struct tlb_entry *e)
@@ -283,7 +296,7 @@ static const char *tlb_wrong(const struct tlb_entry *e)
     if (f->owner != e->dom && !may_reach(e->dom, f, e->mfn, e->writable))
         return "another domain's frame";
     t = frame_type_of(f->state);
-    if (e->writable && t != FT_WRITABLE && (frame_typed(f->state) || (f->state & FRAME_PARTIAL)))
+    if (e->writable && t != FT_WRITABLE && in_use(f))
         return "a table, writable";
     return NULL;
 }
@@ -298,8 +311,7 @@ static const char *psc_wrong(const struct psc_entry *e)
         return NULL;
     if (f->owner != e->owner)
         return "a frame that changed hands";
-    if (frame_type_of(f->state) != level_type(e->level) &&
-        (frame_typed(f->state) || (f->state & FRAME_PARTIAL)))
+    if (frame_type_of(f->state) != level_type(e->level) && in_use(f))
         return "a frame that is no table any more";
     return NULL;
 }
@@ -316,7 +328,7 @@ static void check_cpu(unsigned int id)
                     "owner %u stamp %u, CPU flushed %u",
                     id, e->page << PAGE_SHIFT, e->mfn, e->writable ? "writable" : "read-only",
                     e->dom, what, frame_table[e->mfn].state, frame_table[e->mfn].owner,
-                    frame_table[e->mfn].stamp, host_cpus[id].p.tlb_flushed);
+                    frame_table[e->mfn].stamp, (uint32_t)host_cpus[id].p.tlb_flushed);
     }
     for (unsigned int i = 0; i < PSC_SIZE; i++) {
         const struct psc_entry *e = &c->psc[i];
@@ -330,7 +342,8 @@ static void check_cpu(unsigned int id)
 void pv_check_tlbs(void)
 {
     for (unsigned int i = 0; i < PV_CPUS; i++)
-        check_cpu(i);
+        if (!pv_threaded || i == arch_this_cpu()->id)
+            check_cpu(i);
 }
 
 /* --- walks --- */
@@ -344,10 +357,11 @@ static const struct psc_entry *psc_find(const struct pv_cpu *c, uint64_t va, int
     return NULL;
 }
 
-static void set_bits(pte_t *e, pte_t bits)
+/* Sets bits in the entry that was seen; false: it changed meanwhile. */
+static bool set_bits(pte_t *e, pte_t seen, pte_t bits)
 {
-    if (bits & ~*e)
-        __atomic_fetch_or(e, bits, __ATOMIC_SEQ_CST);
+    return !(bits & ~seen) || __atomic_compare_exchange_n(e, &seen, seen | bits, false,
+                                                          __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
 static void remember_table(struct pv_cpu *c, struct rng *r, uint64_t va, int level, uint64_t mfn,
@@ -393,7 +407,7 @@ static bool walk(struct pv_cpu *c, struct rng *r, uint64_t va, bool write, struc
 
     for (;; level--) {
         pte_t *e = (pte_t *)direct(table << PAGE_SHIFT) + (va >> (12 + 9 * (level - 1)) & 511);
-        pte_t now = *e;
+        pte_t now = __atomic_load_n(e, __ATOMIC_RELAXED);
         if (!(now & PTE_P) || !(now & PTE_US))
             return false;
         writable &= (now & PTE_RW) != 0;
@@ -401,10 +415,12 @@ static bool walk(struct pv_cpu *c, struct rng *r, uint64_t va, bool write, struc
         if (level == 1) {
             if (write && !writable)
                 return false;
-            set_bits(e, PTE_A | (write ? PTE_D : 0));
+            if (!set_bits(e, now, PTE_A | (write ? PTE_D : 0)))
+                return false;
             break;
         }
-        set_bits(e, PTE_A);
+        if (!set_bits(e, now, PTE_A))
+            return false;
         if (rng_one_in(r, 2))
             remember_table(c, r, va, level - 1, table, writable);
     }
@@ -452,7 +468,7 @@ static void *access_by(struct pv_cpu *c, struct rng *r, uint64_t va, bool write)
 
 void *pv_access(uint64_t va, bool write)
 {
-    static struct rng calm = { 1 };
+    static __thread struct rng calm = { 1 };
 
     return access_by(this_cpu(), stirring ? &stir : &calm, va, write);
 }
@@ -504,7 +520,7 @@ static uint64_t busy_address(void)
 
 static void somebody_works(void)
 {
-    struct pv_cpu *c = &cpus[rng_below(&stir, PV_CPUS)];
+    struct pv_cpu *c = pv_threaded ? this_cpu() : &cpus[rng_below(&stir, PV_CPUS)];
     bool write = rng_one_in(&stir, 2);
     uint64_t va = busy_address();
     uint64_t *p = access_by(c, &stir, va, write);

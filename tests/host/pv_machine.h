@@ -50,12 +50,14 @@ void *pv_access(uint64_t va, bool write);
 /* Perhaps an access by a random CPU to a random address, one of the hot slots by preference. */
 void pv_machine_tick(void);
 #define PV_HOT 8
-extern unsigned int pv_hot_slot[PV_HOT];
+extern __thread unsigned int pv_hot_slot[PV_HOT];
 /* No stale entry of any CPU breaks isolation; else says what does, and ends the program. */
 void pv_check_tlbs(void);
 /* Prints and ends the program. */
 void pv_fail(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
-extern unsigned int pv_flushes, pv_walks, pv_restarts; /* for the report */
+extern __thread unsigned int pv_flushes, pv_walks, pv_restarts; /* for the report */
+/* Each CPU is played by a thread of its own, and makes its own accesses only. */
+extern bool pv_threaded;
 
 #endif

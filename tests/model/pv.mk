@@ -4,7 +4,7 @@
 
 MODEL_OUT ?= build/tests/model
 PV_OUT := $(MODEL_OUT)/pv.obj
-UNIT_TESTS += $(MODEL_OUT)/pv
+UNIT_TESTS += $(MODEL_OUT)/pv $(MODEL_OUT)/pv_threads
 
 PV_CPPFLAGS := -Itests/host/pv_inc -I. -Ihv -Itests -DORLOP_DEBUG
 PV_HV := $(addprefix hv/x86/pv/,ptable.c ptwalk.c mmu_update.c mmuext.c ptwr.c desc.c descriptor.c grant_pte.c \
@@ -19,4 +19,7 @@ $(PV_OUT)/%.o: %.c $(PV_HDR) tests/model/pv.mk
 	@$(HOSTCC) $(CORE_CFLAGS) $(PV_CPPFLAGS) -c -o $@ $<
 
 $(MODEL_OUT)/pv: tests/model/pv.c $(PV_OBJ)
+	@$(HOSTCC) $(CORE_CFLAGS) $(PV_CPPFLAGS) -o $@ $< $(PV_OBJ) $(CORE_LDFLAGS)
+
+$(MODEL_OUT)/pv_threads: tests/model/pv_threads.c $(PV_OBJ)
 	@$(HOSTCC) $(CORE_CFLAGS) $(PV_CPPFLAGS) -o $@ $< $(PV_OBJ) $(CORE_LDFLAGS)

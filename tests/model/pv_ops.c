@@ -26,11 +26,12 @@
 #define FLAGS (PTE_P | PTE_RW | PTE_US | PTE_A | PTE_D | PTE_NX)
 
 struct domain *pv_dom[PV_DOMAINS];
-char pv_last[256];
+__thread char pv_last[256];
 
 static uint64_t first_l4[PV_DOMAINS];
-static struct rng rng;
-static unsigned int depth; /* steps within steps: other CPUs while a call waits to go on */
+static uint32_t taken[PV_DOMAINS][PV_VCPUS]; /* atomic: a CPU runs it, or is about to */
+static __thread struct rng rng;
+static __thread unsigned int depth; /* steps within steps: other CPUs while a call waits to go on */
 
 static void note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 static void note(const char *fmt, ...)
@@ -126,6 +127,7 @@ void pv_model_setup(void)
         build(i);
     for (unsigned int i = 0; i < PV_CPUS; i++) {
         host_be(i);
+        taken[i][0] = 1;
         pv_machine_run(pv_dom[i]->vcpu[0]);
     }
 }
@@ -273,7 +275,7 @@ static long call(struct vcpu *v, unsigned long nr, unsigned long a0, unsigned lo
         memcpy(a, v->restart_args, sizeof(a));
         pv_restarts++;
         pv_machine_exit(v);
-        if (depth == 0 && one_in(4)) {
+        if (depth == 0 && !pv_threaded && one_in(4)) {
             struct rng saved = rng;
             depth++;
             pv_model_step(rng_next(&rng));
@@ -613,7 +615,7 @@ static void op_peek(struct vcpu *v)
     if (!one_in(4))
         call(v, __HYPERVISOR_update_va_mapping, PV_VA(slot), 0, one_in(2) ? 0 : UVMF_INVLPG, 0);
     hot_frame[below(ARRAY_SIZE(hot_frame))] = mfn;
-    if (one_in(2))
+    if (!pv_threaded && one_in(2))
         make_table(dom, mfn);
     note("d%uv%u peeks at frame %#lx of d%lu: %ld", v->domain->id, v->id, mfn, dom, rc);
 }
@@ -773,7 +775,7 @@ static uint64_t grant_place(struct vcpu *v, uint32_t flags)
                      : slot_entry(v, slot);
 }
 
-static struct {
+static __thread struct {
     uint32_t handle, flags;
     uint64_t addr;
 } held[PV_DOMAINS][16];
@@ -906,7 +908,7 @@ static void op_ldt_fault(struct vcpu *v)
 
 static void op_vcpu(struct vcpu *v)
 {
-    static struct vcpu_guest_context c;
+    static __thread struct vcpu_guest_context c;
     struct vcpu_register_vcpu_info info = { .mfn = pick_frame(v->domain),
                                             .offset = (uint32_t)below(64) * 64 };
     unsigned int id = (unsigned int)below(PV_VCPUS);
@@ -935,21 +937,28 @@ static void op_vcpu(struct vcpu *v)
          c.ctrlreg[1], rc);
 }
 
-static bool runs_somewhere(const struct vcpu *v)
+static uint32_t *taken_by(const struct vcpu *v)
 {
-    for (unsigned int i = 0; i < PV_CPUS; i++)
-        if (host_cpus[i].p.current == v)
-            return true;
-    return false;
+    return &taken[v->domain->id][v->id];
+}
+
+/* The CPU of this thread goes on with v, which nobody else runs; NULL: it idles. */
+static void go_on_with(struct vcpu *v)
+{
+    struct vcpu *old = arch_this_cpu()->current;
+
+    pv_machine_run(v);
+    if (old->domain && old != v)
+        __atomic_store_n(taken_by(old), 0, __ATOMIC_RELEASE);
 }
 
 static void op_switch(void)
 {
     struct vcpu *v = pv_dom[below(PV_DOMAINS)]->vcpu[below(PV_VCPUS)];
 
-    if (!v->initialised || runs_somewhere(v) || one_in(8))
+    if (!v->initialised || one_in(8) || __atomic_exchange_n(taken_by(v), 1, __ATOMIC_ACQUIRE))
         v = NULL;
-    pv_machine_run(v);
+    go_on_with(v);
     note("CPU %u goes on with d%dv%d", arch_this_cpu()->id, v ? v->domain->id : -1,
          v ? (int)v->id : -1);
 }
@@ -1027,16 +1036,12 @@ static void op_call(struct vcpu *v)
     ops[which](v);
 }
 
-void pv_model_step(uint64_t word)
+void pv_model_step_here(uint64_t word)
 {
-    struct vcpu *v;
+    struct vcpu *v = arch_this_cpu()->current;
 
-    rng.s = word;
-    host_be((unsigned int)below(PV_CPUS));
     if (depth == 0)
         pv_machine_stir(word | 1);
-    v = arch_this_cpu()->current;
-    host_fail_every = one_in(8) ? 1 + (unsigned int)below(4) : 0;
     note("CPU %u: nothing", arch_this_cpu()->id);
     while (v->domain && pv_vcpu(v)->drop.any) /* as the exit path before it runs */
         pv_machine_exit(v);
@@ -1044,13 +1049,26 @@ void pv_model_step(uint64_t word)
         op_switch();
     else
         op_call(v);
+    if (depth > 0)
+        return;
+    for (unsigned int i = 0; i < 16; i++)
+        pv_machine_tick();
+    pv_machine_stir(0);
+    pv_check_tlbs();
+}
+
+void pv_model_seed(uint64_t seed)
+{
+    rng.s = seed;
+}
+
+void pv_model_step(uint64_t word)
+{
+    pv_model_seed(word);
+    host_be((unsigned int)below(PV_CPUS));
+    host_fail_every = one_in(8) ? 1 + (unsigned int)below(4) : 0;
+    pv_model_step_here(word);
     host_fail_every = 0;
-    if (depth == 0) {
-        for (unsigned int i = 0; i < 16; i++)
-            pv_machine_tick();
-        pv_machine_stir(0);
-        pv_check_tlbs();
-    }
 }
 
 /* --- the end --- */

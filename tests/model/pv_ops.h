@@ -10,12 +10,15 @@
 
 extern struct domain *pv_dom[PV_DOMAINS];
 /* What the last step was, for reports. */
-extern char pv_last[256];
+extern __thread char pv_last[256];
 
 /* The domains, their first vCPUs with a context; each CPU runs one. */
 void pv_model_setup(void);
 /* Does what the word says. The same word in the same state does the same. */
 void pv_model_step(uint64_t word);
+/* For threads: the next steps' choices; a step of this thread's CPU. */
+void pv_model_seed(uint64_t seed);
+void pv_model_step_here(uint64_t word);
 /* Takes the domains down; ends the program when a frame is left over. */
 void pv_model_teardown(void);
 
