@@ -225,6 +225,7 @@ sfu_fault:
         movq    PV_CR3_USER(%rcx), %rax
         movq    %rax, %cr3
         movq    FROM_RIP(SCRATCH)(%rsp), %rax
+        movq    REGS_rflags - REGS_rip(%rsp), %r11 /* not the kernel's stack pointer */
         jmp     syscall_slow
         EX(sfu1, sfu_fault)
         EX(sfu2, sfu_fault)
