@@ -10,6 +10,7 @@
 #include "core/arch.h"
 #include "core/bug.h"
 #include "core/domain.h"
+#include "core/pcpu.h"
 #include "lib/string.h"
 
 static inline uint64_t load(const struct frame *f)
@@ -74,6 +75,7 @@ static void release_last(struct frame *f)
     }
     f->owner = DOMID_INVALID;
     f->stamp = tlb_stamp();
+    arch_this_cpu()->work_left--; /* who frees many gives way earlier */
     arch_set_gfn(frame_mfn(f), GFN_INVALID);
     frame_free(f, 0);
 }

@@ -80,7 +80,7 @@ static long console_write(struct vcpu *v, unsigned long count, unsigned long buf
         log_guest_text(v->domain, text, n);
         buf += n;
         count -= n;
-        if (count > 0 && hc_preempt(32))
+        if (hc_preempt(32) && count > 0)
             return hc_restart(v, CONSOLEIO_write, count, buf, 0, 0);
     }
     return 0;

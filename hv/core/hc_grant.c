@@ -10,6 +10,8 @@
 
 /* Elements between two looks at pending work. */
 #define STEP 32
+/* Of one element, in hc_preempt()'s units: a page copied, at most. */
+#define ELEMENT_COST 4
 
 static long op_map(struct vcpu *v, gptr_t arg, unsigned long n)
 {
@@ -127,6 +129,7 @@ static int16_t list_frames(struct vcpu *v, struct domain *d, const struct gnttab
 {
     gptr_t list = HANDLE_PTR(op->frame_list);
 
+    hc_charge(16);
     if (grant_grow(d, op->nr_frames)) {
         log_refusal(v->domain, "a grant table of %u frames for d%u is too large", op->nr_frames,
                     d->id);
@@ -236,7 +239,7 @@ static long in_steps(struct vcpu *v, unsigned int cmd, gptr_t arg, unsigned long
             return rc;
         arg = gptr_add(arg, n * size);
         count -= n;
-        if (count > 0 && hc_preempt(64))
+        if (hc_preempt((int32_t)n * ELEMENT_COST) && count > 0)
             return hc_restart(v, cmd, arg.v, count, 0, 0);
     }
     return 0;

@@ -119,7 +119,7 @@ static long change_reservation(struct vcpu *v, unsigned int op, gptr_t arg, unsi
                 ? !drop_extent(&res, at)
                 : !add_extent(&res, at, op == XENMEM_populate_physmap))
             break;
-        if (i + 1 < res.r.nr_extents && hc_preempt(1 << res.r.extent_order)) {
+        if (hc_preempt(1 << res.r.extent_order) && i + 1 < res.r.nr_extents) {
             domain_put(res.d);
             return hc_restart(v, op | (i + 1) << OP_BITS, arg.v, 0, 0, 0);
         }

@@ -20,6 +20,7 @@ static long op_initialise(struct vcpu *v, struct vcpu *target, gptr_t arg)
     _Static_assert(sizeof(struct vcpu_guest_context) <= 2 * PAGE_SIZE, "order 1");
     if (target->initialised)
         return E(EEXIST);
+    hc_charge(16);
     c = frame_alloc_hv_order(order);
     if (!c)
         return E(ENOMEM);

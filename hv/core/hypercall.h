@@ -42,13 +42,23 @@ static inline long hc_restart(struct vcpu *v, unsigned long a0, unsigned long a1
     v->restart_args[2] = a2;
     v->restart_args[3] = a3;
     v->restart_args[4] = a4;
+    pcpu_gave_way(arch_this_cpu());
     return HC_RESTART;
 }
 
-/* Should a long operation give way now, after a step of `cost` thousands of instructions? */
+/*
+ * Should a long operation give way now, after a step of `cost` thousands of instructions? To be
+ * asked after the last step too: in a multicall the next call pays for it.
+ */
 static inline bool hc_preempt(int32_t cost)
 {
     return pcpu_gives_way(arch_this_cpu(), cost);
+}
+
+/* Work worth telling, of an operation that is too short to give way itself. */
+static inline void hc_charge(int32_t cost)
+{
+    arch_this_cpu()->work_left -= cost;
 }
 
 /* Index made safe against speculation past a bounds check: i if i < n, else 0. */

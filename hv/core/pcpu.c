@@ -17,6 +17,7 @@ void pcpu_init(struct pcpu *p, unsigned int id, struct vcpu *idle)
     p->idle = idle;
     p->current = idle;
     idle->cpu = p;
+    pcpu_gave_way(p);
     idle->id = id;
     timer_init_cpu(p);
     sched_init_cpu(p);

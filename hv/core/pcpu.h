@@ -49,15 +49,20 @@ void pcpu_online(struct pcpu *p);
 /*
  * Must a long operation give way on this CPU p after work worth `cost` (in units of about 1,000
  * instructions)? Yes when something is pending; and from time to time in any case, since interrupts
- * are off in the hypervisor and wait until a guest runs.
+ * are off in the hypervisor and wait until a guest runs. It stays yes until p did give way: who asks
+ * may have nothing left to do, but who called it may.
  */
 static inline bool pcpu_gives_way(struct pcpu *p, int32_t cost)
 {
     p->work_left -= cost;
-    if (__builtin_expect(p->work_left > 0, 1))
-        return __atomic_load_n(&p->pending, __ATOMIC_RELAXED) != 0;
+    return __builtin_expect(p->work_left <= 0, 0) ||
+           __atomic_load_n(&p->pending, __ATOMIC_RELAXED) != 0;
+}
+
+/* p is about to take interrupts, in the guest or by itself. */
+static inline void pcpu_gave_way(struct pcpu *p)
+{
     p->work_left = PREEMPT_BUDGET;
-    return true;
 }
 /* Nanoseconds that p has been idle, up to now. */
 uint64_t pcpu_idle_time(const struct pcpu *p);

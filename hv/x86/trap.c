@@ -134,9 +134,11 @@ void x86_exit_work(struct x86_regs *regs)
                 arch_idle_wait();
             continue;
         }
-        if (trap_ops->exit_work(v, regs)) /* long, and gave way: so do we */
+        if (trap_ops->exit_work(v, regs)) { /* long, and gave way: so do we */
+            pcpu_gave_way(ci->pcpu);
             sti_cli();
-        else if (!__atomic_load_n(&ci->pcpu->pending, __ATOMIC_RELAXED))
+        } else if (!__atomic_load_n(&ci->pcpu->pending, __ATOMIC_RELAXED)) {
             return;
+        }
     }
 }

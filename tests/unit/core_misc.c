@@ -259,6 +259,32 @@ TEST(long_calls_give_way)
     CHECK(restarts >= 3);
 }
 
+/* Calls too short to give way themselves add up in a multicall. */
+TEST(short_calls_add_up)
+{
+    struct multicall_entry *m = host_guest(d, HOST_PAGE(1));
+    struct xen_memory_reservation *r = host_guest(d, HOST_PAGE(0));
+    uint64_t had;
+    long rc;
+
+    host_settle();
+    host_be(v->cpu->id);
+    memset(r, 0, PAGE_SIZE);
+    r->nr_extents = 1;
+    r->extent_order = 8; /* cleared: a quarter of the bound */
+    r->domid = DOMID_SELF;
+    had = d->tot_pages;
+    d->max_pages = had + 4 * 256;
+    for (int i = 0; i < 16; i++)
+        m[i] = (struct multicall_entry){ .op = __HYPERVISOR_memory_op,
+                                         .args = { XENMEM_increase_reservation, HOST_PAGE(0) } };
+    pcpu_gave_way(v->cpu);
+    rc = hypercall_dispatch(v, __HYPERVISOR_multicall, HOST_PAGE(1), 16, 0, 0, 0);
+    CHECK_EQ(rc, HC_RESTART);
+    CHECK(d->tot_pages - had <= 3 * 256);
+    v->in_multicall = false;
+}
+
 TEST(console)
 {
     evtchn_port port;

@@ -35,6 +35,7 @@ long hc_set_trap_table(struct vcpu *v, unsigned long table, unsigned long a1, un
         memset(pv->traps, 0, sizeof(pv->traps));
         return 0;
     }
+    hc_charge(16);
     /* An end mark after at most one entry for each vector. */
     for (unsigned int i = 0; i <= ARRAY_SIZE(pv->traps); i++) {
         if (!gptr_index(GPTR(table), i, sizeof(t), &at) || guest_get(v, &t, at))

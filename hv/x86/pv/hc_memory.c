@@ -74,6 +74,7 @@ static long machphys_mfn_list(struct vcpu *v, gptr_t arg)
             return E(EFAULT);
         last = mfn;
     }
+    hc_charge(1 + (int32_t)(list.nr_extents / 8));
     return guest_put(v, arg, &list) ? E(EFAULT) : 0;
 }
 
@@ -252,7 +253,7 @@ static long exchange_all(struct vcpu *v, gptr_t arg, struct exchange *e, unsigne
         rc = exchange_chunk(v, e, c);
         if (rc)
             break;
-        if (c + 1 < e->nr_chunks && hc_preempt(1 << e->chunk_order)) {
+        if (hc_preempt(1 << e->chunk_order) && c + 1 < e->nr_chunks) {
             c++;
             rc = hc_restart(v, XENMEM_exchange | c << OP_BITS, arg.v, 0, 0, 0);
             break;

@@ -14,7 +14,10 @@ int pv_new_baseptr(struct pv_vcpu *v, gfn_t l4)
     int rc = pv_new_kernel_base(&v->x.v, MFN(l4.v));
 
     pv_mm_done(&v->x.v);
-    return rc == -PT_ERESTART ? -XEN_EAGAIN : rc;
+    if (rc != -PT_ERESTART)
+        return rc;
+    pcpu_gave_way(cpu_info()->pcpu);
+    return -XEN_EAGAIN;
 }
 
 void pv_invlpg(struct pv_vcpu *v, uint64_t va)

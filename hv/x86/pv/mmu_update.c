@@ -118,7 +118,7 @@ static long run_batch(struct batch *b)
             b->done++;
         }
         spin_unlock(&pv_domain(b->pt_owner)->pt_lock);
-        if (!rc && b->done < b->count && hc_preempt(BATCH / 4))
+        if (pcpu_gives_way(cpu_info()->pcpu, BATCH / 4) && !rc && b->done < b->count)
             rc = HC_RESTART;
     }
     return rc == -PT_ERESTART ? HC_RESTART : rc;

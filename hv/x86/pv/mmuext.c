@@ -317,7 +317,7 @@ static void run_ops(struct vcpu *v, struct domain *d, gptr_t ops, struct ext_bat
         if (b->rc)
             return;
         b->done++;
-        if (b->done < b->count && hc_preempt(4)) {
+        if (pcpu_gives_way(cpu_info()->pcpu, 4) && b->done < b->count) {
             b->rc = -PT_ERESTART;
             return;
         }

@@ -305,6 +305,7 @@ static int validate(struct pt_drop *drop, struct domain *d, struct frame *root, 
         if (rc == 1) {
             stack[--level] = child;
         } else if (rc == 0) {
+            bool enough = pcpu_gives_way(cpu_info()->pcpu, TABLE_COST);
             finish_table(f, level);
             if (level == root_level)
                 return 0;
@@ -313,7 +314,7 @@ static int validate(struct pt_drop *drop, struct domain *d, struct frame *root, 
             pte_t *e = &table_of(stack[level])[stack[level]->progress];
             *e = (*e | PTE_US) & ~PTE_G;
             stack[level]->progress++;
-            if (pcpu_gives_way(cpu_info()->pcpu, TABLE_COST))
+            if (enough)
                 return -PT_ERESTART;
         } else {
             for (; level <= root_level; level++)
