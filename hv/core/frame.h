@@ -129,6 +129,7 @@ void *frame_alloc_hv_order(unsigned int order);
 void frame_free_hv_order(void *p, unsigned int order);
 uint64_t frame_free_count(void);  /* frames free now */
 uint64_t frame_total_count(void); /* frames given to the allocator, ever */
+extern uint64_t ram_frames; /* usable RAM by the firmware's map; what is not free nor owned is ours */
 
 /* --- ownership --- */
 /*

@@ -19,6 +19,7 @@ static spinlock_t heap_lock = SPINLOCK_INIT(RANK_HEAP);
 static uint32_t heads[NR_ZONES][FRAME_MAX_ORDER + 1]; /* [heap_lock] first block, as mfn; 0 none */
 static uint32_t zone_orders[NR_ZONES];                /* [heap_lock] bit per order with blocks */
 static uint64_t free_frames;                          /* [heap_lock] */
+uint64_t ram_frames;                                  /* boot */
 static uint64_t total_frames;                         /* boot */
 
 static unsigned int zone_of(uint64_t mfn)

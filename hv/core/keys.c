@@ -133,10 +133,10 @@ static void key_memory(void)
         log_info("Domain %u: %llu of at most %llu pages", d->id, (unsigned long long)d->tot_pages,
                  (unsigned long long)d->max_pages);
     }
-    log_info("Memory: %llu pages in all, %llu free, %llu of domains, %llu of the hypervisor",
-             (unsigned long long)frame_total_count(), (unsigned long long)frame_free_count(),
+    log_info("Memory: %llu pages of RAM, %llu free, %llu of domains, %llu of the hypervisor",
+             (unsigned long long)ram_frames, (unsigned long long)frame_free_count(),
              (unsigned long long)owned,
-             (unsigned long long)(frame_total_count() - frame_free_count() - owned));
+             (unsigned long long)(ram_frames - frame_free_count() - owned));
 }
 
 /* Nobody but the vCPU that this CPU serves is in the middle of anything, and it waits for us. */

@@ -176,6 +176,8 @@ static void mark_ram(const struct boot_memory *m)
 {
     uint64_t end = MIN((m->base + m->len) >> PAGE_SHIFT, max_mfn);
 
+    ram_frames += end - MIN(m->base >> PAGE_SHIFT, end);
+
     for (uint64_t mfn = MAX(m->base >> PAGE_SHIFT, 256ull); mfn < end; mfn++)
         frame_table[mfn].state = FRAME_RAM;
 }
