@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Seven vCPUs on four CPUs bring each other down and up, send each other NMIs and IPIs, yield,
- * block and poll. A vCPU that ran on two CPUs at once would lose count; one that is lost never
- * ends.
+ * Seven vCPUs on four CPUs bring each other down and up, send each other NMIs, yield and poll. A
+ * vCPU that ran on two CPUs at once would lose count; one that is lost never ends; each keeps its
+ * registers wherever it goes.
  */
 #include "guest.h"
 
 #define MS 1000000ul
 #define VCPUS 7
 
-static volatile bool stop;
+static volatile bool go, stop;
 static volatile uint64_t counts[VCPUS][8];
-static volatile unsigned int wrong;
+static volatile unsigned int wrong, wrong_state;
 static unsigned long nmis;
 
 static uint64_t next(uint64_t *r)
@@ -59,11 +59,41 @@ static void disturb(unsigned int self, uint64_t *r)
     }
 }
 
+static uint64_t own[VCPUS][2];
+
+/* Registers that only the switch between vCPUs moves. */
+static void load_state(uint64_t id)
+{
+    uint64_t xmm[2] = { id * 0x1111111111111111, ~id };
+
+    own[id][0] = id + 100;
+    own[id][1] = id + 200;
+    __asm__ volatile("movdqu %0, %%xmm5; fninit; fildll %1" : : "m"(xmm), "m"(own[id][0]));
+    hc_set_segment_base(SEGBASE_FS, (uint64_t)&own[id][0]);
+    hc_set_segment_base(SEGBASE_GS_KERNEL, (uint64_t)&own[id][1]);
+    hc_set_debugreg(3, 0x1000 * (id + 1));
+}
+
+static void check_state(uint64_t id)
+{
+    uint64_t xmm[2], n, fs, gs;
+
+    __asm__ volatile("movdqu %%xmm5, %0; fistpll %1; fildll %1" : "=m"(xmm), "=m"(n));
+    __asm__ volatile("mov %%fs:0, %0; mov %%gs:0, %1" : "=r"(fs), "=r"(gs));
+    wrong_state += xmm[0] != id * 0x1111111111111111 || xmm[1] != ~id || n != id + 100 ||
+                   fs != id + 100 || gs != id + 200 ||
+                   hc_get_debugreg(3) != (long)(0x1000 * (id + 1));
+}
+
 static void work(unsigned int id)
 {
     uint64_t r = id + 1, mine = 0;
 
+    load_state(id);
+    while (!go) /* cpu_start() wants nobody else to bring its vCPU up */
+        hc_sched_op(SCHEDOP_yield, NULL);
     while (!stop) {
+        check_state(id);
         wrong += counts[id][0] != mine;
         counts[id][0] = ++mine;
         disturb(id, &r);
@@ -95,6 +125,7 @@ void guest_main(void)
     CHECK_EQ(vcpu_count(), VCPUS, "vCPUs");
     for (unsigned int i = 1; i < VCPUS; i++)
         CHECK(cpu_start(i, worker, NULL));
+    go = true;
     end = system_time() + 4000 * MS;
     for (uint64_t r = 99; system_time() < end;)
         disturb(0, &r);
@@ -111,6 +142,7 @@ void guest_main(void)
         CHECK(counts[i][0] > 10, "vCPU %u ran %lu rounds", i, counts[i][0]);
     }
     CHECK_EQ(wrong, 0, "rounds counted twice");
+    CHECK_EQ(wrong_state, 0, "rounds with somebody else's registers");
     CHECK(nmis > 10, "%lu NMIs", nmis);
     trap_hook = NULL;
 }
