@@ -293,7 +293,9 @@ static const char *tlb_wrong(const struct tlb_entry *e)
         return "the hypervisor's frame";
     if (f->owner != e->owner)
         return "a frame that changed hands";
-    if (f->owner != e->dom && !may_reach(e->dom, f, e->mfn, e->writable))
+    /* A grant's track goes before the flush, its pin after it: on threads look when all stand
+     * still. */
+    if (f->owner != e->dom && !pv_threaded && !may_reach(e->dom, f, e->mfn, e->writable))
         return "another domain's frame";
     t = frame_type_of(f->state);
     if (e->writable && t != FT_WRITABLE && in_use(f))
@@ -563,6 +565,7 @@ void pv_machine_exit(struct vcpu *v)
     struct pv_vcpu *pv = pv_vcpu(v);
 
     arch_this_cpu()->pending = 0;
+    pcpu_gave_way(arch_this_cpu());
     if (!(pv->exit_work & PVX_DROP) || !pv_mm_ready(v))
         return;
     pv->exit_work &= (uint8_t)~PVX_DROP;

@@ -30,6 +30,7 @@ static uint64_t words[MAX_STEPS];
 static void run_stream(unsigned int n, unsigned int audit_every, bool verbose)
 {
     pv_machine_boot(verbose);
+    pt_l1tf = n && words[0] % 4 == 0;
     pv_model_setup();
     if (audit())
         pv_fail("audit after the domains were built");

@@ -248,6 +248,17 @@ static unsigned int pick_slot(void)
     return pv_hot_slot[below(PV_HOT)] = slot;
 }
 
+/* An address for what takes one: a slot's as a rule, the hypervisor's, a wrong or a low one. */
+static uint64_t pick_va(void)
+{
+    static const uint64_t strange[] = { HV_START, HV_END - 1, M2P_RO_BASE + 64, 1ull << 47,
+                                        ~0ull,    0,          0x7ffffffff000,   DIRECT_BASE };
+
+    if (one_in(24))
+        return one_in(4) ? rng_next(&rng) : strange[below(ARRAY_SIZE(strange))];
+    return PV_VA(pick_slot());
+}
+
 /* The guest's entry that maps a slot, by its own tables; 0: no table there. */
 static uint64_t slot_entry(struct vcpu *v, unsigned int slot)
 {
@@ -371,18 +382,17 @@ static const struct domain *named(const struct vcpu *v, unsigned long foreign)
 
 static void op_uvm(struct vcpu *v)
 {
-    unsigned int slot = pick_slot();
+    uint64_t va = pick_va();
     unsigned long foreign = pick_foreign(v);
     pte_t e = pick_l1e(named(v, foreign));
     long rc;
 
     if (foreign == DOMID_SELF)
-        rc = call(v, __HYPERVISOR_update_va_mapping, PV_VA(slot), e, pick_uvm_flags(v), 0);
+        rc = call(v, __HYPERVISOR_update_va_mapping, va, e, pick_uvm_flags(v), 0);
     else
-        rc = call(v, __HYPERVISOR_update_va_mapping_otherdomain, PV_VA(slot), e, pick_uvm_flags(v),
-                  foreign);
-    note("d%uv%u update_va_mapping slot %u = %#lx of %#lx: %ld", v->domain->id, v->id, slot, e,
-         foreign, rc);
+        rc = call(v, __HYPERVISOR_update_va_mapping_otherdomain, va, e, pick_uvm_flags(v), foreign);
+    note("d%uv%u update_va_mapping %#lx = %#lx of %#lx: %ld", v->domain->id, v->id, va, e, foreign,
+         rc);
 }
 
 static struct mmu_update pick_update(struct vcpu *v, const struct domain *pt,
@@ -460,15 +470,15 @@ static struct mmuext_op pick_ext(struct vcpu *v, const struct domain *d)
         op.cmd = (unsigned int)below(MMUEXT_UNMARK_SUPER + 2);
     switch (op.cmd) {
     case MMUEXT_SET_LDT:
-        op.arg1.linear_addr = PV_VA(pick_slot());
+        op.arg1.linear_addr = pick_va();
         op.arg2.nr_ents = one_in(3) ? 0 : (unsigned int)below(1200);
         break;
     case MMUEXT_TLB_FLUSH_MULTI:
     case MMUEXT_INVLPG_MULTI:
     case MMUEXT_INVLPG_LOCAL:
     case MMUEXT_INVLPG_ALL:
-        op.arg1.linear_addr = PV_VA(pick_slot());
-        op.arg2.vcpumask.p = (void *)(args_va(v) + below(PAGE_SIZE));
+        op.arg1.linear_addr = pick_va();
+        op.arg2.vcpumask.p = (void *)(one_in(8) ? pick_va() : args_va(v) + below(PAGE_SIZE));
         break;
     case MMUEXT_NEW_BASEPTR:
         op.arg1.mfn = one_in(2) ? first_l4[d->id] : own_frame(d, FT_L4);
@@ -823,6 +833,8 @@ static void op_grant_unmap(struct vcpu *v)
     if (replace) {
         op.r.new_addr = one_in(6) ? op.u.host_addr : PV_VA(pick_slot());
         op.r.handle = held[v->domain->id][at].handle;
+    } else if (one_in(4)) {
+        op.u.dev_bus_addr = pick_frame(pv_dom[below(PV_DOMAINS)]) << PAGE_SHIFT;
     }
     if (!put_args(v, 0, &op, sizeof(op)))
         return;

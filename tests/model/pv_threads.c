@@ -38,6 +38,9 @@ static void meet(void (*work)(void))
 
 static void recount(void)
 {
+    pv_threaded = false; /* all stand still */
+    pv_check_tlbs();
+    pv_threaded = true;
     if (audit())
         pv_fail("audit after round %u, seed %lu", round_nr, (unsigned long)seed);
     over = time(NULL) >= end;
