@@ -267,6 +267,8 @@ static void check_table(struct recount *r, struct frame *f)
 
     for (unsigned int i = 0; i < live; i++) {
         pte_t e = table[i];
+        if (!hv_slot(level, i) && pt_leaks(e))
+            report(r, f, "entry without its present bit that names RAM", e);
         if (!(e & PTE_P) || hv_slot(level, i))
             continue;
         const char *what = level == 1 ? bad_l1e(r->d, e) : bad_upper(r->d, level, e);
