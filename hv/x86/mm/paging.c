@@ -10,6 +10,7 @@
 #include "x86/boot/boot.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
+#include "x86/mm/vmap.h"
 
 #define FLAGS_RX (PTE_P | PTE_A | PTE_G)
 #define FLAGS_RO (PTE_P | PTE_A | PTE_G | nx_bit)
@@ -191,6 +192,9 @@ void paging_init(void)
         idle_l4[i] = direct_pa(bootmem_pages(1)) | FLAGS_TABLE;
     idle_l4[slot(M2P_RO_BASE, 4)] &= ~PTE_RW;
     map_image();
+    /* vmap() may not need memory later: its lock comes after the allocator's. */
+    for (uint64_t va = VMAP_BASE; va < VMAP_BASE + VMAP_PAGES * PAGE_SIZE; va += 512 * PAGE_SIZE)
+        paging_pte(va);
     map_direct(0, 0xa0000);
     for (unsigned int i = 0; i < boot_info.nr_mem; i++)
         if (boot_info.mem[i].type == 1 && boot_info.mem[i].len)

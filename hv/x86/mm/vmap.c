@@ -6,16 +6,14 @@
 #include "lib/bitmap.h"
 #include "x86/mm/paging.h"
 
-#define NR_PAGES 8192ul /* 32 MiB of the area are enough for tables, APICs, MMCFG windows */
-
-static unsigned long used[NR_PAGES / 64];
+static unsigned long used[VMAP_PAGES / 64];
 static spinlock_t vmap_lock = SPINLOCK_INIT(RANK_VMAP);
 
 static long find_run(unsigned long n)
 {
     unsigned long run = 0;
 
-    for (unsigned long i = 0; i < NR_PAGES; i++) {
+    for (unsigned long i = 0; i < VMAP_PAGES; i++) {
         run = bit_test(used, i) ? 0 : run + 1;
         if (run == n)
             return (long)(i - n + 1);
@@ -29,7 +27,7 @@ void *vmap(maddr_t pa, size_t len, enum vmap_attr attr)
     unsigned long n = (last - first) >> PAGE_SHIFT;
     uint64_t flags = PTE_P | PTE_A | PTE_G | nx_bit;
 
-    if (!len || last <= first || n > NR_PAGES)
+    if (!len || last <= first || n > VMAP_PAGES)
         return NULL;
     if (attr != VMAP_RO)
         flags |= PTE_RW | PTE_D;

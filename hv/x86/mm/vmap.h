@@ -7,6 +7,8 @@
 
 #include "core/types.h"
 
+#define VMAP_PAGES 8192ul /* 32 MiB of the area are enough for tables, APICs, MMCFG windows */
+
 enum vmap_attr { VMAP_RW, VMAP_RO, VMAP_UC }; /* never executable */
 
 /*
