@@ -127,6 +127,7 @@ static void check_runstate(void)
     CHECK_EQ(hc_vcpu_op(VCPUOP_register_runstate_memory_area, 0, &reg), 0, "runstate area");
     CHECK_EQ(area.state, RUNSTATE_running, "state in the area");
     blocked = area.time[RUNSTATE_blocked];
+    events_off(); /* until the block unmasks them: on a slow host the timer may fire before it */
     hc_set_timer_op(system_time() + 30 * MS);
     CHECK_EQ(hc_sched_op(SCHEDOP_block, NULL), 0, "block");
     CHECK_EQ(area.state, RUNSTATE_running, "state after a block");
@@ -155,6 +156,7 @@ static void check_bad_areas(void)
         time.addr.p = bad[i];
         hc_vcpu_op(VCPUOP_register_runstate_memory_area, 0, &reg);
         hc_vcpu_op(VCPUOP_register_vcpu_time_memory_area, 0, &time);
+        events_off(); /* until the block unmasks them: on a slow host the timer may fire before it */
         hc_set_timer_op(system_time() + 2 * MS);
         CHECK_EQ(hc_sched_op(SCHEDOP_block, NULL), 0, "block with area %#lx", bad[i]);
     }
@@ -172,6 +174,7 @@ static void check_time_area(void)
     printk("note: time area: %ld\n", rc);
     if (rc)
         return;
+    events_off(); /* until the block unmasks them: on a slow host the timer may fire before it */
     hc_set_timer_op(system_time() + 2 * MS);
     hc_sched_op(SCHEDOP_block, NULL);
     CHECK(area.version && !(area.version & 1), "version %u", area.version);
