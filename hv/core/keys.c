@@ -53,17 +53,22 @@ static void serve(char key)
     keys[key - FIRST_KEY].fn();
 }
 
+static bool any_waits(void)
+{
+    return __atomic_load_n(&cons, __ATOMIC_RELAXED) != __atomic_load_n(&prod, __ATOMIC_SEQ_CST);
+}
+
 void keys_run(void)
 {
-    if (__atomic_exchange_n(&serving, 1, __ATOMIC_ACQUIRE) != 0) {
-        return; /* who serves now takes ours too */
-    }
-    while (__atomic_load_n(&cons, __ATOMIC_RELAXED) != __atomic_load_n(&prod, __ATOMIC_ACQUIRE)) {
-        uint32_t slot = __atomic_fetch_add(&cons, 1, __ATOMIC_RELAXED);
+    /* Who serves takes others' keys too, and looks once more after it has stopped. */
+    while (any_waits() && __atomic_exchange_n(&serving, 1, __ATOMIC_SEQ_CST) == 0) {
+        while (any_waits()) {
+            uint32_t slot = __atomic_fetch_add(&cons, 1, __ATOMIC_RELAXED);
 
-        serve(__atomic_load_n(&queue[slot % QUEUE], __ATOMIC_ACQUIRE));
+            serve(__atomic_load_n(&queue[slot % QUEUE], __ATOMIC_ACQUIRE));
+        }
+        __atomic_exchange_n(&serving, 0, __ATOMIC_SEQ_CST);
     }
-    __atomic_store_n(&serving, 0, __ATOMIC_RELEASE);
 }
 
 static void key_help(void)

@@ -28,7 +28,7 @@ struct pcpu {
     struct timer_heap timers; /* lock inside */
     struct timer slice;       /* end of the current vCPU's slice, armed while others wait */
     uint64_t idle_ns;         /* time spent in the idle vCPU up to its last switch out */
-    uint64_t idle_since;      /* ns: when the idle vCPU was switched in; 0 while a guest runs */
+    uint64_t idle_since;      /* ns: when the idle vCPU was switched in last */
     uint64_t tlb_flushed;     /* flush clock at the last full flush of guest translations */
     uint32_t lock_ranks;      /* bit per rank held (debug) */
     int32_t work_left;        /* units until the next long operation gives way: pcpu_gives_way() */

@@ -43,9 +43,8 @@ static long getidletime(struct vcpu *v, struct xenpf_getidletime *op)
         if (!(mask & 1u << (cpu % 8)))
             continue;
         if (cpu < nr_pcpus) {
-            const struct pcpu *p = pcpus[cpu];
-            uint64_t since = __atomic_load_n(&p->idle_since, __ATOMIC_RELAXED);
-            uint64_t ns = p->idle_ns + (since && now > since ? now - since : 0);
+            uint64_t ns = pcpu_idle_time(pcpus[index_nospec(cpu, nr_pcpus)]);
+
             if (!gptr_index(HANDLE_PTR(op->idletime), cpu, sizeof(ns), &at) ||
                 guest_put(v, at, &ns))
                 return E(EFAULT);
