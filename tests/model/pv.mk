@@ -23,3 +23,23 @@ $(MODEL_OUT)/pv: tests/model/pv.c $(PV_OBJ)
 
 $(MODEL_OUT)/pv_threads: tests/model/pv_threads.c $(PV_OBJ)
 	@$(HOSTCC) $(CORE_CFLAGS) $(PV_CPPFLAGS) -o $@ $< $(PV_OBJ) $(CORE_LDFLAGS)
+
+# With libFuzzer. All variables come into two sections, so that each input finds the machine as after its boot.
+FUZZ_CC ?= clang
+FUZZ_OUT ?= build/tests/fuzz
+FUZZERS += $(FUZZ_OUT)/fuzz_pv
+PV_FUZZ_CFLAGS := $(filter-out -fsanitize=% -fno-sanitize%,$(CORE_CFLAGS)) -fno-sanitize-recover=undefined \
+	-Wno-unused-function -Wno-missing-braces
+PV_FUZZ_OBJ := $(patsubst %.c,$(PV_OUT)/fuzz/%.o,$(PV_SRC))
+
+$(PV_OUT)/fuzz/%.o: %.c $(PV_HDR) tests/model/pv.mk
+	@mkdir -p $(@D)
+	@$(FUZZ_CC) $(PV_FUZZ_CFLAGS) -fsanitize=fuzzer-no-link,address,undefined $(PV_CPPFLAGS) -c -o $@ $<
+
+$(PV_OUT)/fuzz/all.o: $(PV_FUZZ_OBJ)
+	@ld -r -o $@ $(PV_FUZZ_OBJ)
+	@objcopy --rename-section .data=pvdata --rename-section .bss=pvbss,alloc,load,data,contents $@
+
+$(FUZZ_OUT)/fuzz_pv: tests/fuzz/fuzz_pv.c $(PV_OUT)/fuzz/all.o
+	@mkdir -p $(@D)
+	@$(FUZZ_CC) $(PV_FUZZ_CFLAGS) -fsanitize=fuzzer,address,undefined $(PV_CPPFLAGS) -o $@ $^ $(CORE_LDFLAGS)

@@ -43,14 +43,29 @@ static void note(const char *fmt, ...)
     va_end(ap);
 }
 
+static __thread const uint8_t *choices; /* a fuzzer's input, or NULL */
+static __thread size_t choices_left;
+
+static uint64_t choose(void)
+{
+    uint64_t c;
+
+    if (choices_left < 2)
+        return rng_next(&rng);
+    c = choices[0] | (uint64_t)choices[1] << 8;
+    choices += 2;
+    choices_left -= 2;
+    return c;
+}
+
 static uint64_t below(uint64_t n)
 {
-    return rng_below(&rng, n);
+    return choose() % n;
 }
 
 static bool one_in(uint64_t n)
 {
-    return rng_one_in(&rng, n);
+    return choose() % n == 0;
 }
 
 /* --- building a domain --- */
@@ -1072,6 +1087,24 @@ void pv_model_step_here(uint64_t word)
 void pv_model_seed(uint64_t seed)
 {
     rng.s = seed;
+}
+
+void pv_model_forget(void)
+{
+    memset(held, 0, sizeof(held));
+    memset(pv_hot_slot, 0, sizeof(pv_hot_slot));
+    depth = 0;
+}
+
+void pv_model_choices(const uint8_t *bytes, size_t n)
+{
+    choices = bytes;
+    choices_left = n;
+}
+
+size_t pv_model_choices_left(void)
+{
+    return choices_left;
 }
 
 void pv_model_step(uint64_t word)

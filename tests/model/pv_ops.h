@@ -19,6 +19,11 @@ void pv_model_step(uint64_t word);
 /* For threads: the next steps' choices; a step of this thread's CPU. */
 void pv_model_seed(uint64_t seed);
 void pv_model_step_here(uint64_t word);
+/* For the fuzzer: these bytes decide, two for each choice, as long as there are any. */
+void pv_model_choices(const uint8_t *bytes, size_t n);
+size_t pv_model_choices_left(void);
+/* What a thread remembers of earlier steps goes. */
+void pv_model_forget(void);
 /* Takes the domains down; ends the program when a frame is left over. */
 void pv_model_teardown(void);
 
