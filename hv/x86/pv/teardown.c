@@ -14,35 +14,51 @@
 /* The domain's own hold on a frame: one that it gave back may still be pinned, or half a table. */
 #define HELD_BY_ITSELF (FRAME_ALLOCATED | FRAME_PINNED | FRAME_PARTIAL)
 
-/* [pt_lock] What nobody finished: a table half validated is undone from where it stands. */
-static void abandon_partial(struct pv_domain *pd, struct frame *f)
-{
-    uint64_t s = __atomic_load_n(&f->state, __ATOMIC_ACQUIRE);
-
-    if (!(s & FRAME_PARTIAL))
-        return;
-    __atomic_fetch_or(&f->state, FRAME_UNDOING, __ATOMIC_RELAXED);
-    pd->drop.f[frame_type_of(s)] = f;
-    pd->drop.any = true;
-}
-
+/*
+ * One hold of f goes; f is picked again while it has others. What a table leaves to be undone hangs
+ * in pd->drop, which was empty.
+ */
 static void give_up(struct pv_domain *pd, struct frame *f)
 {
     struct domain *d = &pd->x.d;
 
     spin_lock(&pd->pt_lock);
-    abandon_partial(pd, f);
-    while (pd->drop.any)
-        pt_drop_continue(&pd->drop, d);
     uint64_t s = __atomic_load_n(&f->state, __ATOMIC_ACQUIRE);
-    if (s & FRAME_PINNED) {
+    if (s & FRAME_PARTIAL) { /* what nobody finished is undone from where it stands */
+        __atomic_fetch_or(&f->state, FRAME_UNDOING, __ATOMIC_RELAXED);
+        pd->drop.f[frame_type_of(s)] = f;
+        pd->drop.any = true;
+    } else if (s & FRAME_PINNED) {
         __atomic_fetch_and(&f->state, ~FRAME_PINNED, __ATOMIC_ACQ_REL);
         pt_put_table(&pd->drop, d, f, (int)frame_type_of(s));
-        while (pd->drop.any)
-            pt_drop_continue(&pd->drop, d);
     }
     spin_unlock(&pd->pt_lock);
-    frame_release(f, d);
+    if (!(s & (FRAME_PARTIAL | FRAME_PINNED)))
+        frame_release(f, d);
+}
+
+/* Nothing is left half undone. */
+static bool drop_done(struct pv_domain *pd)
+{
+    spin_lock(&pd->pt_lock);
+    bool done = pt_drop_continue(&pd->drop, &pd->x.d);
+    spin_unlock(&pd->pt_lock);
+    return done;
+}
+
+/* A frame of d that d itself holds, with a reference; NULL: what is left is held by others only. */
+static struct frame *next_held(struct domain *d)
+{
+    struct frame *f = NULL;
+
+    spin_lock(&d->page_lock);
+    uint32_t at = d->page_list;
+    while (at && !(frame_table[at].state & HELD_BY_ITSELF))
+        at = frame_table[at].next;
+    if (at && frame_get_more(&frame_table[at]))
+        f = &frame_table[at];
+    spin_unlock(&d->page_lock);
+    return f;
 }
 
 int pv_relinquish(struct domain *d)
@@ -50,14 +66,9 @@ int pv_relinquish(struct domain *d)
     struct pv_domain *pd = pv_domain(d);
 
     for (unsigned int i = 0; i < STEP; i++) {
-        struct frame *f = NULL;
-        spin_lock(&d->page_lock);
-        uint32_t at = d->page_list;
-        while (at && !(frame_table[at].state & HELD_BY_ITSELF))
-            at = frame_table[at].next; /* held by others only */
-        if (at && frame_get_more(&frame_table[at]))
-            f = &frame_table[at];
-        spin_unlock(&d->page_lock);
+        if (!drop_done(pd))
+            return -XEN_EAGAIN;
+        struct frame *f = next_held(d);
         if (!f)
             return 0;
         give_up(pd, f);
