@@ -185,8 +185,11 @@ void frame_free_hv_order(void *p, unsigned int order)
 {
     struct frame *f = frame_of(arch_unmap(p));
 
-    for (unsigned long i = 0; i < 1ul << order; i++)
+    for (unsigned long i = 0; i < 1ul << order; i++) {
         BUG_ON(frame_refs(f[i].state) != 1);
+        if (f[i].owner != DOMID_INVALID) /* it was shared: CPUs may still reach it */
+            f[i].stamp = tlb_stamp();
+    }
     frame_free(f, order);
 }
 

@@ -180,7 +180,7 @@ static void mark_ram(const struct boot_memory *m)
     ram_frames += end - MIN(m->base >> PAGE_SHIFT, end);
 
     for (uint64_t mfn = MAX(m->base >> PAGE_SHIFT, 256ull); mfn < end; mfn++)
-        frame_table[mfn].state = FRAME_RAM;
+        frame_table[mfn] = (struct frame){ .state = FRAME_RAM, .owner = DOMID_INVALID };
 }
 
 void paging_init(void)
