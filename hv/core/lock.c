@@ -26,20 +26,18 @@ static void check_patience(const spinlock_t *l, uint64_t *start)
               l->owner - 1);
 }
 
-void spin_wait(spinlock_t *l)
+void spin_wait(spinlock_t *l, uint16_t ticket)
 {
     uint64_t start = 0;
     unsigned int turns = 0;
 
-    do {
-        while (__atomic_load_n(&l->held, __ATOMIC_RELAXED) != 0) {
-            if (__atomic_load_n(&broken, __ATOMIC_RELAXED))
-                return;
-            arch_poll();
-            if (++turns % 4096 == 0)
-                SPIN_DEBUG(check_patience(l, &start));
-        }
-    } while (__atomic_exchange_n(&l->held, 1, __ATOMIC_ACQUIRE) != 0);
+    while (__atomic_load_n(&l->serving, __ATOMIC_ACQUIRE) != ticket) {
+        if (__atomic_load_n(&broken, __ATOMIC_RELAXED))
+            return;
+        arch_poll();
+        if (++turns % 4096 == 0)
+            SPIN_DEBUG(check_patience(l, &start));
+    }
     (void)start;
     (void)check_patience;
 }
@@ -79,13 +77,13 @@ void spin_lock_pair(spinlock_t *a, spinlock_t *b)
         b = t;
     }
     spin_lock(a);
-    if (a != b && __atomic_exchange_n(&b->held, 1, __ATOMIC_ACQUIRE) != 0)
-        spin_wait(b);
+    if (a != b)
+        spin_take(b);
 }
 
 void spin_unlock_pair(spinlock_t *a, spinlock_t *b)
 {
     if (a != b)
-        __atomic_store_n(&b->held, 0, __ATOMIC_RELEASE);
+        spin_drop(b);
     spin_unlock(a);
 }

@@ -38,23 +38,26 @@ enum lock_rank {
 };
 
 typedef struct spinlock {
-    uint32_t held; /* 0 free, 1 held; atomic */
+    union {
+        uint32_t tickets; /* both at once; atomic */
+        struct {
+            uint16_t next;    /* the ticket that the next one to come draws; atomic */
+            uint16_t serving; /* whose turn it is; equal to `next`: free */
+        };
+    };
     uint16_t rank;
     uint16_t owner; /* CPU + 1 while held, for the watchdog's report */
 } spinlock_t;
 
-#define SPINLOCK_INIT(r)                   \
-    {                                      \
-        .held = 0, .rank = (r), .owner = 0 \
-    }
+#define SPINLOCK_INIT(r) { .rank = (r) }
 
 static inline void spin_init(spinlock_t *l, enum lock_rank rank)
 {
     *l = (spinlock_t)SPINLOCK_INIT((uint16_t)rank);
 }
 
-/* The slow half of spin_lock: waits, serving other CPUs' calls. */
-void spin_wait(spinlock_t *l);
+/* The slow half of spin_lock: waits for its ticket's turn, serving other CPUs' calls. */
+void spin_wait(spinlock_t *l, uint16_t ticket);
 /* Debug builds: rank order before, owner and held ranks after. */
 void spin_check_order(const spinlock_t *l);
 void spin_note_taken(spinlock_t *l);
@@ -66,19 +69,37 @@ void spin_note_released(spinlock_t *l);
 #define SPIN_DEBUG(call) ((void)0)
 #endif
 
+/* The taking alone, in the order in which CPUs came: one that batches must not starve others. */
+static inline void spin_take(spinlock_t *l)
+{
+    uint16_t ticket = __atomic_fetch_add(&l->next, 1, __ATOMIC_ACQUIRE);
+
+    if (__builtin_expect(__atomic_load_n(&l->serving, __ATOMIC_ACQUIRE) != ticket, 0))
+        spin_wait(l, ticket);
+}
+
+static inline void spin_drop(spinlock_t *l)
+{
+    __atomic_store_n(&l->serving, (uint16_t)(l->serving + 1), __ATOMIC_RELEASE);
+}
+
 /* Takes `l`, waiting as long as it must; panics in a debug build after five seconds. */
 static inline void spin_lock(spinlock_t *l)
 {
     SPIN_DEBUG(spin_check_order(l));
-    if (__builtin_expect(__atomic_exchange_n(&l->held, 1, __ATOMIC_ACQUIRE) != 0, 0))
-        spin_wait(l);
+    spin_take(l);
     SPIN_DEBUG(spin_note_taken(l));
 }
 
 /* Takes `l` if it is free now; rank order is not checked, since it cannot wait. */
 static inline bool spin_trylock(spinlock_t *l)
 {
-    if (__atomic_exchange_n(&l->held, 1, __ATOMIC_ACQUIRE) != 0)
+    spinlock_t seen = { .tickets = __atomic_load_n(&l->tickets, __ATOMIC_RELAXED) }, taken = seen;
+
+    taken.next++;
+    if (seen.next != seen.serving ||
+        !__atomic_compare_exchange_n(&l->tickets, &seen.tickets, taken.tickets, false,
+                                     __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
         return false;
     SPIN_DEBUG(spin_note_taken(l));
     return true;
@@ -87,7 +108,7 @@ static inline bool spin_trylock(spinlock_t *l)
 static inline void spin_unlock(spinlock_t *l)
 {
     SPIN_DEBUG(spin_note_released(l));
-    __atomic_store_n(&l->held, 0, __ATOMIC_RELEASE);
+    spin_drop(l);
 }
 
 /* Takes two locks of the same rank in address order; a == b takes it once. */
@@ -98,7 +119,9 @@ void spin_break_all(void);
 /* True if some CPU holds `l`: for assertions only. */
 static inline bool spin_is_locked(const spinlock_t *l)
 {
-    return __atomic_load_n(&l->held, __ATOMIC_RELAXED) != 0;
+    spinlock_t seen = { .tickets = __atomic_load_n(&l->tickets, __ATOMIC_RELAXED) };
+
+    return seen.next != seen.serving;
 }
 
 #endif

@@ -35,7 +35,7 @@ static void lock(void)
 {
     static spinlock_t l = SPINLOCK_INIT(RANK_CONSOLE);
 
-    l.held = 1;
+    l.next++; /* held by nobody */
     l.owner = 1;
     spin_lock(&l);
 }
