@@ -436,7 +436,7 @@ const char *__asan_default_options(void)
  * reported as they are.
  */
 const char *__tsan_default_suppressions(void);
-const char *__tsan_default_suppressions(void)
+__attribute__((weak)) const char *__tsan_default_suppressions(void)
 {
     return "race:grant_copy_one\nrace:publish_time\nrace:clock_publish_wallclock\nrace:move_"
            "info\nrace:op_register_info\n"

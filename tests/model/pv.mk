@@ -4,7 +4,7 @@
 
 MODEL_OUT ?= build/tests/model
 PV_OUT := $(MODEL_OUT)/pv.obj
-UNIT_TESTS += $(MODEL_OUT)/pv $(MODEL_OUT)/pv_threads
+UNIT_TESTS += $(MODEL_OUT)/pv $(MODEL_OUT)/pv_threads $(MODEL_OUT)/pv_tsan
 
 PV_CPPFLAGS := -Itests/host/pv_inc -I. -Ihv -Itests -DORLOP_DEBUG
 PV_HV := $(addprefix hv/x86/pv/,ptable.c ptwalk.c mmu_update.c mmuext.c ptwr.c desc.c descriptor.c grant_pte.c \
@@ -43,3 +43,14 @@ $(PV_OUT)/fuzz/all.o: $(PV_FUZZ_OBJ)
 $(FUZZ_OUT)/fuzz_pv: tests/fuzz/fuzz_pv.c $(PV_OUT)/fuzz/all.o
 	@mkdir -p $(@D)
 	@$(FUZZ_CC) $(PV_FUZZ_CFLAGS) -fsanitize=fuzzer,address,undefined $(PV_CPPFLAGS) -o $@ $^ $(CORE_LDFLAGS)
+
+# The threads under ThreadSanitizer. What guests and page walks do to memory is no business of it: that file is left out.
+PV_TSAN_CFLAGS := $(filter-out -fsanitize=% -fno-sanitize%,$(CORE_CFLAGS)) -Wno-tsan
+PV_TSAN_OBJ := $(patsubst %.c,$(PV_OUT)/tsan/%.o,$(PV_SRC) tests/model/pv_threads.c)
+
+$(PV_OUT)/tsan/%.o: %.c $(PV_HDR) tests/model/pv.mk
+	@mkdir -p $(@D)
+	@$(HOSTCC) $(PV_TSAN_CFLAGS) $(if $(findstring pv_machine,$<),,-fsanitize=thread) $(PV_CPPFLAGS) -c -o $@ $<
+
+$(MODEL_OUT)/pv_tsan: $(PV_TSAN_OBJ)
+	@$(HOSTCC) $(PV_TSAN_CFLAGS) -fsanitize=thread -o $@ $(PV_TSAN_OBJ) $(CORE_LDFLAGS)

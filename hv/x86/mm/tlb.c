@@ -10,7 +10,9 @@
 
 void tlb_note_flush(void)
 {
-    cpu_info()->pcpu->tlb_flushed = __atomic_add_fetch(&tlb_clock, 2, __ATOMIC_SEQ_CST);
+    uint64_t now = __atomic_add_fetch(&tlb_clock, 2, __ATOMIC_SEQ_CST);
+
+    __atomic_store_n(&cpu_info()->pcpu->tlb_flushed, now, __ATOMIC_RELEASE);
 }
 
 void tlb_flush_local(void)
