@@ -36,7 +36,7 @@ struct domain;
 #define FRAME_PARTIAL BIT(57)   /* validation or its undoing stopped half way; see frame.progress */
 #define FRAME_ALLOCATED BIT(58) /* the owner has not given it back: one of the refs is this */
 #define FRAME_UNDOING BIT(59)   /* PARTIAL, and on the way down */
-#define FRAME_CHANGING BIT(59)  /* not PARTIAL: was a table, becomes data; CPUs are being flushed */
+#define FRAME_CHANGING BIT(59)  /* not PARTIAL: a table becomes data, CPUs are being flushed */
 #define FRAME_FOREIGN BIT(60)   /* another domain's tables mapped it writable, now or once */
 #define FRAME_HV BIT(61)        /* the hypervisor's own memory, even if shared with a domain */
 #define FRAME_FREE BIT(62)      /* head of a free block of the allocator; order in progress */
@@ -129,7 +129,8 @@ void *frame_alloc_hv_order(unsigned int order);
 void frame_free_hv_order(void *p, unsigned int order);
 uint64_t frame_free_count(void);  /* frames free now */
 uint64_t frame_total_count(void); /* frames given to the allocator, ever */
-extern uint64_t ram_frames; /* usable RAM by the firmware's map; what is not free nor owned is ours */
+/* Usable RAM by the firmware's map, in frames; what is neither free nor owned is ours. */
+extern uint64_t ram_frames;
 
 /* --- ownership --- */
 /*

@@ -49,7 +49,10 @@ typedef struct spinlock {
     uint16_t owner; /* CPU + 1 while held, for the watchdog's report */
 } spinlock_t;
 
-#define SPINLOCK_INIT(r) { .rank = (r) }
+#define SPINLOCK_INIT(r) \
+    {                    \
+        .rank = (r)      \
+    }
 
 static inline void spin_init(spinlock_t *l, enum lock_rank rank)
 {

@@ -49,8 +49,8 @@ void pcpu_online(struct pcpu *p);
 /*
  * Must a long operation give way on this CPU p after work worth `cost` (in units of about 1,000
  * instructions)? Yes when something is pending; and from time to time in any case, since interrupts
- * are off in the hypervisor and wait until a guest runs. It stays yes until p did give way: who asks
- * may have nothing left to do, but who called it may.
+ * are off in the hypervisor and wait until a guest runs. It stays yes until p did give way: who
+ * asks may have nothing left to do, but who called it may.
  */
 static inline bool pcpu_gives_way(struct pcpu *p, int32_t cost)
 {

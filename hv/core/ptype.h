@@ -44,8 +44,8 @@ void frame_put_typed(struct frame *f);
  */
 void frame_flush_type(struct frame *f, struct domain *d, uint64_t state, enum frame_type to);
 /*
- * Takes back a change of type that nobody else can have noticed, and its reference: the frame turned
- * out to be another domain's. `was`: its state before.
+ * Takes back a change of type that nobody else can have noticed, and its reference: the frame
+ * turned out to be another domain's. `was`: its state before.
  */
 void frame_restore_type(struct frame *f, uint64_t was);
 

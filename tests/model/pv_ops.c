@@ -1107,13 +1107,53 @@ size_t pv_model_choices_left(void)
     return choices_left;
 }
 
+/* A frame whose counters are nearly full during a step: they have to refuse, not to wrap. */
+struct loaded {
+    struct frame *f; /* NULL: none */
+    bool typed;
+    uint64_t added;
+};
+
+static void load_counters(struct loaded *l)
+{
+    const struct domain *d = pv_dom[below(PV_DOMAINS)];
+    uint64_t mfn = own_frame(d, FT_MAX);
+    struct frame *f = &frame_table[mfn];
+
+    l->typed = frame_get_typed(f, (struct domain *)d, FT_WRITABLE) == 0;
+    if (!l->typed && !frame_get(f, d))
+        return;
+    l->f = f;
+    l->added = (FRAME_REF_MASK - frame_refs(f->state) - below(3)) *
+               (FRAME_REF_ONE + (l->typed ? FRAME_TYPED_ONE : 0));
+    __atomic_fetch_add(&f->state, l->added, __ATOMIC_SEQ_CST);
+    for (unsigned int i = 0; i < ARRAY_SIZE(hot_frame); i++)
+        hot_frame[i] = mfn;
+}
+
+static void unload_counters(struct loaded *l)
+{
+    if (!l->f)
+        return;
+    __atomic_fetch_sub(&l->f->state, l->added, __ATOMIC_SEQ_CST);
+    if (l->typed)
+        frame_put_typed(l->f);
+    else
+        frame_put(l->f);
+}
+
 void pv_model_step(uint64_t word)
 {
+    struct loaded l = { .f = NULL };
+
     pv_model_seed(word);
     host_be((unsigned int)below(PV_CPUS));
+    if (depth == 0 && one_in(16))
+        load_counters(&l);
     host_fail_every = one_in(8) ? 1 + (unsigned int)below(4) : 0;
     pv_model_step_here(word);
     host_fail_every = 0;
+    unload_counters(&l);
 }
 
 /* --- the end --- */

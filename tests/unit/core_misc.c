@@ -120,7 +120,8 @@ TEST(stamps_grow_old)
     f[1].stamp = tlb_stamp(); /* the later one of the two, of which a block is made */
     frame_free(f + 1, 0);
     CHECK(frame_alloc(1, 0) == f);
-    CHECK(pcpus[0]->tlb_flushed > clock + (1ull << 31) && pcpus[1]->tlb_flushed > clock + (1ull << 31));
+    CHECK(pcpus[0]->tlb_flushed > clock + (1ull << 31) &&
+          pcpus[1]->tlb_flushed > clock + (1ull << 31));
     frame_free(f, 1);
     CHECK_EQ(audit(), 0);
 }

@@ -216,7 +216,7 @@ TEST(vcpu_info_moves_within_shared_info)
     struct vcpu *v = d->vcpu[1];
     struct vcpu_register_vcpu_info *op = host_guest(d, HOST_PAGE(0));
 
-    *op = (struct vcpu_register_vcpu_info){.mfn = d->shared_mfn.v, .offset = 72};
+    *op = (struct vcpu_register_vcpu_info){ .mfn = d->shared_mfn.v, .offset = 72 };
     v->info->arch.cr2 = 0x1234;
     CHECK_EQ(call(v, __HYPERVISOR_vcpu_op, VCPUOP_register_vcpu_info, 1, HOST_PAGE(0)), 0);
     CHECK((void *)v->info == (uint8_t *)d->shared + 72); /* from 64: the two overlap */

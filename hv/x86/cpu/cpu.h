@@ -65,9 +65,9 @@ struct cpu_features {
     bool nx, smep, smap, fsgsbase, page1gb, xsave, xsaveopt, osxsave_ok, fxsr_opt, x2apic, pcid;
     bool invariant_tsc, tsc_deadline, intel, amd, umip, cet;
     bool fpu_pointers_stay; /* AMD: restoring x87 state may leave the last instruction's address */
-    uint64_t xcr0_mask;    /* states we let guests use */
-    uint32_t xsave_size;   /* bytes for xcr0_mask */
-    uint64_t pte_reserved; /* address bits of an entry beyond phys_bits */
+    uint64_t xcr0_mask;     /* states we let guests use */
+    uint32_t xsave_size;    /* bytes for xcr0_mask */
+    uint64_t pte_reserved;  /* address bits of an entry beyond phys_bits */
     uint8_t phys_bits, virt_bits;
 };
 extern struct cpu_features cpu_feat;

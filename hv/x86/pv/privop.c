@@ -550,7 +550,8 @@ static enum outcome emulate(struct privop *op, const uint8_t *bytes, size_t len)
     return h->fn(op);
 }
 
-/* IN and OUT with the port in DX, of which a PC's drivers make thousands, need no decoder either. */
+/* IN and OUT with the port in DX, of which a PC's drivers make thousands, need no decoder either.
+ */
 static bool port_op(struct privop *op, const uint8_t *bytes, size_t len)
 {
     unsigned int prefix = bytes[0] == 0x66;
@@ -560,7 +561,9 @@ static bool port_op(struct privop *op, const uint8_t *bytes, size_t len)
         return false;
     op->insn = (struct insn){ .op = bytes[prefix] & 2 ? INSN_OUT : INSN_IN,
                               .len = (uint8_t)(1 + prefix),
-                              .size = (uint8_t)(!(bytes[prefix] & 1) ? 1 : prefix ? 2 : 4) };
+                              .size = (uint8_t)(!(bytes[prefix] & 1) ? 1
+                                                : prefix             ? 2
+                                                                     : 4) };
     return true;
 }
 

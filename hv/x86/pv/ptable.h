@@ -77,8 +77,8 @@ static inline pte_t *table_of(struct frame *f)
  */
 int pt_get_table(struct pt_drop *drop, struct domain *d, mfn_t mfn, int level);
 /*
- * Drop one; when it was the last, undoing starts and may be left in `drop` (drop->any). Where `drop`
- * is busy with another table of this level, this one stays PARTIAL, ready to be used again.
+ * Drop one; when it was the last, undoing starts and may be left in `drop` (drop->any). Where
+ * `drop` is busy with another table of this level, this one stays PARTIAL, ready to be used again.
  */
 void pt_put_table(struct pt_drop *drop, struct domain *d, struct frame *f, int level);
 /* Go on undoing; true when nothing is left. */

@@ -156,7 +156,8 @@ static void check_bad_areas(void)
         time.addr.p = bad[i];
         hc_vcpu_op(VCPUOP_register_runstate_memory_area, 0, &reg);
         hc_vcpu_op(VCPUOP_register_vcpu_time_memory_area, 0, &time);
-        events_off(); /* until the block unmasks them: on a slow host the timer may fire before it */
+        events_off(); /* until the block unmasks them: on a slow host the timer may fire before it
+                       */
         hc_set_timer_op(system_time() + 2 * MS);
         CHECK_EQ(hc_sched_op(SCHEDOP_block, NULL), 0, "block with area %#lx", bad[i]);
     }
