@@ -70,6 +70,19 @@ static bool take_entry(struct vcpu *v, uint64_t new_addr, const pte_t *instead_o
     return true;
 }
 
+/*
+ * Is e what mapping mfn by a grant of these flags made? A writable grant is not given back by
+ * taking away the read-only mapping that another one made: its own would stay. (What a domain
+ * granted to itself it may have remapped as it likes.)
+ */
+static bool is_mapping(const struct domain *d, pte_t e, mfn_t mfn, uint32_t flags)
+{
+    bool writable = !(flags & GNTMAP_readonly);
+
+    return (e & PTE_P) && mfn_eq(pte_mfn(e), mfn) &&
+           (writable == ((e & PTE_RW) != 0) || frame_of(mfn)->owner == d->id);
+}
+
 static int unmap(struct vcpu *v, uint64_t host_addr, mfn_t mfn, uint32_t flags, uint64_t new_addr)
 {
     struct domain *d = v->domain;
@@ -80,9 +93,9 @@ static int unmap(struct vcpu *v, uint64_t host_addr, mfn_t mfn, uint32_t flags, 
     pte_t *at = entry_at(v, host_addr, flags);
     if (!at) {
         rc = GNTST_bad_virt_addr;
-    } else if (!(*at & PTE_P) || !mfn_eq(pte_mfn(*at), mfn)) {
-        log_refusal(d, "grant unmap at %#lx, which maps frame %#lx instead of %#lx", host_addr,
-                    pte_mfn(*at).v, mfn.v);
+    } else if (!is_mapping(d, *at, mfn, flags)) {
+        log_refusal(d, "grant unmap at %#lx: entry %#lx is no mapping of frame %#lx by it",
+                    host_addr, *at, mfn.v);
     } else if (new_addr && !take_entry(v, new_addr, at, &replacement)) {
         rc = GNTST_bad_virt_addr;
     } else {
