@@ -26,7 +26,9 @@
 
 struct tally {
     uint32_t refs, typed;
-    int32_t foreign; /* mappings by other unprivileged domains, less what they hold by grants */
+    /* Mappings by other unprivileged domains, less what they hold by grants: read-only, writable.
+     */
+    int32_t foreign[2];
 };
 
 struct recount {
@@ -97,7 +99,7 @@ static void count_table(struct recount *r, const struct domain *holder, struct f
         enum frame_type type = e & PTE_RW ? FT_WRITABLE : FT_NONE;
         struct tally *t = count(r, pte_mfn(e), level > 1 ? level_type(level - 1) : type);
         if (t && holder != r->d && !holder->privileged)
-            t->foreign++;
+            t->foreign[type == FT_WRITABLE]++;
     }
 }
 
@@ -113,7 +115,7 @@ static void count_grant(void *arg, domid_t owner, mfn_t mfn, bool writable)
                                            : NULL;
 
     if (t && g->holder != g->r->d && !g->holder->privileged)
-        t->foreign--;
+        t->foreign[writable]--;
 }
 
 static void count_vcpu(struct recount *r, struct vcpu *v)
@@ -211,8 +213,12 @@ static void compare(struct recount *r, const struct frame *f, const struct tally
         report(r, f, "references counted", refs);
     if (frame_typed(s) != typed)
         report(r, f, "typed uses counted", typed);
-    if (t->foreign > 0)
-        report(r, f, "others map it more often than they were granted", (uint64_t)t->foreign);
+    for (int i = 0; i < 2; i++)
+        if (t->foreign[i] > 0)
+            report(r, f,
+                   i ? "others map it writable more often than they were granted"
+                     : "others map it more often than they were granted",
+                   (uint64_t)t->foreign[i]);
     r->owned += !own;
     check_state(r, f);
 }
