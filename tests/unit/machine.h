@@ -45,9 +45,9 @@ void panic(const char *fmt, ...)
     abort();
 }
 
-void spin_wait(spinlock_t *l)
+void spin_wait(spinlock_t *l, uint16_t ticket)
 {
-    (void)l;
+    (void)l, (void)ticket;
     panic("a lock is taken twice\n");
 }
 

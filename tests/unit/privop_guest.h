@@ -93,9 +93,9 @@ void log_refusal(struct domain *d, const char *fmt, ...)
     seen.refusals++;
 }
 
-void spin_wait(spinlock_t *l)
+void spin_wait(spinlock_t *l, uint16_t ticket)
 {
-    (void)l;
+    (void)l, (void)ticket;
     abort(); /* nobody else is here */
 }
 
