@@ -908,8 +908,12 @@ void pv_model_teardown(void)
         host_be(i);
         pv_machine_run(NULL);
     }
-    for (unsigned int i = 0; i < PV_DOMAINS; i++)
+    for (unsigned int i = PV_DOMAINS; i-- > 0;) { /* Dom0 last: it still maps the others' frames */
         shut_down(pv_dom[i]);
+        if (audit())
+            pv_fail("audit after the end of d%u", i);
+        pv_check_tlbs();
+    }
     note("all domains down");
     for (unsigned int i = 0; i < PV_DOMAINS; i++) {
         if (pv_dom[i]->tot_pages)
