@@ -38,13 +38,8 @@ enum lock_rank {
 };
 
 typedef struct spinlock {
-    union {
-        uint32_t tickets; /* both at once; atomic */
-        struct {
-            uint16_t next;    /* the ticket that the next one to come draws; atomic */
-            uint16_t serving; /* whose turn it is; equal to `next`: free */
-        };
-    };
+    uint16_t next;    /* the ticket that the next one to come draws; atomic */
+    uint16_t serving; /* whose turn it is; equal to `next`: free; atomic */
     uint16_t rank;
     uint16_t owner; /* CPU + 1 while held, for the watchdog's report */
 } spinlock_t;
@@ -97,11 +92,9 @@ static inline void spin_lock(spinlock_t *l)
 /* Takes `l` if it is free now; rank order is not checked, since it cannot wait. */
 static inline bool spin_trylock(spinlock_t *l)
 {
-    spinlock_t seen = { .tickets = __atomic_load_n(&l->tickets, __ATOMIC_RELAXED) }, taken = seen;
+    uint16_t ticket = __atomic_load_n(&l->serving, __ATOMIC_ACQUIRE), free = ticket;
 
-    taken.next++;
-    if (seen.next != seen.serving ||
-        !__atomic_compare_exchange_n(&l->tickets, &seen.tickets, taken.tickets, false,
+    if (!__atomic_compare_exchange_n(&l->next, &free, (uint16_t)(ticket + 1), false,
                                      __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
         return false;
     SPIN_DEBUG(spin_note_taken(l));
@@ -122,9 +115,8 @@ void spin_break_all(void);
 /* True if some CPU holds `l`: for assertions only. */
 static inline bool spin_is_locked(const spinlock_t *l)
 {
-    spinlock_t seen = { .tickets = __atomic_load_n(&l->tickets, __ATOMIC_RELAXED) };
-
-    return seen.next != seen.serving;
+    return __atomic_load_n(&l->next, __ATOMIC_RELAXED) !=
+           __atomic_load_n(&l->serving, __ATOMIC_RELAXED);
 }
 
 #endif
