@@ -40,6 +40,7 @@ static void check_block(void)
 {
     uint64_t start;
 
+    events_on();  /* what is pending already is no wake-up call */
     events_off(); /* until the block unmasks them: on a slow host the timer may fire before it */
     start = system_time();
     hc_set_timer_op(start + 20 * MS);
@@ -121,6 +122,7 @@ static void check_others(void)
     dog.id = ~0u;
     CHECK(hc_sched_op(SCHEDOP_watchdog, &dog) < 0, "watchdog -1");
     /* A stopped one does not bite. */
+    events_on();
     events_off();
     hc_set_timer_op(system_time() + 3000 * MS);
     hc_sched_op(SCHEDOP_block, NULL);
