@@ -172,7 +172,8 @@ static int start(struct options *o, struct platform *plat)
     uint32_t port;
     int err;
 
-    mkdir(RUN_DIR, 0755);
+    if (strncmp(o->pid_file, RUN_DIR, strlen(RUN_DIR)) == 0)
+        mkdir(RUN_DIR, 0755);
     why = claim_pid_file(o->pid_file);
     if (why)
         return fail(o->pid_file, why);
