@@ -9,6 +9,7 @@
 #include "xenstored/domain.h"
 #include "xenstored/ring.h"
 #include "xenstored/server.h"
+#include "xenstored/store.h"
 #include "xenstored/wire.h"
 #include "xenstored/xs.h"
 

@@ -342,6 +342,7 @@ int journal_open(struct xs *xs, const char *dir)
         xs->root = NULL;
         memset(xs->quota.owned, 0, sizeof(xs->quota.owned));
         recover(xs, base, last);
+        recover_txns(xs);
         j->rec.len = 0; /* what is applied is not written again */
     }
     j->number = last;

@@ -253,3 +253,16 @@ bool record_apply(struct xs *xs, const uint8_t *p, size_t n)
     }
     return !r.bad;
 }
+
+/* They were made while the tree was still coming in. */
+void recover_txns(struct xs *xs)
+{
+    for (struct client *c = xs->clients; c; c = c->next) {
+        for (struct txn *t = c->txns; t; t = t->next) {
+            tree_put(t->base);
+            tree_put(t->root);
+            t->base = tree_get(xs->root);
+            t->root = tree_get(xs->root);
+        }
+    }
+}
