@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Domains without Xen: ring pages in memory that a daemon in this process or in a forked one shares,
- * and the guest's side of the ring. Every call names the domain.
+ * Domains without Xen: ring pages in memory that a daemon in this process or in a forked one
+ * shares, and the guest's side of the ring. Every call names the domain.
  */
 #ifndef TESTS_XENSTORED_SIM_H
 #define TESTS_XENSTORED_SIM_H

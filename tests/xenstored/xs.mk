@@ -28,3 +28,14 @@ XS_LIBS_xs_libxenstore := -lxenstore
 .PHONY: xs-tests
 xs-tests: $(XS_TESTS)
 	@scripts/run-tests $(XS_TESTS)
+
+# The whole program, for the test with Debian's library.
+$(XS_OUT)/xs_libxenstore: $(XS_OUT)/xenstored
+$(XS_OUT)/xenstored: tools/xenstored/main.c tools/xenstored/xen.c $(XS_OBJ)
+	$(HOSTCC) $(XS_CFLAGS) -o $@ $^ -lxenevtchn -lxengnttab -lxenforeignmemory -lxencall
+
+XS_FUZZ_CC ?= clang
+FUZZERS += build/tests/fuzz/fuzz_xs_wire
+build/tests/fuzz/fuzz_xs_wire: tests/xenstored/fuzz_xs_wire.c $(XS_SRC) $(XS_HDR)
+	@mkdir -p $(@D)
+	$(XS_FUZZ_CC) -fsanitize=fuzzer $(XS_CFLAGS) -o $@ $< $(XS_SRC)

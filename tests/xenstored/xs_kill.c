@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The daemon is a forked process that is killed at random moments while domains send it requests without
- * waiting for answers. Nothing may be lost or done twice: each request has exactly one answer, the right
- * one, each change exactly one event, and in the end the tree is what the requests made of it.
+ * The daemon is a forked process that is killed at random moments while domains send it requests
+ * without waiting for answers. Nothing may be lost or done twice: each request has exactly one
+ * answer, the right one, each change exactly one event, and in the end the tree is what the
+ * requests made of it.
  *
  * XS_KILLS in the environment says how often (200).
  */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Random requests of several domains against a naive model: nodes in an array, transactions as copies.
- * A commit that succeeds must be as if all its requests were made at that moment: they are made on the
- * model again, and each must have the same answer. One that gets EAGAIN must have had a reason. Now and
- * then the daemon is thrown away and another recovers its journal.
+ * Random requests of several domains against a naive model: nodes in an array, transactions as
+ * copies. A commit that succeeds must be as if all its requests were made at that moment: they are
+ * made on the model again, and each must have the same answer. One that gets EAGAIN must have had a
+ * reason. Now and then the daemon is thrown away and another recovers its journal.
  *
  * Arguments are test names; XS_SEED and XS_STEPS in the environment change the run.
  */
@@ -185,7 +185,7 @@ static void mperms(const struct mnode *n, char *out)
 {
     out[0] = 0;
     for (int i = 0; i < n->nperms; i++)
-        sprintf(out + strlen(out), "%c%u,", "nrwb"[n->perms[i].bits], n->perms[i].domid);
+        sprintf(out + strlen(out), "%c%u,", "nrwb"[n->perms[i].bits], n -> perms[i].domid);
 }
 
 /* The answer that the protocol asks for, as text. */
@@ -247,8 +247,10 @@ static void random_path(char *out)
 
 static struct ask random_ask(void)
 {
-    static const uint32_t types[] = { XS_READ,  XS_READ,  XS_DIRECTORY, XS_GET_PERMS, XS_WRITE,
-                                      XS_WRITE, XS_WRITE, XS_MKDIR,     XS_RM,        XS_SET_PERMS };
+    static const uint32_t types[] = {
+        XS_READ,  XS_READ,  XS_DIRECTORY, XS_GET_PERMS, XS_WRITE,
+        XS_WRITE, XS_WRITE, XS_MKDIR,     XS_RM,        XS_SET_PERMS
+    };
     struct ask a = { .type = types[rnd(10)] };
 
     random_path(a.path);
@@ -266,7 +268,8 @@ static int by_text(const void *a, const void *b)
     return strcmp(a, b);
 }
 
-/* All messages that came: the one reply's text to `reply`, events compared with the expected ones. */
+/* All messages that came: the one reply's text to `reply`, events compared with the expected ones.
+ */
 static void collect(int from, char *reply)
 {
     struct xsd_sockmsg msg;

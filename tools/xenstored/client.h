@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A connection: a program at the Unix socket or a domain at its ring, with what it has registered, what
- * it sent and what is still to be sent to it. Only a ring's state goes to the journal: a program whose
- * daemon dies sees a closed connection, a domain sees a delay.
+ * A connection: a program at the Unix socket or a domain at its ring, with what it has registered,
+ * what it sent and what is still to be sent to it. Only a ring's state goes to the journal: a
+ * program whose daemon dies sees a closed connection, a domain sees a delay.
  */
 #ifndef XENSTORED_CLIENT_H
 #define XENSTORED_CLIENT_H
@@ -25,11 +25,12 @@ struct client {
     bool dead; /* broke the protocol or left: nothing is read or sent any more */
     bool lost; /* events were dropped: each watch fires once when there is room */
 
-    int fd; /* of a socket, else -1 */
+    int fd;         /* of a socket, else -1 */
     uint32_t armed; /* what epoll looks for */
 
     /* Of a ring. The indices are ours; those in the page are the guest's to spoil. */
-    volatile struct xenstore_domain_interface *page; /* NULL: not a ring, or it could not be mapped */
+    volatile struct xenstore_domain_interface
+        *page; /* NULL: not a ring, or it could not be mapped */
     bool is_ring;
     uint32_t port; /* the domain's end */
     int local_port;

@@ -8,7 +8,8 @@
 struct xs;
 struct client;
 
-/* Connects a domain. 0, or EINVAL if its ring cannot be mapped. A known domain's port is bound again. */
+/* Connects a domain. 0, or EINVAL if its ring cannot be mapped. A known domain's port is bound
+ * again. */
 int domain_introduce(struct xs *xs, uint16_t domid, uint64_t gfn, uint32_t port);
 /* Disconnects it. 0 or ENOENT. */
 int domain_release(struct xs *xs, struct client *c);

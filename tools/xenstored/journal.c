@@ -38,7 +38,8 @@ static void boot_id(char *out)
     }
 }
 
-static void file_name(const struct journal *j, char *out, size_t n, const char *kind, uint64_t number)
+static void file_name(const struct journal *j, char *out, size_t n, const char *kind,
+                      uint64_t number)
 {
     snprintf(out, n, "%s/%s.%llu", j->dir, kind, (unsigned long long)number);
 }
@@ -87,7 +88,8 @@ static bool file_create(struct journal *j, struct jfile *f, const char *kind, ui
     return true;
 }
 
-/* A record: its length, its bytes, and then the new end. Room is made first: a full tmpfs is no SIGBUS. */
+/* A record: its length, its bytes, and then the new end. Room is made first: a full tmpfs is no
+ * SIGBUS. */
 static bool file_append(struct jfile *f, const struct buf *rec)
 {
     uint64_t want = f->end + 4 + rec->len;
@@ -140,9 +142,10 @@ static void give_up(struct xs *xs, const char *what)
 {
     struct journal *j = &xs->journal;
 
-    xs_log("cannot write %s in %s: %s. The store is no longer kept across a restart of this daemon; "
-           "free space there and restart the host's guests when convenient", what, j->dir,
-           strerror(errno));
+    xs_log(
+        "cannot write %s in %s: %s. The store is no longer kept across a restart of this daemon; "
+        "free space there and restart the host's guests when convenient",
+        what, j->dir, strerror(errno));
     file_close(&j->log);
     file_close(&j->base);
     clean(j, UINT64_MAX);

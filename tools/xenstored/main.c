@@ -53,16 +53,13 @@ static void on_signal(int sig)
 
 static int parse(int argc, char **argv, struct options *o)
 {
-    static const struct option longs[] = { { "foreground", no_argument, NULL, 'F' },
-                                           { "no-fork", no_argument, NULL, 'N' },
-                                           { "pid-file", required_argument, NULL, 'P' },
-                                           { "socket", required_argument, NULL, 's' },
-                                           { "state-dir", required_argument, NULL, 'd' },
-                                           { "no-domains", no_argument, NULL, 'x' },
-                                           { "quota", required_argument, NULL, 'q' },
-                                           { "help", no_argument, NULL, 'h' },
-                                           { "version", no_argument, NULL, 'V' },
-                                           { 0 } };
+    static const struct option longs[] = {
+        { "foreground", no_argument, NULL, 'F' },      { "no-fork", no_argument, NULL, 'N' },
+        { "pid-file", required_argument, NULL, 'P' },  { "socket", required_argument, NULL, 's' },
+        { "state-dir", required_argument, NULL, 'd' }, { "no-domains", no_argument, NULL, 'x' },
+        { "quota", required_argument, NULL, 'q' },     { "help", no_argument, NULL, 'h' },
+        { "version", no_argument, NULL, 'V' },         { 0 }
+    };
     int c;
 
     while ((c = getopt_long(argc, argv, "FNP:s:d:q:hV", longs, NULL)) != -1) {
@@ -85,7 +82,8 @@ static int parse(int argc, char **argv, struct options *o)
             break;
         case 'q':
             if (!quota_set(&xs.quota, optarg)) {
-                fprintf(stderr, "xenstored: --quota %s: not NAME=NUMBER with a known name\n", optarg);
+                fprintf(stderr, "xenstored: --quota %s: not NAME=NUMBER with a known name\n",
+                        optarg);
                 return 2;
             }
             break;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Who may read and write a node, and the text form of permissions: n, r, w or b, then a domain id. */
+/* Who may read and write a node, and the text form of permissions: n, r, w or b, then a domain id.
+ */
 #ifndef XENSTORED_PERMS_H
 #define XENSTORED_PERMS_H
 

@@ -18,8 +18,9 @@ struct quota {
     uint32_t watches;      /* of a client */
     uint32_t transactions; /* open at once */
     uint32_t txn_ops;      /* nodes changed or looked at in one transaction */
-    uint32_t outstanding;  /* bytes of replies that a client has not taken: no more requests until then */
-    uint32_t events;       /* bytes of watch events that a client has not taken: then they are merged */
+    uint32_t
+        outstanding; /* bytes of replies that a client has not taken: no more requests until then */
+    uint32_t events; /* bytes of watch events that a client has not taken: then they are merged */
     uint32_t owned[0x10000];
 };
 

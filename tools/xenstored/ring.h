@@ -17,8 +17,9 @@ struct client;
 void ring_attach(struct xs *xs, struct client *c);
 /* If the guest asked for it, starts the connection anew. */
 void ring_check(struct xs *xs, struct client *c);
-/* Copies up to `need` bytes of request to c->in. If that leaves the request incomplete they go to the
- * journal and the guest may reuse their place; if not, ring_consumed does that after the request. */
+/* Copies up to `need` bytes of request to c->in. If that leaves the request incomplete they go to
+ * the journal and the guest may reuse their place; if not, ring_consumed does that after the
+ * request. */
 bool ring_fetch(struct xs *xs, struct client *c, size_t need);
 void ring_consumed(struct xs *xs, struct client *c);
 /* Copies what fits of c->out. */

@@ -27,9 +27,10 @@ static void make_node(struct xs *xs, const char *path)
 
 void xs_init(struct xs *xs, const struct platform *plat)
 {
-    static const char *const nodes[] = { "",          "/tool",  "/tool/xenstored",
-                                         "/local",    "/local/domain", "/vm",
-                                         SPECIAL_INTRODUCE, SPECIAL_RELEASE };
+    static const char *const nodes[] = {
+        "",    "/tool",           "/tool/xenstored", "/local", "/local/domain",
+        "/vm", SPECIAL_INTRODUCE, SPECIAL_RELEASE
+    };
     struct timespec now;
 
     memset(xs, 0, sizeof(*xs));

@@ -111,7 +111,7 @@ static void set_main(struct xs *xs, struct data *d)
     count(xs, d, 1);
     tree_set(&xs->root, d, ++xs->gen);
     strcpy(parent, d->path);
-    if (new && path_up(parent) && tree_find(xs->root, parent))
+    if (new &&path_up(parent) && tree_find(xs->root, parent))
         tree_touch(&xs->root, parent, ++xs->gen);
     journal_node(&xs->journal.rec, tree_find(xs->root, d->path));
 }
@@ -164,7 +164,7 @@ static void set_txn(struct xs *xs, struct client *c, struct txn *t, struct data 
     txn_note(t, (struct txn_op){ .set = data_get(d), .quiet = quiet });
     tree_set(&t->root, d, ++xs->gen);
     strcpy(parent, d->path);
-    if (new && path_up(parent) && tree_find(t->root, parent))
+    if (new &&path_up(parent) && tree_find(t->root, parent))
         tree_touch(&t->root, parent, ++xs->gen);
 }
 
@@ -201,8 +201,8 @@ static void create_down(struct xs *xs, struct client *c, struct txn *t, const ch
     data_put(like);
 }
 
-static int create(struct xs *xs, struct client *c, struct txn *t, const char *path, const void *value,
-                  uint32_t len)
+static int create(struct xs *xs, struct client *c, struct txn *t, const char *path,
+                  const void *value, uint32_t len)
 {
     struct tnode *top = above(xs, t, path);
     uint64_t more = 0;

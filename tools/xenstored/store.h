@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What requests do to nodes, in the store (`t` NULL) or in a transaction: permissions, quotas, implicit
- * parents, watches and journal. Functions return 0 or an errno value of the protocol, and then nothing
- * has changed. Paths are internal ones (wire.h).
+ * What requests do to nodes, in the store (`t` NULL) or in a transaction: permissions, quotas,
+ * implicit parents, watches and journal. Functions return 0 or an errno value of the protocol, and
+ * then nothing has changed. Paths are internal ones (wire.h).
  */
 #ifndef XENSTORED_STORE_H
 #define XENSTORED_STORE_H
@@ -15,8 +15,8 @@ struct txn;
 
 /* *out is valid until the next change. */
 int store_read(struct xs *xs, struct client *c, struct txn *t, const char *path, struct data **out);
-/* Appends the children's names from byte `from` of the whole list on, as long as they fit in `max` bytes
- * in all; *end says whether the list ended, *gen is the list's number. */
+/* Appends the children's names from byte `from` of the whole list on, as long as they fit in `max`
+ * bytes in all; *end says whether the list ended, *gen is the list's number. */
 int store_list(struct xs *xs, struct client *c, struct txn *t, const char *path, uint64_t from,
                size_t max, struct buf *out, bool *end, uint64_t *gen);
 int store_write(struct xs *xs, struct client *c, struct txn *t, const char *path, const void *value,

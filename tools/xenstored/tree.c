@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct data *data_new(const char *path, const struct perm *perms, uint32_t nperms, const void *value,
-                      uint32_t len)
+struct data *data_new(const char *path, const struct perm *perms, uint32_t nperms,
+                      const void *value, uint32_t len)
 {
     size_t plen = strlen(path) + 1, permlen = nperms * sizeof(*perms);
     struct data *d = xs_alloc(sizeof(*d) + permlen + len + plen);

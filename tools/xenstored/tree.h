@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The tree of nodes as one ordered map from path to content, persistent: a snapshot is one more
- * reference on its root, and a change copies only what leads to it, and only while a snapshot shares it.
+ * reference on its root, and a change copies only what leads to it, and only while a snapshot
+ * shares it.
  *
  * The order is by path with '/' lowest, so a node's whole subtree follows it directly. The map is a
  * treap; priorities are random and secret, so no client can make it deep. Each operation takes
@@ -37,8 +38,8 @@ struct tnode {
     uint64_t cgen; /* number of the last change of the list of children */
 };
 
-struct data *data_new(const char *path, const struct perm *perms, uint32_t nperms, const void *value,
-                      uint32_t len);
+struct data *data_new(const char *path, const struct perm *perms, uint32_t nperms,
+                      const void *value, uint32_t len);
 struct data *data_get(struct data *d);
 void data_put(struct data *d);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Transactions. A transaction works on a snapshot and notes what it looked at and what it changed. At
- * its end, if nothing it looked at has changed in the store since, its changes are made there;
+ * Transactions. A transaction works on a snapshot and notes what it looked at and what it changed.
+ * At its end, if nothing it looked at has changed in the store since, its changes are made there;
  * otherwise the client gets EAGAIN.
  */
 #ifndef XENSTORED_TXN_H

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What every part of xenstored uses: memory that never fails, growable buffers with the little-endian
- * encoding of the journal, and the log.
+ * What every part of xenstored uses: memory that never fails, growable buffers with the
+ * little-endian encoding of the journal, and the log.
  *
  * Memory: guests are held back by quotas, so running out of it is the machine's trouble, not a
- * request's. The daemon then ends at once; its state is in the journal and the next process goes on.
+ * request's. The daemon then ends at once; its state is in the journal and the next process goes
+ * on.
  */
 #ifndef XENSTORED_UTIL_H
 #define XENSTORED_UTIL_H
@@ -17,7 +18,8 @@ void *xs_alloc(size_t size); /* zeroed */
 void *xs_realloc(void *p, size_t size);
 char *xs_strdup(const char *s);
 
-/* A line on stderr, or in syslog once xs_log_to_syslog was called. At most 100 lines in 10 seconds. */
+/* A line on stderr, or in syslog once xs_log_to_syslog was called. At most 100 lines in 10 seconds.
+ */
 void xs_log(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void xs_log_to_syslog(void);
 
@@ -45,7 +47,8 @@ struct reader {
 
 uint32_t get_u32(struct reader *r);
 const uint8_t *get_blob(struct reader *r, uint32_t *n);
-/* A blob that must be a string without NUL inside; a pointer into the record, which holds its NUL. */
+/* A blob that must be a string without NUL inside; a pointer into the record, which holds its NUL.
+ */
 const char *get_str(struct reader *r);
 
 #endif

@@ -113,7 +113,8 @@ static bool may_see(const struct watch *w, struct data *before, struct data *aft
            (after && perms_allow(id, after, PERM_READ));
 }
 
-void watch_fire(struct xs *xs, const char *path, bool exact, struct data *before, struct data *after)
+void watch_fire(struct xs *xs, const char *path, bool exact, struct data *before,
+                struct data *after)
 {
     char at[XENSTORE_ABS_PATH_MAX + 1];
     uint32_t depth = 0;

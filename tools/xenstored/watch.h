@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Watches, found by the hash of their path: a change looks at its own path and those above, however many
- * watches there are elsewhere.
+ * Watches, found by the hash of their path: a change looks at its own path and those above, however
+ * many watches there are elsewhere.
  */
 #ifndef XENSTORED_WATCH_H
 #define XENSTORED_WATCH_H
@@ -42,9 +42,10 @@ void watch_del(struct xs *xs, struct watch *w);
 void watch_send(struct xs *xs, struct watch *w, const char *path);
 
 /*
- * The node at `path` changed from `before` to `after` (either may be NULL). Watches at the path, and
- * unless `exact` above it, fire for clients that may read either.
+ * The node at `path` changed from `before` to `after` (either may be NULL). Watches at the path,
+ * and unless `exact` above it, fire for clients that may read either.
  */
-void watch_fire(struct xs *xs, const char *path, bool exact, struct data *before, struct data *after);
+void watch_fire(struct xs *xs, const char *path, bool exact, struct data *before,
+                struct data *after);
 
 #endif

@@ -2,8 +2,8 @@
 /*
  * The bytes of the protocol: messages (<xen/io/xs_wire.h>), strings in payloads, and paths.
  *
- * Inside the daemon a path is absolute and the root is the empty string, so that "parent" and "below"
- * are the same for all nodes. Special paths begin with '@' and have no parent.
+ * Inside the daemon a path is absolute and the root is the empty string, so that "parent" and
+ * "below" are the same for all nodes. Special paths begin with '@' and have no parent.
  */
 #ifndef XENSTORED_WIRE_H
 #define XENSTORED_WIRE_H
@@ -19,7 +19,8 @@ enum wire_state { WIRE_MORE, WIRE_MESSAGE, WIRE_BAD };
 
 /*
  * Looks at the start of a byte stream. WIRE_MESSAGE: *msg is filled and the whole message is there.
- * WIRE_MORE: *need bytes are missing, as far as one can tell. WIRE_BAD: longer than the protocol allows.
+ * WIRE_MORE: *need bytes are missing, as far as one can tell. WIRE_BAD: longer than the protocol
+ * allows.
  */
 enum wire_state wire_next(const uint8_t *p, size_t len, struct xsd_sockmsg *msg, size_t *need);
 

@@ -22,8 +22,8 @@ struct xen {
     xengnttab_handle *gnttab;
     xenforeignmemory_handle *fmem;
     xencall_handle *call;
-    int dom_exc; /* local port of VIRQ_DOM_EXC, -1 if it is not to be had */
-    uint16_t *by_port; /* domid + 1 */
+    int dom_exc;             /* local port of VIRQ_DOM_EXC, -1 if it is not to be had */
+    uint16_t *by_port;       /* domid + 1 */
     uint8_t granted[DOMIDS]; /* how the ring was mapped */
 };
 
@@ -164,11 +164,13 @@ const char *xen_open(struct platform *plat)
 
     xen.evtchn = xenevtchn_open(NULL, 0);
     if (!xen.evtchn)
-        return "cannot open /dev/xen/evtchn: is this Domain 0, and is the module xen-evtchn loaded?";
+        return "cannot open /dev/xen/evtchn: is this Domain 0, and is the module xen-evtchn "
+               "loaded?";
     xen.fmem = xenforeignmemory_open(NULL, 0);
     xen.call = xencall_open(NULL, 0);
     if (!xen.fmem || !xen.call)
-        return "cannot open /dev/xen/privcmd: is this Domain 0, and is the module xen-privcmd loaded?";
+        return "cannot open /dev/xen/privcmd: is this Domain 0, and is the module xen-privcmd "
+               "loaded?";
     xen.gnttab = xengnttab_open(NULL, 0);
     if (!xen.gnttab)
         xs_log("no /dev/xen/gntdev: rings are mapped by frame number");
@@ -178,11 +180,8 @@ const char *xen_open(struct platform *plat)
         xs_log("no VIRQ_DOM_EXC (is another xenstored running?): ends of domains go unnoticed");
     fd = xenevtchn_fd(xen.evtchn);
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-    *plat = (struct platform){ .fd = fd,
-                               .map = map,
-                               .unmap = unmap,
-                               .notify = notify,
-                               .next = next,
-                               .alive = alive };
+    *plat = (struct platform){
+        .fd = fd, .map = map, .unmap = unmap, .notify = notify, .next = next, .alive = alive
+    };
     return NULL;
 }
