@@ -131,7 +131,7 @@ static void apply_watch(struct xs *xs, struct client *c, struct reader *r)
 static void apply_unwatch(struct xs *xs, struct client *c, struct reader *r)
 {
     const char *path = get_str(r), *token = get_str(r);
-    struct watch *w = watch_find(c, path, token);
+    struct watch *w = watch_find(xs, c, path, token);
 
     if (w)
         watch_del(xs, w);

@@ -115,7 +115,7 @@ static int do_watch(struct req *r)
     if (r->path.s[0] == '@' && strcmp(r->path.s, SPECIAL_INTRODUCE) != 0 &&
         strcmp(r->path.s, SPECIAL_RELEASE) != 0)
         return EINVAL;
-    if (watch_find(r->c, r->path.s, r->str[1]))
+    if (watch_find(r->xs, r->c, r->path.s, r->str[1]))
         return EEXIST;
     if (!r->c->id.privileged && r->c->nwatches >= r->xs->quota.watches)
         return E2BIG;
@@ -132,7 +132,7 @@ static int do_watch(struct req *r)
 
 static int do_unwatch(struct req *r)
 {
-    struct watch *w = watch_find(r->c, r->path.s, r->str[1]);
+    struct watch *w = watch_find(r->xs, r->c, r->path.s, r->str[1]);
     struct buf *rec = &r->xs->journal.rec;
 
     if (!w)

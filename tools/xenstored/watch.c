@@ -48,13 +48,14 @@ static void grow(struct watch_index *ix)
     ix->size = size;
 }
 
-struct watch *watch_find(struct client *c, const char *path, const char *token)
+struct watch *watch_find(struct xs *xs, struct client *c, const char *path, const char *token)
 {
-    for (struct watch *w = c->watches; w; w = w->client_next) {
-        if (strcmp(w->path, path) == 0 && strcmp(w->token, token) == 0)
-            return w;
-    }
-    return NULL;
+    uint32_t h = hash(&xs->watches, path);
+    struct watch *w = xs->watches.slot[h & (xs->watches.size - 1)];
+
+    while (w && !(w->client == c && strcmp(w->path, path) == 0 && strcmp(w->token, token) == 0))
+        w = w->hash_next;
+    return w;
 }
 
 struct watch *watch_add(struct xs *xs, struct client *c, const char *path, const char *token,
@@ -76,6 +77,9 @@ struct watch *watch_add(struct xs *xs, struct client *c, const char *path, const
     w->hash_next = *slot;
     *slot = w;
     w->client_next = c->watches;
+    if (w->client_next)
+        w->client_next->client_pprev = &w->client_next;
+    w->client_pprev = &c->watches;
     c->watches = w;
     c->nwatches++;
     return w;
@@ -90,10 +94,9 @@ void watch_del(struct xs *xs, struct watch *w)
         p = &(*p)->hash_next;
     *p = w->hash_next;
     ix->count--;
-    p = &w->client->watches;
-    while (*p != w)
-        p = &(*p)->client_next;
-    *p = w->client_next;
+    *w->client_pprev = w->client_next;
+    if (w->client_next)
+        w->client_next->client_pprev = w->client_pprev;
     w->client->nwatches--;
     free(w->path);
     free(w->token);

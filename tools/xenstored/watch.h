@@ -16,7 +16,8 @@ struct xs;
 struct client;
 
 struct watch {
-    struct watch *hash_next, *client_next;
+    struct watch *hash_next;
+    struct watch *client_next, **client_pprev;
     struct client *client;
     uint32_t hash;
     uint32_t rel;   /* events leave out so many bytes at the start of the path */
@@ -33,7 +34,7 @@ struct watch_index {
 void watch_index_init(struct watch_index *ix);
 void watch_index_free(struct watch_index *ix);
 
-struct watch *watch_find(struct client *c, const char *path, const char *token);
+struct watch *watch_find(struct xs *xs, struct client *c, const char *path, const char *token);
 struct watch *watch_add(struct xs *xs, struct client *c, const char *path, const char *token,
                         uint32_t rel, uint32_t depth);
 void watch_del(struct xs *xs, struct watch *w);
