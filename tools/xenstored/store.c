@@ -205,7 +205,7 @@ static int create(struct xs *xs, struct client *c, struct txn *t, const char *pa
                   const void *value, uint32_t len)
 {
     struct tnode *top = above(xs, t, path);
-    uint64_t more = 0;
+    int64_t more = 0; /* signed: in a transaction the sum may be below zero for a while */
 
     if (!top)
         return EINVAL; /* a special path: these exist or never do */
@@ -213,8 +213,8 @@ static int create(struct xs *xs, struct client *c, struct txn *t, const char *pa
         return EACCES;
     for (const char *s = path + strlen(top->data->path); *s; s++)
         more += *s == '/';
-    if (!c->id.privileged &&
-        xs->quota.owned[c->id.domid] + (t ? t->owned : 0) + more > xs->quota.nodes)
+    more += (int64_t)xs->quota.owned[c->id.domid] + (t ? t->owned : 0);
+    if (!c->id.privileged && more > (int64_t)xs->quota.nodes)
         return ENOSPC;
     create_down(xs, c, t, path, top, value, len);
     return 0;
