@@ -24,7 +24,8 @@ HV_OBJ := $(HV_C:%.c=$(BUILD)/obj/%.o) $(HV_S:%.S=$(BUILD)/obj/%.o)
 all: $(BUILD)/orlop.elf $(BUILD)/orlop.gz
 
 include hv/x86/boot/unpack.mk
--include $(wildcard tests/unit/*.mk tests/fuzz/*.mk tests/model/*.mk tests/guests/guests.mk)
+-include $(wildcard tests/unit/*.mk tests/fuzz/*.mk tests/model/*.mk tests/guests/guests.mk \
+	tests/xenstored/xs.mk tools/tools.mk)
 
 $(BUILD)/asm-offsets.h: hv/x86/asm_offsets.c
 	@mkdir -p $(@D)
