@@ -68,6 +68,9 @@ unit: $(UNIT_TESTS)
 # Here, since each tests/fuzz/*.mk adds its own.
 fuzz: $(FUZZERS)
 
+tsan: $(TSAN_TESTS)
+	@scripts/run-tests $(TSAN_TESTS)
+
 # Both, even if the first fails.
 test:
 	@$(MAKE) --no-print-directory -k unit fuzz
@@ -94,4 +97,4 @@ iso: all
 clean:
 	rm -rf $(BUILD)/obj $(BUILD)/orlop.* $(BUILD)/asm-offsets.* $(BUILD)/image.o $(BUILD)/tests
 
-.PHONY: all unit test lint size format run run-gdb iso clean
+.PHONY: all unit tsan test lint size format run run-gdb iso clean

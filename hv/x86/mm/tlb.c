@@ -4,6 +4,7 @@
  * tables, so that host programs run these lines against a simulated TLB.
  */
 #include "core/frame.h"
+#include "lib/bitmap.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
 #include "x86/mm/paging.h"
@@ -37,7 +38,7 @@ void arch_tlb_flush_stamped(const unsigned long *cpus, uint32_t stamp)
     uint64_t since = now - (uint32_t)(now - stamp);
 
     for (unsigned int i = 0; i < nr_pcpus; i++) {
-        if (!(cpus[i / 64] >> (i % 64) & 1) ||
+        if (!bit_test(cpus, i) || /* a CPU that drops out meanwhile has flushed */
             __atomic_load_n(&pcpus[i]->tlb_flushed, __ATOMIC_ACQUIRE) > since)
             continue;
         if (i == self)
