@@ -6,7 +6,7 @@
  *
  * The caller, in this order:
  *
- *     builder_open(&b, NULL, NULL)
+ *     struct builder b = { 0 };
  *     builder_kernel_open(&b, path, cache, &kernel)    before the domain exists: all that can be
  *                                                      wrong with the file is found here
  *     XEN_DOMCTL_createdomain, max_vcpus, max_mem, CPU policy ...; EVTCHNOP_alloc_unbound for
@@ -14,11 +14,10 @@
  *     builder_build(&b, &request, &result)             on failure: destroy the domain, nothing
  *                                                      else of ours is left
  *     builder_kernel_close(kernel)
- *     builder_close(&b)
  *     XEN_DOMCTL_unpausedomain
  *
- * Functions return 0, or -1 with cause and remedy in b->error: one or two sentences without a final
- * full stop or newline.
+ * Functions return 0, or -1 with cause and remedy in b.error: one or two sentences without a final
+ * full stop or newline. A builder needs no closing.
  */
 #ifndef BUILDER_BUILDER_H
 #define BUILDER_BUILDER_H
@@ -29,29 +28,15 @@
 #include <xen/xen.h>
 #include <xen/event_channel.h>
 
-struct xencall_handle;
-struct xenforeignmemory_handle;
-
 #define BUILDER_CACHE_DIR "/run/orlop/cache"
 #define BUILDER_ERROR_MAX 1024
 
 struct builder {
-    struct xencall_handle *xcall;
-    struct xenforeignmemory_handle *fmem;
-    bool own_xcall, own_fmem;
     /* May be NULL. Called with "unpacking kernel", 0 to 100, while a kernel is not in the cache. */
     void (*progress)(void *arg, const char *what, unsigned int percent);
     void *progress_arg;
     char error[BUILDER_ERROR_MAX];
 };
-
-/*
- * Uses the caller's handles, or opens those that are NULL; both may stay NULL until builder_build
- * if only kernels are looked at (builder_kernel_open needs no hypervisor).
- */
-int builder_open(struct builder *b, struct xencall_handle *xcall,
-                 struct xenforeignmemory_handle *fmem);
-void builder_close(struct builder *b);
 
 enum builder_kind {
     BUILDER_OTHER, /* a PV kernel that says nothing known, such as a micro-guest */
@@ -97,12 +82,6 @@ struct builder_request {
 
     uint32_t start_flags; /* further SIF_ bits of start_info; 0 for a guest */
     uint32_t features;    /* XENFEAT_ bits that the hypervisor offers PV guests; 0: the usual */
-
-    /*
-     * The guest's pages that were mapped here are unmapped by the end of the process, where that is
-     * much cheaper than before. For programs that end soon, such as `orlop create`.
-     */
-    bool leave_mapped;
 };
 
 struct builder_result {
@@ -116,7 +95,10 @@ struct builder_result {
 
 /*
  * The domain exists, is paused and has max_vcpus >= 1, no memory, and a limit of at least
- * memory_kib. vCPU 0 is left initialised and online, its L4 pinned.
+ * memory_kib. vCPU 0 is left initialised and online, its L4 pinned. The work is done by a child
+ * process with handles of its own: the end of a process takes thousands of foreign mappings away
+ * much cheaper than munmap does (and they must be gone before the guest runs: what Domain 0 maps
+ * writable cannot become a page table).
  */
 int builder_build(struct builder *b, const struct builder_request *req,
                   struct builder_result *result);
