@@ -5,15 +5,20 @@
   bench.cpio   busybox, /init and the static test programs: what the figures are taken in
   small.cpio   the same, plus the kernel modules that the system tests need
   tools.cpio   the same, plus Debian's xl, xenstored, xentop and their libraries
+  guests.cpio  what creates and serves guests: Debian's whole xl toolstack, the backends' modules, and under /guest
+               the guest's kernel (Debian's file, and the same repacked as lz4, which unpacks faster), its initramfs
+               and a disk image
+  guest.cpio   the guest's own initramfs: busybox, frontends' modules, dom0/guest
 
-The archives are written here (newc format), so neither root nor cpio is needed, and they are not
-compressed: unpacking would only add the kernel's decompressor to every boot's time."""
+They are not compressed: unpacking would only add the kernel's decompressor to every boot's time."""
 import glob
+import gzip
 import os
 import re
-import stat
 import subprocess
 import sys
+
+import cpio as newc
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FETCH = os.path.join(TOP, "build/fetch")
@@ -28,63 +33,20 @@ MODULES = {
               "crc32c-intel"],
 }
 MODULES["tools"] = MODULES["small"]
+MODULES["guests"] = ["xen-privcmd", "xenfs", "xen-evtchn", "xen-gntdev", "xen-gntalloc", "xen-blkback", "xen-netback",
+                     "loop", "nbd", "bridge", "tun", "virtio_pci", "virtio_blk", "ext4", "crc32c_generic"]
+MODULES["guest"] = ["xen-blkfront", "xen-netfront", "ext4", "crc32c_generic"]
 
 TOOL_DIR = "usr/lib/xen-4.17/bin"
 TOOLS = ["xl", "xentop", "xenstored", "xen-init-dom0", "xenstore-control"]
 TOOL_FILES = ["usr/bin/xenstore-ls", "usr/bin/xenstore-read", "usr/bin/xenstore-write",
               "usr/bin/xenstore-list", "etc/default/xen", "etc/xen/xl.conf"]
-LIB_DIRS = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"]
-
-
-class Cpio:
-    """A newc archive in the making; parent directories come by themselves."""
-
-    def __init__(self):
-        self.data = bytearray()
-        self.seen = set()
-        self.inode = 1
-
-    def _entry(self, name, mode, body=b"", rdev=(0, 0)):
-        path = name.encode() + b"\0"
-        fields = [self.inode, mode, 0, 0, 1, 0, len(body), 0, 0, *rdev, len(path), 0]
-        self.inode += 1
-        self.data += b"070701" + b"".join(b"%08X" % f for f in fields) + path
-        self._pad()
-        self.data += body
-        self._pad()
-
-    def _pad(self):
-        self.data += b"\0" * (-len(self.data) % 4)
-
-    def dir(self, name):
-        if name and name not in self.seen:
-            self.dir(os.path.dirname(name))
-            self.seen.add(name)
-            self._entry(name, stat.S_IFDIR | 0o755)
-
-    def file(self, name, path, mode=None):
-        if name in self.seen:
-            return
-        self.dir(os.path.dirname(name))
-        self.seen.add(name)
-        with open(path, "rb") as f:
-            body = f.read()
-        self._entry(name, stat.S_IFREG | (mode or (os.stat(path).st_mode & 0o777)), body)
-
-    def link(self, name, target):
-        self.dir(os.path.dirname(name))
-        self._entry(name, stat.S_IFLNK | 0o777, target.encode())
-
-    def node(self, name, major, minor):
-        self.dir(os.path.dirname(name))
-        self._entry(name, stat.S_IFCHR | 0o600, rdev=(major, minor))
-
-    def write(self, path):
-        self._entry("TRAILER!!!", 0)
-        tmp = path + ".tmp"
-        with open(tmp, "wb") as f:
-            f.write(self.data + b"\0" * (-len(self.data) % 512))
-        os.replace(tmp, path)
+# What xl starts itself stands where Debian has it.
+GUEST_TOOLS = ["xl", "xenstored", "xenconsoled", "xenconsole", "xen-init-dom0", "xenstore-control", "xentop", "xenctx",
+               "lsevtchn"]
+GUEST_TOOL_FILES = TOOL_FILES + [f"usr/bin/xenstore-{n}" for n in ("rm", "watch", "exists", "chmod")]
+GUEST_PROGS = ["bench", "bigfile", "storm", "tcpecho", "kmsg"]
+DISK_MIB = 64
 
 
 def module_order(names):
@@ -113,34 +75,9 @@ def module_order(names):
     return order
 
 
-def needed(path):
-    text = subprocess.run(["readelf", "-d", path], capture_output=True, text=True, check=True).stdout
-    return re.findall(r"\(NEEDED\).*\[(.*)\]", text)
-
-
-def add_tools(cpio):
-    todo = []
-    for tool in TOOLS:
-        path = f"{FETCH}/tools/{TOOL_DIR}/{tool}"
-        cpio.file(f"usr/sbin/{tool}", path)
-        todo.append(path)
-    for name in TOOL_FILES:
-        path = f"{FETCH}/tools/{name}"
-        if os.path.exists(path):
-            cpio.file(name, path)
-            if name.startswith("usr/bin"):
-                todo.append(path)
-    have = set()
-    while todo:
-        for lib in needed(todo.pop()):
-            if lib in have:
-                continue
-            have.add(lib)
-            found = [p for d in LIB_DIRS if os.path.exists(p := f"{FETCH}/tools/{d}/{lib}")]
-            if not found:
-                sys.exit(f"mkinitramfs: no fetched package has {lib}; add it in scripts/fetch")
-            cpio.file("lib/x86_64-linux-gnu/" + lib, found[0])
-            todo.append(found[0])
+def add_libraries(cpio, programs):
+    for lib, path in newc.libraries(programs, [FETCH + "/tools"]).items():
+        cpio.file("lib/x86_64-linux-gnu/" + lib, path)
     cpio.dir("lib64")
     cpio.link("lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2")
     for path in sorted(glob.glob(f"{FETCH}/tools/lib/terminfo/*/*") +
@@ -150,8 +87,54 @@ def add_tools(cpio):
             cpio.file(short, path, 0o644)
 
 
-def make(variant):
-    cpio = Cpio()
+def add_tools(cpio, tools, place, files):
+    programs = []
+    for tool in tools:
+        path = f"{FETCH}/tools/{TOOL_DIR}/{tool}"
+        cpio.file(f"{place}/{tool}", path)
+        programs.append(path)
+    for name in files:
+        path = f"{FETCH}/tools/{name}"
+        if os.path.exists(path):
+            cpio.file(name, path)
+            if name.startswith("usr/bin"):
+                programs.append(path)
+    add_libraries(cpio, programs)
+
+
+def disk_image():
+    """An empty ext4 disk, compressed: its zeros would fill Domain 0's memory."""
+    path = f"{OUT}/disk.img"
+    with open(path, "wb") as f:
+        f.truncate(DISK_MIB << 20)
+    env = dict(os.environ, PATH=os.environ.get("PATH", "") + ":/sbin:/usr/sbin")
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-F", path], check=True, env=env)
+    with open(path, "rb") as f:
+        image = f.read()
+    os.unlink(path)
+    return gzip.compress(image, 1, mtime=0)
+
+
+def add_guests(cpio):
+    """What Domain 0 makes guests with."""
+    sys.path.insert(0, TOP + "/tests/emu")
+    import images  # pylint: disable=import-outside-toplevel
+    add_tools(cpio, GUEST_TOOLS, TOOL_DIR, GUEST_TOOL_FILES)
+    # Not linked, but loaded when a thread is cancelled.
+    cpio.file("lib/x86_64-linux-gnu/libgcc_s.so.1", glob.glob(FETCH + "/tools/**/libgcc_s.so.1", recursive=True)[0])
+    for tool in GUEST_TOOLS:
+        cpio.link(f"usr/sbin/{tool}", f"/{TOOL_DIR}/{tool}")
+    for path in sorted(glob.glob(HERE + "/hotplug/*")):
+        cpio.file("etc/xen/scripts/" + os.path.basename(path), path, 0o755)
+    cpio.file("guest/vmlinuz", images.VMLINUZ, 0o644)
+    cpio.file("guest/vmlinuz.lz4", images.repack_kernel("lz4"), 0o644)
+    cpio.file("guest/initrd", OUT + "/guest.cpio", 0o644)
+    cpio.text("guest/disk.img.gz", disk_image())
+
+
+def base(init, tasks, progs, modules):
+    """busybox, an init with its tasks, our static programs, modules in the order of loading."""
+    cpio = newc.Cpio()
     for name in ["proc", "sys", "dev", "tmp", "run", "etc", "mnt", "var/lib/xenstored", "var/lib/xen",
                  "var/log/xen", "bin", "sbin", "usr/bin", "usr/sbin"]:
         cpio.dir(name)
@@ -165,19 +148,33 @@ def make(variant):
     for name in applets.split():
         if name != "busybox":
             cpio.link("bin/" + name, "busybox")
-    cpio.file("init", HERE + "/init", 0o755)
-    for path in sorted(glob.glob(HERE + "/tasks/*")):
+    cpio.file("init", init, 0o755)
+    for path in sorted(glob.glob(tasks + "/*")):
         cpio.file("tasks/" + os.path.basename(path), path, 0o755)
     for path in sorted(glob.glob(OUT + "/progs/*")):
-        cpio.file("progs/" + os.path.basename(path), path, 0o755)
-    for i, path in enumerate(module_order(MODULES[variant])):
+        if progs is None or os.path.basename(path) in progs:
+            cpio.file("progs/" + os.path.basename(path), path, 0o755)
+    for i, path in enumerate(module_order(modules)):
         cpio.file(f"modules/{i:02d}-{os.path.basename(path)}", path, 0o644)
+    return cpio
+
+
+def make(variant):
+    if variant == "guest":
+        cpio = base(HERE + "/guest/init", HERE + "/guest/tasks", GUEST_PROGS, MODULES[variant])
+        for name in ("poweroff", "reboot"):
+            cpio.file("sbin/" + name, HERE + "/guest/stop", 0o755)
+    else:
+        progs = GUEST_PROGS if variant == "guests" else None
+        cpio = base(HERE + "/init", HERE + "/tasks", progs, MODULES[variant])
     if variant == "tools":
-        add_tools(cpio)
+        add_tools(cpio, TOOLS, "usr/sbin", TOOL_FILES)
+    if variant == "guests":
+        add_guests(cpio)
     cpio.write(f"{OUT}/{variant}.cpio")
     print(f"mkinitramfs: {variant}.cpio, {len(cpio.data) >> 10} KiB")
 
 
 if __name__ == "__main__":
-    for wanted in sys.argv[1:] or ["bench", "small", "tools"]:
+    for wanted in sys.argv[1:] or ["bench", "small", "tools", "guest", "guests"]:
         make(wanted)

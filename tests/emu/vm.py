@@ -3,6 +3,7 @@
 
 The hypervisor is a parameter: `orlop` is build/orlop.elf, `xen` is Debian's Xen from scripts/fetch, `bare` boots
 the same kernel without one. Domain 0's side of the conversation is dom0/init."""
+import contextlib
 import dataclasses
 import os
 import re
@@ -10,10 +11,14 @@ import select
 import shlex
 import signal
 import subprocess
+import sys
+import tempfile
 import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 FETCH = os.path.join(TOP, "build/fetch")
+sys.path.insert(1, TOP + "/dom0")
+import cpio as newc  # noqa: E402, pylint: disable=wrong-import-position
 
 # What ends a run at once: the machine will not come back from these.
 FATAL = re.compile(r"Panic on CPU \d+:|Domain 0 \(vcpu#\d+\) crashed|Kernel panic - not syncing|"
@@ -33,6 +38,7 @@ class Config:
     cpu: str = ""
     accel: str = "tcg"
     initramfs: str = "small"
+    files: tuple = ()       # ("place in Domain 0", host's file), added to the initramfs
     kernel: str = FETCH + "/linux/boot/vmlinuz"
     kargs: tuple = ()
     hvargs: tuple = ()
@@ -112,12 +118,41 @@ def hypervisor_args(cfg):
     return " ".join([*args, *cfg.hvargs])
 
 
+def own_tools():
+    """Orlop's programs that are built, as files for Domain 0."""
+    place = TOP + "/build/tools"
+    names = sorted(os.listdir(place)) if os.path.isdir(place) else []
+    return [("orlop/" + n, f"{place}/{n}") for n in names
+            if os.path.isfile(f"{place}/{n}") and os.access(f"{place}/{n}", os.X_OK)]
+
+
+def add_files(cfg):
+    """cfg's initramfs with its files (and in guests.cpio Orlop's tools as they are now) behind it: a path."""
+    image = f"{TOP}/build/dom0/{cfg.initramfs}.cpio"
+    files = list(cfg.files) + (own_tools() if cfg.initramfs == "guests" else [])
+    if not files:
+        return image
+    more = newc.Cpio()
+    for name, path in files:
+        more.file(name, path)
+    # The distribution's libraries are there already; what only our tools need comes from the build machine.
+    for lib, path in newc.libraries([p for _, p in files], [FETCH + "/tools", "/"]).items():
+        if not path.startswith(FETCH):
+            more.file("lib/x86_64-linux-gnu/" + lib, path)
+    os.makedirs(TOP + "/build/tmp", exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=TOP + "/build/tmp", prefix="initramfs-", delete=False) as out:
+        with open(image, "rb") as f:
+            out.write(f.read())
+        out.write(more.finish())
+    return out.name
+
+
 def boot_options(cfg):
     if cfg.cdrom:
         return ["-cdrom", cfg.cdrom, "-boot", "d"]
     if cfg.disk_boot:
         return ["-drive", f"file={cfg.disk_boot},format=raw,if=virtio"]
-    initramfs = f"{TOP}/build/dom0/{cfg.initramfs}.cpio"
+    initramfs = cfg.initramfs if "/" in cfg.initramfs else f"{TOP}/build/dom0/{cfg.initramfs}.cpio"
     if cfg.hv == "bare":
         return ["-kernel", cfg.kernel, "-append", kernel_args(cfg), "-initrd", initramfs]
     if not cfg.kernel:
@@ -158,6 +193,10 @@ class Machine:
         os.makedirs(os.path.dirname(log), exist_ok=True)
         self.cfg, self.log, self.lines, self.partial = cfg, log, [], ""
         self.start = time.monotonic()
+        self.made = None
+        if not cfg.cdrom and not cfg.disk_boot and (cfg.files or cfg.initramfs == "guests"):
+            self.made = add_files(cfg)
+            cfg = dataclasses.replace(cfg, initramfs=self.made)
         env = dict(os.environ, QEMU_MODULE_DIR=FETCH + "/qemu10/usr/lib/x86_64-linux-gnu/qemu")
         if cfg.qemu == "7.2":
             del env["QEMU_MODULE_DIR"]
@@ -219,6 +258,9 @@ class Machine:
                 self.process.send_signal(signal.SIGKILL)
                 self.process.wait()
         self.file.close()
+        if self.made and not self.made.startswith(TOP + "/build/dom0/"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.made)
 
 
 def verdict(machine, ended, fatal):
@@ -243,8 +285,8 @@ def verdict(machine, ended, fatal):
     return True, ""
 
 
-def run(cfg, log):
-    """Boots the machine, waits for its end, and says how it went."""
+def run(cfg, log, show=None):
+    """Boots the machine, waits for its end, and says how it went; show() gets each line as it comes."""
     machine = Machine(cfg, log)
     fatal, ended = "", False
     try:
@@ -254,6 +296,8 @@ def run(cfg, log):
                 machine.process.wait()
                 ended = True
                 break
+            for line in new if show else ():
+                show(line)
             fatal = fatal or next((line for line in new if FATAL.search(line)), "")
             if fatal:
                 # What follows explains it: registers, backtrace.
