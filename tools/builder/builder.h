@@ -6,18 +6,14 @@
  *
  * The caller, in this order:
  *
- *     struct builder b = { 0 };
- *     builder_kernel_open(&b, path, cache, &kernel)    before the domain exists: all that can be
- *                                                      wrong with the file is found here
+ *     k = builder_kernel_open(path, cache, e)     before the domain exists: all that can be wrong
+ *                                                 with the file is found here
  *     XEN_DOMCTL_createdomain, max_vcpus, max_mem, CPU policy ...; EVTCHNOP_alloc_unbound for
- *                                                      console and store (dom = the new one)
- *     builder_build(&b, &request, &result)             on failure: destroy the domain, nothing
- *                                                      else of ours is left
- *     builder_kernel_close(kernel)
+ *                                                 console and store (dom = the new one)
+ *     builder_build(&request, &result, e)         on failure: destroy the domain, nothing else is
+ *                                                 left
+ *     builder_kernel_close(k)
  *     XEN_DOMCTL_unpausedomain
- *
- * Functions return 0, or -1 with cause and remedy in b.error: one or two sentences without a final
- * full stop or newline. A builder needs no closing.
  */
 #ifndef BUILDER_BUILDER_H
 #define BUILDER_BUILDER_H
@@ -28,15 +24,9 @@
 #include <xen/xen.h>
 #include <xen/event_channel.h>
 
-#define BUILDER_CACHE_DIR "/run/orlop/cache"
-#define BUILDER_ERROR_MAX 1024
+struct error;
 
-struct builder {
-    /* May be NULL. Called with "unpacking kernel", 0 to 100, while a kernel is not in the cache. */
-    void (*progress)(void *arg, const char *what, unsigned int percent);
-    void *progress_arg;
-    char error[BUILDER_ERROR_MAX];
-};
+#define BUILDER_CACHE_DIR "/run/orlop/cache"
 
 enum builder_kind {
     BUILDER_OTHER, /* a PV kernel that says nothing known, such as a micro-guest */
@@ -50,13 +40,12 @@ const char *builder_kind_name(enum builder_kind kind); /* "Linux", "GRUB" ... */
 /*
  * Opens a PV kernel: an ELF file, or a bzImage with a payload in ELF, gzip, xz, zstd or lz4. The
  * unpacked ELF is kept in the directory `cache` (made if missing; NULL: not kept), so that the next
- * opening of the same file unpacks nothing. A cache that cannot be used is no error: the kernel
- * then lives in memory until it is closed.
+ * opening of the same file unpacks nothing (meanwhile tools/lib's progress() speaks). A cache that
+ * cannot be used is no error: the kernel then lives in memory until it is closed. NULL with e.
  */
 struct builder_kernel;
 
-int builder_kernel_open(struct builder *b, const char *path, const char *cache,
-                        struct builder_kernel **out);
+struct builder_kernel *builder_kernel_open(const char *path, const char *cache, struct error *e);
 void builder_kernel_close(struct builder_kernel *k); /* NULL is allowed */
 
 enum builder_kind builder_kernel_kind(const struct builder_kernel *k);
@@ -98,10 +87,10 @@ struct builder_result {
  * memory_kib. vCPU 0 is left initialised and online, its L4 pinned. The work is done by a child
  * process with handles of its own: the end of a process takes thousands of foreign mappings away
  * much cheaper than munmap does (and they must be gone before the guest runs: what Domain 0 maps
- * writable cannot become a page table).
+ * writable cannot become a page table). 0, or -1 with e.
  */
-int builder_build(struct builder *b, const struct builder_request *req,
-                  struct builder_result *result);
+int builder_build(const struct builder_request *req, struct builder_result *result,
+                  struct error *e);
 
 /*
  * The least memory, in KiB, with which this kernel and a ramdisk of that many bytes start at all
@@ -109,7 +98,7 @@ int builder_build(struct builder *b, const struct builder_request *req,
  */
 uint64_t builder_least_memory(const struct builder_kernel *k, uint64_t ramdisk_bytes);
 
-/* Removes what the cache holds. 0 also if there is none. */
-int builder_cache_clear(struct builder *b, const char *cache);
+/* Removes what the cache holds; 0 also if there is none, else -1 with e. */
+int builder_cache_clear(const char *cache, struct error *e);
 
 #endif
