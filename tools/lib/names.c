@@ -11,14 +11,6 @@
 
 #define LOCK_PATH "/run/orlop/names.lock"
 
-bool name_valid(const char *name)
-{
-    size_t n = strlen(name);
-    const char *ok = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.+:";
-
-    return n >= 1 && n <= 100 && strspn(name, ok) == n && strspn(name, "0123456789") != n;
-}
-
 void name_of(struct store *s, uint32_t domid, char name[NAME_SIZE])
 {
     char *v = store_read(s, "/local/domain/%u/name", domid);

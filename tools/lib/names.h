@@ -10,9 +10,6 @@ struct error;
 
 #define NAME_SIZE 128
 
-/* A name made of letters, digits and _ - . + : and not of digits only, at most 100 bytes. */
-bool name_valid(const char *name);
-
 /* The name of a domain; "" when it has none (it is just being made, or its tools died). */
 void name_of(struct store *s, uint32_t domid, char name[NAME_SIZE]);
 

@@ -189,7 +189,7 @@ void uuid_random(uint8_t uuid[16])
     uuid[8] = (uuid[8] & 0x3f) | 0x80;
 }
 
-void uuid_format(const uint8_t uuid[16], char text[UUID_TEXT])
+void uuid_to_text(const uint8_t uuid[16], char text[UUID_TEXT])
 {
     for (int i = 0; i < 16; i++) {
         text += sprintf(text, "%02x", uuid[i]);
@@ -207,7 +207,7 @@ static int hex(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-bool uuid_parse(const char *text, uint8_t uuid[16])
+bool uuid_from_text(const char *text, uint8_t uuid[16])
 {
     for (int i = 0; i < 16; i++) {
         int hi = hex(text[0]), lo = hi < 0 ? -1 : hex(text[1]);

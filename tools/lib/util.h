@@ -35,8 +35,8 @@ bool parse_uint(const char *s, unsigned int *v);
 /* 16 bytes <-> "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx". */
 #define UUID_TEXT 37
 void uuid_random(uint8_t uuid[16]);
-void uuid_format(const uint8_t uuid[16], char text[UUID_TEXT]);
-bool uuid_parse(const char *text, uint8_t uuid[16]);
+void uuid_to_text(const uint8_t uuid[16], char text[UUID_TEXT]);
+bool uuid_from_text(const char *text, uint8_t uuid[16]);
 
 /* An exclusive lock on a file, made if need be; -errno (-EWOULDBLOCK: somebody has it, no wait). */
 int lock_file(const char *path, bool wait);
