@@ -68,6 +68,7 @@ int vcpu_init(struct vcpu *v, struct domain *d, unsigned int id)
     v->pause_flags = VP_DOWN;
     v->info = id < XEN_LEGACY_MAX_VCPUS ? &d->shared->vcpu_info[id] : &v->own_info;
     spin_init(&v->timer_lock, RANK_VCPU);
+    spin_init(&v->queues.lock, RANK_EVTQUEUE);
     timer_init(&v->singleshot, singleshot_fired, v);
     timer_init(&v->periodic, periodic_fired, v);
     timer_init(&v->poll_timer, poll_timed_out, v);
