@@ -136,6 +136,17 @@ static void introduce(struct test *t)
     xs_close(xs);
 }
 
+static void forget(struct test *t)
+{
+    struct xs_handle *xs = xs_open(0);
+    char path[64];
+
+    snprintf(path, sizeof(path), "/local/domain/%u", t->domid);
+    xs_release_domain(xs, t->domid);
+    xs_rm(xs, XBT_NULL, path);
+    xs_close(xs);
+}
+
 static void set_target(struct test *t)
 {
     struct xs_handle *xs = xs_open(0);
@@ -195,7 +206,7 @@ static bool watch(struct test *t)
     if (info.flags & XEN_DOMINF_shutdown) {
         read_console(t);
         printf("pvbuild: it stopped: %s\n", shutdown_name(shutdown_reason(info.flags)));
-        t->seen |= !t->until && shutdown_reason(info.flags) == SHUTDOWN_poweroff;
+        t->seen |= !t->until && shutdown_reason(info.flags) != SHUTDOWN_crash;
         return true;
     }
     return t->seen;
@@ -223,15 +234,9 @@ static void run(struct test *t, bool look)
         xenforeignmemory_unmap(xen_fmem(t->x, &t->e), t->ring, 1);
         xenevtchn_unbind(xen_evtchn(t->x, &t->e), t->port);
     }
+    if (t->store)
+        forget(t);
     must(t, xen_destroy(t->x, t->domid), "destroy");
-    if (t->store) {
-        struct xs_handle *xs = xs_open(0);
-        char path[64];
-        snprintf(path, sizeof(path), "/local/domain/%u", t->domid);
-        xs_release_domain(xs, t->domid);
-        xs_rm(xs, XBT_NULL, path);
-        xs_close(xs);
-    }
     t->domid = 0;
 }
 

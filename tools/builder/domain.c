@@ -172,11 +172,22 @@ int domain_hypercall_page(const struct target *t, xen_pfn_t mfn)
 
 int domain_shared_info(const struct target *t, xen_pfn_t *mfn)
 {
+    xenforeignmemory_handle *fmem = xen_fmem(t->x, t->e);
     struct xen_domctl_getdomaininfo info;
-    int rc = xen_dominfo(t->x, t->domid, &info);
+    int rc = fmem ? xen_dominfo(t->x, t->domid, &info) : 0;
+    struct shared_info *s;
 
-    *mfn = rc ? 0 : info.shared_info_frame;
-    return rc ? xen_error(t->e, -rc, "domain %u cannot be looked at", t->domid) : 0;
+    if (!fmem)
+        return -1;
+    if (rc)
+        return xen_error(t->e, -rc, "domain %u cannot be looked at", t->domid);
+    *mfn = info.shared_info_frame;
+    s = xenforeignmemory_map(fmem, t->domid, PROT_READ | PROT_WRITE, 1, mfn, NULL);
+    if (!s)
+        return error_sys(t->e, errno, NULL, "the guest's shared info cannot be mapped");
+    for (unsigned int i = 0; i < XEN_LEGACY_MAX_VCPUS; i++)
+        s->vcpu_info[i].evtchn_upcall_mask = 1;
+    return 0; /* unmapped by the end of the process */
 }
 
 /* An entry as the BIOS call E820 returns it. */

@@ -25,6 +25,10 @@ int domain_unmap(const struct target *t, struct window *w);
 /* Fills the first nr pages with zeros: for a hypervisor that hands out others. */
 int domain_clear(const struct target *t, const struct memory *m, uint64_t nr);
 
+/*
+ * Finds the shared info and masks events on all vCPUs: a guest starts so, since it cannot take an
+ * upcall before it has said where to, and Linux does not know where its mask is at first.
+ */
 int domain_shared_info(const struct target *t, xen_pfn_t *mfn);
 
 /* One range of RAM of that size. */

@@ -6,8 +6,6 @@
 
 #include "lib/macros.h"
 
-#define GAP_PAGES 4 /* a hole up to this is mapped along: cheaper than another range */
-
 int memory_init(struct memory *m, uint64_t nr_pages)
 {
     m->nr_pages = nr_pages;
@@ -29,7 +27,7 @@ int window_add(struct window *w, uint64_t pfn, uint64_t pages)
 
     if (!pages)
         return 0;
-    if (last && pfn >= last->pfn && pfn <= last->pfn + last->pages + GAP_PAGES) {
+    if (last && pfn >= last->pfn && pfn <= last->pfn + last->pages) {
         last->pages = MAX(last->pages, pfn + pages - last->pfn);
         return 0;
     }

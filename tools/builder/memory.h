@@ -56,7 +56,7 @@ struct window {
 /* Adds frames; they may overlap earlier ones. -1: not enough memory here. */
 int window_add(struct window *w, uint64_t pfn, uint64_t pages);
 
-/* Puts the ranges in order, joins those that touch or nearly so, gives each its offset. */
+/* Puts the ranges in order, joins those that touch, gives each its offset. */
 void window_close(struct window *w);
 
 /* Where the frame is mapped; NULL if it is not in the window. Frames of one range follow it. */
