@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* orlop help, version, completion. */
-#include "cli/command.h"
-#include "cli/config.h"
+#include "tools/cli/command.h"
+#include "tools/cli/config.h"
 #include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>

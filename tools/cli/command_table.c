@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The table of all commands, in the order of `orlop help`. */
-#include "cli/command.h"
+#include "tools/cli/command.h"
 #include <stddef.h>
 
 extern const struct command cmd_help, cmd_version;

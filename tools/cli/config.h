@@ -27,7 +27,7 @@ enum {
     CONFIG_MAX_CPUS = 1024, /* highest host CPU that a CPU list may name, plus one */
     CONFIG_MAX_DISKS = 256,
     CONFIG_MAX_VIFS = 64,
-    CONFIG_MAX_NAME = 63,      /* a guest's name: letters, digits, `-_.+@`; not digits alone */
+    CONFIG_MAX_NAME = 63,      /* bytes of a guest's name */
     CONFIG_MAX_CMDLINE = 1023, /* MAX_GUEST_CMDLINE less the final 0 */
 };
 
@@ -112,8 +112,9 @@ struct guest_config {
 };
 
 /*
- * Messages, in the order of lines: "web.cfg:3: memroy: there is no such key; did you mean memory?".
- * Zero-initialise before use, free with config_errors_free.
+ * Messages, those of the syntax first, then by lines, then what is missing or contradicts:
+ * "web.cfg:3: memroy: there is no such key; did you mean memory?". Zero-initialise before use, free
+ * with config_errors_free.
  */
 struct config_errors {
     char **text;
@@ -173,6 +174,9 @@ bool disk_config_from_json(struct disk_config *disk, struct json_object *json,
 bool vif_config_from_json(struct vif_config *vif, struct json_object *json,
                           struct config_errors *errors);
 
+/* Letters, digits and _-.+: in a guest's name, not digits only, at most CONFIG_MAX_NAME bytes. */
+bool guest_name_valid(const char *name);
+
 /* Names as the configuration spells them. */
 const char *guest_action_name(enum guest_action action);
 const char *disk_format_name(enum disk_format format);
@@ -196,9 +200,7 @@ struct config_key_info {
 };
 const struct config_key_info *config_key_list(unsigned *count);
 
-/* UUIDs and MAC addresses as text. `text` takes 37 and 18 bytes. */
-void uuid_format(char text[37], const uint8_t uuid[16]);
-bool uuid_parse_text(uint8_t uuid[16], const char *text);
+/* MAC addresses as text; `text` takes 18 bytes. UUIDs: lib/util.h. */
 void mac_format(char text[18], const uint8_t mac[6]);
 bool mac_parse(uint8_t mac[6], const char *text);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* orlop: finds the command, takes out the options that all have, and runs it. */
-#include "cli/command.h"
-#include "cli/config.h"
+#include "tools/cli/command.h"
+#include "tools/cli/config.h"
 #include <errno.h>
 #include <json-c/json.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* "Did you mean ...?" */
-#include "cli/config.h"
+#include "tools/cli/config.h"
 #include <string.h>
 #include <strings.h>
 

@@ -1,0 +1,601 @@
+/* SPDX-License-Identifier: MIT */
+/* The configuration's parser: what is accepted and how it is decoded, what is refused and in which
+ * words. */
+#include "tools/cli/config.h"
+#include <json-c/json.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "unit.h"
+
+static struct guest_config cfg;
+static struct config_errors errors;
+
+/* Forgets the last one and parses a text. */
+static bool parse_with(const char *text, char *const *overrides, unsigned count)
+{
+    config_free(&cfg);
+    config_errors_free(&errors);
+    return config_parse(&cfg, "/etc/orlop/t.cfg", text, strlen(text), overrides, count, &errors);
+}
+
+#define BASE "name='web1'\nkernel='/boot/vmlinuz'\nmemory=512\n"
+
+/* BASE and more lines, the first of which is line 4. */
+static bool parse(const char *text)
+{
+    char *all = malloc(strlen(text) + sizeof(BASE));
+    bool good;
+
+    strcpy(all, BASE);
+    strcat(all, text);
+    good = parse_with(all, NULL, 0);
+    free(all);
+    return good;
+}
+
+/* Is refused with exactly `count` errors, one of which contains `part`. */
+static bool refused_as(bool good, unsigned count, const char *part)
+{
+    bool found = false;
+
+    for (unsigned i = 0; i < errors.count; i++)
+        found |= strstr(errors.text[i], part) != NULL;
+    if (!good && errors.count == count && found && !cfg.name)
+        return true;
+    printf("%u errors%s, without \"%s\":\n", errors.count, good ? ", accepted" : "", part);
+    for (unsigned i = 0; i < errors.count; i++)
+        printf("    %s\n", errors.text[i]);
+    return false;
+}
+
+#define REFUSED(text, part) CHECK(refused_as(parse(text), 1, part))
+
+static bool accepted(const char *text)
+{
+    bool good = parse(text);
+
+    for (unsigned i = 0; i < errors.count; i++)
+        printf("    %s\n", errors.text[i]);
+    return good && !errors.count;
+}
+
+TEST(cfg_whole_file)
+{
+    const char text[] =
+        "# a comment\n"
+        "name = \"web1\"; type = 'pv'\n"
+        "uuid = '6fd7a1c0-3a52-4b0e-9d3c-0a1b2c3d4e5f'\n"
+        "kernel = '/boot/vmlinuz'   # behind a value\n"
+        "ramdisk = 'initrd.img'\n"
+        "root = '/dev/xvda ro'\n"
+        "extra = 'console=hvc0 \"quoted\" #no comment'\n"
+        "memory = 0x200\nmaxmem = '1024'\n"
+        "vcpus = 2\nmaxvcpus = 010\n"
+        "cpus = ['0', \"2-3,^2\", 1]\ncpus_soft = 'all,^node:1'\n"
+        "cpu_weight=512\ncap=150\n"
+        "on_poweroff='preserve' ; on_reboot='rename-restart'\n"
+        "on_crash = 'coredump-restart'\non_watchdog=\"restart\"\n"
+        "disk = [ 'phy:/dev/vg/web,xvda,w',   # the first\n"
+        "\n"
+        "         'format=qcow2, vdev=xvdb, access=ro, target=/srv/a,b.qcow2',\n"
+        "       ]\n"
+        "vif = [ 'mac=00:16:3e:00:00:01,bridge=br1,ip=10.0.0.2 fd00::2/64,rate=1MB/s@20ms', '' ]\n"
+        "localtime = 1\nrtc_timeoffset = -3600\ntsc_mode='native'\n"
+        "max_event_channels=1023\nmax_grant_frames=32\nmax_maptrack_frames = 64";
+
+    CHECK(parse_with(text, NULL, 0));
+    CHECK_EQ(errors.count, 0);
+    CHECK_STR(cfg.file, "/etc/orlop/t.cfg");
+    CHECK_STR(cfg.name, "web1");
+    CHECK(cfg.has_uuid);
+    CHECK_EQ(cfg.uuid[0], 0x6f);
+    CHECK_STR(cfg.kernel, "/boot/vmlinuz");
+    CHECK_STR(cfg.ramdisk, "/etc/orlop/initrd.img");
+    CHECK_STR(cfg.cmdline, "root=/dev/xvda ro console=hvc0 \"quoted\" #no comment");
+    CHECK_EQ(cfg.memory_mb, 512);
+    CHECK_EQ(cfg.maxmem_mb, 1024);
+    CHECK_EQ(cfg.vcpus, 2);
+    CHECK_EQ(cfg.maxvcpus, 8);
+    CHECK(cfg.cpus.per_vcpu);
+    CHECK_EQ(cfg.cpus.count, 3);
+    CHECK_STR(cfg.cpus.list[1], "2-3,^2");
+    CHECK(!cfg.cpus_soft.per_vcpu);
+    CHECK_STR(cfg.cpus_soft.list[0], "all,^node:1");
+    CHECK_EQ(cfg.cpu_weight, 512);
+    CHECK_EQ(cfg.cap, 150);
+    CHECK_EQ(cfg.on_poweroff, ACTION_PRESERVE);
+    CHECK_EQ(cfg.on_reboot, ACTION_RENAME_RESTART);
+    CHECK_EQ(cfg.on_crash, ACTION_COREDUMP_RESTART);
+    CHECK_EQ(cfg.on_watchdog, ACTION_RESTART);
+    CHECK(cfg.localtime);
+    CHECK_EQ(cfg.rtc_offset_s, -3600);
+    CHECK_EQ(cfg.tsc_mode, TSC_NATIVE);
+    CHECK_EQ(cfg.max_event_channels, 1023);
+    CHECK_EQ(cfg.max_grant_frames, 32);
+    CHECK_EQ(cfg.max_maptrack_frames, 64);
+    CHECK_EQ(cfg.nr_disks, 2);
+    CHECK_EQ(cfg.disks[1].line, 21);
+    CHECK_STR(cfg.disks[1].target, "/srv/a,b.qcow2");
+    CHECK_EQ(cfg.nr_vifs, 2);
+    CHECK_EQ(cfg.vifs[1].devid, 1);
+}
+
+TEST(cfg_defaults)
+{
+    CHECK(accepted(""));
+    CHECK_EQ(cfg.maxmem_mb, 512);
+    CHECK_EQ(cfg.vcpus, 1);
+    CHECK_EQ(cfg.maxvcpus, 1);
+    CHECK_STR(cfg.cmdline, "");
+    CHECK_EQ(cfg.cpu_weight, 256);
+    CHECK_EQ(cfg.on_poweroff, ACTION_DESTROY);
+    CHECK_EQ(cfg.on_reboot, ACTION_RESTART);
+    CHECK_EQ(cfg.on_crash, ACTION_DESTROY);
+    CHECK(!cfg.has_uuid && !cfg.ramdisk && !cfg.nr_disks && !cfg.nr_vifs && !cfg.cpus.count);
+    CHECK(accepted("disk=[]\nvif = [\n]\n"));
+    CHECK(accepted("extra='quiet'") && strcmp(cfg.cmdline, "quiet") == 0);
+}
+
+TEST(cfg_syntax_errors)
+{
+    REFUSED("vcpus 2\n", "t.cfg:4: a number, where '=' is expected");
+    REFUSED("vcpus =\n", "t.cfg:4: the end of the line, where a number");
+    REFUSED("vcpus = two\n", "t.cfg:4: a bare word, where a number");
+    REFUSED("vcpus = 2 2\n", "t.cfg:4: a number, where the end of the line");
+    REFUSED("= 2\n", "t.cfg:4: '=', where KEY = VALUE");
+    REFUSED("extra = 'abc\n", "t.cfg:4: a string that has no ' at its end");
+    REFUSED("extra = 'ab\tc'\n", "t.cfg:4: a control character");
+    REFUSED("extra = \xc3\n", "t.cfg:4: a byte 0xc3");
+    REFUSED("extra = %\n", "t.cfg:4: '%' means nothing here");
+    REFUSED("vcpus = 99999999999999999999\n", "t.cfg:4: a number that is too large");
+    REFUSED("vcpus = 2k\n", "t.cfg:4: a number that is too large, or no number");
+    REFUSED("cpus = ['1' '2']\n", "t.cfg:4: a string, where ',' or ']' is expected");
+    REFUSED("cpus = ['1',\n\n'2'\nvcpus=2\n",
+            "t.cfg:7: a bare word, where ',' or ']' is expected (the list begins in line 4)");
+    REFUSED("cpus = ['1',\n", "the end of the line, where");
+    REFUSED("cpus = ['1';'2']\n", "';' inside a list");
+    REFUSED("cpus = [[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]\n", "nested too deeply");
+    /* errors do not hide what comes after them */
+    CHECK(refused_as(parse("vcpus = = 2\nvpcus = 3\ncap = 'x'\n"), 3,
+                     "t.cfg:5: vpcus: there is no such key; did you mean vcpus?"));
+    /* a file that cannot be read is not blamed for what is missing in it */
+    CHECK(refused_as(parse_with("name = web1\n", NULL, 0), 1, "t.cfg:1: a bare word"));
+}
+
+TEST(cfg_keys_refused)
+{
+    REFUSED("memroy = 5\n", "t.cfg:4: memroy: there is no such key; did you mean memory?");
+    REFUSED("Disk = []\n", "did you mean disk?");
+    REFUSED("qwertyuiop = 5\n", "there is no such key (`orlop help config`");
+    REFUSED("memory = 5\n", "t.cfg:4: memory: is set twice; line 3 does it first");
+    REFUSED("type = 'hvm'\n", "t.cfg:4: type: hvm guests are not supported yet");
+    REFUSED("builder = 'hvm'\n", "not supported yet");
+    REFUSED("pci = ['01:00.0']\n", "t.cfg:4: pci: passthrough of devices is not supported yet");
+    REFUSED("vnuma = [['pnode=0','size=512']]\n", "virtual NUMA is not supported yet");
+    REFUSED("usbdev = ['hostbus=1']\n", "USB devices are not supported yet");
+    REFUSED("boot = 'cd'\n", "for HVM guests");
+    REFUSED("bootloader = 'pygrub'\n", "grub-xen-host");
+    CHECK(refused_as(parse_with("name='a'\nmemory=5\nbootloader='pygrub'", NULL, 0), 1,
+                     "t.cfg:3: bootloader"));
+    REFUSED("firmware = 'pvgrub64'\n", "/usr/lib/grub-xen/grub-x86_64-xen.bin");
+}
+
+TEST(cfg_values_refused)
+{
+    CHECK(refused_as(parse_with("", NULL, 0), 3, "kernel is missing"));
+    CHECK(refused_as(parse_with("name='a b' kernel='x'", NULL, 0), 2, "where the end of the line"));
+    CHECK(refused_as(parse_with("name='a b'\nkernel='/x'\nmemory=1", NULL, 0), 1,
+                     "t.cfg:1: name: expected is"));
+    CHECK(refused_as(parse_with("name='12'\nkernel='/x'\nmemory=1", NULL, 0), 1, "not '12'"));
+    CHECK(refused_as(parse_with("name='Domain-0'\nkernel='/x'\nmemory=1", NULL, 0), 1,
+                     "the host's own"));
+    CHECK(refused_as(parse_with("name='a'\nkernel=['/x']\nmemory=1", NULL, 0), 1, "not a list"));
+    CHECK(refused_as(parse_with("name='a'\nkernel=''\nmemory=1", NULL, 0), 1,
+                     "the path of a kernel"));
+    CHECK(refused_as(parse_with("name='a'\nkernel='/x'\nmemory='lots'", NULL, 0), 1,
+                     "t.cfg:3: memory: expected is the guest's memory in MiB, not 'lots'"));
+    CHECK(refused_as(parse_with("name='a'\nkernel='/x'\nmemory=0", NULL, 0), 1,
+                     "0 is not between 1 and"));
+    REFUSED("maxmem = 256\n", "t.cfg:4: maxmem: 256 MiB is less than memory = 512");
+    REFUSED("vcpus = 4\nmaxvcpus=2\n", "t.cfg:5: maxvcpus: 2 is less than vcpus = 4");
+    REFUSED("vcpus = 129\n", "not between 1 and 128");
+    REFUSED("uuid = 'nonsense'\n", "a UUID such as");
+    REFUSED("on_crash = 'restrat'\n", "'restrat' is unknown; did you mean restart?");
+    REFUSED("on_crash = 'soft-reset'\n", "HVM");
+    REFUSED("cmdline = 'a'\nextra = 'b'\n", "contradicts extra=");
+    REFUSED("cmdline = 'a'\nroot = 'b'\n", "contradicts root=");
+    REFUSED("localtime = 2\n", "0 (the guest's clock is UTC) or 1");
+    REFUSED("cpus = '1-'\n", "t.cfg:4: cpus: '1-': a CPU list");
+    REFUSED("cpus = ['1', '2']\n", "2 elements for 1 vCPUs");
+    REFUSED("disk = 'phy:/dev/x,xvda,w'\n", "expected is a list of strings");
+    REFUSED("disk = [['/x,raw,xvda,w']]\n", "expected is a list of strings");
+    REFUSED("tsc_mode = 'native_paravirt'\n", "expected is 'default'");
+    REFUSED("cpu_weight = 0\n", "not between 1 and 65535");
+    CHECK(accepted("tsc_mode = 2\n"));
+    CHECK_EQ(cfg.tsc_mode, TSC_NATIVE);
+}
+
+TEST(cfg_errors_have_lines_of_elements)
+{
+    REFUSED("disk = [ '/a,raw,xvda,w',\n  '/b,raw,xvdq1x,w',\n '/c,raw,xvdc,w' ]\n",
+            "t.cfg:5: disk: '/b,raw,xvdq1x,w': vdev 'xvdq1x'");
+    REFUSED("vif = [ '',\n\n 'mac=1:2' ]\n", "t.cfg:6: vif: 'mac=1:2': mac=1:2");
+    REFUSED("disk = [ '/a,raw,xvda,w', '/b,raw,xvda,w' ]\n", "the same disk for the guest");
+    REFUSED("disk = [ '/a,raw,xvda,w', '/b,raw,d0p0,w' ]\n", "the same disk for the guest");
+    REFUSED("disk = [ '/a,raw,xvda,w', '/a,raw,xvdb,r' ]\n", "/a is given twice");
+    REFUSED("vif = [ 'devid=1', '' ]\n", "two cards have the number");
+    REFUSED("vif = [ 'mac=00:16:3e:00:00:01', 'mac=00:16:3E:00:00:01' ]\n", "the same MAC address");
+    CHECK(accepted("disk = [ '/a,raw,xvda,r', '/a,raw,xvdb,r' ]\n"));
+}
+
+TEST(cfg_overrides)
+{
+    char *good[] = { "memory=1024", "name = db1", "disk=['/x,raw,xvda,w']",
+                     "extra='a b'", "kernel=/k",  "extra=\"c d\"" };
+    char *bad[] = { "memroy=1", "nonsense", "vcpus=many", "cpus=['1'", "=5", "2=5" };
+
+    CHECK(parse_with(BASE "extra='x'\n", good, 6));
+    CHECK_EQ(cfg.memory_mb, 1024);
+    CHECK_STR(cfg.name, "db1");
+    CHECK_STR(cfg.kernel, "/k");
+    CHECK_STR(cfg.cmdline, "c d");
+    CHECK_EQ(cfg.nr_disks, 1);
+    CHECK(refused_as(parse_with(BASE, bad, 6), 6,
+                     "command line: memroy: there is no such key; did you mean memory?"));
+    CHECK(refused_as(parse_with(BASE, bad, 6), 6, "command line: 'nonsense' is no KEY=VALUE"));
+    CHECK(refused_as(parse_with(BASE, bad, 6), 6, "command line: vcpus: expected is"));
+}
+
+static bool disk(const char *text, const char *target, enum disk_format format, unsigned number,
+                 bool readonly)
+{
+    struct disk_config d;
+    bool good;
+
+    config_errors_free(&errors);
+    if (!disk_config_parse(&d, text, "block-attach", &errors)) {
+        printf("%s\n", errors.text[0]);
+        return false;
+    }
+    good = strcmp(d.target, target) == 0 && d.format == format && d.number == number &&
+           d.readonly == readonly;
+    disk_config_free(&d);
+    return good;
+}
+
+static bool no_disk(const char *text, const char *part)
+{
+    struct disk_config d;
+
+    config_errors_free(&errors);
+    return !disk_config_parse(&d, text, "block-attach", &errors) && strstr(errors.text[0], part) &&
+           strstr(errors.text[0], "block-attach: '") == errors.text[0];
+}
+
+/* The examples of xl-disk-configuration(5), and others. */
+TEST(cfg_disks)
+{
+    CHECK(disk("/dev/vg/guest-volume,,hda", "/dev/vg/guest-volume", DISK_RAW, 768, false));
+    CHECK(disk("/dev/vg/guest-volume,raw,hda,rw", "/dev/vg/guest-volume", DISK_RAW, 768, false));
+    CHECK(disk("format=raw, vdev=hda, access=rw, target=/dev/vg/guest-volume",
+               "/dev/vg/guest-volume", DISK_RAW, 768, false));
+    CHECK(disk("raw:/dev/vg/guest-volume,hda,w", "/dev/vg/guest-volume", DISK_RAW, 768, false));
+    CHECK(disk("/srv/image.iso,,hdc,cdrom", "/srv/image.iso", DISK_RAW, 22 << 8, true));
+    CHECK(disk("/srv/image.iso,,hdc,,cdrom", "/srv/image.iso", DISK_RAW, 22 << 8, true));
+    CHECK(disk("/srv/image.iso,raw,hdc,devtype=cdrom", "/srv/image.iso", DISK_RAW, 22 << 8, true));
+    CHECK(disk("format=raw, vdev=hdc, access=ro, devtype=cdrom, target=/srv/image.iso",
+               "/srv/image.iso", DISK_RAW, 22 << 8, true));
+    CHECK(disk("raw:/srv/image.iso,hdc:cdrom,ro", "/srv/image.iso", DISK_RAW, 22 << 8, true));
+    CHECK(disk("phy:/dev/vg/a,xvda,w", "/dev/vg/a", DISK_RAW, 51712, false));
+    CHECK(disk("tap:aio:/a.img,xvda1,r", "/a.img", DISK_RAW, 51713, true));
+    CHECK(disk("tap:qcow2:/a.img,xvdb,w", "/a.img", DISK_QCOW2, 51728, false));
+    CHECK(disk("/a.img,xvdb,w", "/a.img", DISK_RAW, 51728, false));
+    CHECK(disk("vg/lv,raw,xvdb,w", "/dev/vg/lv", DISK_RAW, 51728, false));
+    CHECK(disk("vdev=xvda,,target=/a,b=c ", "/a,b=c ", DISK_RAW, 51712, false));
+    CHECK(disk("/a,qcow2,51712,no-discard,untrusted,backend=0", "/a", DISK_QCOW2, 51712, false));
+    CHECK(no_disk("", "target is missing"));
+    CHECK(no_disk("/a", "vdev is missing"));
+    CHECK(no_disk("/a,raw", "vdev is missing"));
+    CHECK(no_disk("phy:/a", "vdev is missing"));
+    CHECK(no_disk("qcow2:/a", "vdev is missing"));
+    CHECK(no_disk("/a,qcow3,xvda,w", "did you mean qcow2"));
+    CHECK(no_disk("/a,raw,xvda,write", "access 'write' is unknown"));
+    CHECK(no_disk("/a,raw,xvda,w,more", "'more' is one too many"));
+    CHECK(no_disk("/a,raw,xvda,w,vdev=xvdb", "vdev is given twice"));
+    CHECK(no_disk("/a,raw,xvda,w,acces=r", "did you mean access?"));
+    CHECK(no_disk("/a,raw,xvda,w,cdrom", "cannot be written"));
+    CHECK(no_disk(",hdc:cdrom,r", "an empty drive"));
+    CHECK(no_disk("/a,raw,xvda,w,backend=net", "driver domains"));
+    CHECK(no_disk("/a,raw,xvda,w,script=iscsi", "block scripts"));
+    CHECK(no_disk("iscsi:iqn.2001,xvda,w", "block scripts"));
+    CHECK(no_disk("/a,raw,xvda,w,discard,no-discard", "or the contrary"));
+    CHECK(no_disk("/a,raw,xvda,w,backendtype=qdisk", "leave it out"));
+}
+
+TEST(cfg_vdevs)
+{
+    static const struct {
+        const char *name;
+        unsigned number;
+    } good[] = {
+        { "xvda", 202 << 8 },
+        { "xvdp15", 202 << 8 | 15 << 4 | 15 },
+        { "xvdq", 1 << 28 | 16 << 8 },
+        { "xvdtq37", 1 << 28 | 536 << 8 | 37 },
+        { "d536p37", 1 << 28 | 536 << 8 | 37 },
+        { "d0", 202 << 8 },
+        { "d1p2", 202 << 8 | 1 << 4 | 2 },
+        { "xvdb2", 202 << 8 | 1 << 4 | 2 },
+        { "sdb3", 8 << 8 | 1 << 4 | 3 },
+        { "hdc2", 22 << 8 | 2 },
+        { "hdb", 3 << 8 | 64 },
+        { "0xca00", 202 << 8 },
+        { "2049", 2049 },
+    };
+    static const char *const bad[] = { "",       "xvd",
+                                       "xvda01", "xvda256",
+                                       "sdq",    "sda16",
+                                       "hde",    "hda64",
+                                       "d",      "d0p",
+                                       "d0p256", "d1048576",
+                                       "xvdA",   "nvme0n1",
+                                       "0",      "0x20000000",
+                                       "12x",    "xvdaaaaaaaaaaaa",
+                                       "d0p1x",  "99999999999999999999" };
+
+    for (unsigned i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        unsigned n = 0;
+
+        CHECK(vdev_number(good[i].name, &n));
+        CHECK_EQ(n, good[i].number);
+    }
+    for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        unsigned n;
+
+        if (vdev_number(bad[i], &n)) {
+            printf("%s is accepted as %u\n", bad[i], n);
+            CHECK(false);
+        }
+    }
+}
+
+static bool vif(const char *text, struct vif_config *v)
+{
+    config_errors_free(&errors);
+    return vif_config_parse(v, text, "network-attach", &errors);
+}
+
+static bool no_vif(const char *text, const char *part)
+{
+    struct vif_config v;
+
+    return !vif(text, &v) && strstr(errors.text[0], part);
+}
+
+static bool rate(const char *text, uint64_t bytes, unsigned us)
+{
+    struct vif_config v;
+    bool good = vif(text, &v) && v.rate_bytes == bytes && v.rate_us == us;
+
+    vif_config_free(&v);
+    return good;
+}
+
+TEST(cfg_vifs)
+{
+    struct vif_config v;
+
+    CHECK(vif("", &v));
+    CHECK(!v.has_mac && !v.rate_bytes && !v.mtu && v.devid == VIF_DEVID_ANY);
+    CHECK_STR(v.bridge, "xenbr0");
+    vif_config_free(&v);
+    CHECK(vif("mac=00:16:3E:74:34:32, bridge=br-lan,vifname=web,mtu=9000,devid=3,type=vif,"
+              "script=/etc/xen/scripts/vif-bridge,untrusted,ip=10.0.0.2 10.0.0.3",
+              &v));
+    CHECK(v.has_mac && v.mac[2] == 0x3e && v.mac[5] == 0x32 && v.untrusted);
+    CHECK_STR(v.bridge, "br-lan");
+    CHECK_STR(v.vifname, "web");
+    CHECK_STR(v.ip, "10.0.0.2 10.0.0.3");
+    CHECK_EQ(v.mtu, 9000);
+    CHECK_EQ(v.devid, 3);
+    vif_config_free(&v);
+    CHECK(rate("rate=10Mb/s", 62500, 50000));
+    CHECK(rate("rate=250KB/s", 12500, 50000));
+    CHECK(rate("rate=1MB/s@20ms", 20000, 20000));
+    CHECK(rate("rate=1GB/s@1s", 1000000000, 1000000));
+    CHECK(no_vif("rate=10", "rate=10: expected"));
+    CHECK(no_vif("rate=10MB", "expected"));
+    CHECK(no_vif("rate=1B/s@1us", "expected"));
+    CHECK(no_vif("rate=99999999999999999999GB/s", "expected"));
+    CHECK(no_vif("rate=1MB/s@2s", "expected"));
+    CHECK(no_vif("mac=00:16:3e:00:00", "six pairs"));
+    CHECK(no_vif("mac=0:16:3e:00:00:01", "six pairs"));
+    CHECK(no_vif("mac=01:16:3e:00:00:01", "a group address"));
+    CHECK(no_vif("mac=00:00:00:00:00:00", "no address of a card"));
+    CHECK(no_vif("bridge=a-name-of-16-byt", "no name of an interface"));
+    CHECK(no_vif("bridge=a/b", "no name of an interface"));
+    CHECK(no_vif("ip=10.0.0", "IPv4 or IPv6"));
+    CHECK(no_vif("model=e1000", "HVM"));
+    CHECK(no_vif("type=ioemu", "HVM"));
+    CHECK(no_vif("script=vif-route", "not supported"));
+    CHECK(no_vif("bride=br0", "did you mean bridge?"));
+    CHECK(no_vif("mtu=60", "a number from 68"));
+    CHECK(no_vif("bridge=a,bridge=b", "given twice"));
+    CHECK(no_vif("hello", "is no KEY=VALUE"));
+}
+
+TEST(cfg_cpulists)
+{
+    static const unsigned node_of[12] = { 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2 };
+    uint8_t bits[2];
+
+    CHECK_NULL(cpulist_resolve("0-3,5,^1", 12, node_of, bits));
+    CHECK_EQ(bits[0] | bits[1] << 8, 0x2d);
+    CHECK_NULL(cpulist_resolve("all,^7", 12, node_of, bits));
+    CHECK_EQ(bits[0] | bits[1] << 8, 0xf7f);
+    CHECK_NULL(cpulist_resolve("^6,1,node:1", 12, node_of, bits));
+    CHECK_EQ(bits[0] | bits[1] << 8, 0xb2);
+    CHECK_NULL(cpulist_resolve("nodes:0-2,^node:1", 12, node_of, bits));
+    CHECK_EQ(bits[0] | bits[1] << 8, 0xf0f);
+    CHECK_NULL(cpulist_resolve("node:0", 12, NULL, bits));
+    CHECK_EQ(bits[0] | bits[1] << 8, 0xfff);
+    CHECK_WHY(cpulist_resolve("12", 12, node_of, bits), "does not have");
+    CHECK_WHY(cpulist_resolve("3-12", 12, node_of, bits), "does not have");
+    CHECK_WHY(cpulist_resolve("node:3", 12, node_of, bits), "a node that this host");
+    CHECK_WHY(cpulist_resolve("1,^1", 12, node_of, bits), "leaves no CPU");
+    CHECK_WHY(cpulist_resolve("", 0, NULL, NULL), "made of");
+    CHECK_WHY(cpulist_resolve("1,,2", 0, NULL, NULL), "made of");
+    CHECK_WHY(cpulist_resolve("1,", 0, NULL, NULL), "made of");
+    CHECK_WHY(cpulist_resolve("3-1", 0, NULL, NULL), "ends before");
+    CHECK_WHY(cpulist_resolve("1 2", 0, NULL, NULL), "comma");
+    CHECK_WHY(cpulist_resolve("99999", 0, NULL, NULL), "no host has");
+    CHECK_NULL(cpulist_resolve("99999", 0, NULL, NULL) ? NULL : "accepted");
+}
+
+static struct json_object *json_of(const char *text)
+{
+    CHECK(accepted(text));
+    return config_to_json(&cfg);
+}
+
+TEST(cfg_json_round_trip)
+{
+    struct json_object *json = json_of(
+        "uuid='6fd7a1c0-3a52-4b0e-9d3c-0a1b2c3d4e5f'\nramdisk='/i'\nvcpus=2\nmaxvcpus=4\n"
+        "cpus=['1','all']\ncpus_soft='0-3'\nextra='a \"b\" \\\\ c'\n"
+        "disk=['vdev=xvda,no-discard,untrusted,target=/a,b=c','/d,qcow2,xvdb,r','/e,,xvdc,cdrom']\n"
+        "vif=['','mac=00:16:3e:01:02:03,rate=7Mb/s@333us,ip=10.0.0.1,mtu=1400,vifname=x',"
+        "'devid=9,rate=3B/s@1s']\nlocaltime=1\nrtc_timeoffset=-5\nmax_grant_frames=4");
+    struct guest_config copy;
+    struct json_object *again;
+
+    CHECK(config_from_json(&copy, json, &errors));
+    CHECK_STR(copy.disks[0].target, "/a,b=c");
+    CHECK(!copy.disks[0].discard && copy.disks[0].untrusted && copy.disks[1].readonly);
+    CHECK(copy.disks[2].cdrom && copy.cpus.per_vcpu && !copy.cpus_soft.per_vcpu);
+    CHECK_EQ(copy.vifs[1].rate_bytes, 7000000 / 8 * 333 / 1000000);
+    CHECK_EQ(copy.vifs[2].devid, 9);
+    CHECK_STR(copy.cmdline, "a \"b\" \\\\ c");
+    again = config_to_json(&copy);
+    CHECK_STR(json_object_to_json_string(again), json_object_to_json_string(json));
+    config_free(&copy);
+    json_object_put(json);
+    json_object_put(again);
+}
+
+static bool bad_json(const char *text, const char *part)
+{
+    struct json_object *json = json_tokener_parse(text);
+    struct guest_config copy;
+    bool good;
+
+    config_errors_free(&errors);
+    good = json && config_from_json(&copy, json, &errors);
+    json_object_put(json);
+    for (unsigned i = 0; i < errors.count; i++) {
+        if (!good && strstr(errors.text[i], part))
+            return true;
+    }
+    return false;
+}
+
+TEST(cfg_json_refused)
+{
+    CHECK(bad_json("[]", "no JSON object"));
+    CHECK(bad_json("{\"name\": null}", "name: a value of the wrong kind"));
+    CHECK(bad_json("{\"name\": \"a\\nb\"}", "name: a value of the wrong kind"));
+    CHECK(bad_json("{\"vcpu\": 5}", "there is no such key"));
+    CHECK(bad_json("{\"memory\": 1.5}", "memory: a value of the wrong kind"));
+    CHECK(bad_json("{\"disk\": [{\"target\": \"/a\", \"vdev\": \"xvda,rw\"}]}",
+                   "disk: a value of the wrong kind"));
+    CHECK(bad_json("{\"vif\": [{\"bridge\": \"a,b\"}]}", "vif: a value of the wrong kind"));
+    CHECK(bad_json("{\"vif\": [{\"on\": true}]}", "vif: a value of the wrong kind"));
+}
+
+TEST(cfg_many_errors_end)
+{
+    char text[4096] = "";
+
+    for (unsigned i = 0; i < 200; i++)
+        strcat(text, "x =\n");
+    CHECK(!parse(text));
+    CHECK_EQ(errors.count, 51);
+    CHECK_STR(errors.text[50], "there are more errors than these");
+}
+
+TEST(cfg_near_names)
+{
+    static const char *const names[] = { "memory", "maxmem", "vcpus", "vif", "disk", NULL };
+
+    CHECK_STR(nearest_name("memroy", names), "memory");
+    CHECK_STR(nearest_name("VIF", names), "vif");
+    CHECK_STR(nearest_name("vfi", names), "vif");
+    CHECK(!nearest_name("completely", names));
+    CHECK(!nearest_name("", names));
+    CHECK(!nearest_name("x", names));
+}
+
+/* --- files --- */
+
+static char folder[] = "/tmp/cfg_parse.XXXXXX";
+
+static void put_file(const char *name, const char *text, unsigned n)
+{
+    char path[100];
+    FILE *f;
+
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    f = fopen(path, "w");
+    fwrite(text, 1, n, f);
+    fclose(f);
+}
+
+static bool load(const char *text)
+{
+    char path[100];
+
+    config_free(&cfg);
+    config_errors_free(&errors);
+    snprintf(path, sizeof(path), "%s/t.cfg", folder);
+    put_file("t.cfg", text, strlen(text));
+    return config_load(&cfg, path, NULL, 0, &errors);
+}
+
+TEST(cfg_files)
+{
+    char text[500], path[100];
+
+    CHECK(mkdtemp(folder));
+    put_file("kernel", "k", 1);
+    put_file("raw.img", "0123456789", 10);
+    put_file("q.img", "QFI\xfb\0\0\0\3", 8);
+    snprintf(text, sizeof(text),
+             "name='a'\nmemory=1\nkernel='kernel'\ndisk=['%s/raw.img,,xvda,w',\n'%s/"
+             "q.img,qcow2,xvdb,w']\n",
+             folder, folder);
+    CHECK(load(text));
+    snprintf(path, sizeof(path), "%s/kernel", folder);
+    CHECK_STR(cfg.kernel, path);
+    snprintf(text, sizeof(text),
+             "name='a'\nmemory=1\nkernel='none'\ndisk=['%s/none,,xvda,w',\n'%s,raw,xvdb,w']\n",
+             folder, folder);
+    CHECK(refused_as(load(text), 3, "t.cfg:5: disk: "));
+    CHECK(refused_as(load(text), 3, "t.cfg:3: kernel: "));
+    CHECK(refused_as(load(text), 3, "neither a file nor a block device"));
+    snprintf(text, sizeof(text),
+             "name='a'\nmemory=1\nkernel='kernel'\ndisk=['%s/raw.img,qcow2,xvda,w',\n'%s/"
+             "q.img,raw,xvdb,w']\n",
+             folder, folder);
+    CHECK(refused_as(load(text), 2, "is no qcow image, though the format is qcow2"));
+    CHECK(refused_as(load(text), 2, "is a qcow image, not raw"));
+    CHECK(!config_load(&cfg, folder, NULL, 0, &errors));
+    CHECK(!config_load(&cfg, "/nonexistent.cfg", NULL, 0, &errors));
+    CHECK_WHY(errors.text[errors.count - 1], "/nonexistent.cfg: No such file");
+    for (unsigned i = 0; i < 4; i++) {
+        snprintf(path, sizeof(path), "%s/%s", folder,
+                 (const char *[]){ "kernel", "raw.img", "q.img", "t.cfg" }[i]);
+        unlink(path);
+    }
+    CHECK_EQ(rmdir(folder), 0);
+    config_errors_free(&errors);
+}

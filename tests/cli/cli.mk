@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+# Tests of tools/cli: programs and rules for the top Makefile, in the format of tests/unit/lib.mk.
+
+CLI_OUT ?= build/tests/cli
+HOSTCC ?= gcc
+CLI_CFLAGS := -std=gnu11 -g -O1 -Wall -Wextra -Wno-unused-function -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers \
+	-fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+	-D__XEN_TOOLS__ -D__XEN_INTERFACE_VERSION__=0x00041100 -I. -Itools -Itests/unit -Itests/cli -I$(CLI_OUT)
+
+# The configuration's parser: everything from text to struct guest_config.
+CLI_CFG_SRC := $(wildcard tools/cli/config*.c) tools/cli/names.c $(wildcard tools/lib/*.c)
+CLI_CFG_GEN := $(CLI_OUT)/gen/config_grammar.c $(CLI_OUT)/gen/config_scanner.c
+CLI_HDR := $(wildcard tools/cli/*.h tools/lib/*.h tests/cli/*.h) tests/unit/unit.h $(CLI_OUT)/gen/config_grammar.h
+CLI_CFG_OBJ := $(CLI_CFG_SRC:tools/%.c=$(CLI_OUT)/obj/%.o) $(CLI_CFG_GEN:$(CLI_OUT)/%.c=$(CLI_OUT)/obj/%.o)
+CLI_TEST_LIBS := -lxencall -lxenforeignmemory -lxenevtchn -lxengnttab -lxenstore -ljson-c
+CLI_TESTS := $(patsubst tests/cli/%.c,$(CLI_OUT)/%,$(wildcard tests/cli/cfg_*.c))
+UNIT_TESTS += $(CLI_TESTS)
+
+$(CLI_OUT)/gen/config_grammar.c $(CLI_OUT)/gen/config_grammar.h &: tools/cli/config_grammar.y
+	@mkdir -p $(@D)
+	bison -Wall -Werror -o $(CLI_OUT)/gen/config_grammar.c --header=$(CLI_OUT)/gen/config_grammar.h $<
+$(CLI_OUT)/gen/config_scanner.c: tools/cli/config_scanner.l $(CLI_OUT)/gen/config_grammar.h
+	flex -o $@ $<
+
+$(CLI_OUT)/obj/gen/%.o: $(CLI_OUT)/gen/%.c $(CLI_HDR)
+	@mkdir -p $(@D)
+	$(HOSTCC) $(CLI_CFLAGS) -c -o $@ $<
+$(CLI_OUT)/obj/%.o: tools/%.c $(CLI_HDR)
+	@mkdir -p $(@D)
+	$(HOSTCC) $(CLI_CFLAGS) -c -o $@ $<
+
+$(CLI_TESTS): $(CLI_OUT)/%: tests/cli/%.c $(CLI_CFG_OBJ) tests/cli/cli.mk
+	@mkdir -p $(@D)
+	$(HOSTCC) $(CLI_CFLAGS) -o $@ $< $(CLI_CFG_OBJ) $(CLI_TEST_LIBS)
+
+.SECONDARY: $(CLI_CFG_OBJ) $(CLI_CFG_GEN)
+.PHONY: cli-tests
+cli-tests: $(CLI_TESTS)
+	@scripts/run-tests $(CLI_TESTS)
+
+CLI_FUZZ_CC ?= clang
+FUZZERS += build/tests/fuzz/fuzz_config
+build/tests/fuzz/fuzz_config: tests/cli/fuzz_config.c $(CLI_CFG_SRC) $(CLI_CFG_GEN) $(CLI_HDR)
+	@mkdir -p $(@D)
+	$(CLI_FUZZ_CC) -fsanitize=fuzzer $(CLI_CFLAGS) -o $@ $< $(CLI_CFG_SRC) $(CLI_CFG_GEN) $(CLI_TEST_LIBS)

@@ -1,0 +1,641 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The table of supported keys, and how each is decoded. A decoder gets the setting, checks it and
+ * stores it; it returns false after an error was added.
+ */
+#define _GNU_SOURCE
+#include "tools/cli/config_keys.h"
+#include "tools/lib/util.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+enum { MAX_KEYS = 64, MAX_MB = 5 << 20 };
+
+struct decode {
+    struct guest_config *cfg;
+    struct config_errors *errors;
+    const char *folder;
+    char *root, *extra; /* until the command line is put together */
+};
+
+struct key {
+    struct config_key_info info;
+    bool (*decode)(struct decode *d, const struct key *key, const struct config_setting *s);
+    size_t offset; /* of the field, for the decoders that serve several keys */
+    int64_t min, max;
+};
+
+static const char *const action_name[] = {
+    [ACTION_DESTROY] = "destroy",
+    [ACTION_RESTART] = "restart",
+    [ACTION_RENAME_RESTART] = "rename-restart",
+    [ACTION_PRESERVE] = "preserve",
+    [ACTION_COREDUMP_DESTROY] = "coredump-destroy",
+    [ACTION_COREDUMP_RESTART] = "coredump-restart",
+    NULL,
+};
+
+static const char *const tsc_name[] = {
+    [TSC_DEFAULT] = "default",
+    [TSC_ALWAYS_EMULATE] = "always_emulate",
+    [TSC_NATIVE] = "native",
+    NULL,
+};
+
+const char *guest_action_name(enum guest_action action)
+{
+    return action_name[action];
+}
+
+const char *tsc_mode_name(enum tsc_mode mode)
+{
+    return tsc_name[mode];
+}
+
+char *config_where(const struct config_setting *s, unsigned line)
+{
+    return line ? str_fmt("%s:%u: %s", s->origin, line, s->name)
+                : str_fmt("%s: %s", s->origin, s->name);
+}
+
+static bool key_error(struct decode *d, const struct config_setting *s, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static bool key_error(struct decode *d, const struct config_setting *s, const char *fmt, ...)
+{
+    va_list ap;
+    char *message, *where = config_where(s, s->line);
+
+    va_start(ap, fmt);
+    if (vasprintf(&message, fmt, ap) < 0)
+        abort();
+    va_end(ap);
+    config_error(d->errors, "%s: %s", where, message);
+    free(message);
+    free(where);
+    return false;
+}
+
+/* The wrong kind of value. */
+static bool expected(struct decode *d, const struct key *key, const struct config_setting *s)
+{
+    static const char *const kinds[] = { "a number", "a string", "a list" };
+    const struct config_value *v = s->value;
+
+    if (v->text)
+        return key_error(d, s, "expected is %s, not '%s'", key->info.expects, v->text);
+    return key_error(d, s, "expected is %s, not %s", key->info.expects, kinds[v->kind]);
+}
+
+static void *field(struct decode *d, const struct key *key)
+{
+    return (char *)d->cfg + key->offset;
+}
+
+/* A number, which may stand in quotes. */
+static bool number_of(const struct config_value *v, int64_t *n)
+{
+    if (v->kind == VALUE_NUMBER)
+        *n = v->number;
+    return v->kind == VALUE_NUMBER || (v->kind == VALUE_STRING && config_number(v->text, n));
+}
+
+static bool decode_unsigned(struct decode *d, const struct key *key, const struct config_setting *s)
+{
+    int64_t n;
+
+    if (!number_of(s->value, &n))
+        return expected(d, key, s);
+    if (n < key->min || n > key->max)
+        return key_error(d, s, "expected is %s; %lld is not between %lld and %lld",
+                         key->info.expects, (long long)n, (long long)key->min, (long long)key->max);
+    *(unsigned *)field(d, key) = n;
+    return true;
+}
+
+static bool decode_offset(struct decode *d, const struct key *key, const struct config_setting *s)
+{
+    int64_t n;
+
+    if (!number_of(s->value, &n) || n < key->min || n > key->max)
+        return expected(d, key, s);
+    *(int64_t *)field(d, key) = n;
+    return true;
+}
+
+static bool decode_bool(struct decode *d, const struct key *key, const struct config_setting *s)
+{
+    int64_t n;
+
+    if (!number_of(s->value, &n) || n < 0 || n > 1)
+        return expected(d, key, s);
+    *(bool *)field(d, key) = n;
+    return true;
+}
+
+static const char *string_of(const struct config_value *v)
+{
+    return v->kind == VALUE_STRING && *v->text ? v->text : NULL;
+}
+
+bool guest_name_valid(const char *name)
+{
+    static const char letters[] =
+        "0123456789_-.+:abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    size_t length = strlen(name);
+
+    return length && length <= CONFIG_MAX_NAME && strspn(name, letters) == length &&
+           strspn(name, "0123456789") < length && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
+static bool decode_name(struct decode *d, const struct key *key, const struct config_setting *s)
+{
+    const char *name = s->value->kind == VALUE_LIST ? NULL : s->value->text;
+
+    if (!name || !guest_name_valid(name))
+        return expected(d, key, s);
+    if (strcasecmp(name, "Domain-0") == 0)
+        return key_error(d, s, "Domain-0 is the host's own; choose another name");
+    d->cfg->name = str_dup(name);
+    return true;
+}
+
+static bool decode_uuid(struct decode *d, const struct key *key, const struct config_setting *s)
+{
+    static const uint8_t none[16];
+    const char *text = string_of(s->value);
+
+    if (!text || !uuid_from_text(text, d->cfg->uuid) || memcmp(d->cfg->uuid, none, 16) == 0)
+        return expected(d, key, s);
+    d->cfg->has_uuid = true;
+    return true;
+}
+
+/* Text that a kernel's command line may hold. */
+static bool decode_text(struct decode *d, const struct key *key, const struct config_setting *s)
+{
+    char **to = strcmp(s->name, "root") == 0    ? &d->root
+                : strcmp(s->name, "extra") == 0 ? &d->extra
+                                                : &d->cfg->cmdline;
+
+    if (s->value->kind == VALUE_LIST)
+        return expected(d, key, s);
+    if (strlen(s->value->text) > CONFIG_MAX_CMDLINE)
+        return key_error(d, s, "longer than the %d bytes that a kernel's command line may have",
+                         CONFIG_MAX_CMDLINE);
+    *to = str_dup(s->value->text);
+    return true;
+}
+
+static bool decode_path(struct decode *d, const struct key *key, const struct config_setting *s)
+{
+    char **to = field(d, key);
+    const char *path = string_of(s->value);
+    char *here;
+
+    if (!path)
+        return expected(d, key, s);
+    if (path[0] == '/') {
+        *to = str_dup(path);
+    } else if (s->line && d->folder[0] == '/') {
+        *to = str_fmt("%s/%s", d->folder, path);
+    } else {
+        here = getcwd(NULL, 0);
+        *to = s->line ? str_fmt("%s/%s/%s", here ? here : "", d->folder, path)
+                      : str_fmt("%s/%s", here ? here : "", path);
+        free(here);
+    }
+    return true;
+}
+
+/* The index of a name in a table, or -1 with an error. */
+static int decode_choice(struct decode *d, const struct key *key, const struct config_setting *s,
+                         const char *const *names)
+{
+    const char *text = string_of(s->value), *near;
+
+    if (!text) {
+        expected(d, key, s);
+        return -1;
+    }
+    for (int i = 0; names[i]; i++) {
+        if (strcmp(names[i], text) == 0)
+            return i;
+    }
+    near = nearest_name(text, names);
+    key_error(d, s, "'%s' is unknown%s%s%s; expected is %s", text, near ? "; did you mean " : "",
+              near ? near : "", near ? "?" : "", key->info.expects);
+    return -1;
+}
+
+static bool decode_action(struct decode *d, const struct key *key, const struct config_setting *s)
+{
+    const char *text = string_of(s->value);
+    int action;
+
+    if (text && strcmp(text, "soft-reset") == 0)
+        return key_error(d, s, "soft-reset is for HVM guests; expected is %s", key->info.expects);
+    action = decode_choice(d, key, s, action_name);
+    if (action < 0)
+        return false;
+    *(enum guest_action *)field(d, key) = action;
+    return true;
+}
+
+static bool decode_tsc(struct decode *d, const struct key *key, const struct config_setting *s)
+{
+    int64_t n;
+    int mode;
+
+    if (number_of(s->value, &n)) { /* an older form */
+        if (n < 0 || n > TSC_NATIVE)
+            return expected(d, key, s);
+        d->cfg->tsc_mode = n;
+        return true;
+    }
+    mode = decode_choice(d, key, s, tsc_name);
+    if (mode < 0)
+        return false;
+    d->cfg->tsc_mode = mode;
+    return true;
+}
+
+/* type= and builder=: only PV guests yet. */
+static bool decode_type(struct decode *d, const struct key *key, const struct config_setting *s)
+{
+    const char *text = string_of(s->value);
+
+    if (!text)
+        return expected(d, key, s);
+    if (strcmp(text, "pv") == 0 || strcmp(text, "generic") == 0 || strcmp(text, "linux") == 0)
+        return true;
+    if (strcmp(text, "hvm") == 0 || strcmp(text, "pvh") == 0)
+        return key_error(d, s,
+                         "%s guests are not supported yet; write type = 'pv' and a kernel "
+                         "with Xen PV support (Debian's has it)",
+                         text);
+    return expected(d, key, s);
+}
+
+static bool add_affinity(struct decode *d, struct affinity_config *a, const struct key *key,
+                         const struct config_setting *s, const struct config_value *v)
+{
+    const char *why;
+
+    if (v->kind == VALUE_LIST)
+        return expected(d, key, s);
+    why = cpulist_resolve(v->text, 0, NULL, NULL);
+    if (why)
+        return key_error(d, s, "'%s': %s", v->text, why);
+    a->list = mem_grow(a->list, (a->count + 1) * sizeof(*a->list));
+    a->list[a->count++] = str_dup(v->text);
+    return true;
+}
+
+static bool decode_affinity(struct decode *d, const struct key *key, const struct config_setting *s)
+{
+    struct affinity_config *a = field(d, key);
+    const struct config_value *v = s->value;
+    bool good = true;
+
+    a->per_vcpu = v->kind == VALUE_LIST;
+    if (!a->per_vcpu)
+        return add_affinity(d, a, key, s, v);
+    if (v->count > CONFIG_MAX_VCPUS)
+        return key_error(d, s, "more than %d elements", CONFIG_MAX_VCPUS);
+    for (v = v->first; v; v = v->next)
+        good &= add_affinity(d, a, key, s, v);
+    return good;
+}
+
+/* A list of strings, none of them a list. */
+static bool is_string_list(const struct config_value *v, unsigned limit)
+{
+    if (v->kind != VALUE_LIST || v->count > limit)
+        return false;
+    for (v = v->first; v; v = v->next) {
+        if (v->kind != VALUE_STRING)
+            return false;
+    }
+    return true;
+}
+
+static bool decode_disks(struct decode *d, const struct key *key, const struct config_setting *s)
+{
+    struct guest_config *cfg = d->cfg;
+    bool good = true;
+
+    if (!is_string_list(s->value, CONFIG_MAX_DISKS))
+        return expected(d, key, s);
+    cfg->disks = mem_alloc((s->value->count + 1) * sizeof(*cfg->disks));
+    for (const struct config_value *v = s->value->first; v; v = v->next) {
+        unsigned line = s->line ? v->line : 0;
+        char *where = config_where(s, line);
+        struct disk_config *disk = &cfg->disks[cfg->nr_disks];
+
+        if (disk_config_parse(disk, v->text, where, d->errors)) {
+            disk->line = line;
+            cfg->nr_disks++;
+        } else {
+            good = false;
+        }
+        free(where);
+    }
+    return good;
+}
+
+static bool decode_vifs(struct decode *d, const struct key *key, const struct config_setting *s)
+{
+    struct guest_config *cfg = d->cfg;
+    bool good = true;
+    unsigned at = 0;
+
+    if (!is_string_list(s->value, CONFIG_MAX_VIFS))
+        return expected(d, key, s);
+    cfg->vifs = mem_alloc((s->value->count + 1) * sizeof(*cfg->vifs));
+    for (const struct config_value *v = s->value->first; v; v = v->next, at++) {
+        unsigned line = s->line ? v->line : 0;
+        char *where = config_where(s, line);
+        struct vif_config *vif = &cfg->vifs[cfg->nr_vifs];
+
+        if (vif_config_parse(vif, v->text, where, d->errors)) {
+            vif->line = line;
+            vif->devid = vif->devid == VIF_DEVID_ANY ? at : vif->devid;
+            cfg->nr_vifs++;
+        } else {
+            good = false;
+        }
+        free(where);
+    }
+    return good;
+}
+
+#define KEY(key_name, text, ...)                               \
+    {                                                          \
+        .info = { key_name, KEY_SUPPORTED, text }, __VA_ARGS__ \
+    }
+#define FIELD(member) offsetof(struct guest_config, member)
+#define ACTIONS \
+    "'destroy', 'restart', 'rename-restart', 'preserve', 'coredump-destroy' or 'coredump-restart'"
+#define CPULIST "a CPU list such as '0-3,^1', 'all' or 'node:0', or a list of them, one a vCPU"
+
+/* clang-format off */
+static const struct key keys[] = {
+    KEY("name", "a name of letters, digits and _-.+:, not of digits only, up to 63 bytes",
+        .decode = decode_name),
+    KEY("type", "'pv', the only kind of guest yet",
+        .decode = decode_type),
+    KEY("builder", "'generic', the old way to say type = 'pv'",
+        .decode = decode_type),
+    KEY("uuid", "a UUID such as '6fd7a1c0-3a52-4b0e-9d3c-0a1b2c3d4e5f'",
+        .decode = decode_uuid),
+    KEY("kernel", "the path of a kernel, in quotes",
+        .decode = decode_path, .offset = FIELD(kernel)),
+    KEY("ramdisk", "the path of an initramfs, in quotes",
+        .decode = decode_path, .offset = FIELD(ramdisk)),
+    KEY("cmdline", "the kernel's whole command line, in quotes",
+        .decode = decode_text),
+    KEY("root", "a device, in quotes, for root= on the kernel's command line",
+        .decode = decode_text),
+    KEY("extra", "the end of the kernel's command line, in quotes",
+        .decode = decode_text),
+    KEY("memory", "the guest's memory in MiB",
+        .decode = decode_unsigned, .offset = FIELD(memory_mb), .min = 1, .max = MAX_MB),
+    KEY("maxmem", "the most memory that the guest may grow to, in MiB",
+        .decode = decode_unsigned, .offset = FIELD(maxmem_mb), .min = 1, .max = MAX_MB),
+    KEY("vcpus", "the number of vCPUs at start",
+        .decode = decode_unsigned, .offset = FIELD(vcpus), .min = 1, .max = CONFIG_MAX_VCPUS),
+    KEY("maxvcpus", "the number of vCPUs that the guest may have online",
+        .decode = decode_unsigned, .offset = FIELD(maxvcpus), .min = 1, .max = CONFIG_MAX_VCPUS),
+    KEY("cpus", CPULIST,
+        .decode = decode_affinity, .offset = FIELD(cpus)),
+    KEY("cpus_soft", CPULIST,
+        .decode = decode_affinity, .offset = FIELD(cpus_soft)),
+    KEY("cpu_weight", "the share of CPU time, 256 for the usual one",
+        .decode = decode_unsigned, .offset = FIELD(cpu_weight), .min = 1, .max = 65535),
+    KEY("cap", "the most CPU time, in percent of one CPU; 0 for no limit",
+        .decode = decode_unsigned, .offset = FIELD(cap), .min = 0, .max = 100 * CONFIG_MAX_VCPUS),
+    KEY("on_poweroff", ACTIONS,
+        .decode = decode_action, .offset = FIELD(on_poweroff)),
+    KEY("on_reboot", ACTIONS,
+        .decode = decode_action, .offset = FIELD(on_reboot)),
+    KEY("on_crash", ACTIONS,
+        .decode = decode_action, .offset = FIELD(on_crash)),
+    KEY("on_watchdog", ACTIONS,
+        .decode = decode_action, .offset = FIELD(on_watchdog)),
+    KEY("disk", "a list of strings, such as ['/srv/web.img,raw,xvda,rw']",
+        .decode = decode_disks),
+    KEY("vif", "a list of strings, such as ['bridge=xenbr0'] or ['']",
+        .decode = decode_vifs),
+    KEY("localtime", "0 (the guest's clock is UTC) or 1 (Dom0's local time)",
+        .decode = decode_bool, .offset = FIELD(localtime)),
+    KEY("rtc_timeoffset", "seconds that the guest's clock is ahead",
+        .decode = decode_offset, .offset = FIELD(rtc_offset_s), .min = -(1ll << 40), .max = 1ll << 40),
+    KEY("tsc_mode", "'default', 'always_emulate' or 'native'",
+        .decode = decode_tsc),
+    KEY("max_event_channels", "the most event channels that the guest may have",
+        .decode = decode_unsigned, .offset = FIELD(max_event_channels), .min = 1, .max = 131071),
+    KEY("max_grant_frames", "the most frames of the guest's grant table",
+        .decode = decode_unsigned, .offset = FIELD(max_grant_frames), .min = 1, .max = 1 << 20),
+    KEY("max_maptrack_frames", "the most frames that remember what the guest has mapped",
+        .decode = decode_unsigned, .offset = FIELD(max_maptrack_frames), .min = 1, .max = 1 << 20),
+};
+/* clang-format on */
+
+enum { NR_KEYS = sizeof(keys) / sizeof(keys[0]) };
+
+const struct config_key_info *config_key_list(unsigned *count)
+{
+    static struct config_key_info all[NR_KEYS + 256];
+    static unsigned n;
+
+    if (!n) {
+        for (; n < NR_KEYS; n++)
+            all[n] = keys[n].info;
+        for (const struct config_key_info *k = config_refused; k->name && n < NR_KEYS + 256; k++)
+            all[n++] = *k;
+    }
+    *count = n;
+    return all;
+}
+
+static bool unknown_key(struct decode *d, const struct config_setting *s)
+{
+    const char *names[NR_KEYS + 256 + 1], *near;
+    unsigned count;
+    const struct config_key_info *all = config_key_list(&count);
+
+    for (unsigned i = 0; i < count; i++) {
+        if (strcmp(all[i].name, s->name) == 0)
+            return key_error(d, s, "%s", all[i].expects);
+        names[i] = all[i].name;
+    }
+    names[count] = NULL;
+    near = nearest_name(s->name, names);
+    if (near)
+        return key_error(d, s, "there is no such key; did you mean %s?", near);
+    return key_error(d, s, "there is no such key (`orlop help config` lists all)");
+}
+
+static const struct config_setting *find(const struct config_settings *settings, const char *name)
+{
+    for (const struct config_setting *s = settings->first; s; s = s->next) {
+        if (strcmp(s->name, name) == 0)
+            return s;
+    }
+    return NULL;
+}
+
+static bool decode_one(struct decode *d, const struct config_settings *settings,
+                       const struct config_setting *s)
+{
+    const struct config_setting *before = find(settings, s->name);
+
+    if (before != s)
+        return key_error(d, s, "is set twice; line %u does it first", before->line);
+    for (unsigned i = 0; i < NR_KEYS; i++) {
+        if (strcmp(keys[i].info.name, s->name) == 0)
+            return keys[i].decode(d, &keys[i], s);
+    }
+    return unknown_key(d, s);
+}
+
+/* root= and extra= make a command line, cmdline= is one. */
+static bool join_cmdline(struct decode *d, const struct config_settings *settings)
+{
+    struct guest_config *cfg = d->cfg;
+
+    if (cfg->cmdline && (d->root || d->extra))
+        return key_error(d, find(settings, "cmdline"),
+                         "holds the whole command line and contradicts %s=; put it into one",
+                         d->root ? "root" : "extra");
+    if (cfg->cmdline)
+        return true;
+    if (d->root && d->extra)
+        cfg->cmdline = str_fmt("root=%s %s", d->root, d->extra);
+    else
+        cfg->cmdline = d->root ? str_fmt("root=%s", d->root) : str_dup(d->extra ? d->extra : "");
+    if (strlen(cfg->cmdline) > CONFIG_MAX_CMDLINE)
+        return key_error(d, find(settings, "extra"),
+                         "with root= longer than the %d bytes that a kernel's command line may "
+                         "have",
+                         CONFIG_MAX_CMDLINE);
+    return true;
+}
+
+static bool check_sizes(struct decode *d, const struct config_settings *settings)
+{
+    struct guest_config *cfg = d->cfg;
+    bool good = true;
+
+    if (!cfg->maxmem_mb)
+        cfg->maxmem_mb = cfg->memory_mb;
+    if (cfg->maxmem_mb < cfg->memory_mb)
+        good = key_error(d, find(settings, "maxmem"), "%u MiB is less than memory = %u",
+                         cfg->maxmem_mb, cfg->memory_mb);
+    if (!cfg->vcpus)
+        cfg->vcpus = 1;
+    if (!cfg->maxvcpus)
+        cfg->maxvcpus = cfg->vcpus;
+    if (cfg->maxvcpus < cfg->vcpus)
+        good = key_error(d, find(settings, "maxvcpus"), "%u is less than vcpus = %u", cfg->maxvcpus,
+                         cfg->vcpus);
+    if (cfg->cpus.per_vcpu && cfg->cpus.count > cfg->maxvcpus)
+        good = key_error(d, find(settings, "cpus"), "%u elements for %u vCPUs", cfg->cpus.count,
+                         cfg->maxvcpus);
+    if (cfg->cpus_soft.per_vcpu && cfg->cpus_soft.count > cfg->maxvcpus)
+        good = key_error(d, find(settings, "cpus_soft"), "%u elements for %u vCPUs",
+                         cfg->cpus_soft.count, cfg->maxvcpus);
+    return good;
+}
+
+/* Two disks of the same number, one image written by two disks. */
+static bool check_disks(struct decode *d, const struct config_settings *settings)
+{
+    const struct guest_config *cfg = d->cfg;
+    const struct config_setting *s = find(settings, "disk");
+    bool good = true;
+
+    for (unsigned i = 0; i < cfg->nr_disks; i++) {
+        for (unsigned j = 0; j < i; j++) {
+            const struct disk_config *a = &cfg->disks[j], *b = &cfg->disks[i];
+
+            if (a->number == b->number)
+                good = key_error(d, s,
+                                 "%s and %s are the same disk for the guest; each needs a "
+                                 "vdev of its own",
+                                 a->vdev, b->vdev);
+            if (strcmp(a->target, b->target) == 0 && !(a->readonly && b->readonly))
+                good = key_error(d, s,
+                                 "%s is given twice (%s, %s), and not read-only: the guest "
+                                 "would destroy it",
+                                 a->target, a->vdev, b->vdev);
+        }
+    }
+    return good;
+}
+
+static bool check_vifs(struct decode *d, const struct config_settings *settings)
+{
+    const struct guest_config *cfg = d->cfg;
+    const struct config_setting *s = find(settings, "vif");
+    bool good = true;
+
+    for (unsigned i = 0; i < cfg->nr_vifs; i++) {
+        for (unsigned j = 0; j < i; j++) {
+            const struct vif_config *a = &cfg->vifs[j], *b = &cfg->vifs[i];
+
+            if (a->devid == b->devid)
+                good = key_error(d, s, "two cards have the number (devid) %u", a->devid);
+            if (a->has_mac && b->has_mac && memcmp(a->mac, b->mac, 6) == 0)
+                good = key_error(d, s, "cards %u and %u have the same MAC address", a->devid,
+                                 b->devid);
+            if (a->vifname && b->vifname && strcmp(a->vifname, b->vifname) == 0)
+                good = key_error(d, s, "cards %u and %u have the same vifname", a->devid, b->devid);
+        }
+    }
+    return good;
+}
+
+/* What a guest cannot be without; not asked when a line that could not be read may have it. */
+static bool check_missing(struct decode *d, const struct config_settings *settings)
+{
+    bool boots_otherwise = find(settings, "bootloader") || find(settings, "firmware");
+    unsigned before = d->errors->count;
+
+    if (!find(settings, "name"))
+        config_error(d->errors, "%s: name is missing: name = 'web1'", settings->file);
+    if (!find(settings, "kernel") && !boots_otherwise)
+        config_error(d->errors,
+                     "%s: kernel is missing: the path of a kernel with Xen PV support, "
+                     "or GRUB's '/usr/lib/grub-xen/grub-x86_64-xen.bin' (package grub-xen-host) to "
+                     "boot from the guest's disk",
+                     settings->file);
+    if (!find(settings, "memory"))
+        config_error(d->errors, "%s: memory is missing: memory = 512 for 512 MiB", settings->file);
+    return d->errors->count == before;
+}
+
+bool config_decode(struct guest_config *cfg, const struct config_settings *settings,
+                   const char *folder)
+{
+    struct decode d = { .cfg = cfg, .errors = settings->errors, .folder = folder };
+    bool readable = !settings->errors->count, good = readable;
+
+    *cfg = (struct guest_config){ .cpu_weight = 256, .on_reboot = ACTION_RESTART };
+    for (const struct config_setting *s = settings->first; s; s = s->next)
+        good &= decode_one(&d, settings, s);
+    if (readable)
+        good &= check_missing(&d, settings);
+    good &= join_cmdline(&d, settings);
+    good &= check_sizes(&d, settings);
+    good &= check_disks(&d, settings);
+    good &= check_vifs(&d, settings);
+    free(d.root);
+    free(d.extra);
+    return good;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* From settings to a guest's configuration: the table of keys. Private to config*.c. */
+#ifndef TOOLS_CLI_CONFIG_KEYS_H
+#define TOOLS_CLI_CONFIG_KEYS_H
+
+#include "tools/cli/config.h"
+#include "tools/cli/config_value.h"
+
+/* Keys that are known and refused, with the reason; NULL-terminated by name. */
+extern const struct config_key_info config_refused[];
+
+/*
+ * Decodes all settings into *cfg, which is zeroed before, and looks for what is missing or
+ * contradicts. `folder` is where relative paths of a file's settings begin; those of the command
+ * line begin in the current one. False when an error was added; then *cfg may be half filled.
+ */
+bool config_decode(struct guest_config *cfg, const struct config_settings *settings,
+                   const char *folder);
+
+/* "file:line: " or "command line: " for a setting, to free(). */
+char *config_where(const struct config_setting *setting, unsigned line);
+
+#endif
