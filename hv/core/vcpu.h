@@ -23,6 +23,13 @@ enum vcpu_pause {
 #define POLL_SEVERAL (-1) /* any port may be one of them */
 #define POLL_NONE (-2)    /* only the deadline or an upcall ends it */
 
+/* The queues of a vCPU whose domain uses the FIFO form of event channels; see evtchn_fifo.c. */
+struct evtchn_queues {
+    spinlock_t lock;                            /* RANK_EVTQUEUE */
+    struct evtchn_fifo_control_block *control; /* [lock] in the guest's memory; NULL: none */
+    uint32_t tail[16];                         /* [lock] by priority: the port linked last */
+};
+
 struct vcpu {
     uint32_t id;                           /* constant */
     struct domain *domain;                 /* constant; NULL for idle vCPUs */
@@ -43,6 +50,7 @@ struct vcpu {
     struct timer periodic;   /* [timer_lock to arm] VCPUOP_set_periodic_timer */
     uint64_t period_ns;      /* [timer_lock] 0 = off */
     uint32_t virq_port[24];  /* [evtchn lock] port bound to each VIRQ, 0 = none */
+    struct evtchn_queues queues;
     struct timer poll_timer; /* SCHEDOP_poll's deadline */
     int32_t poll_port; /* atomic: port polled for, or POLL_*; who sets it to 0 ends the poll */
 
@@ -100,13 +108,18 @@ void vcpu_set_period(struct vcpu *v, uint64_t period_ns);
 void vcpu_set_singleshot(struct vcpu *v, uint64_t deadline);
 /* If v polls, it runs again. True if it did. Any CPU. */
 bool vcpu_end_poll(struct vcpu *v);
+/*
+ * No timer of d fires any more, and none that fired still runs. d is dying, none of its vCPUs runs.
+ * No locks.
+ */
+void domain_stop_timers(struct domain *d);
 /* v->pause_flags, from any CPU. */
 static inline uint32_t vcpu_flags(const struct vcpu *v)
 {
     return __atomic_load_n(&v->pause_flags, __ATOMIC_RELAXED);
 }
-/* Give back the frame of a registered vcpu_info. v never runs again. */
-void vcpu_drop_info(struct vcpu *v);
+/* Give back the frames of registered vcpu_infos. d is dying, none of its vCPUs runs. No locks. */
+void domain_drop_infos(struct domain *d);
 /* Make v look again: wakes it if it is blocked, kicks it if it runs elsewhere. */
 void vcpu_notify(struct vcpu *v);
 /* Runstate change at time `now`, or now. Holds v's run queue lock. */
