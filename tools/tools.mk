@@ -17,10 +17,10 @@ $(TOOLS_OUT)/xenstored: $(XENSTORED_SRC) $(XENSTORED_HDR) tools/tools.mk
 # Programs of many files go by objects: build/tools/obj/FOLDER/FILE.o.
 $(TOOLS_OUT)/obj/%.o: tools/%.c tools/tools.mk
 	@mkdir -p $(@D)
-	$(TOOLS_CC) $(TOOLS_CFLAGS) -I. -Itools -I$(TOOLS_OUT)/gen -MMD -MP -c -o $@ $<
+	$(TOOLS_CC) $(TOOLS_CFLAGS) -I. -Itools -I$(TOOLS_OUT) -MMD -MP -c -o $@ $<
 
 # The configuration's grammar, by flex and bison.
-CLI_GEN := $(TOOLS_OUT)/gen/cli
+CLI_GEN := $(TOOLS_OUT)/gen
 $(CLI_GEN)/config_grammar.c $(CLI_GEN)/config_grammar.h &: tools/cli/config_grammar.y
 	@mkdir -p $(@D)
 	bison -Wall -Werror -o $(CLI_GEN)/config_grammar.c --header=$(CLI_GEN)/config_grammar.h $<
@@ -29,16 +29,29 @@ $(CLI_GEN)/config_scanner.c: tools/cli/config_scanner.l $(CLI_GEN)/config_gramma
 CLI_GEN_OBJ := $(patsubst %,$(TOOLS_OUT)/obj/gen/%.o,config_grammar config_scanner)
 $(CLI_GEN_OBJ): $(TOOLS_OUT)/obj/gen/%.o: $(CLI_GEN)/%.c
 	@mkdir -p $(@D)
-	$(TOOLS_CC) $(TOOLS_CFLAGS) -I. -Itools -I$(TOOLS_OUT)/gen -c -o $@ $<
+	$(TOOLS_CC) $(TOOLS_CFLAGS) -I. -Itools -I$(TOOLS_OUT) -c -o $@ $<
+
+# The functions of lib/ that the builder shares with the hypervisor.
+PURE_OBJ := $(patsubst %,$(TOOLS_OUT)/obj/pure/%.o,bzimage elf pvlayout strutil xennote)
+$(PURE_OBJ): $(TOOLS_OUT)/obj/pure/%.o: lib/%.c tools/tools.mk
+	@mkdir -p $(@D)
+	$(TOOLS_CC) $(TOOLS_CFLAGS) -I. -MMD -MP -c -o $@ $<
+-include $(PURE_OBJ:.o=.d)
 
 # The command line. What it uses of tools/lib and tools/builder is linked in as it appears there.
 CLI_OBJ := $(patsubst tools/%.c,$(TOOLS_OUT)/obj/%.o,$(wildcard tools/cli/*.c tools/lib/*.c tools/builder/*.c))
 CLI_LIBS := -lxencall -lxenforeignmemory -lxenevtchn -lxengnttab -lxenstore -ljson-c -levent_core -lncurses -ltinfo \
 	-llzma -lzstd -llz4 -lz
 $(CLI_OBJ): $(CLI_GEN)/config_grammar.h
-$(TOOLS_OUT)/orlop: $(CLI_OBJ) $(CLI_GEN_OBJ)
+$(TOOLS_OUT)/orlop: $(CLI_OBJ) $(CLI_GEN_OBJ) $(PURE_OBJ)
 	$(TOOLS_CC) $(TOOLS_CFLAGS) -o $@ $^ $(CLI_LIBS)
 -include $(CLI_OBJ:.o=.d)
 
-tools: $(TOOLS_OUT)/xenstored $(TOOLS_OUT)/orlop
+# The console daemon.
+CONSOLED_OBJ := $(patsubst tools/%.c,$(TOOLS_OUT)/obj/%.o,$(wildcard tools/consoled/*.c))
+$(TOOLS_OUT)/orlop-consoled: $(CONSOLED_OBJ)
+	$(TOOLS_CC) $(TOOLS_CFLAGS) -o $@ $^ -lxenevtchn -lxengnttab -lxenforeignmemory -lxencall -lxenstore -levent_core
+-include $(CONSOLED_OBJ:.o=.d)
+
+tools: $(TOOLS_OUT)/xenstored $(TOOLS_OUT)/orlop $(TOOLS_OUT)/orlop-consoled
 .PHONY: tools

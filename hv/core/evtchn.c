@@ -1,67 +1,43 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Event channels with the 2-level ABI.
+ * Event channels: ports and what they are bound to; events in the 2-level form (evtchn_fifo.c has
+ * the other one).
  *
  * A port's record never moves or goes while its domain lives, so raising an event reads it without
  * a lock: whoever closes the port at the same time may see one more event, which guests allow for.
  * Only sending to another domain takes the sender's lock: it keeps the peer from vanishing, since
- * the peer's teardown has to unlink our end under both locks.
+ * the peer's teardown has to unlink our end under both locks. That is also why a link needs no
+ * reference on the peer: its record goes after its teardown, which leaves no link to it.
+ *
+ * A dying domain is marked as closed under its lock before its ports are: from then on nobody opens
+ * a port there, binds to one or, when teardown is done, raises an event.
  */
-#include "core/evtchn.h"
+#include "core/evtchn_private.h"
 
-#include <xen/errno.h>
-
-#include "core/domain.h"
-#include "core/hypercall.h"
-#include "core/keys.h"
-#include "core/log.h"
 #include "core/pcpu.h"
 
-struct evtchn {
-    uint8_t kind;          /* [evtchn lock; read without it] EVTCHNSTAT_* */
-    uint16_t vcpu;         /* [evtchn lock; read without it] vCPU that is told */
-    uint32_t num;          /* [evtchn lock] peer's port, PIRQ, VIRQ, or domain id allowed to bind */
-    struct domain *remote; /* [both evtchn locks] the peer's domain while interdomain */
-};
-_Static_assert(sizeof(struct evtchn) == 16, "256 ports a page");
-
-#define PORTS_PER_CHUNK (PAGE_SIZE / sizeof(struct evtchn))
-#define CHUNKS (MAX_EVTCHNS_2L / PORTS_PER_CHUNK)
-
-struct evtchn_state {
-    spinlock_t lock;               /* RANK_EVTCHN */
-    struct evtchn *chunks[CHUNKS]; /* set under the lock, then constant */
-    uint32_t used;                 /* [lock] ports that are not closed */
-    uint32_t hint;                 /* [lock] no free port below */
-    uint32_t close_next;           /* [lock] teardown's progress */
-};
-
 const struct pirq_hooks *pirq_hooks;
-
-static struct evtchn *port_of(const struct domain *d, evtchn_port port)
-{
-    struct evtchn *chunk;
-
-    if (port >= MAX_EVTCHNS_2L)
-        return NULL;
-    port = (evtchn_port)index_nospec(port, MAX_EVTCHNS_2L);
-    chunk = __atomic_load_n(&d->evtchn->chunks[port / PORTS_PER_CHUNK], __ATOMIC_ACQUIRE);
-    return chunk ? &chunk[port % PORTS_PER_CHUNK] : NULL;
-}
-
-static uint8_t kind_of(const struct evtchn *ch)
-{
-    return __atomic_load_n(&ch->kind, __ATOMIC_ACQUIRE);
-}
 
 static void set_kind(struct evtchn *ch, uint8_t kind)
 {
     __atomic_store_n(&ch->kind, kind, __ATOMIC_RELEASE);
 }
 
-static struct vcpu *vcpu_of(const struct domain *d, const struct evtchn *ch)
+struct evtchn *evtchn_next(const struct domain *d, evtchn_port *port)
 {
-    return d->vcpu[__atomic_load_n(&ch->vcpu, __ATOMIC_RELAXED)];
+    while (*port < d->evtchn->limit) {
+        struct evtchn *ch = port_of(d, *port);
+
+        if (ch)
+            return ch;
+        *port = ALIGN_DOWN(*port, PORTS_PER_CHUNK) + PORTS_PER_CHUNK;
+    }
+    return NULL;
+}
+
+uint32_t evtchn_ports(const struct domain *d)
+{
+    return evtchn_is_fifo(d) ? d->evtchn->limit : MIN(d->evtchn->limit, MAX_EVTCHNS_2L);
 }
 
 int evtchn_init(struct domain *d)
@@ -72,8 +48,27 @@ int evtchn_init(struct domain *d)
     if (!s)
         return -XEN_ENOMEM;
     spin_init(&s->lock, RANK_EVTCHN);
-    s->hint = 1; /* port 0 is never valid */
+    s->chunks = s->few;
+    s->limit = FEW_CHUNKS * PORTS_PER_CHUNK;
+    bitmap_fill(s->avail, CHUNKS);
     d->evtchn = s;
+    return 0;
+}
+
+int evtchn_set_limit(struct domain *d, uint32_t max_port)
+{
+    struct evtchn_state *s = d->evtchn;
+    uint32_t limit = MIN(max_port, EVTCHN_FIFO_NR_CHANNELS - 1) + 1;
+
+    _Static_assert(CHUNKS * sizeof(s->chunks[0]) == PAGE_SIZE, "one page");
+    if (limit > FEW_CHUNKS * PORTS_PER_CHUNK && s->chunks == s->few) {
+        struct evtchn **chunks = frame_alloc_hv();
+
+        if (!chunks)
+            return -XEN_ENOMEM;
+        s->chunks = chunks;
+    }
+    s->limit = limit;
     return 0;
 }
 
@@ -83,16 +78,17 @@ void evtchn_free(struct domain *d)
 
     if (!s)
         return;
-    for (unsigned int i = 0; i < CHUNKS; i++)
-        if (s->chunks[i])
-            frame_free_hv(s->chunks[i]);
+    for (evtchn_port port = 0; evtchn_next(d, &port); port += PORTS_PER_CHUNK)
+        frame_free_hv(s->chunks[port / PORTS_PER_CHUNK]);
+    if (s->chunks != s->few)
+        frame_free_hv(s->chunks);
     frame_free_hv(s);
     d->evtchn = NULL;
 }
 
 /* --- raising events --- */
 
-static void wake_pollers(struct domain *d, evtchn_port port)
+void evtchn_wake_pollers(struct domain *d, evtchn_port port)
 {
     for (unsigned int i = 0; i < d->max_vcpus; i++) {
         struct vcpu *v = d->vcpu[i];
@@ -109,22 +105,43 @@ static inline void set_selector(struct vcpu *v, evtchn_port port)
         vcpu_mark_events_pending(v);
 }
 
-/* An event on d's port, whose vCPU is v. */
-static void set_pending(struct domain *d, struct vcpu *v, evtchn_port port)
+/* An event on d's port, whose record is ch. */
+static void set_pending(struct domain *d, struct evtchn *ch, evtchn_port port)
 {
     struct shared_info *s = d->shared;
+    struct vcpu *v;
 
-    if (bit_test_and_set(s->evtchn_pending, port))
+    if (evtchn_is_fifo(d)) {
+        evtchn_fifo_raise(d, ch, port);
         return;
+    }
+    if (port >= MAX_EVTCHNS_2L || bit_test_and_set(s->evtchn_pending, port))
+        return;
+    v = vcpu_of(d, ch);
     if (!bit_test(s->evtchn_mask, port) && v)
         set_selector(v, port);
     if (__builtin_expect(__atomic_load_n(&d->pollers, __ATOMIC_RELAXED) != 0, 0))
-        wake_pollers(d, port);
+        evtchn_wake_pollers(d, port);
 }
 
-bool evtchn_is_pending(const struct domain *d, evtchn_port port)
+/* The bit of a port in one of the two bitmaps, or in its word. */
+static bool port_bit(struct domain *d, evtchn_port port, const unsigned long *map, unsigned int bit)
 {
-    return port < MAX_EVTCHNS_2L && bit_test(d->shared->evtchn_pending, port);
+    const struct evtchn *ch = port_of(d, port);
+
+    if (evtchn_is_fifo(d))
+        return ch && evtchn_fifo_test(d, ch, port, bit);
+    return port < MAX_EVTCHNS_2L && bit_test(map, port);
+}
+
+bool evtchn_is_pending(struct domain *d, evtchn_port port)
+{
+    return port_bit(d, port, d->shared->evtchn_pending, EVTCHN_FIFO_PENDING);
+}
+
+bool evtchn_is_masked(struct domain *d, evtchn_port port)
+{
+    return port_bit(d, port, d->shared->evtchn_mask, EVTCHN_FIFO_MASKED);
 }
 
 int evtchn_send(struct vcpu *v, evtchn_port port)
@@ -136,16 +153,14 @@ int evtchn_send(struct vcpu *v, evtchn_port port)
     if (!ch)
         return -XEN_EINVAL;
     if (kind_of(ch) == EVTCHNSTAT_ipi) {
-        set_pending(d, vcpu_of(d, ch), port);
+        set_pending(d, ch, port);
         return 0;
     }
     spin_lock(&d->evtchn->lock);
     if (ch->kind == EVTCHNSTAT_interdomain) {
-        const struct evtchn *peer = port_of(ch->remote, ch->num);
-
-        set_pending(ch->remote, vcpu_of(ch->remote, peer), ch->num);
+        set_pending(ch->remote, port_of(ch->remote, ch->num), ch->num);
     } else if (ch->kind == EVTCHNSTAT_ipi) {
-        set_pending(d, vcpu_of(d, ch), port);
+        set_pending(d, ch, port);
     } else if (ch->kind != EVTCHNSTAT_unbound) { /* an unbound port has nobody to tell yet */
         rc = -XEN_EINVAL;
     }
@@ -153,7 +168,7 @@ int evtchn_send(struct vcpu *v, evtchn_port port)
     return rc;
 }
 
-static bool virq_is_global(unsigned int virq)
+bool virq_is_global(unsigned int virq)
 {
     switch (virq) {
     case VIRQ_TIMER:
@@ -166,23 +181,24 @@ static bool virq_is_global(unsigned int virq)
     }
 }
 
-void evtchn_send_virq(struct vcpu *v, unsigned int virq)
+/* The VIRQ's event on the port that v has for it, if any. */
+static void send_virq(struct vcpu *v, unsigned int virq)
 {
     evtchn_port port = __atomic_load_n(&v->virq_port[virq], __ATOMIC_ACQUIRE);
 
     if (port)
-        set_pending(v->domain, v, port);
+        set_pending(v->domain, port_of(v->domain, port), port);
+}
+
+void evtchn_send_virq(struct vcpu *v, unsigned int virq)
+{
+    send_virq(v, virq);
 }
 
 void evtchn_send_global_virq(struct domain *d, unsigned int virq)
 {
-    evtchn_port port;
-
-    if (!d->vcpu[0])
-        return;
-    port = __atomic_load_n(&d->vcpu[0]->virq_port[virq], __ATOMIC_ACQUIRE);
-    if (port)
-        set_pending(d, vcpu_of(d, port_of(d, port)), port);
+    if (d->vcpu[0]) /* the port knows the vCPU that is told */
+        send_virq(d->vcpu[0], virq);
 }
 
 bool evtchn_virq_bound(const struct domain *d, unsigned int virq)
@@ -192,33 +208,41 @@ bool evtchn_virq_bound(const struct domain *d, unsigned int virq)
 
 void evtchn_send_pirq(struct domain *d, evtchn_port port)
 {
-    const struct evtchn *ch = port_of(d, port);
+    struct evtchn *ch = port_of(d, port);
 
     if (ch)
-        set_pending(d, vcpu_of(d, ch), port);
+        set_pending(d, ch, port);
 }
 
 /* --- opening and closing --- */
 
-/* A closed port, its record's memory present: its number or -errno. Lock held. */
+/* The record's memory of port; false when there is none left. Lock held. */
+static bool add_chunk(struct evtchn **chunk)
+{
+    struct evtchn *page = *chunk ? *chunk : frame_alloc_hv();
+
+    if (page)
+        __atomic_store_n(chunk, page, __ATOMIC_RELEASE);
+    return page != NULL;
+}
+
+/* The lowest closed port, its record's memory present: its number or -errno. Lock held. */
 static int find_port(struct domain *d)
 {
     struct evtchn_state *s = d->evtchn;
+    uint32_t nr = evtchn_ports(d), port;
+    size_t c;
 
-    for (uint32_t port = s->hint; port < MAX_EVTCHNS_2L; port++) {
-        struct evtchn **chunk = &s->chunks[port / PORTS_PER_CHUNK];
-
-        if (!*chunk) {
-            struct evtchn *page = frame_alloc_hv();
-
-            if (!page)
-                return -XEN_ENOMEM;
-            __atomic_store_n(chunk, page, __ATOMIC_RELEASE);
-        }
-        if ((*chunk)[port % PORTS_PER_CHUNK].kind == EVTCHNSTAT_closed) {
-            s->hint = port;
-            return (int)port;
-        }
+    if (s->closed)
+        return -XEN_EINVAL;
+    while ((c = bitmap_first(s->avail, CHUNKS)) * PORTS_PER_CHUNK < nr) {
+        if (!add_chunk(&s->chunks[c]))
+            return -XEN_ENOMEM;
+        port = (uint32_t)c * PORTS_PER_CHUNK;
+        for (uint32_t i = port == 0; i < PORTS_PER_CHUNK && port + i < nr; i++) /* 0 is none */
+            if (s->chunks[c][i].kind == EVTCHNSTAT_closed)
+                return (int)(port + i);
+        bitmap_clear(s->avail, c);
     }
     return -XEN_ENOSPC;
 }
@@ -230,11 +254,10 @@ static struct evtchn *open_port(struct domain *d, evtchn_port port, uint8_t kind
     struct evtchn *ch = port_of(d, port);
 
     ch->num = num;
-    ch->vcpu = (uint16_t)vcpu;
+    ch->vcpu = (uint8_t)vcpu;
     ch->remote = NULL;
     set_kind(ch, kind);
     __atomic_store_n(&d->evtchn->used, d->evtchn->used + 1, __ATOMIC_RELAXED);
-    d->evtchn->hint = port + 1;
     return ch;
 }
 
@@ -274,7 +297,7 @@ int evtchn_bind_interdomain(struct domain *d, struct domain *remote, evtchn_port
     if (!peer)
         return -XEN_EINVAL;
     spin_lock_pair(&d->evtchn->lock, &remote->evtchn->lock);
-    if (peer->kind != EVTCHNSTAT_unbound || peer->num != d->id) {
+    if (remote->evtchn->closed || peer->kind != EVTCHNSTAT_unbound || peer->num != d->id) {
         rc = -XEN_EINVAL;
         goto out;
     }
@@ -289,7 +312,7 @@ int evtchn_bind_interdomain(struct domain *d, struct domain *remote, evtchn_port
     set_kind(peer, EVTCHNSTAT_interdomain);
     rc = 0;
     /* The peer may have sent while nobody was there to hear it. */
-    set_pending(d, vcpu_of(d, ch), *port);
+    set_pending(d, ch, *port);
 out:
     spin_unlock_pair(&d->evtchn->lock, &remote->evtchn->lock);
     return rc;
@@ -336,7 +359,6 @@ int evtchn_bind_pirq(struct domain *d, unsigned int pirq, bool share, evtchn_por
         if (rc) {
             set_kind(port_of(d, *port), EVTCHNSTAT_closed);
             d->evtchn->used--;
-            d->evtchn->hint = *port;
         }
     }
     spin_unlock(&d->evtchn->lock);
@@ -371,10 +393,12 @@ static void close_locked(struct domain *d, evtchn_port port, struct evtchn *ch)
     set_kind(ch, EVTCHNSTAT_closed);
     ch->remote = NULL;
     ch->vcpu = 0;
-    bit_clear(d->shared->evtchn_pending, port);
+    if (d->evtchn->fifo)
+        evtchn_fifo_close(d, ch, port);
+    else if (port < MAX_EVTCHNS_2L)
+        bit_clear(d->shared->evtchn_pending, port);
     __atomic_store_n(&d->evtchn->used, d->evtchn->used - 1, __ATOMIC_RELAXED);
-    if (port < d->evtchn->hint)
-        d->evtchn->hint = port;
+    bitmap_set(d->evtchn->avail, port / PORTS_PER_CHUNK);
 }
 
 int evtchn_close(struct domain *d, evtchn_port port)
@@ -411,29 +435,54 @@ int evtchn_close(struct domain *d, evtchn_port port)
     }
 }
 
-#define TEARDOWN_STEP 64
+#define CLOSE_STEP \
+    64 /* records looked at, or 16 times as many closed, are about 1,000 instructions */
 
-int evtchn_teardown(struct domain *d)
+/* -EAGAIN: gave way. Two that do it at once, or what is opened meanwhile, make it longer only. */
+static int close_all(struct domain *d)
 {
     struct evtchn_state *s = d->evtchn;
-    uint32_t port = __atomic_load_n(&s->close_next, __ATOMIC_RELAXED);
+    evtchn_port port = __atomic_load_n(&s->close_next, __ATOMIC_RELAXED);
     unsigned int work = 0;
+    struct evtchn *ch;
 
-    /* Two that do it at the same time, or what is opened meanwhile, only makes it longer. */
-    for (; __atomic_load_n(&s->used, __ATOMIC_RELAXED) != 0 && port < MAX_EVTCHNS_2L; port++) {
-        const struct evtchn *ch = port_of(d, port);
-
-        if (++work > 16 * TEARDOWN_STEP) {
-            __atomic_store_n(&s->close_next, port, __ATOMIC_RELAXED);
-            return -XEN_EAGAIN;
+    for (; __atomic_load_n(&s->used, __ATOMIC_RELAXED) && (ch = evtchn_next(d, &port)); port++) {
+        if (work >= CLOSE_STEP) {
+            work = 0;
+            if (hc_preempt(1)) {
+                __atomic_store_n(&s->close_next, port, __ATOMIC_RELAXED);
+                return -XEN_EAGAIN;
+            }
         }
-        if (ch && kind_of(ch) != EVTCHNSTAT_closed) {
+        work++;
+        if (kind_of(ch) != EVTCHNSTAT_closed) {
             evtchn_close(d, port);
-            work += 16;
+            work += CLOSE_STEP / 4;
         }
     }
     __atomic_store_n(&s->close_next, 0, __ATOMIC_RELAXED);
     return 0;
+}
+
+int evtchn_reset(struct domain *d, bool two_level)
+{
+    int rc = close_all(d);
+
+    if (rc || !two_level)
+        return rc;
+    spin_lock(&d->evtchn->lock);
+    if (d->evtchn->fifo)
+        evtchn_fifo_end(d);
+    spin_unlock(&d->evtchn->lock);
+    return 0;
+}
+
+int evtchn_teardown(struct domain *d)
+{
+    spin_lock(&d->evtchn->lock);
+    d->evtchn->closed = true;
+    spin_unlock(&d->evtchn->lock);
+    return evtchn_reset(d, true);
 }
 
 /* --- the rest --- */
@@ -457,10 +506,10 @@ int evtchn_bind_vcpu(struct domain *d, evtchn_port port, unsigned int vcpu)
         /* fallthrough */
     case EVTCHNSTAT_unbound:
     case EVTCHNSTAT_interdomain:
-        __atomic_store_n(&ch->vcpu, (uint16_t)vcpu, __ATOMIC_RELAXED);
+        __atomic_store_n(&ch->vcpu, (uint8_t)vcpu, __ATOMIC_RELAXED);
         break;
     case EVTCHNSTAT_pirq:
-        __atomic_store_n(&ch->vcpu, (uint16_t)vcpu, __ATOMIC_RELAXED);
+        __atomic_store_n(&ch->vcpu, (uint8_t)vcpu, __ATOMIC_RELAXED);
         pirq_hooks->set_affinity(d, ch->num, d->vcpu[vcpu]);
         break;
     default:
@@ -476,6 +525,12 @@ int evtchn_unmask(struct domain *d, evtchn_port port)
 
     if (!ch)
         return -XEN_EINVAL;
+    if (evtchn_is_fifo(d)) {
+        evtchn_fifo_unmask(d, ch, port);
+        return 0;
+    }
+    if (port >= MAX_EVTCHNS_2L)
+        return -XEN_EINVAL;
     /* The clearing is a full barrier: an event either sees the mask off or is seen here. */
     if (bit_test_and_clear(d->shared->evtchn_mask, port) &&
         bit_test(d->shared->evtchn_pending, port) && vcpu_of(d, ch))
@@ -487,7 +542,7 @@ int evtchn_status(struct domain *d, struct evtchn_status *st)
 {
     const struct evtchn *ch = port_of(d, st->port);
 
-    if (st->port >= MAX_EVTCHNS_2L)
+    if (st->port >= evtchn_ports(d))
         return -XEN_EINVAL;
     *st = (struct evtchn_status){ .dom = st->dom, .port = st->port };
     if (!ch)
@@ -514,85 +569,4 @@ int evtchn_status(struct domain *d, struct evtchn_status *st)
     }
     spin_unlock(&d->evtchn->lock);
     return 0;
-}
-
-static const char *const kind_names[] = {
-    "closed", "unbound", "interdomain", "pirq", "virq", "ipi"
-};
-
-static void dump_domain(struct domain *d)
-{
-    log_info("Event channels of domain %u: %u used; port: pending/masked kind number vcpu", d->id,
-             d->evtchn->used);
-    for (evtchn_port port = 1; port < MAX_EVTCHNS_2L; port++) {
-        const struct evtchn *ch = port_of(d, port);
-
-        if (!ch || ch->kind == EVTCHNSTAT_closed)
-            continue;
-        keys_alive();
-        log_info("  %4u: [%d/%d] %-11s n=%u d=%d v=%u", port,
-                 (int)bit_test(d->shared->evtchn_pending, port),
-                 (int)bit_test(d->shared->evtchn_mask, port), kind_names[ch->kind], ch->num,
-                 ch->kind == EVTCHNSTAT_interdomain ? ch->remote->id : -1, ch->vcpu);
-    }
-}
-
-void evtchn_dump(void)
-{
-    struct domain *d;
-
-    for (domid_t id = 0; (d = domain_next(id)) != NULL; id = (domid_t)(d->id + 1), domain_put(d))
-        dump_domain(d);
-}
-
-/* Contradictions of one open port. */
-static unsigned int audit_port(struct domain *d, evtchn_port port, const struct evtchn *ch)
-{
-    const struct evtchn *peer;
-    const struct vcpu *v;
-    bool bad = false;
-
-    if (ch->vcpu >= d->max_vcpus)
-        bad = true;
-    if (ch->kind == EVTCHNSTAT_interdomain) {
-        peer = ch->remote ? port_of(ch->remote, ch->num) : NULL;
-        bad |= !peer || peer->kind != EVTCHNSTAT_interdomain || peer->remote != d ||
-               peer->num != port;
-    } else if (ch->kind == EVTCHNSTAT_virq) {
-        v = d->vcpu[virq_is_global(ch->num) ? 0 : ch->vcpu];
-        bad |= ch->num >= NR_VIRQS || !v || v->virq_port[ch->num] != port;
-    }
-    if (bad)
-        log_err("audit: d%u port %u (%s) contradicts its other end", d->id, port,
-                kind_names[ch->kind]);
-    return bad;
-}
-
-unsigned int evtchn_audit(struct domain *d)
-{
-    unsigned int bad = 0, open = 0;
-
-    for (evtchn_port port = 0; port < MAX_EVTCHNS_2L; port++) {
-        const struct evtchn *ch = port_of(d, port);
-
-        if (!ch || ch->kind == EVTCHNSTAT_closed) {
-            bad += ch && port != 0 && port < d->evtchn->hint;
-            continue;
-        }
-        open++;
-        bad += audit_port(d, port, ch);
-    }
-    for (unsigned int i = 0; i < d->max_vcpus; i++) {
-        for (unsigned int virq = 0; d->vcpu[i] && virq < NR_VIRQS; virq++) {
-            evtchn_port port = d->vcpu[i]->virq_port[virq];
-            const struct evtchn *ch = port ? port_of(d, port) : NULL;
-
-            bad += port && (!ch || ch->kind != EVTCHNSTAT_virq || ch->num != virq);
-        }
-    }
-    if (open != d->evtchn->used) {
-        log_err("audit: d%u has %u open ports, %u counted", d->id, open, d->evtchn->used);
-        bad++;
-    }
-    return bad;
 }

@@ -25,10 +25,27 @@ int evtchn_bind_vcpu(struct domain *d, evtchn_port port, unsigned int vcpu);
 int evtchn_close(struct domain *d, evtchn_port port);
 int evtchn_unmask(struct domain *d, evtchn_port port);
 int evtchn_status(struct domain *d, struct evtchn_status *st);
+/* A FIFO queue's number for later events on the port: 0 (first) to 15. -ENOSYS with two levels. */
+int evtchn_set_priority(struct domain *d, evtchn_port port, unsigned int priority);
+/*
+ * The FIFO form: where a vCPU's control block lies in d's frame gfn, the first of which makes d
+ * leave the 2-level form; and one more page of words. Both keep a writable reference on the frame
+ * until reset or teardown.
+ */
+int evtchn_init_control(struct domain *d, unsigned int vcpu, uint64_t gfn, uint32_t offset);
+int evtchn_expand_array(struct domain *d, uint64_t gfn);
+/* Close all ports; two_level: and go back to that form. Resumable: -EAGAIN until done. */
+int evtchn_reset(struct domain *d, bool two_level);
 
 /* Ports of a new domain; 0 or -ENOMEM. */
 int evtchn_init(struct domain *d);
-/* Close everything; resumable: -EAGAIN until done. Then evtchn_free releases the memory. */
+/* d, which never ran, may have ports up to max_port only (65,535 unless told). 0 or -ENOMEM. */
+int evtchn_set_limit(struct domain *d, uint32_t max_port);
+/*
+ * d dies: no port is opened or bound to any more, all are closed, its pages are given back.
+ * Resumable: -EAGAIN until done; afterwards no event reaches d. Then evtchn_free releases the
+ * memory.
+ */
 int evtchn_teardown(struct domain *d);
 void evtchn_free(struct domain *d);
 
@@ -41,8 +58,11 @@ bool evtchn_virq_bound(const struct domain *d, unsigned int virq);
 void evtchn_send_pirq(struct domain *d, evtchn_port port);
 /* EVTCHNOP_send by v's domain: 0 or -errno. */
 int evtchn_send(struct vcpu *v, evtchn_port port);
-/* Is the port pending in d's shared page? For polls and tests. */
-bool evtchn_is_pending(const struct domain *d, evtchn_port port);
+/* Is the port pending, or masked, in d's memory? For polls, the debug key and tests. */
+bool evtchn_is_pending(struct domain *d, evtchn_port port);
+bool evtchn_is_masked(struct domain *d, evtchn_port port);
+/* One past the highest port that d may have, in the form that it uses now. */
+uint32_t evtchn_ports(const struct domain *d);
 
 /*
  * Machine interrupts: the x86 part registers at boot what to call when a guest binds, unmasks
@@ -57,6 +77,8 @@ extern const struct pirq_hooks *pirq_hooks;
 
 /* Debug key: one line a port, for each domain. */
 void evtchn_dump(void);
+/* Calls fn for each reference on d's frames that its FIFO form holds. For audits, d at rest. */
+void evtchn_walk_pages(const struct domain *d, void (*fn)(void *arg, mfn_t page), void *arg);
 /* audit(): recount ports and bindings of d; the number of contradictions found. */
 unsigned int evtchn_audit(struct domain *d);
 

@@ -44,8 +44,7 @@ static long check_config(const struct xen_domctl_createdomain *c)
 
 static long apply_limits(struct domain *d, const struct xen_domctl_createdomain *c)
 {
-    (void)d, (void)c; /* grant_set_limits, evtchn_set_limit */
-    return 0;
+    return evtchn_set_limit(d, c->max_evtchn_port);
 }
 
 static long new_domain(struct vcpu *v, domid_t id, const struct xen_domctl_createdomain *c)

@@ -4,6 +4,12 @@
 #include "core/hypercall.h"
 #include "core/log.h"
 
+/* Each domain may arrange its own channels; those of others the privileged one. */
+static bool controls(const struct domain *caller, const struct domain *d)
+{
+    return caller == d || caller->privileged;
+}
+
 static long op_alloc_unbound(struct vcpu *v, gptr_t arg)
 {
     struct evtchn_alloc_unbound op;
@@ -15,7 +21,7 @@ static long op_alloc_unbound(struct vcpu *v, gptr_t arg)
     d = domain_get_self(v, op.dom);
     if (!d)
         return E(ESRCH);
-    rc = d != v->domain && !v->domain->privileged ? -XEN_EPERM : 0;
+    rc = controls(v->domain, d) ? 0 : -XEN_EPERM;
     if (rc == 0) {
         domid_t remote = op.remote_dom == DOMID_SELF ? v->domain->id : op.remote_dom;
 
@@ -123,7 +129,7 @@ static long op_status(struct vcpu *v, gptr_t arg)
     d = domain_get_self(v, op.dom);
     if (!d)
         return E(ESRCH);
-    rc = d != v->domain && !v->domain->privileged ? -XEN_EPERM : evtchn_status(d, &op);
+    rc = controls(v->domain, d) ? evtchn_status(d, &op) : -XEN_EPERM;
     domain_put(d);
     if (rc == 0 && guest_put(v, arg, &op))
         rc = -XEN_EFAULT;
@@ -141,11 +147,44 @@ static long op_reset(struct vcpu *v, gptr_t arg)
     d = domain_get_self(v, op.dom);
     if (!d)
         return E(ESRCH);
-    rc = d != v->domain && !v->domain->privileged ? E(EPERM) : evtchn_teardown(d);
+    rc = controls(v->domain, d) ? evtchn_reset(d, d == v->domain) : E(EPERM);
     domain_put(d);
     if (rc == E(EAGAIN))
         return hc_restart(v, EVTCHNOP_reset, arg.v, 0, 0, 0);
     return rc;
+}
+
+static long op_init_control(struct vcpu *v, gptr_t arg)
+{
+    struct evtchn_init_control op;
+    int rc;
+
+    if (guest_get(v, &op, arg))
+        return E(EFAULT);
+    rc = evtchn_init_control(v->domain, op.vcpu, op.control_gfn, op.offset);
+    op.link_bits = EVTCHN_FIFO_LINK_BITS;
+    if (rc == 0 && guest_put(v, arg, &op))
+        rc = -XEN_EFAULT;
+    return rc;
+}
+
+static long op_expand_array(struct vcpu *v, gptr_t arg)
+{
+    struct evtchn_expand_array op;
+
+    if (guest_get(v, &op, arg))
+        return E(EFAULT);
+    hc_charge(16);
+    return evtchn_expand_array(v->domain, op.array_gfn);
+}
+
+static long op_set_priority(struct vcpu *v, gptr_t arg)
+{
+    struct evtchn_set_priority op;
+
+    if (guest_get(v, &op, arg))
+        return E(EFAULT);
+    return evtchn_set_priority(v->domain, op.port, op.priority);
 }
 
 long hc_event_channel_op(struct vcpu *v, unsigned long cmd, unsigned long arg, unsigned long a2,
@@ -175,7 +214,13 @@ long hc_event_channel_op(struct vcpu *v, unsigned long cmd, unsigned long arg, u
         return op_bind_vcpu(v, p);
     case EVTCHNOP_reset:
         return op_reset(v, p);
-    default: /* the FIFO ABI is not offered */
+    case EVTCHNOP_init_control:
+        return op_init_control(v, p);
+    case EVTCHNOP_expand_array:
+        return op_expand_array(v, p);
+    case EVTCHNOP_set_priority:
+        return op_set_priority(v, p);
+    default:
         return E(ENOSYS);
     }
 }

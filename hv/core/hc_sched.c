@@ -40,7 +40,7 @@ static long any_pending(struct vcpu *v, gptr_t ports, unsigned int nr, evtchn_po
         return E(EFAULT);
     *first = nr ? list[0] : 0;
     for (unsigned int i = 0; i < nr; i++)
-        if (list[i] >= MAX_EVTCHNS_2L || list[i] == 0)
+        if (list[i] >= evtchn_ports(v->domain) || list[i] == 0)
             return E(EINVAL);
     for (unsigned int i = 0; i < nr; i++)
         if (evtchn_is_pending(v->domain, list[i]))

@@ -25,7 +25,7 @@ enum vcpu_pause {
 
 /* The queues of a vCPU whose domain uses the FIFO form of event channels; see evtchn_fifo.c. */
 struct evtchn_queues {
-    spinlock_t lock;                            /* RANK_EVTQUEUE */
+    spinlock_t lock;                           /* RANK_EVTQUEUE */
     struct evtchn_fifo_control_block *control; /* [lock] in the guest's memory; NULL: none */
     uint32_t tail[16];                         /* [lock] by priority: the port linked last */
 };

@@ -6,6 +6,7 @@
  *   the allocation, a pin, a table half validated or half undone     bits of the frame itself
  *   entries of page tables, of any domain                            found by walking all tables
  *   CR3s, descriptor tables, registered vcpu_info                    the domain's vCPUs
+ *   control blocks and words of event channels                       their FIFO form
  *   the page that shows which interrupts want an end                 pirq.c
  *   mapped grants                                                    the holders' tracks
  *   sharing of a hypervisor frame                                    FRAME_HV with an owner
@@ -13,6 +14,7 @@
  * Counters for the recount come from the allocator; with little memory or many frames it takes
  * several passes over the same tables. Nobody may run meanwhile.
  */
+#include "core/evtchn.h"
 #include "core/grant.h"
 #include "core/log.h"
 #include "lib/string.h"
@@ -135,6 +137,11 @@ static void count_vcpu(struct recount *r, struct vcpu *v)
         count(r, frame_mfn(v->info_frame), FT_WRITABLE);
 }
 
+static void count_words(void *arg, mfn_t mfn)
+{
+    count(arg, mfn, FT_WRITABLE);
+}
+
 /* All that `holder` refers to. */
 static void count_holder(struct recount *r, struct domain *holder)
 {
@@ -153,6 +160,7 @@ static void count_holder(struct recount *r, struct domain *holder)
     for (unsigned int i = 0; i < holder->max_vcpus; i++)
         if (holder->vcpu[i])
             count_vcpu(r, holder->vcpu[i]);
+    evtchn_walk_pages(holder, count_words, r);
 }
 
 /* --- rules of one frame --- */

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The order of a guest's construction. The kernel's unpacked ELF is a file with holes: what is data
+ * there is read straight into the guest's pages, and only these pages are mapped; all others stay
+ * as the hypervisor gave them, zero.
+ */
+#define _GNU_SOURCE
+#include "tools/builder/builder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/macros.h"
+#include "tools/builder/content.h"
+#include "tools/builder/domain.h"
+#include "tools/builder/kernel.h"
+#include "tools/builder/memory.h"
+#include "tools/lib/error.h"
+#include "tools/lib/util.h"
+
+/* Bytes of a file that go to an address of the guest. */
+struct piece {
+    int fd;
+    uint64_t offset, len;
+    uint64_t addr; /* pseudo-physical */
+};
+
+struct pieces {
+    struct piece *list;
+    size_t nr, room;
+};
+
+/* What the child leaves to its parent. */
+struct outcome {
+    bool finished;
+    int rc;
+    struct builder_result result;
+    struct error error;
+};
+
+struct build {
+    const struct builder_request *req;
+    const struct builder_kernel *k;
+    struct target t;
+    struct memory memory;
+    struct pv_layout plan;
+    int initrd;
+    uint64_t initrd_bytes;
+    const char *cmdline;
+    struct pieces pieces;
+    struct window content, tables;
+    struct builder_result *result;
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static int no_memory(const struct build *b)
+{
+    return error_set(b->t.e, ENOMEM, "Domain 0 needs more free memory.",
+                     "not enough memory to build the guest");
+}
+
+/* --- what is to be read where --- */
+
+static int add_piece(struct build *b, int fd, uint64_t offset, uint64_t len, uint64_t addr)
+{
+    struct pieces *p = &b->pieces;
+    uint64_t first = addr >> PAGE_SHIFT, end = (addr + len + PAGE_SIZE - 1) >> PAGE_SHIFT;
+
+    if (!len)
+        return 0;
+    if (p->nr == p->room) {
+        p->room = p->room ? p->room * 2 : 64;
+        p->list = mem_grow(p->list, p->room * sizeof(*p->list));
+    }
+    p->list[p->nr++] = (struct piece){ fd, offset, len, addr };
+    return window_add(&b->content, first, end - first) ? no_memory(b) : 0;
+}
+
+/* The pieces of one segment that are not zero. */
+static int add_segment(struct build *b, const struct elf_segment *s)
+{
+    uint64_t start = (uint64_t)(s->data - b->k->elf.data), end = start + s->filesz, at = start;
+    uint64_t addr = s->paddr - b->k->notes.paddr_offset;
+    int rc = 0;
+
+    while (rc == 0 && at < end) {
+        off_t data = lseek(b->k->fd, (off_t)at, SEEK_DATA), hole;
+
+        if (data < 0 && errno == ENXIO) /* nothing but zeros up to the file's end */
+            break;
+        data = data < 0 ? (off_t)at : data;
+        if ((uint64_t)data >= end)
+            break;
+        hole = lseek(b->k->fd, data, SEEK_HOLE);
+        hole = hole < 0 ? (off_t)end : MIN(hole, (off_t)end);
+        rc = add_piece(b, b->k->fd, (uint64_t)data, (uint64_t)(hole - data),
+                       addr + ((uint64_t)data - start));
+        at = (uint64_t)hole;
+    }
+    return rc;
+}
+
+static int choose_content(struct build *b)
+{
+    const struct pv_range *part = b->plan.part;
+    struct elf_segment s;
+
+    for (unsigned int i = 0; elf_next_segment(&b->k->elf, &i, ELF_PT_LOAD, &s);)
+        if (add_segment(b, &s))
+            return -1;
+    if (add_piece(b, b->initrd, 0, b->initrd_bytes, part[PV_INITRD].pfn << PAGE_SHIFT))
+        return -1;
+    if (window_add(&b->content, part[PV_P2M].pfn, part[PV_P2M].pages) ||
+        window_add(&b->content, part[PV_START_INFO].pfn, 1) ||
+        window_add(&b->tables, part[PV_TABLES].pfn, part[PV_TABLES].pages) ||
+        window_add(&b->tables, part[PV_P2M_TABLES].pfn, part[PV_P2M_TABLES].pages))
+        return no_memory(b);
+    window_close(&b->content);
+    window_close(&b->tables);
+    return 0;
+}
+
+/* --- the child's work --- */
+
+static int read_piece(const struct build *b, const struct piece *p)
+{
+    uint8_t *to = (uint8_t *)window_page(&b->content, p->addr >> PAGE_SHIFT) + p->addr % PAGE_SIZE;
+    uint64_t done = 0;
+
+    while (done < p->len) {
+        ssize_t n = pread(p->fd, to + done, p->len - done, (off_t)(p->offset + done));
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return error_sys(b->t.e, n ? errno : EIO, "Nothing must write it meanwhile: try again.",
+                             "%s cannot be read to its end",
+                             p->fd == b->initrd ? b->req->ramdisk : b->k->path);
+        done += (uint64_t)n;
+    }
+    return 0;
+}
+
+/* New memory is zero, say Xen and Orlop; a hypervisor built for debugging may think otherwise. */
+static bool arrived_clean(const struct build *b)
+{
+    static const uint8_t zero[PAGE_SIZE];
+
+    for (uint64_t i = 0; i < b->tables.pages; i++)
+        if (memcmp(b->tables.base + (i << PAGE_SHIFT), zero, PAGE_SIZE) != 0)
+            return false;
+    return memcmp(window_page(&b->content, b->plan.part[PV_START_INFO].pfn), zero, PAGE_SIZE) == 0;
+}
+
+static int get_memory(struct build *b)
+{
+    if (memory_init(&b->memory, b->req->memory_kib * 1024 >> PAGE_SHIFT))
+        return no_memory(b);
+    return domain_populate(&b->t, &b->memory);
+}
+
+static int load(struct build *b)
+{
+    if (choose_content(b) || domain_map(&b->t, &b->memory, &b->content) ||
+        domain_map(&b->t, &b->memory, &b->tables))
+        return -1;
+    if (!arrived_clean(b) && domain_clear(&b->t, &b->memory, b->plan.used_pages))
+        return -1;
+    for (size_t i = 0; i < b->pieces.nr; i++)
+        if (read_piece(b, &b->pieces.list[i]))
+            return -1;
+    return 0;
+}
+
+static void tell_guest(struct build *b)
+{
+    struct content_info info = {
+        .shared_info_mfn = b->result->shared_info_mfn,
+        .console_port = b->req->console_port,
+        .store_port = b->req->store_port,
+        .flags = b->req->start_flags,
+        .initrd_bytes = b->initrd_bytes,
+        .cmdline = b->cmdline,
+    };
+
+    content_p2m(&b->plan, &b->memory, &b->content);
+    content_start_info(&b->plan, &b->memory, &info,
+                       window_page(&b->content, b->plan.part[PV_START_INFO].pfn));
+}
+
+static int finish(struct build *b)
+{
+    const struct pv_layout *l = &b->plan;
+    struct builder_result *r = b->result;
+    xen_pfn_t l4 = memory_mfn(&b->memory, l->part[PV_TABLES].pfn);
+
+    r->console_mfn = memory_mfn(&b->memory, l->part[PV_CONSOLE].pfn);
+    r->store_mfn = memory_mfn(&b->memory, l->part[PV_STORE].pfn);
+    if (domain_shared_info(&b->t, &r->shared_info_mfn))
+        return -1;
+    tell_guest(b);
+    content_tables(l, &b->memory, &b->tables);
+    if (domain_unmap(&b->t, &b->tables) ||
+        domain_memory_map(&b->t, MAX(b->req->max_kib, b->req->memory_kib) << 10) ||
+        domain_grants(&b->t, b->req, r->console_mfn, r->store_mfn))
+        return -1;
+    if (l->hypercall_page != PV_NO_VA &&
+        domain_hypercall_page(
+            &b->t, memory_mfn(&b->memory, (l->hypercall_page - l->v_start) >> PAGE_SHIFT)))
+        return -1;
+    return domain_pin_l4(&b->t, l4) || domain_start_vcpu(&b->t, l, l4) ? -1 : 0;
+}
+
+static int build(struct build *b)
+{
+    uint64_t start = now_ns(), populated, loaded;
+
+    b->t.x = xen_open(b->t.e);
+    if (!b->t.x || get_memory(b))
+        return -1;
+    populated = now_ns();
+    if (load(b))
+        return -1;
+    loaded = now_ns();
+    if (finish(b))
+        return -1;
+    b->result->nr_pages = b->memory.nr_pages;
+    b->result->kind = builder_kernel_kind(b->k);
+    b->result->populate_ns = populated - start;
+    b->result->load_ns = loaded - populated;
+    b->result->finish_ns = now_ns() - loaded;
+    return 0;
+}
+
+/* --- the parent's --- */
+
+static int open_ramdisk(struct build *b)
+{
+    struct stat st;
+
+    b->initrd = -1;
+    if (!b->req->ramdisk)
+        return 0;
+    b->initrd = open(b->req->ramdisk, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (b->initrd < 0 || fstat(b->initrd, &st))
+        return error_sys(b->t.e, errno, "Correct ramdisk= in the guest's configuration.",
+                         "the initramfs %s cannot be opened", b->req->ramdisk);
+    if (!S_ISREG(st.st_mode))
+        return error_set(b->t.e, EINVAL, "ramdisk= must name an initramfs.", "%s is not a file",
+                         b->req->ramdisk);
+    b->initrd_bytes = (uint64_t)st.st_size;
+    return 0;
+}
+
+static int check_request(struct build *b)
+{
+    const struct builder_request *r = b->req;
+
+    b->cmdline = r->cmdline ? r->cmdline : "";
+    if (strlen(b->cmdline) >= MAX_GUEST_CMDLINE)
+        return error_set(b->t.e, E2BIG, "Shorten cmdline=, root= or extra=.",
+                         "the kernel's command line has %zu characters, and %u fit",
+                         strlen(b->cmdline), MAX_GUEST_CMDLINE - 1);
+    if (!r->memory_kib || (r->max_kib && r->max_kib < r->memory_kib))
+        return error_set(b->t.e, EINVAL, "Correct memory= and maxmem=.",
+                         "%lu KiB of memory at start with at most %lu KiB makes no sense",
+                         r->memory_kib, r->max_kib);
+    return r->features ? kernel_check(b->k, r->features, b->t.e) : 0;
+}
+
+static int make_plan(struct build *b)
+{
+    const char *why = kernel_plan(b->k, b->req->memory_kib * 1024 >> PAGE_SHIFT, b->initrd_bytes,
+                                  &b->plan);
+    uint64_t least = why ? builder_least_memory(b->k, b->initrd_bytes) : 0;
+
+    if (!why)
+        return 0;
+    error_set(b->t.e, EINVAL, "Use another kernel: this one cannot start as a PV guest.", "%s: %s",
+              b->k->path, why);
+    if (!least)
+        return -1;
+    error_set(b->t.e, ENOMEM, NULL,
+              "%lu MiB of memory are too little for the kernel %s (%lu MiB unpacked) and an "
+              "initramfs of %lu KiB",
+              b->req->memory_kib >> 10, b->k->path, b->k->size >> 20, b->initrd_bytes >> 10);
+    return error_remedy(b->t.e, "Set memory= to more than %lu.", (least + 1023) >> 10);
+}
+
+/* The child exits without returning; the parent has its outcome or says how it ended. */
+static int in_child(struct build *b, struct outcome *o, struct error *e)
+{
+    int status = 0;
+    pid_t pid;
+
+    fflush(NULL); /* else the child might print what is still in a buffer a second time */
+    pid = fork();
+    if (pid == 0) {
+        b->t.e = &o->error;
+        b->result = &o->result;
+        o->rc = build(b);
+        o->finished = true;
+        _exit(0);
+    }
+    if (pid < 0)
+        return error_sys(e, errno, NULL, "a process to build the guest cannot be started");
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (!o->finished)
+        return error_set(e, EIO, "Look at Domain 0's kernel log: it may be short of memory.",
+                         "the process that built the guest died%s%s",
+                         WIFSIGNALED(status) ? ": " : "",
+                         WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "");
+    if (o->rc)
+        *e = o->error;
+    return o->rc;
+}
+
+int builder_build(const struct builder_request *req, struct builder_result *result, struct error *e)
+{
+    struct outcome *o = mmap(NULL, sizeof(*o), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                             -1, 0);
+    struct error local;
+    struct build b = { .req = req, .k = req->kernel };
+    int rc = -1;
+
+    e = e ? e : &local;
+    b.t = (struct target){ .domid = req->domid, .e = e };
+    if (o == MAP_FAILED)
+        return no_memory(&b);
+    if (open_ramdisk(&b) == 0 && check_request(&b) == 0 && make_plan(&b) == 0)
+        rc = in_child(&b, o, e);
+    if (rc == 0)
+        *result = o->result;
+    if (b.initrd >= 0)
+        close(b.initrd);
+    munmap(o, sizeof(*o));
+    return rc;
+}
