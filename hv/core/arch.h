@@ -80,6 +80,14 @@ struct xen_sysctl;
 long arch_sysctl(struct vcpu *v, struct xen_sysctl *op, bool *copy_back);
 struct xen_domctl;
 long arch_domctl(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *copy_back);
+/*
+ * createdomain: a new unpublished domain of a kind that the flags name, without vCPUs and memory.
+ * 0 or -errno.
+ */
+struct xen_domctl_createdomain;
+int arch_domain_create(domid_t id, const struct xen_domctl_createdomain *config, struct domain **d);
+/* vCPU `id` of d, down and without a context. 0 or -errno. */
+int arch_vcpu_create(struct domain *d, unsigned int id);
 /* sysctl physinfo: the machine's CPU frequency, features and capabilities. */
 struct xen_sysctl_physinfo;
 void arch_physinfo(struct xen_sysctl_physinfo *info);

@@ -9,14 +9,13 @@
 
 unsigned int (*audit_kind)(struct domain *d);
 
-/* d's page list against its total, and each frame's owner and references. */
-static unsigned int audit_pages(struct domain *d)
+/* One list of d's frames from `first` on: each one's owner and references. [page_lock of d] */
+static unsigned int audit_list(struct domain *d, uint32_t first, uint64_t *total)
 {
     unsigned int bad = 0;
     uint64_t count = 0;
 
-    spin_lock(&d->page_lock);
-    for (uint32_t m = d->page_list; m != 0; m = frame_table[m].next) {
+    for (uint32_t m = first; m != 0; m = frame_table[m].next) {
         const struct frame *f = &frame_table[m];
 
         count++;
@@ -32,6 +31,19 @@ static unsigned int audit_pages(struct domain *d)
             break;
         }
     }
+    *total += count;
+    return bad;
+}
+
+/* d's page lists against its total. */
+static unsigned int audit_pages(struct domain *d)
+{
+    uint64_t count = 0;
+    unsigned int bad;
+
+    spin_lock(&d->page_lock);
+    bad = audit_list(d, d->page_list, &count);
+    bad += audit_list(d, d->left_list, &count);
     if (count != d->tot_pages) {
         log_err("audit: d%u owns %llu pages, %llu counted", d->id, (unsigned long long)count,
                 (unsigned long long)d->tot_pages);

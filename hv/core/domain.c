@@ -18,6 +18,8 @@ bool opt_noreboot;
 
 static spinlock_t list_lock = SPINLOCK_INIT(RANK_DOMLIST);
 static struct list domains = LIST_INIT(domains); /* [list_lock] in rising order of id */
+#define BUCKETS 1024
+static struct domain *buckets[BUCKETS]; /* [list_lock] by the low bits of their ids */
 
 /* Which state may follow which: bit per successor. */
 static const uint8_t successors[] = {
@@ -31,7 +33,7 @@ static const uint8_t successors[] = {
 static void domain_set_state(struct domain *d, enum domain_state to)
 {
     BUG_ON(!(successors[d->state] & 1u << to));
-    __atomic_store_n(&d->state, to, __ATOMIC_RELEASE);
+    __atomic_store_n(&d->state, to, __ATOMIC_SEQ_CST);
 }
 
 /* One more reference of a domain on the list; [list_lock]. */
@@ -58,13 +60,32 @@ struct domain *domain_next(domid_t from)
 
 struct domain *domain_get(domid_t id)
 {
-    struct domain *d = domain_next(id);
+    struct domain *d;
 
-    if (d && d->id != id) {
-        domain_put(d);
-        d = NULL;
-    }
+    spin_lock(&list_lock);
+    d = buckets[id % BUCKETS];
+    while (d && d->id != id)
+        d = d->hash_next;
+    if (d)
+        take(d);
+    spin_unlock(&list_lock);
     return d;
+}
+
+domid_t domain_unused_id(void)
+{
+    static domid_t last; /* [domctl lock] */
+
+    for (unsigned int i = 0; i < DOMID_FIRST_RESERVED; i++) {
+        struct domain *d;
+
+        last = last + 1u < DOMID_FIRST_RESERVED ? (domid_t)(last + 1) : 1;
+        d = domain_get(last);
+        if (!d)
+            return last;
+        domain_put(d);
+    }
+    return DOMID_INVALID;
 }
 
 struct domain *domain_get_self(struct vcpu *caller, domid_t id)
@@ -79,7 +100,10 @@ static void domain_destroy_record(struct domain *d)
     BUG_ON(d->state != DOM_DEAD);
     evtchn_free(d);
     grant_free(d);
-    frame_free_hv(d->shared);
+    frame_unshare(d->shared);
+    for (unsigned int i = 0; i < d->max_vcpus; i++)
+        if (d->vcpu[i])
+            d->ops->free_vcpu(d->vcpu[i]);
     d->ops->free_domain(d);
 }
 
@@ -104,6 +128,7 @@ int domain_init(struct domain *d, domid_t id, const struct guest_ops *ops, unsig
     d->ops = ops;
     d->refs = 1;
     d->max_vcpus = max_vcpus;
+    d->target = DOMID_INVALID;
     d->is_64bit = true;
     d->state = DOM_NEW;
     d->pause_count = 0;
@@ -145,6 +170,8 @@ void domain_publish(struct domain *d)
         if (o->id > d->id)
             break;
     list_add_tail(&o->link, &d->link); /* in front of o, or at the end */
+    d->hash_next = buckets[d->id % BUCKETS];
+    buckets[d->id % BUCKETS] = d;
     domain_set_state(d, DOM_ALIVE);
     spin_unlock(&list_lock);
 }
@@ -210,6 +237,7 @@ void domain_shutdown(struct domain *d, uint8_t reason)
     if (!d->shutdown_latched)
         d->shutdown_code = reason;
     reason = d->shutdown_code;
+    d->was_shut_down = true;
     if (d != dom0)
         domain_set_state(d, DOM_SHUTDOWN);
     spin_unlock(&d->lock);
@@ -219,6 +247,113 @@ void domain_shutdown(struct domain *d, uint8_t reason)
     domain_pause(d, false);
     if (dom0)
         evtchn_send_global_virq(dom0, VIRQ_DOM_EXC);
+}
+
+int domain_resume(struct domain *d)
+{
+    bool was_down;
+
+    spin_lock(&d->lock);
+    was_down = d->state == DOM_SHUTDOWN;
+    if (was_down) {
+        d->was_shut_down = false;
+        d->shutdown_latched = false;
+        domain_set_state(d, DOM_ALIVE);
+    }
+    spin_unlock(&d->lock);
+    if (!was_down)
+        return -XEN_EINVAL;
+    domain_unpause(d);
+    return 0;
+}
+
+/* --- the end --- */
+
+static void begin_dying(struct domain *d)
+{
+    domain_pause(d, true); /* for ever */
+    spin_lock(&d->lock);
+    domain_set_state(d, DOM_DYING);
+    spin_unlock(&d->lock);
+    spin_lock(&d->page_lock); /* who assigns pages has seen it now, or is done */
+    spin_unlock(&d->page_lock);
+    domain_stop_timers(d);
+    for (unsigned int i = 0; i < d->max_vcpus; i++)
+        if (d->vcpu[i])
+            sched_remove_vcpu(d->vcpu[i]);
+}
+
+int domain_kill(struct domain *d)
+{
+    bool last;
+    int rc;
+
+    if (!domain_dying(d))
+        begin_dying(d);
+    if (d->relinquished)
+        return 0;
+    rc = evtchn_teardown(d);
+    if (rc == 0)
+        rc = grant_teardown(d);
+    if (rc == 0)
+        rc = d->ops->relinquish(d);
+    if (rc)
+        return rc;
+    domain_drop_infos(d);
+    spin_lock(&d->page_lock);
+    d->relinquished = true;
+    last = d->tot_pages == 0;
+    spin_unlock(&d->page_lock);
+    if (last)
+        domain_reap_later(d);
+    else
+        log_info("Domain %u is destroyed; other domains still hold %llu of its pages", d->id,
+                 (unsigned long long)d->tot_pages);
+    if (dom0)
+        evtchn_send_global_virq(dom0, VIRQ_DOM_EXC);
+    return 0;
+}
+
+static struct domain *reapable; /* atomic: stack by reap_next */
+
+void domain_reap_later(struct domain *d)
+{
+    struct domain *top = __atomic_load_n(&reapable, __ATOMIC_RELAXED);
+
+    do {
+        d->reap_next = top;
+    } while (!__atomic_compare_exchange_n(&reapable, &top, d, false, __ATOMIC_ACQ_REL,
+                                          __ATOMIC_RELAXED));
+    pcpu_raise(arch_this_cpu(), WORK_REAP);
+}
+
+static void unlist(struct domain *d)
+{
+    struct domain **at = &buckets[d->id % BUCKETS];
+
+    spin_lock(&list_lock);
+    list_del(&d->link);
+    while (*at != d)
+        at = &(*at)->hash_next;
+    *at = d->hash_next;
+    spin_unlock(&list_lock);
+}
+
+void domain_reap(void)
+{
+    struct domain *d = __atomic_exchange_n(&reapable, NULL, __ATOMIC_ACQ_REL), *next;
+
+    for (; d; d = next) {
+        next = d->reap_next;
+        spin_lock(&d->lock);
+        domain_set_state(d, DOM_DEAD);
+        spin_unlock(&d->lock);
+        unlist(d);
+        log_debug("Domain %u is gone", d->id);
+        domain_put(d);
+        if (dom0)
+            evtchn_send_global_virq(dom0, VIRQ_DOM_EXC);
+    }
 }
 
 void domain_latch_shutdown_code(struct domain *d, uint8_t reason)

@@ -29,15 +29,20 @@ struct domain {
     const struct guest_ops *ops; /* constant: its guest kind */
     uint32_t refs;               /* atomic; the list holds one */
     struct list link;            /* [domlist lock] in the list of all domains */
+    struct domain *hash_next;    /* [domlist lock] next of the same bucket of ids */
+    struct domain *reap_next;    /* while it waits for its end: the next one that does */
 
-    spinlock_t lock;              /* RANK_DOMAIN */
-    enum domain_state state;      /* [lock] to change; read anywhere */
-    uint8_t shutdown_code;        /* [lock] SHUTDOWN_* */
-    bool shutdown_latched;        /* [lock] SCHEDOP_shutdown_code chose the code beforehand */
-    uint32_t pause_count;         /* atomic: reasons why no vCPU may run */
-    uint32_t control_pauses;      /* [domctl lock] how many of these are the tools' */
-    uint32_t max_vcpus;           /* constant after creation */
-    uint32_t pollers;             /* atomic: vCPUs in SCHEDOP_poll */
+    spinlock_t lock;         /* RANK_DOMAIN */
+    enum domain_state state; /* [lock] to change; read anywhere */
+    uint8_t shutdown_code;   /* [lock] SHUTDOWN_* */
+    bool shutdown_latched;   /* [lock] SCHEDOP_shutdown_code chose the code beforehand */
+    bool was_shut_down;      /* [lock] shutdown_code holds a reason; stays while DYING */
+    bool started;            /* [domctl lock] the tools let it run once: it is built */
+    domid_t target;          /* [domctl lock] the domain whose device model it is, or INVALID */
+    uint32_t pause_count;    /* atomic: reasons why no vCPU may run */
+    uint32_t control_pauses; /* [domctl lock] how many of these are the tools' */
+    uint32_t max_vcpus;      /* constant after creation */
+    uint32_t pollers;        /* atomic: vCPUs in SCHEDOP_poll */
     struct vcpu *vcpu[MAX_VCPUS]; /* [lock] to change; entries never go before the domain */
     uint8_t handle[16];           /* [lock] UUID */
     uint64_t vm_assist;           /* atomic bits VMASST_TYPE_* */
@@ -45,7 +50,9 @@ struct domain {
 
     spinlock_t page_lock; /* RANK_PAGELIST */
     uint32_t page_list;   /* [page_lock] first owned frame, as mfn; 0 = none */
-    uint64_t tot_pages;   /* [page_lock] */
+    uint32_t left_list;   /* [page_lock] of a dying domain: frames that only others still hold */
+    bool relinquished;    /* [page_lock] dying, and holds nothing itself any more */
+    uint64_t tot_pages;   /* [page_lock] frames on both lists */
     uint64_t max_pages;   /* [page_lock] */
 
     struct shared_info *shared;  /* constant: the shared_info page */
@@ -64,9 +71,17 @@ struct domain {
     } sched;
 };
 
+/* Each frame m (uint32_t) of d's two lists. [page_lock], or d runs no more */
+#define for_each_page(d, m)                 \
+    for (int list_ = 0; list_ < 2; list_++) \
+        for ((m) = list_ ? (d)->left_list : (d)->page_list; (m) != 0; (m) = frame_table[m].next)
+
 extern struct domain *dom0; /* set once by the Dom0 build */
 
-/* The domain of id with a reference, or NULL. Takes RANK_DOMLIST for a moment. */
+/*
+ * The domain of id with a reference, or NULL. Takes RANK_DOMLIST for a moment. A dying domain is
+ * found as long as it owns a page: who asks for more than its number looks at its state.
+ */
 struct domain *domain_get(domid_t id);
 void domain_put(struct domain *d);
 /* As domain_get, and understands DOMID_SELF as caller's own domain. */
@@ -81,12 +96,31 @@ struct domain *domain_next(domid_t from);
 int domain_init(struct domain *d, domid_t id, const struct guest_ops *ops, unsigned int max_vcpus);
 /* Put a fully built domain on the list. */
 void domain_publish(struct domain *d);
+/* A domain id that nobody has, the one used longest ago first; DOMID_INVALID: none is left. */
+domid_t domain_unused_id(void);
 
 /* No vCPU of d runs once it returns (sync) or soon; counted. */
 void domain_pause(struct domain *d, bool sync);
 void domain_unpause(struct domain *d);
 /* Option noreboot: a Dom0 that crashes or reboots halts the machine instead. */
 extern bool opt_noreboot;
+/*
+ * One step of destroying d, which is not dom0 and not the caller's: 0 when it holds nothing any
+ * more, -EAGAIN: gave way, call again. Its record goes when nobody else refers to its memory.
+ * [domctl lock]
+ */
+int domain_kill(struct domain *d);
+/* Has d's destruction begun? What would keep or give it something asks under the lock it takes. */
+static inline bool domain_dying(const struct domain *d)
+{
+    return __atomic_load_n(&d->state, __ATOMIC_ACQUIRE) >= DOM_DYING;
+}
+/* The last page of a relinquished domain is gone: it ends on this CPU's exit path. Any locks. */
+void domain_reap_later(struct domain *d);
+/* Exit-path work: ends the domains that wait for it. */
+void domain_reap(void);
+/* XEN_DOMCTL_resumedomain: a domain that shut down runs on. 0 or -EINVAL. */
+int domain_resume(struct domain *d);
 /* sched_op shutdown: records the reason, stops all vCPUs, tells Dom0; Dom0's own moves the machine.
  */
 void domain_shutdown(struct domain *d, uint8_t reason);

@@ -11,6 +11,7 @@
 #include "core/bug.h"
 #include "core/domain.h"
 #include "core/pcpu.h"
+#include "core/ptype.h"
 #include "lib/string.h"
 
 static inline uint64_t load(const struct frame *f)
@@ -52,24 +53,44 @@ bool frame_get(struct frame *f, const struct domain *d)
 
 static void unlink_page(struct domain *d, struct frame *f)
 {
+    bool last;
+
     spin_lock(&d->page_lock);
     if (f->prev)
         frame_table[f->prev].next = f->next;
-    else
+    else if (d->page_list == frame_mfn(f).v)
         d->page_list = f->next;
+    else
+        d->left_list = f->next;
     if (f->next)
         frame_table[f->next].prev = f->prev;
-    d->tot_pages--;
+    last = --d->tot_pages == 0 && d->relinquished;
     spin_unlock(&d->page_lock);
+    if (last)
+        domain_reap_later(d);
+}
+
+void frame_set_aside(struct domain *d)
+{
+    struct frame *f = &frame_table[d->page_list];
+    uint32_t m = d->page_list;
+
+    d->page_list = f->next;
+    if (f->next)
+        frame_table[f->next].prev = 0;
+    f->next = d->left_list;
+    if (f->next)
+        frame_table[f->next].prev = m;
+    d->left_list = m;
 }
 
 /* The last reference is gone: nobody can find the frame any more. */
 static void release_last(struct frame *f)
 {
-    struct domain *d = domain_get(f->owner);
+    if (!(f->state & FRAME_HV)) { /* else it was shared, and is nobody's since frame_unshare() */
+        struct domain *d = domain_get(f->owner);
 
-    BUG_ON(f->state & FRAME_HV);
-    if (d) {
+        BUG_ON(!d); /* a domain's record stays while it owns a page */
         unlink_page(d, f);
         domain_put(d);
     }
@@ -116,7 +137,7 @@ int frame_assign(struct frame *f, unsigned int order, struct domain *d)
     int rc = 0;
 
     spin_lock(&d->page_lock);
-    if (d->state == DOM_DYING || d->state == DOM_DEAD)
+    if (domain_dying(d))
         rc = -XEN_EINVAL;
     else if (d->tot_pages + n > d->max_pages)
         rc = -XEN_E2BIG;
@@ -153,4 +174,13 @@ void frame_share(struct frame *f, struct domain *d, bool writable)
                      FRAME_RAM | FRAME_HV | FRAME_REF_ONE | FRAME_TYPED_ONE |
                          type << FRAME_TYPE_SHIFT,
                      __ATOMIC_RELEASE);
+}
+
+void frame_unshare(void *page)
+{
+    struct frame *f = frame_of(arch_unmap(page));
+
+    /* Who finds it d's after this drops it again: frame_get() looks twice. */
+    __atomic_store_n(&f->owner, DOMID_INVALID, __ATOMIC_SEQ_CST);
+    frame_put_typed(f);
 }

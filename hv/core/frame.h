@@ -141,6 +141,13 @@ int frame_assign(struct frame *f, unsigned int order, struct domain *d);
 /* Share one hypervisor frame with d: d may map it (writable or read-only); it is never freed to d.
  */
 void frame_share(struct frame *f, struct domain *d, bool writable);
+/*
+ * Give up a page that was shared: from now on d cannot refer to it any more; it is freed when the
+ * last one that does lets go.
+ */
+void frame_unshare(void *page);
+/* The first frame of a dying d's page list goes to its left_list. [page_lock] */
+void frame_set_aside(struct domain *d);
 /* Undo the allocation's reference of a frame that d gives back; false if it was given back before.
  */
 bool frame_release(struct frame *f, struct domain *d);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* domctl: what Dom0's tools ask of a domain. */
-#include "core/hypercall.h"
+#include "core/hc_domctl.h"
 
-#include <xen/domctl.h>
 #include <xen/vcpu.h>
 
+#include "core/access.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/sched.h"
@@ -16,9 +16,9 @@ static uint32_t state_flags(const struct domain *d)
 {
     uint32_t flags = 0;
 
-    if (d->state == DOM_DYING || d->state == DOM_DEAD)
+    if (domain_dying(d))
         flags |= XEN_DOMINF_dying;
-    if (d->state == DOM_SHUTDOWN)
+    if (d->was_shut_down)
         flags |= XEN_DOMINF_shutdown | (uint32_t)d->shutdown_code << XEN_DOMINF_shutdownshift;
     if (d->control_pauses)
         flags |= XEN_DOMINF_paused;
@@ -55,14 +55,9 @@ void domain_report(struct domain *d, struct xen_domctl_getdomaininfo *info)
     memcpy(info->handle, d->handle, sizeof(info->handle));
 }
 
-static struct vcpu *vcpu_by_id(const struct domain *d, uint32_t id)
-{
-    return id < d->max_vcpus ? d->vcpu[index_nospec(id, MAX_VCPUS)] : NULL;
-}
-
 static long op_getvcpuinfo(struct domain *d, struct xen_domctl_getvcpuinfo *op)
 {
-    struct vcpu *t = vcpu_by_id(d, op->vcpu);
+    struct vcpu *t = domctl_vcpu(d, op->vcpu);
     struct vcpu_runstate_info rs;
 
     if (op->vcpu >= d->max_vcpus)
@@ -80,7 +75,7 @@ static long op_getvcpuinfo(struct domain *d, struct xen_domctl_getvcpuinfo *op)
 
 static long op_getaffinity(struct vcpu *v, struct domain *d, struct xen_domctl_vcpuaffinity *op)
 {
-    const struct vcpu *t = vcpu_by_id(d, op->vcpu);
+    const struct vcpu *t = domctl_vcpu(d, op->vcpu);
     long rc = 0;
 
     if (!t)
@@ -109,7 +104,7 @@ static void intersect(unsigned long *out, const unsigned long *a, const unsigned
 
 static long op_setaffinity(struct vcpu *v, struct domain *d, struct xen_domctl_vcpuaffinity *op)
 {
-    struct vcpu *t = vcpu_by_id(d, op->vcpu);
+    struct vcpu *t = domctl_vcpu(d, op->vcpu);
     unsigned long hard[BITMAP_LONGS(MAX_CPUS)], soft[BITMAP_LONGS(MAX_CPUS)];
     unsigned long both[BITMAP_LONGS(MAX_CPUS)];
     long rc = 0;
@@ -163,7 +158,7 @@ static long op_scheduler(struct domain *d, struct xen_domctl_scheduler_op *op)
 static long op_getcontext(struct vcpu *v, struct domain *d, struct xen_domctl_vcpucontext *op)
 {
     const unsigned int order = sizeof(struct vcpu_guest_context) > PAGE_SIZE ? 1 : 0;
-    struct vcpu *t = vcpu_by_id(d, op->vcpu);
+    struct vcpu *t = domctl_vcpu(d, op->vcpu);
     struct vcpu_guest_context *c;
     long rc = 0;
 
@@ -198,6 +193,7 @@ static long op_unpause(struct vcpu *v, struct domain *d)
 {
     if (d == v->domain || d->control_pauses == 0)
         return E(EINVAL);
+    d->started = true;
     d->control_pauses--;
     domain_unpause(d);
     return 0;
@@ -229,6 +225,8 @@ static long op_node_affinity(struct vcpu *v, struct xen_domctl_nodeaffinity *op)
 
 static long do_domctl(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *copy_back)
 {
+    long rc;
+
     *copy_back = false;
     switch (op->cmd) {
     case XEN_DOMCTL_getdomaininfo:
@@ -264,7 +262,8 @@ static long do_domctl(struct vcpu *v, struct domain *d, struct xen_domctl *op, b
     case XEN_DOMCTL_setnodeaffinity:
         return 0; /* one node: every choice is that one */
     default:
-        return arch_domctl(v, d, op, copy_back);
+        rc = domctl_life(v, d, op);
+        return rc == E(ENOSYS) ? arch_domctl(v, d, op, copy_back) : rc;
     }
 }
 
@@ -277,12 +276,26 @@ static struct domain *subject(struct vcpu *v, const struct xen_domctl *op)
     return domain_get_self(v, op->domain);
 }
 
+static long locked_domctl(struct vcpu *v, struct xen_domctl *op, bool *copy_back)
+{
+    struct domain *d;
+    long rc;
+
+    if (op->cmd == XEN_DOMCTL_createdomain)
+        return domctl_create(v, op);
+    d = subject(v, op);
+    if (!d)
+        return E(ESRCH);
+    rc = access_ok(v->domain, d, ACCESS_CONTROL) ? do_domctl(v, d, op, copy_back) : E(EPERM);
+    domain_put(d);
+    return rc;
+}
+
 long hc_domctl(struct vcpu *v, unsigned long arg, unsigned long a1, unsigned long a2,
                unsigned long a3, unsigned long a4)
 {
     struct xen_domctl op;
-    struct domain *d;
-    bool copy_back;
+    bool copy_back = true;
     long rc;
 
     (void)a1, (void)a2, (void)a3, (void)a4;
@@ -290,20 +303,12 @@ long hc_domctl(struct vcpu *v, unsigned long arg, unsigned long a1, unsigned lon
         return E(EFAULT);
     if (op.interface_version != XEN_DOMCTL_INTERFACE_VERSION)
         return E(EACCES);
-    if (op.cmd == XEN_DOMCTL_createdomain) {
-        log_refusal(v->domain, "createdomain: this version runs Domain 0 only");
-        return E(EOPNOTSUPP);
-    }
-    d = subject(v, &op);
-    if (!d)
-        return E(ESRCH);
-    if (!spin_trylock(&domctl_lock)) { /* another CPU is at it: come again */
-        domain_put(d);
+    if (!spin_trylock(&domctl_lock)) /* another CPU is at it: come again */
         return hc_restart(v, arg, 0, 0, 0, 0);
-    }
-    rc = do_domctl(v, d, &op, &copy_back);
+    rc = locked_domctl(v, &op, &copy_back);
     spin_unlock(&domctl_lock);
-    domain_put(d);
+    if (rc == E(EAGAIN))
+        return hc_restart(v, arg, 0, 0, 0, 0);
     if (rc == 0 && copy_back && guest_put(v, GPTR(arg), &op))
         rc = E(EFAULT);
     return rc;

@@ -3,6 +3,7 @@
 
 #include "core/bug.h"
 #include "core/clock.h"
+#include "core/domain.h"
 #include "core/keys.h"
 #include "core/log.h"
 #include "core/vcpu.h"
@@ -61,6 +62,8 @@ void pcpu_do_pending(struct pcpu *p)
 
         if (work & WORK_TIMER)
             timer_run(p);
+        if (work & WORK_REAP)
+            domain_reap();
         if (work & WORK_CONRING)
             log_notify();
         if (work & WORK_KEY)

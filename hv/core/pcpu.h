@@ -12,7 +12,7 @@
 enum pending_work {
     WORK_SCHED = 1u << 0,   /* pick a vCPU again */
     WORK_TIMER = 1u << 1,   /* the timer interrupt fired */
-    WORK_RCU = 1u << 2,     /* unused frames wait to be freed */
+    WORK_REAP = 1u << 2,    /* destroyed domains wait for their records to go */
     WORK_KEY = 1u << 3,     /* a debug key was pressed */
     WORK_CONRING = 1u << 4, /* the console ring grew: tell Dom0 */
     WORK_CLOCK = 1u << 5,   /* the scale of time changed: refresh the current vCPU's record */

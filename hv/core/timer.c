@@ -76,6 +76,23 @@ void timer_stop(struct timer *t)
     timer_disarm(t);
 }
 
+static bool is_running(const struct timer *t)
+{
+    for (unsigned int i = 0; i < nr_pcpus; i++)
+        if (__atomic_load_n(&pcpus[i]->timers.running, __ATOMIC_ACQUIRE) == t)
+            return true;
+    return false;
+}
+
+void timer_stop_sync(struct timer *t)
+{
+    timer_disarm(t);
+    while (is_running(t)) {
+        arch_poll();
+        timer_disarm(t); /* it may have armed itself again */
+    }
+}
+
 /* The first timer that is due, disarmed; NULL when there is none. Heap lock held. */
 static struct timer *take_due(struct pcpu *p, uint64_t now)
 {
@@ -87,7 +104,8 @@ static struct timer *take_due(struct pcpu *p, uint64_t now)
     t = container_of(n, struct timer, node);
     pqueue_remove(&p->timers.queue, n);
     t->armed = false;
-    __atomic_store_n(&t->cpu, NULL, __ATOMIC_RELEASE);
+    __atomic_store_n(&p->timers.running, t, __ATOMIC_RELAXED);
+    __atomic_store_n(&t->cpu, NULL, __ATOMIC_RELEASE); /* who sees this sees that it runs */
     return t;
 }
 
@@ -106,6 +124,7 @@ void timer_run(struct pcpu *p)
         spin_unlock(&p->timers.lock);
         fn(arg);
         spin_lock(&p->timers.lock);
+        __atomic_store_n(&p->timers.running, NULL, __ATOMIC_RELEASE);
     }
     n = pqueue_first(&p->timers.queue);
     if (n)

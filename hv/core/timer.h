@@ -20,7 +20,8 @@ struct timer {
 struct timer_heap {
     spinlock_t lock; /* RANK_TIMER */
     struct pqueue queue;
-    uint64_t programmed; /* [own CPU] deadline in the hardware, ~0 none */
+    uint64_t programmed;   /* [own CPU] deadline in the hardware, ~0 none */
+    struct timer *running; /* atomic: the one whose function runs now */
 };
 
 void timer_init_cpu(struct pcpu *p);
@@ -32,6 +33,8 @@ void timer_init(struct timer *t, void (*fn)(void *), void *arg);
 void timer_set(struct timer *t, struct pcpu *p, uint64_t deadline);
 /* Disarm; the function may still be running on its CPU. */
 void timer_stop(struct timer *t);
+/* Disarm for good: returns when the function does not run either. Not from a timer's function. */
+void timer_stop_sync(struct timer *t);
 /* Exit-path work: run what is due on this CPU and program the next. */
 void timer_run(struct pcpu *p);
 

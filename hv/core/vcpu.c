@@ -77,15 +77,46 @@ int vcpu_init(struct vcpu *v, struct domain *d, unsigned int id)
     return 0;
 }
 
-void vcpu_drop_info(struct vcpu *v)
+void domain_stop_timers(struct domain *d)
 {
-    struct frame *f = v->info_frame;
+    for (unsigned int i = 0; i < d->max_vcpus; i++) {
+        struct vcpu *v = d->vcpu[i];
 
-    if (!f)
-        return;
-    __atomic_store_n(&v->info, &v->own_info, __ATOMIC_SEQ_CST);
-    v->info_frame = NULL;
-    frame_put_typed(f);
+        if (!v)
+            continue;
+        vcpu_set_period(v, 0);
+        timer_stop_sync(&v->periodic);
+        timer_stop_sync(&v->singleshot);
+        timer_stop_sync(&v->poll_timer);
+    }
+    for (unsigned int i = 0; i < NR_WATCHDOGS; i++)
+        timer_stop_sync(&d->watchdog[i]);
+}
+
+static void nothing(void *arg)
+{
+    (void)arg;
+}
+
+void domain_drop_infos(struct domain *d)
+{
+    unsigned long all[MAX_CPUS / 64];
+    unsigned int i;
+
+    for (i = 0; i < d->max_vcpus; i++)
+        if (d->vcpu[i])
+            __atomic_store_n(&d->vcpu[i]->info, &d->vcpu[i]->own_info, __ATOMIC_SEQ_CST);
+    /* Who took the old pointer to mark an event is past that once it answers a call. */
+    bitmap_fill(all, MAX_CPUS);
+    arch_call_others(all, nothing, NULL);
+    for (i = 0; i < d->max_vcpus; i++) {
+        struct frame *f = d->vcpu[i] ? d->vcpu[i]->info_frame : NULL;
+
+        if (!f)
+            continue;
+        d->vcpu[i]->info_frame = NULL;
+        frame_put_typed(f);
+    }
 }
 
 void vcpu_notify(struct vcpu *v)

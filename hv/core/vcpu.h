@@ -108,13 +108,18 @@ void vcpu_set_period(struct vcpu *v, uint64_t period_ns);
 void vcpu_set_singleshot(struct vcpu *v, uint64_t deadline);
 /* If v polls, it runs again. True if it did. Any CPU. */
 bool vcpu_end_poll(struct vcpu *v);
+/*
+ * No timer of d fires any more, and none that fired still runs. d is dying, none of its vCPUs runs.
+ * No locks.
+ */
+void domain_stop_timers(struct domain *d);
 /* v->pause_flags, from any CPU. */
 static inline uint32_t vcpu_flags(const struct vcpu *v)
 {
     return __atomic_load_n(&v->pause_flags, __ATOMIC_RELAXED);
 }
-/* Give back the frame of a registered vcpu_info. v never runs again. */
-void vcpu_drop_info(struct vcpu *v);
+/* Give back the frames of registered vcpu_infos. d is dying, none of its vCPUs runs. No locks. */
+void domain_drop_infos(struct domain *d);
 /* Make v look again: wakes it if it is blocked, kicks it if it runs elsewhere. */
 void vcpu_notify(struct vcpu *v);
 /* Runstate change at time `now`, or now. Holds v's run queue lock. */

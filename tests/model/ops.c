@@ -297,7 +297,8 @@ static long do_control(struct vcpu *v, struct rng *r)
         c->cmd = small(r, 90);
         c->interface_version = XEN_DOMCTL_INTERFACE_VERSION;
         c->domain = (domid_t)rng_below(r, MODEL_DOMAINS);
-        if (c->cmd == XEN_DOMCTL_pausedomain || c->cmd == XEN_DOMCTL_max_mem)
+        if (c->cmd == XEN_DOMCTL_pausedomain || c->cmd == XEN_DOMCTL_max_mem ||
+            c->cmd == XEN_DOMCTL_destroydomain)
             c->cmd = XEN_DOMCTL_getdomaininfo;
     }
     put(v, arg, bytes, sizeof(bytes));
@@ -424,8 +425,7 @@ void model_teardown(void)
             ;
         while (evtchn_teardown(model_dom[i]))
             ;
-        for (unsigned int v = 0; v < MODEL_VCPUS; v++)
-            vcpu_drop_info(model_dom[i]->vcpu[v]);
+        domain_drop_infos(model_dom[i]);
     }
     for (unsigned int i = 0; i < MODEL_DOMAINS; i++)
         drop_pages(model_dom[i]);

@@ -896,8 +896,7 @@ static void shut_down(struct domain *d)
     d->state = DOM_DYING;
     while ((rc = grant_teardown(d)) != 0)
         ;
-    for (unsigned int i = 0; i < PV_VCPUS; i++)
-        vcpu_drop_info(d->vcpu[i]);
+    domain_drop_infos(d);
     while ((rc = d->ops->relinquish(d)) != 0)
         ;
 }

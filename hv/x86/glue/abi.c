@@ -11,6 +11,7 @@
 
 #include "lib/string.h"
 #include "x86/cpu/cpu.h"
+#include "x86/pv/pv.h"
 #include "x86/time/tsc.h"
 
 uint32_t arch_features(const struct domain *d, unsigned int submap)
@@ -160,7 +161,6 @@ long arch_sysctl(struct vcpu *v, struct xen_sysctl *op, bool *copy_back)
 
 long arch_domctl(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *copy_back)
 {
-    (void)v;
     switch (op->cmd) {
     case XEN_DOMCTL_get_address_size:
         op->u.address_size.size = d->is_64bit ? 64 : 32;
@@ -172,6 +172,6 @@ long arch_domctl(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *
         *copy_back = true;
         return 0;
     default:
-        return E(ENOSYS);
+        return pv_domctl(v, d, op, copy_back);
     }
 }

@@ -146,13 +146,14 @@ static void count_words(void *arg, mfn_t mfn)
 static void count_holder(struct recount *r, struct domain *holder)
 {
     struct grant_count g = { r, holder };
+    uint32_t m;
 
     if (holder == r->d)
         count(r, pirq_eoi_frame(), FT_WRITABLE); /* one domain has it */
     grant_walk(holder, count_grant, &g);
     if (holder->ops != &pv_guest_ops)
         return;
-    for (uint32_t m = holder->page_list; m; m = frame_table[m].next)
+    for_each_page (holder, m)
         count_table(r, holder, &frame_table[m]);
     if (holder != r->d)
         return;
@@ -339,6 +340,7 @@ static void one_pass(struct recount *r)
 unsigned int pv_audit(struct domain *d)
 {
     struct recount r = { .d = d };
+    uint32_t m;
 
     if (d->ops != &pv_guest_ops)
         return 0;
@@ -347,7 +349,7 @@ unsigned int pv_audit(struct domain *d)
         log_err("audit: d%u: no memory for the recount", d->id);
         return 0;
     }
-    for (uint32_t m = d->page_list; m; m = frame_table[m].next)
+    for_each_page (d, m)
         check_table(&r, &frame_table[m]);
     for (r.base = next_owned(d, 0); r.base < max_mfn; r.base = next_owned(d, r.base + r.n))
         one_pass(&r);

@@ -212,19 +212,17 @@ static int get_l4s(struct domain *d, const struct vcpu_guest_context *c)
     if (rc == 0 && user.v) {
         rc = pv_get_l4(d, user);
         if (rc)
-            pv_put_table(cpu_info()->current, kernel);
+            pv_put_table(d, kernel);
     }
     return rc;
 }
 
-static void put_l4s(uint64_t cr3_kernel, uint64_t cr3_user)
+static void put_l4s(struct domain *d, uint64_t cr3_kernel, uint64_t cr3_user)
 {
-    struct vcpu *cur = cpu_info()->current;
-
     if (cr3_kernel)
-        pv_put_table(cur, MFN(cr3_kernel >> PAGE_SHIFT));
+        pv_put_table(d, MFN(cr3_kernel >> PAGE_SHIFT));
     if (cr3_user)
-        pv_put_table(cur, MFN(cr3_user >> PAGE_SHIFT));
+        pv_put_table(d, MFN(cr3_user >> PAGE_SHIFT));
 }
 
 /* v does not run; the caller is a vCPU of the same domain or a control operation. */
@@ -247,13 +245,13 @@ static int set_context(struct vcpu *v, const struct vcpu_guest_context *c)
     if (rc == 0)
         rc = pv_set_ldt(v, c->ldt_base, (unsigned int)c->ldt_ents);
     if (rc) {
-        put_l4s(c->ctrlreg[3] & PAGE_MASK, c->ctrlreg[1] & PAGE_MASK);
+        put_l4s(v->domain, c->ctrlreg[3] & PAGE_MASK, c->ctrlreg[1] & PAGE_MASK);
         return rc;
     }
     pv->cr3_kernel = c->ctrlreg[3] & PAGE_MASK;
     paging_show_m2p(direct(pv->cr3_kernel), true);
     pv->cr3_user = c->ctrlreg[1] & PAGE_MASK;
-    put_l4s(old_kernel, old_user);
+    put_l4s(v->domain, old_kernel, old_user);
     pv->kernel_mode = (c->flags & VGCF_in_kernel) != 0 || !pv->cr3_user;
     pv->kernel_ss = ring3(c->kernel_ss);
     pv->kernel_sp = c->kernel_sp;
@@ -373,10 +371,14 @@ static bool drop_cr3s(struct pv_domain *pd)
 static int relinquish(struct domain *d)
 {
     for (unsigned int i = 0; i < d->max_vcpus; i++) {
-        if (d->vcpu[i]) {
-            pv_set_gdt(d->vcpu[i], NULL, 0);
-            pv_set_ldt(d->vcpu[i], 0, 0);
-        }
+        struct vcpu *v = d->vcpu[i];
+        if (!v)
+            continue;
+        context_sync(v); /* an idle CPU may still stand on its tables */
+        pv_set_gdt(v, NULL, 0);
+        pv_set_ldt(v, 0, 0);
+        /* What it was undoing is marked in the frames, and found there. */
+        pv_vcpu(v)->drop = (struct pt_drop){ 0 };
     }
     return drop_cr3s(pv_domain(d)) ? pv_relinquish(d) : -XEN_EAGAIN;
 }

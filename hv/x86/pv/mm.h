@@ -6,21 +6,32 @@
 #include "core/hypercall.h"
 #include "x86/pv/ptable.h"
 
+/* Where v, current, keeps what it undoes of d's tables. [pt_lock of d] */
+static inline struct pt_drop *pv_drop_of(struct vcpu *v, struct domain *d)
+{
+    return __builtin_expect(d == v->domain, 1) ? &pv_vcpu(v)->drop : &pv_domain(d)->drop;
+}
+
 /*
- * Before a memory operation of v begins: whatever an earlier one left half undone is finished.
- * False: gave way to pending work; the call restarts with its arguments.
+ * Before a memory operation of v on d's tables begins, and after the last one: whatever an earlier
+ * one left half undone is finished. False: gave way to pending work; the call restarts with its
+ * arguments.
  */
+static inline bool pv_mm_ready_for(struct vcpu *v, struct domain *d)
+{
+    struct pt_drop *drop = pv_drop_of(v, d);
+
+    if (__builtin_expect(!__atomic_load_n(&drop->any, __ATOMIC_RELAXED), 1))
+        return true;
+    spin_lock(&pv_domain(d)->pt_lock);
+    bool done = pt_drop_continue(drop, d);
+    spin_unlock(&pv_domain(d)->pt_lock);
+    return done;
+}
+
 static inline bool pv_mm_ready(struct vcpu *v)
 {
-    struct pv_vcpu *pv = pv_vcpu(v);
-
-    if (__builtin_expect(!pv->drop.any, 1))
-        return true;
-    struct pv_domain *pd = pv_domain(v->domain);
-    spin_lock(&pd->pt_lock);
-    bool done = pt_drop_continue(&pv->drop, v->domain);
-    spin_unlock(&pd->pt_lock);
-    return done;
+    return pv_mm_ready_for(v, v->domain);
 }
 
 /* Something is left to undo: the exit path sees to it. */

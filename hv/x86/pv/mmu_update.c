@@ -98,7 +98,7 @@ struct batch {
 /* 0: all done, -errno of the element that failed, or HC_RESTART with `done` elements behind. */
 static long run_batch(struct batch *b)
 {
-    struct pt_drop *drop = &pv_vcpu(b->v)->drop;
+    struct pt_drop *drop = pv_drop_of(b->v, b->pt_owner);
     struct mmu_update u[BATCH];
     long rc = 0;
 
@@ -107,20 +107,22 @@ static long run_batch(struct batch *b)
         if (guest_read(b->v, u, gptr_add(b->reqs, b->done * sizeof(u[0])), n * sizeof(u[0])))
             return E(EFAULT);
         spin_lock(&pv_domain(b->pt_owner)->pt_lock);
-        for (uint32_t i = 0; i < n; i++) {
+        if (domain_dying(b->pt_owner))
+            rc = E(EINVAL);
+        for (uint32_t i = 0; i < n && !rc; i++) {
             if (__builtin_expect(drop->any, 0) && !pt_drop_continue(drop, b->pt_owner)) {
                 rc = HC_RESTART;
                 break;
             }
             rc = update_one(drop, b->pt_owner, b->pg_owner, &u[i]);
-            if (rc)
-                break;
-            b->done++;
+            b->done += !rc;
         }
         spin_unlock(&pv_domain(b->pt_owner)->pt_lock);
         if (pcpu_gives_way(cpu_info()->pcpu, BATCH / 4) && !rc && b->done < b->count)
             rc = HC_RESTART;
     }
+    if (!rc && b->pt_owner != b->v->domain && !pv_mm_ready_for(b->v, b->pt_owner))
+        rc = HC_RESTART; /* there is no exit path that would do it */
     return rc == -PT_ERESTART ? HC_RESTART : rc;
 }
 

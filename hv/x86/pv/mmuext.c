@@ -59,11 +59,26 @@ int pv_vcpumask_cpus(struct vcpu *v, gptr_t mask, unsigned long *cpus)
 
 /* --- base pointers --- */
 
+/* While Domain 0 is built there is no current vCPU of its kind. */
+static struct pt_drop *drop_here(struct domain *d)
+{
+    struct vcpu *cur = cpu_info()->current;
+
+    return cur && cur->domain ? pv_drop_of(cur, d) : &pv_domain(d)->drop;
+}
+
+static void note_drop(struct domain *d)
+{
+    struct vcpu *cur = cpu_info()->current;
+
+    if (cur && cur->domain == d)
+        pv_mm_done(cur);
+}
+
 int pv_get_l4(struct domain *d, mfn_t mfn)
 {
-    struct pt_drop drop = { 0 }, *p = &drop;
-    struct vcpu *cur = cpu_info()->current;
     struct frame *f = frame_of(mfn);
+    struct pt_drop *p;
     int rc;
 
     if (!f)
@@ -71,22 +86,17 @@ int pv_get_l4(struct domain *d, mfn_t mfn)
     rc = frame_get_typed(f, d, FT_L4);
     if (rc != -XEN_EAGAIN)
         return rc;
-    if (cur && cur->domain == d)
-        p = &pv_vcpu(cur)->drop;
     spin_lock(&pv_domain(d)->pt_lock);
+    p = drop_here(d);
     /* A call before this one, in the same multicall or context, may have left something. */
     rc = p->any && !pt_drop_continue(p, d) ? -PT_ERESTART : pt_get_table(p, d, mfn, 4);
-    while (p == &drop && drop.any)
-        pt_drop_continue(&drop, d);
     spin_unlock(&pv_domain(d)->pt_lock);
-    if (p != &drop)
-        pv_mm_done(cur);
+    note_drop(d);
     return rc;
 }
 
-void pv_put_table(struct vcpu *v, mfn_t mfn)
+void pv_put_table(struct domain *d, mfn_t mfn)
 {
-    struct domain *d = v->domain;
     struct frame *f = frame_of(mfn);
     uint64_t s = __atomic_load_n(&f->state, __ATOMIC_RELAXED);
 
@@ -95,9 +105,9 @@ void pv_put_table(struct vcpu *v, mfn_t mfn)
                                         __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
             return;
     spin_lock(&pv_domain(d)->pt_lock);
-    pt_put_table(&pv_vcpu(v)->drop, d, f, (int)frame_type_of(s));
+    pt_put_table(drop_here(d), d, f, (int)frame_type_of(s));
     spin_unlock(&pv_domain(d)->pt_lock);
-    pv_mm_done(v);
+    note_drop(d);
 }
 
 int pv_new_kernel_base(struct vcpu *v, mfn_t mfn)
@@ -117,7 +127,7 @@ int pv_new_kernel_base(struct vcpu *v, mfn_t mfn)
     paging_show_m2p(direct(pv->cr3_kernel), true);
     tlb_note_flush();
     write_cr3(pv->cr3_kernel);
-    pv_put_table(v, MFN(old >> PAGE_SHIFT));
+    pv_put_table(v->domain, MFN(old >> PAGE_SHIFT));
     return 0;
 }
 
@@ -136,7 +146,7 @@ int pv_new_user_base(struct vcpu *v, mfn_t mfn)
     if (mfn.v)
         paging_show_m2p(direct(pv->cr3_user), false);
     if (old)
-        pv_put_table(v, MFN(old >> PAGE_SHIFT));
+        pv_put_table(v->domain, MFN(old >> PAGE_SHIFT));
     return 0;
 }
 
@@ -151,9 +161,10 @@ static long pin(struct vcpu *v, struct domain *d, uint64_t mfn, int level)
     if (!f)
         return E(EINVAL);
     spin_lock(&pd->pt_lock);
-    rc = pt_get_table(&pv_vcpu(v)->drop, d, MFN(mfn), level);
+    struct pt_drop *drop = pv_drop_of(v, d);
+    rc = domain_dying(d) ? E(EINVAL) : pt_get_table(drop, d, MFN(mfn), level);
     if (!rc && (__atomic_fetch_or(&f->state, FRAME_PINNED, __ATOMIC_ACQ_REL) & FRAME_PINNED)) {
-        pt_put_table(&pv_vcpu(v)->drop, d, f, level);
+        pt_put_table(drop, d, f, level);
         log_refusal(d, "pin of frame %#lx, which is pinned already", mfn);
         rc = E(EINVAL);
     }
@@ -175,7 +186,7 @@ static long unpin(struct vcpu *v, struct domain *d, uint64_t mfn)
     uint64_t s = __atomic_load_n(&f->state, __ATOMIC_ACQUIRE);
     if (f->owner == d->id && frame_typed(s) && (s & FRAME_PINNED)) {
         __atomic_fetch_and(&f->state, ~FRAME_PINNED, __ATOMIC_ACQ_REL);
-        pt_put_table(&pv_vcpu(v)->drop, d, f, (int)frame_type_of(s));
+        pt_put_table(pv_drop_of(v, d), d, f, (int)frame_type_of(s));
         rc = 0;
     } else {
         log_refusal(d, "unpin of frame %#lx, which is not pinned", mfn);
@@ -312,7 +323,7 @@ static void run_ops(struct vcpu *v, struct domain *d, gptr_t ops, struct ext_bat
             b->rc = E(EFAULT);
             return;
         }
-        b->rc = pv_mm_ready(v) ? one_op(v, d, &op) : -PT_ERESTART;
+        b->rc = pv_mm_ready(v) && pv_mm_ready_for(v, d) ? one_op(v, d, &op) : -PT_ERESTART;
         pv_mm_done(v);
         if (b->rc)
             return;
@@ -322,6 +333,8 @@ static void run_ops(struct vcpu *v, struct domain *d, gptr_t ops, struct ext_bat
             return;
         }
     }
+    if (d != v->domain && !pv_mm_ready_for(v, d)) /* there is no exit path that would do it */
+        b->rc = -PT_ERESTART;
 }
 
 long hc_mmuext_op(struct vcpu *v, unsigned long ops, unsigned long count, unsigned long pdone,

@@ -16,7 +16,9 @@
  * frame.progress) and give way to pending work. A PARTIAL frame has no typed use yet (or any more),
  * one reference that belongs to the PARTIAL bit, and cannot become anything else; whoever needs it
  * next carries on from where it stands. What is being undone hangs in the vCPU's pt_drop, one frame
- * of each level, and is finished before that vCPU runs again.
+ * of each level, and is finished before that vCPU runs again. What the tools undo in another
+ * domain's tables hangs in that domain's pt_drop: it needs that domain's lock, and its destruction
+ * has to find it.
  *
  * All of it happens under the domain's pt_lock; only writable uses come and go without.
  * Linear page tables (a table that maps a table of its own level) and superpages are refused.
@@ -103,8 +105,11 @@ int pt_set_upper(struct pt_drop *drop, struct domain *d, struct frame *f, int le
 /* --- without the lock --- */
 /* As pt_get_table for an L4, taking the lock only when it must validate. */
 int pv_get_l4(struct domain *d, mfn_t mfn);
-/* Drop a table reference from outside, e.g. a CR3's; finishes on the exit path. v is current. */
-void pv_put_table(struct vcpu *v, mfn_t mfn);
+/*
+ * Drop a reference of d's table from outside, e.g. a CR3's. d the current domain: finishes on the
+ * exit path; else what is left waits in d's own list of undoing, see pv_mm_ready().
+ */
+void pv_put_table(struct domain *d, mfn_t mfn);
 /* The guest's L1 entry that maps va, by its current tables; false when there is none. */
 bool pv_read_guest_pte(struct vcpu *v, uint64_t va, uint64_t *l1e);
 /* Machine address of that entry, or 0. */

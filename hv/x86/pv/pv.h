@@ -119,4 +119,8 @@ static inline void pv_set_short_paths(struct pv_vcpu *pv)
 
 extern const struct guest_ops pv_guest_ops;
 
+struct xen_domctl;
+/* domctl's operations on PV domains (hc_domctl.c); -ENOSYS: not one of them. */
+long pv_domctl(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *copy_back);
+
 #endif

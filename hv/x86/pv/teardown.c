@@ -2,12 +2,13 @@
 /*
  * Giving up a dying domain's memory. No vCPU runs any more and their CR3s are dropped. Each frame
  * loses its pin and its allocation; tables go with their last use. What other domains still map
- * stays until they let go.
+ * stays until they let go, on the domain's second list.
  */
 #include "core/bug.h"
 #include <xen/errno.h>
 
 #include "core/domain.h"
+#include "core/pcpu.h"
 #include "x86/pv/ptable.h"
 
 #define STEP 256 /* frames between two looks at pending work */
@@ -46,17 +47,25 @@ static bool drop_done(struct pv_domain *pd)
     return done;
 }
 
-/* A frame of d that d itself holds, with a reference; NULL: what is left is held by others only. */
+/*
+ * A frame of d that d itself holds, with a reference. NULL: the first one was held by others only,
+ * and is set aside; or, when the list is empty, none is left.
+ */
 static struct frame *next_held(struct domain *d)
 {
     struct frame *f = NULL;
 
     spin_lock(&d->page_lock);
-    uint32_t at = d->page_list;
-    while (at && !(frame_table[at].state & HELD_BY_ITSELF))
-        at = frame_table[at].next;
-    if (at && frame_get_more(&frame_table[at]))
-        f = &frame_table[at];
+    for (uint32_t at = d->page_list; at && !f; at = frame_table[at].next) {
+        if (!(frame_table[at].state & HELD_BY_ITSELF)) {
+            if (at != d->page_list)
+                continue;
+            frame_set_aside(d);
+            break;
+        }
+        if (frame_get_more(&frame_table[at])) /* no: half a GiB of tables map it, they go first */
+            f = &frame_table[at];
+    }
     spin_unlock(&d->page_lock);
     return f;
 }
@@ -69,10 +78,14 @@ int pv_relinquish(struct domain *d)
         if (!drop_done(pd))
             return -XEN_EAGAIN;
         struct frame *f = next_held(d);
-        if (!f)
+        if (f) {
+            give_up(pd, f);
+            frame_put(f);
+        } else if (!d->page_list) {
             return 0;
-        give_up(pd, f);
-        frame_put(f);
+        }
+        if (pcpu_gives_way(arch_this_cpu(), 1))
+            break;
     }
     return -XEN_EAGAIN;
 }

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/access.h"
+
+enum relation { SELF, PRIVILEGED, DEVICE_MODEL, STRANGER };
+
+/* The table: a bit for each kind of access that a relation gives. */
+#define MAY(x) (1u << ACCESS_##x)
+static const uint8_t rights[] = {
+    [SELF] = MAY(INSPECT) | MAY(MEMORY),
+    [PRIVILEGED] = MAY(INSPECT) | MAY(MEMORY) | MAY(CONTROL),
+    [DEVICE_MODEL] = MAY(INSPECT) | MAY(MEMORY),
+    [STRANGER] = 0,
+};
+
+static enum relation relation_of(const struct domain *caller, const struct domain *subject)
+{
+    if (caller->privileged)
+        return PRIVILEGED;
+    if (caller == subject)
+        return SELF;
+    return caller->target == subject->id ? DEVICE_MODEL : STRANGER;
+}
+
+bool access_ok(const struct domain *caller, const struct domain *subject, enum access what)
+{
+    return rights[relation_of(caller, subject)] >> what & 1;
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/* domctl: making, starting and ending domains. All under the domctl lock. */
+#include "core/hc_domctl.h"
+
+#include <xen/vcpu.h>
+
+#include "core/access.h"
+#include "core/evtchn.h"
+#include "core/grant.h"
+#include "core/log.h"
+#include "lib/string.h"
+
+/* --- createdomain --- */
+
+#define CDF_IGNORED (XEN_DOMCTL_CDF_oos_off | XEN_DOMCTL_CDF_xs_domain | XEN_DOMCTL_CDF_hap)
+
+/* What of the description this version cannot do, in words; NULL: nothing. */
+static const char *unsupported(const struct xen_domctl_createdomain *c)
+{
+    if (c->flags & XEN_DOMCTL_CDF_hvm)
+        return "HVM and PVH guests are not there yet: use a PV guest (type = \"pv\")";
+    if (c->flags & XEN_DOMCTL_CDF_iommu)
+        return "no IOMMU is in use";
+    if (c->flags & ~(CDF_IGNORED | XEN_DOMCTL_CDF_MAX | (XEN_DOMCTL_CDF_MAX - 1)))
+        return "a flag that nobody knows";
+    if (c->flags & ~CDF_IGNORED)
+        return "nested virtualisation, vPMU and measured boot are not there";
+    if (c->vmtrace_size)
+        return "vmtrace is not there";
+    if (c->cpupool_id)
+        return "there is one CPU pool, number 0";
+    return NULL;
+}
+
+static long check_config(const struct xen_domctl_createdomain *c)
+{
+    if (c->max_vcpus == 0 || c->max_vcpus > MAX_VCPUS || c->max_evtchn_port == 0)
+        return E(EINVAL);
+    if (XEN_DOMCTL_GRANT_version(c->grant_opts) == 0 ||
+        (c->grant_opts & ~XEN_DOMCTL_GRANT_version_mask))
+        return E(EINVAL);
+    return 0;
+}
+
+static long apply_limits(struct domain *d, const struct xen_domctl_createdomain *c)
+{
+    return evtchn_set_limit(d, c->max_evtchn_port);
+}
+
+static long new_domain(struct vcpu *v, domid_t id, const struct xen_domctl_createdomain *c)
+{
+    struct domain *d;
+    long rc = arch_domain_create(id, c, &d);
+
+    if (rc)
+        return rc;
+    memcpy(d->handle, c->handle, sizeof(d->handle));
+    rc = apply_limits(d, c);
+    d->control_pauses = 1; /* until the first unpausedomain */
+    d->pause_count = 1;
+    domain_publish(d);
+    if (rc) { /* holds nothing yet: one step is enough */
+        log_refusal(v->domain, "createdomain: limits of grants or event channels out of range");
+        while (domain_kill(d) == -XEN_EAGAIN)
+            ;
+    }
+    return rc;
+}
+
+long domctl_create(struct vcpu *v, struct xen_domctl *op)
+{
+    const struct xen_domctl_createdomain *c = &op->u.createdomain;
+    const char *why = unsupported(c);
+    struct domain *d;
+    domid_t id = op->domain;
+    long rc;
+
+    if (why) {
+        log_refusal(v->domain, "createdomain: %s", why);
+        return E(EOPNOTSUPP);
+    }
+    rc = check_config(c);
+    if (rc)
+        return rc;
+    if (id > 0 && id < DOMID_FIRST_RESERVED) {
+        d = domain_get(id);
+        if (d) {
+            domain_put(d);
+            return E(EEXIST);
+        }
+    } else {
+        id = domain_unused_id();
+        if (id == DOMID_INVALID)
+            return E(ENOMEM);
+    }
+    rc = new_domain(v, id, c);
+    op->domain = id;
+    return rc;
+}
+
+/* --- vCPUs --- */
+
+/* Makes vCPUs 0 .. max-1; those that are there already stay. */
+static long op_max_vcpus(struct domain *d, uint32_t max)
+{
+    if (max == 0 || max > d->max_vcpus)
+        return E(EINVAL);
+    for (unsigned int i = 0; i < max; i++) {
+        long rc = d->vcpu[i] ? 0 : arch_vcpu_create(d, i);
+
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static void take_context(struct vcpu *t, const struct vcpu_guest_context *c)
+{
+    struct domain *d = t->domain;
+
+    if (t->id == 0 && !t->initialised) {
+        d->vm_assist = c->vm_assist & arch_vm_assist_valid(d);
+        arch_vm_assist_changed(d);
+    }
+    t->initialised = true;
+    if (c->flags & VGCF_online)
+        __atomic_fetch_and(&t->pause_flags, ~(uint32_t)VP_DOWN, __ATOMIC_SEQ_CST);
+    else
+        __atomic_fetch_or(&t->pause_flags, (uint32_t)VP_DOWN, __ATOMIC_SEQ_CST);
+}
+
+static long op_setcontext(struct vcpu *v, struct domain *d, const struct xen_domctl_vcpucontext *op)
+{
+    const unsigned int order = sizeof(struct vcpu_guest_context) > PAGE_SIZE ? 1 : 0;
+    struct vcpu *t = domctl_vcpu(d, op->vcpu);
+    struct vcpu_guest_context *c;
+    long rc;
+
+    if (!t)
+        return op->vcpu >= d->max_vcpus ? E(EINVAL) : E(ESRCH);
+    if (!op->ctxt.p)
+        return E(EINVAL);
+    c = frame_alloc_hv_order(order);
+    if (!c)
+        return E(ENOMEM);
+    rc = guest_get(v, c, HANDLE_PTR(op->ctxt)) ? E(EFAULT) : 0;
+    if (rc == 0) {
+        domain_pause(d, true);
+        rc = d->ops->set_context(t, c);
+        if (rc == 0)
+            take_context(t, c);
+        else if (rc != E(EAGAIN))
+            log_refusal(v->domain,
+                        "setvcpucontext of d%uv%u: registers, tables or descriptors "
+                        "that a guest may not have (%ld)",
+                        d->id, t->id, rc);
+        domain_unpause(d);
+    }
+    frame_free_hv_order(c, order);
+    return rc;
+}
+
+/* --- the end --- */
+
+static long op_destroy(struct vcpu *v, struct domain *d)
+{
+    if (d == dom0) {
+        log_refusal(v->domain, "destroydomain: Domain 0 ends by switching off the machine");
+        return E(EINVAL);
+    }
+    return domain_kill(d);
+}
+
+/* The domain that a device model serves. */
+static long op_set_target(struct domain *d, domid_t target)
+{
+    struct domain *t = target == d->id ? NULL : domain_get(target);
+
+    if (!t)
+        return E(ESRCH);
+    domain_put(t);
+    d->target = target;
+    return 0;
+}
+
+long domctl_life(struct vcpu *v, struct domain *d, struct xen_domctl *op)
+{
+    if (op->cmd == XEN_DOMCTL_destroydomain)
+        return d == v->domain && d != dom0 ? E(EINVAL) : op_destroy(v, d);
+    if (d == v->domain)
+        return E(EINVAL); /* nobody does the rest to itself */
+    if (domain_dying(d))
+        return E(ESRCH);
+    switch (op->cmd) {
+    case XEN_DOMCTL_max_vcpus:
+        return op_max_vcpus(d, op->u.max_vcpus.max);
+    case XEN_DOMCTL_setvcpucontext:
+        return op_setcontext(v, d, &op->u.vcpucontext);
+    case XEN_DOMCTL_resumedomain:
+        return domain_resume(d);
+    case XEN_DOMCTL_set_target:
+        return op_set_target(d, (domid_t)op->u.set_target.target);
+    case XEN_DOMCTL_sendtrigger: {
+        struct vcpu *t = domctl_vcpu(d, op->u.sendtrigger.vcpu);
+
+        if (op->u.sendtrigger.trigger != XEN_DOMCTL_SENDTRIGGER_NMI)
+            return E(EOPNOTSUPP); /* the others press a machine's buttons: HVM */
+        return t ? arch_send_nmi(t) : E(ESRCH);
+    }
+    default:
+        return E(ENOSYS);
+    }
+}
