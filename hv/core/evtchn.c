@@ -23,6 +23,11 @@ static void set_kind(struct evtchn *ch, uint8_t kind)
     __atomic_store_n(&ch->kind, kind, __ATOMIC_RELEASE);
 }
 
+static void set_vcpu(struct evtchn *ch, unsigned int vcpu)
+{
+    __atomic_store_n(&ch->vcpu, (uint8_t)vcpu, __ATOMIC_RELAXED);
+}
+
 struct evtchn *evtchn_next(const struct domain *d, evtchn_port *port)
 {
     while (*port < d->evtchn->limit) {
@@ -254,7 +259,7 @@ static struct evtchn *open_port(struct domain *d, evtchn_port port, uint8_t kind
     struct evtchn *ch = port_of(d, port);
 
     ch->num = num;
-    ch->vcpu = (uint8_t)vcpu;
+    set_vcpu(ch, vcpu);
     ch->remote = NULL;
     set_kind(ch, kind);
     __atomic_store_n(&d->evtchn->used, d->evtchn->used + 1, __ATOMIC_RELAXED);
@@ -392,7 +397,7 @@ static void close_locked(struct domain *d, evtchn_port port, struct evtchn *ch)
     }
     set_kind(ch, EVTCHNSTAT_closed);
     ch->remote = NULL;
-    ch->vcpu = 0;
+    set_vcpu(ch, 0);
     if (d->evtchn->fifo)
         evtchn_fifo_close(d, ch, port);
     else if (port < MAX_EVTCHNS_2L)
@@ -506,10 +511,10 @@ int evtchn_bind_vcpu(struct domain *d, evtchn_port port, unsigned int vcpu)
         /* fallthrough */
     case EVTCHNSTAT_unbound:
     case EVTCHNSTAT_interdomain:
-        __atomic_store_n(&ch->vcpu, (uint8_t)vcpu, __ATOMIC_RELAXED);
+        set_vcpu(ch, vcpu);
         break;
     case EVTCHNSTAT_pirq:
-        __atomic_store_n(&ch->vcpu, (uint8_t)vcpu, __ATOMIC_RELAXED);
+        set_vcpu(ch, vcpu);
         pirq_hooks->set_affinity(d, ch->num, d->vcpu[vcpu]);
         break;
     default:

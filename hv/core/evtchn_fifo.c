@@ -232,12 +232,12 @@ static int get_page(struct domain *d, uint64_t gfn, struct frame **f)
 /* Events that d got before it asked for this form come as soon as their words are there. */
 static void switch_form(struct domain *d)
 {
-    bitmap_for_each (port, d->shared->evtchn_pending, MAX_EVTCHNS_2L) {
-        struct evtchn *ch = port_of(d, (evtchn_port)port);
+    evtchn_port port = 1;
+    struct evtchn *ch;
 
-        if (ch && ch->kind != EVTCHNSTAT_closed)
+    for (; (ch = evtchn_next(d, &port)) != NULL && port < MAX_EVTCHNS_2L; port++)
+        if (ch->kind != EVTCHNSTAT_closed && bit_test(d->shared->evtchn_pending, port))
             set_fifo(ch, fifo_of(ch) | FIFO_EARLY);
-    }
     __atomic_store_n(&d->evtchn->fifo, true, __ATOMIC_RELEASE);
 }
 

@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* event_channel_op: copies the arguments in, finds the domains, calls the concept. */
+#include "core/access.h"
 #include "core/evtchn.h"
 #include "core/hypercall.h"
 #include "core/log.h"
-
-/* Each domain may arrange its own channels; those of others the privileged one. */
-static bool controls(const struct domain *caller, const struct domain *d)
-{
-    return caller == d || caller->privileged;
-}
 
 static long op_alloc_unbound(struct vcpu *v, gptr_t arg)
 {
@@ -21,7 +16,7 @@ static long op_alloc_unbound(struct vcpu *v, gptr_t arg)
     d = domain_get_self(v, op.dom);
     if (!d)
         return E(ESRCH);
-    rc = controls(v->domain, d) ? 0 : -XEN_EPERM;
+    rc = domain_controls(v->domain, d) ? 0 : -XEN_EPERM;
     if (rc == 0) {
         domid_t remote = op.remote_dom == DOMID_SELF ? v->domain->id : op.remote_dom;
 
@@ -129,7 +124,7 @@ static long op_status(struct vcpu *v, gptr_t arg)
     d = domain_get_self(v, op.dom);
     if (!d)
         return E(ESRCH);
-    rc = controls(v->domain, d) ? evtchn_status(d, &op) : -XEN_EPERM;
+    rc = access_ok(v->domain, d, ACCESS_INSPECT) ? evtchn_status(d, &op) : -XEN_EPERM;
     domain_put(d);
     if (rc == 0 && guest_put(v, arg, &op))
         rc = -XEN_EFAULT;
@@ -147,7 +142,7 @@ static long op_reset(struct vcpu *v, gptr_t arg)
     d = domain_get_self(v, op.dom);
     if (!d)
         return E(ESRCH);
-    rc = controls(v->domain, d) ? evtchn_reset(d, d == v->domain) : E(EPERM);
+    rc = domain_controls(v->domain, d) ? evtchn_reset(d, d == v->domain) : E(EPERM);
     domain_put(d);
     if (rc == E(EAGAIN))
         return hc_restart(v, EVTCHNOP_reset, arg.v, 0, 0, 0);

@@ -57,6 +57,21 @@ static uint64_t pages_of_hypervisor(void)
     return frame_total_count() - frame_free_count() - owned;
 }
 
+/* Pages of the windows that somebody holds beside their domain and the toy. */
+static unsigned int pages_held(void)
+{
+    unsigned int n = 0;
+
+    for (unsigned int d = 0; d < MODEL_DOMAINS; d++) {
+        for (unsigned int i = 0; i < MODEL_PAGES; i++) {
+            uint64_t s = frame_of(host_guest_mfn(model_dom[d], i))->state;
+
+            n += frame_typed(s) != 1 || frame_refs(s) != (s & FRAME_ALLOCATED ? 2 : 1);
+        }
+    }
+    return n;
+}
+
 /* In a child: runs the stream. Exit status 0: all was well. */
 static void run_stream(unsigned int n, bool verbose)
 {
@@ -88,6 +103,11 @@ static void run_stream(unsigned int n, bool verbose)
     model_teardown();
     if (audit() || pages_of_hypervisor() > hv) {
         printf("audit after teardown, or the hypervisor's pages grew\n");
+        fflush(stdout);
+        _exit(1);
+    }
+    if (pages_held()) {
+        printf("%u pages are still held after teardown\n", pages_held());
         fflush(stdout);
         _exit(1);
     }

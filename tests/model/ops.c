@@ -116,12 +116,18 @@ static void put(struct vcpu *v, uint64_t at, const void *p, size_t n)
 
 static long do_evtchn(struct vcpu *v, struct rng *r)
 {
-    uint32_t cmd = small(r, 16), w[6];
+    uint32_t cmd = rng_below(r, 4) ? small(r, 10) : small(r, 14), w[6];
     uint64_t arg = some_arg(r);
 
     for (int i = 0; i < 6; i++)
         w[i] = small(r, 24);
-    if (rng_below(r, 2)) { /* the two domain ids in front of some */
+    if (cmd == EVTCHNOP_init_control || cmd == EVTCHNOP_expand_array) {
+        uint64_t gfn = some_mfn(r, v->domain);
+
+        memcpy(w, &gfn, sizeof(gfn));
+        w[2] = rng_below(r, 4) ? 8 * (uint32_t)rng_below(r, 503) : w[2];
+        w[3] = small(r, MODEL_VCPUS);
+    } else if (rng_below(r, 2)) { /* the two domain ids in front of some */
         domid_t ids[2] = { some_dom(r), some_dom(r) };
 
         memcpy(w, ids, sizeof(ids));
@@ -350,11 +356,35 @@ static long do_garbage(struct vcpu *v, struct rng *r)
     return host_call(v, nr, a[0], a[1], a[2], a[3]);
 }
 
+/* Pages of words and control blocks, if they are: rubbish, or what a guest does when it takes one.
+ */
+static void change_word(struct vcpu *v, struct rng *r, unsigned int port)
+{
+    uint64_t page = HOST_PAGE(rng_below(r, MODEL_PAGES - 1));
+    event_word_t *w = (event_word_t *)host_guest(v->domain, page) + port;
+
+    switch (rng_below(r, 4)) {
+    case 0:
+        __atomic_store_n(w, rng_next(r) & 0xf000001f, __ATOMIC_RELAXED);
+        break;
+    case 1:
+        __atomic_store_n(w + 8 * rng_below(r, 120), rng_next(r), __ATOMIC_RELAXED);
+        break;
+    default:
+        __atomic_fetch_and(w,
+                           ~(1u << EVTCHN_FIFO_LINKED | EVTCHN_FIFO_LINK_MASK |
+                             (uint32_t)rng_below(r, 4) << EVTCHN_FIFO_MASKED),
+                           __ATOMIC_SEQ_CST);
+    }
+}
+
 /* What a guest does by itself: take its events, change its masks. */
 static void guest_work(struct vcpu *v, struct rng *r)
 {
     struct shared_info *s = v->domain->shared;
     unsigned int port = (unsigned int)rng_below(r, 24);
+
+    change_word(v, r, port);
 
     __atomic_store_n(&v->info->evtchn_upcall_pending, 0, __ATOMIC_SEQ_CST);
     __atomic_store_n(&v->info->evtchn_pending_sel, 0, __ATOMIC_SEQ_CST);

@@ -82,7 +82,10 @@ __attribute__((no_sanitize("thread"))) static void *scribbler(void *arg)
     (void)arg;
     while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
         struct domain *d = model_dom[rng_below(&r, MODEL_DOMAINS)];
-        volatile uint8_t *p = host_guest(d, HOST_PAGE(MODEL_PAGES - 1) + rng_below(&r, PAGE_SIZE));
+        uint64_t where = rng_next(&r); /* mostly arguments; else where words of events may be */
+        volatile uint8_t *p =
+            where % 4 ? host_guest(d, HOST_PAGE(MODEL_PAGES - 1) + (where >> 8) % PAGE_SIZE)
+                      : host_guest(d, HOST_PAGE((where >> 8) % MODEL_PAGES) + (where >> 16) % 96);
 
         *p = (uint8_t)rng_next(&r);
         if (rng_below(&r, 64) == 0)
