@@ -42,8 +42,16 @@ struct test {
     int port;
     char text[65536];
     size_t len;
-    bool seen;
+    bool seen, told;
 };
+
+static int64_t now_us(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
 
 static void die(struct test *t)
 {
@@ -124,6 +132,9 @@ static void introduce(struct test *t)
         error_sys(&t->e, errno, NULL, "xenstored does not take the domain");
         die(t);
     }
+    snprintf(path, sizeof(path), "/local/domain/%u", t->domid);
+    xs_mkdir(xs, XBT_NULL, path); /* what is made below it inherits these permissions */
+    xs_set_permissions(xs, XBT_NULL, path, &perm, 1);
     snprintf(number, sizeof(number), "%u", t->domid);
     put(xs, t, "domid", number);
     put(xs, t, "name", "pvbuild");
@@ -131,8 +142,6 @@ static void introduce(struct test *t)
     put(xs, t, "memory/target", number);
     snprintf(number, sizeof(number), "%lu", t->maxmem << 10);
     put(xs, t, "memory/static-max", number);
-    snprintf(path, sizeof(path), "/local/domain/%u", t->domid);
-    xs_set_permissions(xs, XBT_NULL, path, &perm, 1);
     xs_close(xs);
 }
 
@@ -198,11 +207,11 @@ static bool watch(struct test *t)
     read_console(t);
     must(t, xen_dominfo(t->x, t->domid, &info), "getdomaininfo");
     if (t->seen && t->target && info.tot_pages >> 8 != t->target) {
-        set_target(t);
+        if (!t->told)
+            set_target(t);
+        t->told = true;
         return false;
     }
-    if (t->seen && t->target)
-        printf("pvbuild: the domain has %lu MiB now\n", (unsigned long)info.tot_pages >> 8);
     if (info.flags & XEN_DOMINF_shutdown) {
         read_console(t);
         printf("pvbuild: it stopped: %s\n", shutdown_name(shutdown_reason(info.flags)));
@@ -214,15 +223,19 @@ static bool watch(struct test *t)
 
 static void run(struct test *t, bool look)
 {
+    int64_t start;
+
     create(t);
+    start = now_us();
     if (builder_build(&t->req, &t->res, &t->e))
         die(t);
+    start = now_us() - start;
     if (look)
-        printf(
-            "pvbuild: domain %u: %s %s, %lu pages, cached %d; us: memory %lu, load %lu, rest %lu\n",
-            t->domid, builder_kind_name(t->res.kind), builder_kernel_version(t->k), t->res.nr_pages,
-            builder_kernel_was_cached(t->k), t->res.populate_ns / 1000, t->res.load_ns / 1000,
-            t->res.finish_ns / 1000);
+        printf("pvbuild: domain %u: %s %s, %lu pages; us: memory %lu, load %lu, rest %lu, with "
+               "the child process %lu\n",
+               t->domid, builder_kind_name(t->res.kind), builder_kernel_version(t->k),
+               t->res.nr_pages, t->res.populate_ns / 1000, t->res.load_ns / 1000,
+               t->res.finish_ns / 1000, start);
     if (t->store)
         introduce(t);
     if (look)
@@ -231,6 +244,10 @@ static void run(struct test *t, bool look)
     for (int64_t end = now_ms() + t->seconds * 1000; look && !watch(t) && left_ms(end);)
         usleep(20000);
     if (look) {
+        struct xen_domctl_getdomaininfo info;
+        must(t, xen_dominfo(t->x, t->domid, &info), "getdomaininfo");
+        printf("\npvbuild: the domain has %lu pages\n", (unsigned long)info.tot_pages);
+        t->seen &= !t->target || info.tot_pages >> 8 == t->target;
         xenforeignmemory_unmap(xen_fmem(t->x, &t->e), t->ring, 1);
         xenevtchn_unbind(xen_evtchn(t->x, &t->e), t->port);
     }
@@ -278,7 +295,7 @@ int main(int argc, char **argv)
 {
     static struct test t = { .memory = 64, .vcpus = 1, .seconds = 60, .cache = BUILDER_CACHE_DIR };
     unsigned long before, after = 0;
-    int64_t start = now_ms();
+    int64_t start = now_us();
 
     for (int i = 1; i < argc; i++)
         parse(&t, argv[i]);
@@ -287,7 +304,8 @@ int main(int argc, char **argv)
     t.x = t.k ? xen_open(&t.e) : NULL;
     if (!t.x)
         die(&t);
-    printf("pvbuild: opened in %lu ms; at least %lu KiB of memory\n", now_ms() - start,
+    printf("pvbuild: opened in %lu us, %s the cache; at least %lu KiB of memory\n",
+           now_us() - start, builder_kernel_was_cached(t.k) ? "from" : "not from",
            builder_least_memory(t.k, 0));
     before = free_pages(&t);
     if (!t.count)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The order of a guest's construction. The kernel's unpacked ELF is a file with holes: what is data
- * there is read straight into the guest's pages, and only these pages are mapped; all others stay
- * as the hypervisor gave them, zero.
+ * there is copied into the guest's pages, and only these pages are mapped; all others stay as the
+ * hypervisor gave them, zero.
  */
 #define _GNU_SOURCE
 #include "tools/builder/builder.h"
@@ -27,9 +27,10 @@
 #include "tools/lib/error.h"
 #include "tools/lib/util.h"
 
-/* Bytes of a file that go to an address of the guest. */
+#define COPY_BYTES 1024ul /* glibc's threshold for other ways is 2048 or more */
+
+/* Bytes of the kernel's ELF that go to an address of the guest. */
 struct piece {
-    int fd;
     uint64_t offset, len;
     uint64_t addr; /* pseudo-physical */
 };
@@ -77,18 +78,16 @@ static int no_memory(const struct build *b)
 
 /* --- what is to be read where --- */
 
-static int add_piece(struct build *b, int fd, uint64_t offset, uint64_t len, uint64_t addr)
+static int add_piece(struct build *b, uint64_t offset, uint64_t len, uint64_t addr)
 {
     struct pieces *p = &b->pieces;
     uint64_t first = addr >> PAGE_SHIFT, end = (addr + len + PAGE_SIZE - 1) >> PAGE_SHIFT;
 
-    if (!len)
-        return 0;
     if (p->nr == p->room) {
         p->room = p->room ? p->room * 2 : 64;
         p->list = mem_grow(p->list, p->room * sizeof(*p->list));
     }
-    p->list[p->nr++] = (struct piece){ fd, offset, len, addr };
+    p->list[p->nr++] = (struct piece){ offset, len, addr };
     return window_add(&b->content, first, end - first) ? no_memory(b) : 0;
 }
 
@@ -109,8 +108,7 @@ static int add_segment(struct build *b, const struct elf_segment *s)
             break;
         hole = lseek(b->k->fd, data, SEEK_HOLE);
         hole = hole < 0 ? (off_t)end : MIN(hole, (off_t)end);
-        rc = add_piece(b, b->k->fd, (uint64_t)data, (uint64_t)(hole - data),
-                       addr + ((uint64_t)data - start));
+        rc = add_piece(b, (uint64_t)data, (uint64_t)(hole - data), addr + ((uint64_t)data - start));
         at = (uint64_t)hole;
     }
     return rc;
@@ -124,9 +122,8 @@ static int choose_content(struct build *b)
     for (unsigned int i = 0; elf_next_segment(&b->k->elf, &i, ELF_PT_LOAD, &s);)
         if (add_segment(b, &s))
             return -1;
-    if (add_piece(b, b->initrd, 0, b->initrd_bytes, part[PV_INITRD].pfn << PAGE_SHIFT))
-        return -1;
-    if (window_add(&b->content, part[PV_P2M].pfn, part[PV_P2M].pages) ||
+    if (window_add(&b->content, part[PV_INITRD].pfn, part[PV_INITRD].pages) ||
+        window_add(&b->content, part[PV_P2M].pfn, part[PV_P2M].pages) ||
         window_add(&b->content, part[PV_START_INFO].pfn, 1) ||
         window_add(&b->tables, part[PV_TABLES].pfn, part[PV_TABLES].pages) ||
         window_add(&b->tables, part[PV_P2M_TABLES].pfn, part[PV_P2M_TABLES].pages))
@@ -138,20 +135,38 @@ static int choose_content(struct build *b)
 
 /* --- the child's work --- */
 
-static int read_piece(const struct build *b, const struct piece *p)
+static void *guest_at(const struct build *b, uint64_t addr)
 {
-    uint8_t *to = (uint8_t *)window_page(&b->content, p->addr >> PAGE_SHIFT) + p->addr % PAGE_SIZE;
+    return (uint8_t *)window_page(&b->content, addr >> PAGE_SHIFT) + addr % PAGE_SIZE;
+}
+
+/* In short calls of memcpy: for long ones it changes to `rep movsb`, with its slow start. */
+static void copy_piece(const struct build *b, const struct piece *p)
+{
+    const uint8_t *from = b->k->elf.data + p->offset;
+    uint8_t *to = guest_at(b, p->addr);
+    uint64_t done, n;
+
+    for (done = 0; done < p->len; done += n) {
+        n = MIN(p->len - done, COPY_BYTES);
+        memcpy(to + done, from + done, n);
+    }
+}
+
+/* Straight into the guest's pages. */
+static int read_initrd(const struct build *b)
+{
+    uint8_t *to = b->initrd_bytes ? guest_at(b, b->plan.part[PV_INITRD].pfn << PAGE_SHIFT) : NULL;
     uint64_t done = 0;
 
-    while (done < p->len) {
-        ssize_t n = pread(p->fd, to + done, p->len - done, (off_t)(p->offset + done));
+    while (done < b->initrd_bytes) {
+        ssize_t n = pread(b->initrd, to + done, b->initrd_bytes - done, (off_t)done);
 
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
             return error_sys(b->t.e, n ? errno : EIO, "Nothing must write it meanwhile: try again.",
-                             "%s cannot be read to its end",
-                             p->fd == b->initrd ? b->req->ramdisk : b->k->path);
+                             "%s cannot be read to its end", b->req->ramdisk);
         done += (uint64_t)n;
     }
     return 0;
@@ -183,9 +198,8 @@ static int load(struct build *b)
     if (!arrived_clean(b) && domain_clear(&b->t, &b->memory, b->plan.used_pages))
         return -1;
     for (size_t i = 0; i < b->pieces.nr; i++)
-        if (read_piece(b, &b->pieces.list[i]))
-            return -1;
-    return 0;
+        copy_piece(b, &b->pieces.list[i]);
+    return read_initrd(b);
 }
 
 static void tell_guest(struct build *b)
