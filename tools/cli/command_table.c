@@ -3,10 +3,18 @@
 #include "tools/cli/command.h"
 #include <stddef.h>
 
+extern const struct command cmd_create, cmd_destroy, cmd_pause, cmd_reboot, cmd_shutdown,
+    cmd_unpause;
 extern const struct command cmd_help, cmd_version;
 
 const struct command *const command_table[] = {
     /* guests' life */
+    &cmd_create,
+    &cmd_shutdown,
+    &cmd_reboot,
+    &cmd_destroy,
+    &cmd_pause,
+    &cmd_unpause,
 
     /* their memory, vCPUs and shares */
 

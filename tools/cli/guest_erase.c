@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The end of a guest. The domain is destroyed first, so that nothing of it runs any more; with its
+ * nodes gone Domain 0's backends let go of its memory and close their disks (which clears loop
+ * devices); then the hypervisor has everything back and says so through @releaseDomain.
+ */
+#include "tools/cli/device.h"
+#include "tools/cli/guest.h"
+#include "tools/cli/host.h"
+#include "tools/cli/undo.h"
+#include "tools/lib/error.h"
+#include "tools/lib/util.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TOKEN "gone"
+
+struct erasing {
+    int domid;
+    const uint8_t *uuid;
+    bool keep_record;
+};
+
+static int drop_disks(struct store *s, const uint8_t *uuid, const char *text)
+{
+    unsigned int n;
+    char **keys = store_list(s, &n, RECORD_ROOT "/%s/keys", text);
+    int rc = 0;
+
+    for (unsigned int i = 0; rc == 0 && i < n; i++)
+        rc = record_drop_disk(s, uuid, keys[i]);
+    free(keys);
+    return rc;
+}
+
+static int remove_nodes(struct store *s, void *ctx)
+{
+    const struct erasing *x = ctx;
+    char uuid[UUID_TEXT];
+    int rc = 0;
+
+    uuid_to_text(x->uuid, uuid);
+    if (x->domid >= 0) {
+        rc = store_rm(s, "/local/domain/%d", x->domid);
+        rc = rc ? rc : store_rm(s, "/local/domain/0/backend/vbd/%d", x->domid);
+        rc = rc ? rc : store_rm(s, "/local/domain/0/backend/vif/%d", x->domid);
+        rc = rc ? rc : store_rm(s, "/local/domain/0/error/backend/vbd/%d", x->domid);
+        rc = rc ? rc : store_rm(s, "/local/domain/0/error/backend/vif/%d", x->domid);
+        rc = rc ? rc : store_rm(s, "/libxl/%d", x->domid); /* if xl made it */
+    }
+    rc = rc ? rc : store_rm(s, "/vm/%s", uuid);
+    rc = rc ? rc : drop_disks(s, x->uuid, uuid);
+    if (x->keep_record)
+        return rc ? rc : store_rm(s, RECORD_ROOT "/%s/domid", uuid);
+    return rc ? rc : store_rm(s, RECORD_ROOT "/%s", uuid);
+}
+
+/* The block devices that programs in Domain 0 serve, to end them when their last user is gone. */
+static char **served_nodes(struct store *s, int domid, unsigned int *count)
+{
+    unsigned int n;
+    char **ids = store_list(s, &n, "/local/domain/0/backend/vbd/%d", domid);
+    char **nodes = mem_alloc((n + 1) * sizeof(*nodes));
+
+    *count = 0;
+    for (unsigned int i = 0; i < n; i++) {
+        char *node = store_read(s, "/local/domain/0/backend/vbd/%d/%s/node", domid, ids[i]);
+
+        if (node && strncmp(node, "/dev/nbd", 8) == 0)
+            nodes[(*count)++] = node;
+        else
+            free(node);
+    }
+    free(ids);
+    return nodes;
+}
+
+static int still_there(struct host *h, int domid, const struct xen_domctl_getdomaininfo *i,
+                       struct error *e)
+{
+    error_set(e, ETIMEDOUT, NULL,
+              "domain %d is destroyed, but %llu of its pages are still mapped by others", domid,
+              (unsigned long long)i->tot_pages);
+    return error_remedy(
+        e, "A backend in Domain 0 may hang on I/O (dmesg); the pages come back when it lets go.");
+}
+
+/* Until the hypervisor no longer knows the domain. */
+static int await_gone(struct host *h, int domid, const uint8_t *uuid, int64_t deadline,
+                      struct error *e)
+{
+    struct xen_domctl_getdomaininfo info;
+
+    for (;;) {
+        int rc = xen_dominfo(h->xen, domid, &info);
+        char *event;
+
+        if (rc == -ESRCH || (rc == 0 && memcmp(info.handle, uuid, 16) != 0))
+            return 0;
+        if (rc < 0)
+            return xen_error(e, rc, "domain %d", domid);
+        event = store_next(&h->store, deadline, NULL);
+        if (!event && errno == ETIMEDOUT)
+            return still_there(h, domid, &info, e);
+        if (!event && errno != EINTR)
+            return store_error(e, errno, "waiting for the end of domain %d", domid);
+        free(event);
+    }
+}
+
+static int end_domain(struct host *h, const struct erasing *x, int64_t deadline, struct error *e)
+{
+    unsigned int served = 0;
+    char **nodes = served_nodes(&h->store, x->domid, &served);
+    int rc = xen_destroy(h->xen, x->domid);
+
+    if (rc < 0 && rc != -ESRCH)
+        rc = xen_error(e, rc, "destroying domain %d", x->domid);
+    else if ((rc = store_transact(&h->store, remove_nodes, (void *)x)) != 0)
+        rc = store_error(e, rc, "removing the nodes of domain %d", x->domid);
+    if (rc == 0) {
+        bool watched = store_watch(&h->store, "@releaseDomain", TOKEN) == 0;
+
+        xs_release_domain(h->store.h, x->domid);
+        rc = await_gone(h, x->domid, x->uuid, deadline, e);
+        if (watched)
+            store_unwatch(&h->store, "@releaseDomain", TOKEN);
+    }
+    for (unsigned int i = 0; i < served; i++) {
+        disk_node_release(nodes[i]);
+        free(nodes[i]);
+    }
+    free(nodes);
+    return rc;
+}
+
+int guest_erase(struct host *h, int domid, const uint8_t uuid[16], bool keep_record,
+                int64_t deadline, struct error *e)
+{
+    struct erasing x = { .domid = domid, .uuid = uuid, .keep_record = keep_record };
+    int rc;
+
+    if (domid >= 0)
+        return end_domain(h, &x, deadline, e);
+    rc = store_transact(&h->store, remove_nodes, &x);
+    return rc ? store_error(e, rc, "removing the guest's nodes") : 0;
+}
+
+void guest_clean_unfinished(struct host *h, const uint8_t uuid[16])
+{
+    int domid = xen_find_uuid(h->xen, uuid);
+    char *pending = record_get(&h->store, uuid, "pending"),
+         *old = record_get(&h->store, uuid, "domid");
+    struct xen_domctl_getdomaininfo info;
+    struct error e = { 0 };
+
+    /* Its nodes may be there without it; but its number may be another's by now. */
+    if (domid < 0 && old && xen_dominfo(h->xen, atoi(old), &info) == -ESRCH)
+        domid = atoi(old);
+    if (guest_erase(h, domid, uuid, pending != NULL, now_ms() + 10000, &e) != 0)
+        error_print(&e, "orlop: cleaning up after one that was killed");
+    free(pending);
+    free(old);
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/* One program at a time for a guest. */
+#include "tools/cli/guest_lock.h"
+#include "tools/cli/guest.h"
+#include "tools/lib/error.h"
+#include "tools/lib/util.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DIR_PATH "/run/orlop/guests/"
+
+/* The file that was locked is removed by its holder: then it is no longer the one of that name. */
+static bool same_file(int fd, const char *path)
+{
+    struct stat a, b;
+
+    return fstat(fd, &a) == 0 && stat(path, &b) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
+}
+
+int guest_lock(struct guest_lock *l, const uint8_t uuid[16], bool wait, struct error *e)
+{
+    char text[UUID_TEXT];
+    int rc;
+
+    uuid_to_text(uuid, text);
+    snprintf(l->path, sizeof(l->path), DIR_PATH "%s", text);
+    for (;;) {
+        rc = lock_file(l->path, wait);
+        if (rc == -ENOENT && make_dirs(l->path, 0755) == 0)
+            continue;
+        if (rc < 0 || same_file(rc, l->path))
+            break;
+        close(rc);
+    }
+    l->fd = rc < 0 ? -1 : rc;
+    if (rc == -EWOULDBLOCK)
+        return error_set(e, EWOULDBLOCK, "Wait for it; orlop list shows when it is done.",
+                         "another orlop works on this guest just now");
+    return rc < 0 ? error_sys(e, -rc, "Run this as root, with /run writable.", "%s", l->path) : 0;
+}
+
+void guest_unlock(struct guest_lock *l)
+{
+    if (l->fd < 0)
+        return;
+    unlink(l->path);
+    close(l->fd);
+    l->fd = -1;
+}
+
+int leftovers_clean(struct host *h)
+{
+    DIR *dir = opendir(DIR_PATH);
+    struct dirent *entry;
+    int found = 0;
+
+    while (dir && (entry = readdir(dir))) {
+        struct guest_lock l;
+        uint8_t uuid[16];
+
+        if (!uuid_from_text(entry->d_name, uuid) || guest_lock(&l, uuid, false, NULL) != 0)
+            continue;
+        found++;
+        guest_clean_unfinished(h, uuid);
+        guest_unlock(&l);
+    }
+    if (dir)
+        closedir(dir);
+    return found;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One program at a time makes, ends or rebuilds a guest: it holds the lock on the guest's file
+ * /run/orlop/guests/UUID. While a guest is being made the file is there; a program that completes
+ * its work removes it. So a file that nobody has locked names a guest whose maker was killed, and
+ * whoever comes next takes back what it left.
+ */
+#ifndef TOOLS_CLI_GUEST_LOCK_H
+#define TOOLS_CLI_GUEST_LOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct error;
+struct host;
+
+struct guest_lock {
+    int fd; /* -1: not held */
+    char path[96];
+};
+
+/* -1 with e; without `wait` also when somebody else has it (code EWOULDBLOCK). */
+int guest_lock(struct guest_lock *l, const uint8_t uuid[16], bool wait, struct error *e);
+/* Done: the file goes. */
+void guest_unlock(struct guest_lock *l);
+
+/* Takes back what killed programs left of guests they were making. Returns how many it found. */
+int leftovers_clean(struct host *h);
+
+#endif

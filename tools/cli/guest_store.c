@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/* The nodes of a new guest, as frontends, backends, consoles and Xen's tools expect them. */
+#include "tools/cli/device.h"
+#include "tools/cli/guest.h"
+#include "tools/lib/error.h"
+#include "tools/lib/util.h"
+#include "tools/lib/xs.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+/* What the guest may write: its answers, what it says about itself. Children inherit the owner. */
+static const char *const guests_own[] = {
+    "control", "data", "drivers", "feature", "attr", "error", "device/suspend/event-channel"
+};
+
+static int identity(struct store *s, const struct guest_nodes *n, const char *base)
+{
+    char vm[96], uuid[UUID_TEXT];
+    int rc;
+
+    uuid_to_text(n->cfg->uuid, uuid);
+    snprintf(vm, sizeof(vm), "/vm/%s", uuid);
+    rc = store_mkdir(s, vm, 0, n->domid);
+    rc = rc ? rc : store_put(s, vm, "name", "%s", n->cfg->name);
+    rc = rc ? rc : store_put(s, vm, "uuid", "%s", uuid);
+    rc = rc ? rc : store_mkdir(s, base, 0, n->domid);
+    rc = rc ? rc : store_put(s, base, "name", "%s", n->cfg->name);
+    rc = rc ? rc : store_put(s, base, "domid", "%u", n->domid);
+    return rc ? rc : store_put(s, base, "vm", "%s", vm);
+}
+
+static int resources(struct store *s, const struct guest_nodes *n, const char *base)
+{
+    int rc = store_put(s, base, "memory/target", "%llu", n->cfg->memory_mb * 1024ull);
+    char name[32];
+
+    rc = rc ? rc : store_put(s, base, "memory/static-max", "%llu", n->cfg->maxmem_mb * 1024ull);
+    rc = rc ? rc : store_put(s, base, "memory/videoram", "0");
+    for (unsigned int i = 0; i < n->cfg->maxvcpus; i++) {
+        snprintf(name, sizeof(name), "cpu/%u/availability", i);
+        rc = rc ? rc : store_put(s, base, name, i < n->cfg->vcpus ? "online" : "offline");
+    }
+    return rc;
+}
+
+static int console(struct store *s, const struct guest_nodes *n, const char *base)
+{
+    int rc = store_put(s, base, "console/port", "%u", n->console_port);
+
+    rc = rc ? rc : store_put(s, base, "console/limit", "1048576");
+    rc = rc ? rc : store_put(s, base, "console/type", "xenconsoled");
+    rc = rc ? rc : store_put(s, base, "console/output", "pty");
+    rc = rc ? rc : store_put(s, base, "console/tty", "%s", "");
+    return rc ? rc : store_put(s, base, "store/port", "%u", n->store_port);
+}
+
+static int devices(struct store *s, const struct guest_nodes *n)
+{
+    const struct guest_config *cfg = n->cfg;
+    struct device d;
+    int rc = 0;
+
+    for (unsigned int i = 0; rc == 0 && i < cfg->nr_disks; i++) {
+        device_of_disk(&d, &cfg->disks[i], &n->backing[i]);
+        rc = device_store(s, n->domid, &d);
+        rc = rc ? rc : record_add_disk(s, cfg->uuid, &n->backing[i], cfg->disks[i].readonly);
+    }
+    for (unsigned int i = 0; rc == 0 && i < cfg->nr_vifs; i++) {
+        device_of_vif(&d, &cfg->vifs[i], cfg->uuid);
+        rc = device_store(s, n->domid, &d);
+    }
+    return rc;
+}
+
+static int record(struct store *s, const struct guest_nodes *n)
+{
+    char dir[96], uuid[UUID_TEXT];
+    int rc;
+
+    uuid_to_text(n->cfg->uuid, uuid);
+    snprintf(dir, sizeof(dir), RECORD_ROOT "/%s", uuid);
+    rc = store_mkdir(s, dir, 0, -1);
+    rc = rc ? rc : store_put(s, dir, "domid", "%u", n->domid);
+    rc = rc ? rc : store_put(s, dir, "started", "%lld", (long long)time(NULL));
+    return rc ? rc : record_store_config(s, n->cfg);
+}
+
+int guest_store_nodes(struct store *s, void *ctx)
+{
+    const struct guest_nodes *n = ctx;
+    char base[64], path[128];
+    int rc;
+
+    snprintf(base, sizeof(base), "/local/domain/%u", n->domid);
+    rc = store_rm(s, "%s", base); /* an older domain of that number, whose tools died */
+    rc = rc ? rc : identity(s, n, base);
+    for (unsigned int i = 0; rc == 0 && i < sizeof(guests_own) / sizeof(guests_own[0]); i++) {
+        snprintf(path, sizeof(path), "%s/%s", base, guests_own[i]);
+        rc = store_mkdir(s, path, n->domid, -1);
+    }
+    rc = rc ? rc : resources(s, n, base);
+    rc = rc ? rc : console(s, n, base);
+    rc = rc ? rc : record(s, n);
+    return rc ? rc : devices(s, n);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* A guest's network card on Domain 0's side: its address, its interface, the bridge. */
+#ifndef TOOLS_CLI_VIF_H
+#define TOOLS_CLI_VIF_H
+
+#include <stdint.h>
+
+struct error;
+
+/* Always the same address for the same guest and card, below 00:16:3e. */
+void vif_mac(const uint8_t uuid[16], unsigned int devid, uint8_t mac[6]);
+
+/* Whether there is a bridge of that name. */
+int vif_check_bridge(const char *bridge, struct error *e);
+
+/*
+ * The interface `ifname` (vif7.0), which its backend has just made, gets its name (NULL: keeps it),
+ * becomes a port of the bridge, takes its MTU (0: the bridge's) and goes up.
+ */
+int vif_plug(const char *ifname, const char *rename, const char *bridge, unsigned int mtu,
+             struct error *e);
+
+#endif
