@@ -25,7 +25,7 @@ all: $(BUILD)/orlop.elf $(BUILD)/orlop.gz
 
 include hv/x86/boot/unpack.mk
 -include $(wildcard tests/unit/*.mk tests/fuzz/*.mk tests/model/*.mk tests/guests/guests.mk \
-	tests/xenstored/xs.mk tests/cli/cli.mk tools/tools.mk tests/builder/*.mk)
+	tests/xenstored/xs.mk tests/consoled/*.mk tests/cli/cli.mk tools/tools.mk tests/builder/*.mk)
 
 $(BUILD)/asm-offsets.h: hv/x86/asm_offsets.c
 	@mkdir -p $(@D)

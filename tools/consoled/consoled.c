@@ -41,9 +41,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
         event_add(d->ev_listen, NULL);
 }
 
-static void on_ports(evutil_socket_t fd, short what, void *arg)
+void consoled_ports(struct consoled *d)
 {
-    struct consoled *d = arg;
     const struct platform *plat = d->plat;
     int port;
 
@@ -58,6 +57,11 @@ static void on_ports(evutil_socket_t fd, short what, void *arg)
             hypervisor_read(d);
         plat->unmask(plat->ctx, port);
     }
+}
+
+static void on_ports(evutil_socket_t fd, short what, void *arg)
+{
+    consoled_ports(arg);
 }
 
 void consoled_init(struct consoled *d, const struct platform *plat, const struct store *store)

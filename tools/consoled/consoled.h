@@ -50,6 +50,8 @@ struct consoled {
 void settings_default(struct settings *s);
 /* Allocates and starts the clock; no guests yet. */
 void consoled_init(struct consoled *d, const struct platform *plat, const struct store *store);
+/* Handles the ports that were signalled, up to a limit. */
+void consoled_ports(struct consoled *d);
 /* All consoles closed, state kept: what a killed daemon leaves. */
 void consoled_free(struct consoled *d);
 

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: MIT
+# Tests of tools/consoled: programs and rules for the top Makefile, in the format of tests/unit/lib.mk.
+
+CON_OUT ?= build/tests/consoled
+HOSTCC ?= gcc
+CON_CFLAGS := -std=gnu11 -g -O1 -Wall -Wextra -Wno-unused-function -Wno-unused-parameter -Wno-sign-compare \
+	-fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+	-D__XEN_TOOLS__ -D__XEN_INTERFACE_VERSION__=0x00041100 -I. -Itools -Itests/unit -Itests/consoled
+
+# All but the program's start and the parts that need Xen; and the command line's side.
+CON_SRC := $(filter-out tools/consoled/main.c tools/consoled/xen.c tools/consoled/store.c,$(wildcard tools/consoled/*.c)) \
+	tools/lib/console_client.c tools/lib/error.c tools/lib/util.c
+CON_HDR := $(wildcard tools/consoled/*.h tools/lib/*.h tests/consoled/*.h) tests/unit/unit.h
+CON_OBJ := $(patsubst tools/%.c,$(CON_OUT)/obj/%.o,$(CON_SRC))
+CON_TESTS := $(patsubst tests/consoled/%.c,$(CON_OUT)/%,$(wildcard tests/consoled/con_*.c))
+CON_LIBS := -levent_core
+UNIT_TESTS += $(CON_TESTS)
+
+$(CON_OUT)/obj/%.o: tools/%.c $(CON_HDR) tests/consoled/con.mk
+	@mkdir -p $(@D)
+	$(HOSTCC) $(CON_CFLAGS) -c -o $@ $<
+
+$(CON_TESTS): $(CON_OUT)/%: tests/consoled/%.c $(CON_OBJ) $(CON_HDR) tests/consoled/con.mk
+	@mkdir -p $(@D)
+	$(HOSTCC) $(CON_CFLAGS) -o $@ $< $(CON_OBJ) $(CON_LIBS)
+
+.SECONDARY: $(CON_OBJ)
+.PHONY: con-tests
+con-tests: $(CON_TESTS)
+	@scripts/run-tests $(CON_TESTS)
+
+FUZZERS += build/tests/fuzz/fuzz_console
+build/tests/fuzz/fuzz_console: tests/consoled/fuzz_console.c $(CON_SRC) $(CON_HDR)
+	@mkdir -p $(@D)
+	clang -fsanitize=fuzzer $(CON_CFLAGS) -o $@ $< $(CON_SRC) $(CON_LIBS)
