@@ -5,7 +5,8 @@
 
 extern const struct command cmd_create, cmd_destroy, cmd_pause, cmd_reboot, cmd_shutdown,
     cmd_unpause;
-extern const struct command cmd_help, cmd_version;
+extern const struct command cmd_debug_keys, cmd_dmesg, cmd_help, cmd_list, cmd_sched, cmd_vcpu_list,
+    cmd_version;
 
 const struct command *const command_table[] = {
     /* guests' life */
@@ -17,12 +18,17 @@ const struct command *const command_table[] = {
     &cmd_unpause,
 
     /* their memory, vCPUs and shares */
+    &cmd_sched,
 
     /* their devices */
 
     /* looking at them */
+    &cmd_list,
+    &cmd_vcpu_list,
 
     /* the host */
+    &cmd_dmesg,
+    &cmd_debug_keys,
 
     /* orlop itself */
     &cmd_help,

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/* orlop list, vcpu-list: the domains, and their vCPUs. */
+#include "tools/cli/command.h"
+#include "tools/cli/view.h"
+#include "tools/lib/error.h"
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static void print_domain(const struct view *v)
+{
+    char letters[7], label[NAME_SIZE];
+
+    view_letters(v, letters);
+    printf("%-32s %5u %7llu %5u     %s %9.1f\n", view_label(v, label), v->info.domain,
+           (unsigned long long)(pages_to_kib(v->info.tot_pages) >> 10), v->info.nr_online_vcpus,
+           letters, v->info.cpu_time / 1e9);
+}
+
+static int list_run(int argc, char **argv)
+{
+    struct error e = { 0 };
+    struct json_object *list;
+    struct host h;
+    struct view *views = NULL;
+    int n;
+
+    if (getopt(argc, argv, ":") != -1)
+        return cmd_bad_option(argv);
+    if (view_open(&h, &e) < 0 ||
+        (n = views_select(&h, argv + optind, argc - optind, &views, &e)) < 0)
+        return host_fail(&h, &e);
+    if (json_output) {
+        list = json_object_new_array();
+        for (int i = 0; i < n; i++)
+            json_object_array_add(list, view_json(&views[i]));
+        print_json(list);
+    } else {
+        printf("%-32s %5s %7s %5s     %6s %9s\n", "Name", "ID", "MiB", "VCPUs", "State", "Time(s)");
+        for (int i = 0; i < n; i++)
+            print_domain(&views[i]);
+    }
+    free(views);
+    host_close(&h);
+    return EXIT_DONE;
+}
+
+const struct command cmd_list = {
+    .name = "list",
+    .aliases = "ls",
+    .synopsis = "[GUEST...]",
+    .summary = "list the guests: memory, vCPUs, state, time used",
+    .help = "State: r running, b blocked (waits for something), p paused, s has shut down,\n"
+            "c has crashed, d is being destroyed.\n",
+    .group = GROUP_VIEW,
+    .arg = ARG_GUEST,
+    .json = true,
+    .run = list_run,
+};
+
+/* --- vCPUs --- */
+
+struct vcpu_view {
+    struct xen_domctl_getvcpuinfo info;
+    char *hard, *soft; /* to free */
+};
+
+/* How many CPUs the host has: highest number plus one. */
+static unsigned count_cpus(struct xen *x)
+{
+    struct xen_sysctl_physinfo p;
+
+    return xen_physinfo(x, &p) == 0 ? p.max_cpu_id + 1 : 1;
+}
+
+static int read_affinity(struct xen *x, unsigned domid, unsigned vcpu, unsigned cpus,
+                         struct vcpu_view *out)
+{
+    unsigned bytes = (cpus + 7) / 8;
+    struct xen_domctl op = { .cmd = XEN_DOMCTL_getvcpuaffinity, .domain = domid };
+    uint8_t *hard = xen_buf(x, bytes), *soft = xen_buf(x, bytes);
+    int rc;
+
+    op.u.vcpuaffinity.vcpu = vcpu;
+    op.u.vcpuaffinity.flags = XEN_VCPUAFFINITY_HARD | XEN_VCPUAFFINITY_SOFT;
+    set_xen_guest_handle(op.u.vcpuaffinity.cpumap_hard.bitmap, hard);
+    op.u.vcpuaffinity.cpumap_hard.nr_bits = cpus;
+    set_xen_guest_handle(op.u.vcpuaffinity.cpumap_soft.bitmap, soft);
+    op.u.vcpuaffinity.cpumap_soft.nr_bits = cpus;
+    rc = xen_domctl(x, &op);
+    if (rc == 0) {
+        out->hard = cpumap_text(hard, cpus, cpus);
+        out->soft = cpumap_text(soft, cpus, cpus);
+    }
+    xen_buf_free(x, hard);
+    xen_buf_free(x, soft);
+    return rc;
+}
+
+static int read_vcpu(struct xen *x, unsigned domid, unsigned vcpu, unsigned cpus,
+                     struct vcpu_view *out)
+{
+    struct xen_domctl op = { .cmd = XEN_DOMCTL_getvcpuinfo, .domain = domid };
+    int rc;
+
+    op.u.getvcpuinfo.vcpu = vcpu;
+    rc = xen_domctl(x, &op);
+    if (rc < 0)
+        return rc;
+    out->info = op.u.getvcpuinfo;
+    return read_affinity(x, domid, vcpu, cpus, out);
+}
+
+static const char *vcpu_state(const struct xen_domctl_getvcpuinfo *v)
+{
+    return !v->online ? "offline" : v->running ? "running" : v->blocked ? "blocked" : "runnable";
+}
+
+static struct json_object *vcpu_json(const struct view *v, const struct vcpu_view *c)
+{
+    struct json_object *j = json_object_new_object();
+    bool placed = c->info.online;
+
+    json_object_object_add(j, "name", v->name[0] ? json_object_new_string(v->name) : NULL);
+    json_object_object_add(j, "domid", json_object_new_int(v->info.domain));
+    json_object_object_add(j, "vcpu", json_object_new_int(c->info.vcpu));
+    json_object_object_add(j, "cpu", placed ? json_object_new_int(c->info.cpu) : NULL);
+    json_object_object_add(j, "state", json_object_new_string(vcpu_state(&c->info)));
+    json_object_object_add(j, "cpu_time_ns", json_object_new_int64(c->info.cpu_time));
+    json_object_object_add(j, "affinity", json_object_new_string(c->hard));
+    json_object_object_add(j, "soft_affinity", json_object_new_string(c->soft));
+    return j;
+}
+
+static void print_vcpu(const struct view *v, const struct vcpu_view *c)
+{
+    char label[NAME_SIZE], cpu[12] = "-";
+
+    if (c->info.online)
+        snprintf(cpu, sizeof(cpu), "%u", c->info.cpu);
+    printf("%-32s %5u %4u %4s  %-8s %9.1f  %s / %s\n", view_label(v, label), v->info.domain,
+           c->info.vcpu, cpu, vcpu_state(&c->info), c->info.cpu_time / 1e9, c->hard, c->soft);
+}
+
+/* All vCPUs of a domain, into `list` or onto stdout. A domain that is gone meanwhile has none. */
+static void show_vcpus(struct host *h, const struct view *v, unsigned cpus,
+                       struct json_object *list)
+{
+    if (v->info.max_vcpu_id == XEN_INVALID_MAX_VCPU_ID)
+        return;
+    for (unsigned i = 0; i <= v->info.max_vcpu_id; i++) {
+        struct vcpu_view c = { .hard = NULL };
+
+        if (read_vcpu(h->xen, v->info.domain, i, cpus, &c) < 0)
+            continue;
+        if (list)
+            json_object_array_add(list, vcpu_json(v, &c));
+        else
+            print_vcpu(v, &c);
+        free(c.hard);
+        free(c.soft);
+    }
+}
+
+static int vcpu_list_run(int argc, char **argv)
+{
+    struct json_object *list = NULL;
+    struct error e = { 0 };
+    struct host h;
+    struct view *views = NULL;
+    unsigned cpus;
+    int n;
+
+    if (getopt(argc, argv, ":") != -1)
+        return cmd_bad_option(argv);
+    if (view_open(&h, &e) < 0 ||
+        (n = views_select(&h, argv + optind, argc - optind, &views, &e)) < 0)
+        return host_fail(&h, &e);
+    cpus = count_cpus(h.xen);
+    if (json_output)
+        list = json_object_new_array();
+    else
+        printf("%-32s %5s %4s %4s  %-8s %9s  %s\n", "Name", "ID", "VCPU", "CPU", "State", "Time(s)",
+               "Affinity (hard / soft)");
+    for (int i = 0; i < n; i++)
+        show_vcpus(&h, &views[i], cpus, list);
+    if (list)
+        print_json(list);
+    free(views);
+    host_close(&h);
+    return EXIT_DONE;
+}
+
+const struct command cmd_vcpu_list = {
+    .name = "vcpu-list",
+    .synopsis = "[GUEST...]",
+    .summary = "list the vCPUs: where they are, their state and affinity",
+    .help = "Hard affinity is where a vCPU may run, soft affinity where it likes to.\n"
+            "`orlop vcpu-pin` changes them.\n",
+    .group = GROUP_VIEW,
+    .arg = ARG_GUEST,
+    .json = true,
+    .run = vcpu_list_run,
+};
