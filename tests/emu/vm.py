@@ -135,10 +135,9 @@ def add_files(cfg):
     more = newc.Cpio()
     for name, path in files:
         more.file(name, path)
-    # The distribution's libraries are there already; what only our tools need comes from the build machine.
+    # The image has those libraries that the distribution's tools need; the fetched ones go before the machine's.
     for lib, path in newc.libraries([p for _, p in files], [FETCH + "/tools", "/"]).items():
-        if not path.startswith(FETCH):
-            more.file("lib/x86_64-linux-gnu/" + lib, path)
+        more.file("lib/x86_64-linux-gnu/" + lib, path)
     os.makedirs(TOP + "/build/tmp", exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=TOP + "/build/tmp", prefix="initramfs-", delete=False) as out:
         with open(image, "rb") as f:
