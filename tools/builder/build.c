@@ -29,9 +29,10 @@
 
 #define COPY_BYTES 1024ul /* glibc's threshold for other ways is 2048 or more */
 
-/* Bytes of the kernel's ELF that go to an address of the guest. */
+/* Bytes of a mapped file that go to an address of the guest. */
 struct piece {
-    uint64_t offset, len;
+    const uint8_t *from;
+    uint64_t len;
     uint64_t addr; /* pseudo-physical */
 };
 
@@ -54,7 +55,7 @@ struct build {
     struct target t;
     struct memory memory;
     struct pv_layout plan;
-    int initrd;
+    const uint8_t *initrd; /* mapped */
     uint64_t initrd_bytes;
     const char *cmdline;
     struct pieces pieces;
@@ -78,16 +79,18 @@ static int no_memory(const struct build *b)
 
 /* --- what is to be read where --- */
 
-static int add_piece(struct build *b, uint64_t offset, uint64_t len, uint64_t addr)
+static int add_piece(struct build *b, const uint8_t *from, uint64_t len, uint64_t addr)
 {
     struct pieces *p = &b->pieces;
     uint64_t first = addr >> PAGE_SHIFT, end = (addr + len + PAGE_SIZE - 1) >> PAGE_SHIFT;
 
+    if (!len)
+        return 0;
     if (p->nr == p->room) {
         p->room = p->room ? p->room * 2 : 64;
         p->list = mem_grow(p->list, p->room * sizeof(*p->list));
     }
-    p->list[p->nr++] = (struct piece){ offset, len, addr };
+    p->list[p->nr++] = (struct piece){ from, len, addr };
     return window_add(&b->content, first, end - first) ? no_memory(b) : 0;
 }
 
@@ -108,7 +111,8 @@ static int add_segment(struct build *b, const struct elf_segment *s)
             break;
         hole = lseek(b->k->fd, data, SEEK_HOLE);
         hole = hole < 0 ? (off_t)end : MIN(hole, (off_t)end);
-        rc = add_piece(b, (uint64_t)data, (uint64_t)(hole - data), addr + ((uint64_t)data - start));
+        rc = add_piece(b, b->k->elf.data + data, (uint64_t)(hole - data),
+                       addr + ((uint64_t)data - start));
         at = (uint64_t)hole;
     }
     return rc;
@@ -122,8 +126,9 @@ static int choose_content(struct build *b)
     for (unsigned int i = 0; elf_next_segment(&b->k->elf, &i, ELF_PT_LOAD, &s);)
         if (add_segment(b, &s))
             return -1;
-    if (window_add(&b->content, part[PV_INITRD].pfn, part[PV_INITRD].pages) ||
-        window_add(&b->content, part[PV_P2M].pfn, part[PV_P2M].pages) ||
+    if (add_piece(b, b->initrd, b->initrd_bytes, part[PV_INITRD].pfn << PAGE_SHIFT))
+        return -1;
+    if (window_add(&b->content, part[PV_P2M].pfn, part[PV_P2M].pages) ||
         window_add(&b->content, part[PV_START_INFO].pfn, 1) ||
         window_add(&b->tables, part[PV_TABLES].pfn, part[PV_TABLES].pages) ||
         window_add(&b->tables, part[PV_P2M_TABLES].pfn, part[PV_P2M_TABLES].pages))
@@ -135,41 +140,16 @@ static int choose_content(struct build *b)
 
 /* --- the child's work --- */
 
-static void *guest_at(const struct build *b, uint64_t addr)
-{
-    return (uint8_t *)window_page(&b->content, addr >> PAGE_SHIFT) + addr % PAGE_SIZE;
-}
-
 /* In short calls of memcpy: for long ones it changes to `rep movsb`, with its slow start. */
 static void copy_piece(const struct build *b, const struct piece *p)
 {
-    const uint8_t *from = b->k->elf.data + p->offset;
-    uint8_t *to = guest_at(b, p->addr);
+    uint8_t *to = (uint8_t *)window_page(&b->content, p->addr >> PAGE_SHIFT) + p->addr % PAGE_SIZE;
     uint64_t done, n;
 
     for (done = 0; done < p->len; done += n) {
         n = MIN(p->len - done, COPY_BYTES);
-        memcpy(to + done, from + done, n);
+        memcpy(to + done, p->from + done, n);
     }
-}
-
-/* Straight into the guest's pages. */
-static int read_initrd(const struct build *b)
-{
-    uint8_t *to = b->initrd_bytes ? guest_at(b, b->plan.part[PV_INITRD].pfn << PAGE_SHIFT) : NULL;
-    uint64_t done = 0;
-
-    while (done < b->initrd_bytes) {
-        ssize_t n = pread(b->initrd, to + done, b->initrd_bytes - done, (off_t)done);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return error_sys(b->t.e, n ? errno : EIO, "Nothing must write it meanwhile: try again.",
-                             "%s cannot be read to its end", b->req->ramdisk);
-        done += (uint64_t)n;
-    }
-    return 0;
 }
 
 /* New memory is zero, say Xen and Orlop; a hypervisor built for debugging may think otherwise. */
@@ -199,7 +179,7 @@ static int load(struct build *b)
         return -1;
     for (size_t i = 0; i < b->pieces.nr; i++)
         copy_piece(b, &b->pieces.list[i]);
-    return read_initrd(b);
+    return 0;
 }
 
 static void tell_guest(struct build *b)
@@ -264,22 +244,40 @@ static int build(struct build *b)
 
 /* --- the parent's --- */
 
-static int open_ramdisk(struct build *b)
+static int map_ramdisk(struct build *b, int fd)
 {
+    const char *path = b->req->ramdisk;
     struct stat st;
+    void *p;
 
-    b->initrd = -1;
-    if (!b->req->ramdisk)
-        return 0;
-    b->initrd = open(b->req->ramdisk, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (b->initrd < 0 || fstat(b->initrd, &st))
+    if (fd < 0 || fstat(fd, &st))
         return error_sys(b->t.e, errno, "Correct ramdisk= in the guest's configuration.",
-                         "the initramfs %s cannot be opened", b->req->ramdisk);
+                         "the initramfs %s cannot be opened", path);
     if (!S_ISREG(st.st_mode))
         return error_set(b->t.e, EINVAL, "ramdisk= must name an initramfs.", "%s is not a file",
-                         b->req->ramdisk);
+                         path);
+    if (!st.st_size)
+        return 0;
+    p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (p == MAP_FAILED)
+        return error_sys(b->t.e, errno, NULL, "the initramfs %s cannot be read", path);
+    madvise(p, (size_t)st.st_size, MADV_WILLNEED);
+    b->initrd = p;
     b->initrd_bytes = (uint64_t)st.st_size;
     return 0;
+}
+
+static int open_ramdisk(struct build *b)
+{
+    int fd, rc;
+
+    if (!b->req->ramdisk)
+        return 0;
+    fd = open(b->req->ramdisk, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    rc = map_ramdisk(b, fd);
+    if (fd >= 0)
+        close(fd);
+    return rc;
 }
 
 static int check_request(struct build *b)
@@ -317,6 +315,18 @@ static int make_plan(struct build *b)
     return error_remedy(b->t.e, "Set memory= to more than %lu.", (least + 1023) >> 10);
 }
 
+static int child_died(int status, struct error *e)
+{
+    int sig = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+
+    if (sig == SIGBUS) /* of a mapping's pages that are no longer there */
+        return error_set(e, EAGAIN, "Try again when nothing writes them.",
+                         "the kernel or the initramfs shrank, or could not be read from its disk");
+    return error_set(e, EIO, "Look at Domain 0's kernel log: it may be short of memory.",
+                     "the process that built the guest died%s%s", sig ? ": " : "",
+                     sig ? strsignal(sig) : "");
+}
+
 /* The child exits without returning; the parent has its outcome or says how it ended. */
 static int in_child(struct build *b, struct outcome *o, struct error *e)
 {
@@ -337,10 +347,7 @@ static int in_child(struct build *b, struct outcome *o, struct error *e)
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
     if (!o->finished)
-        return error_set(e, EIO, "Look at Domain 0's kernel log: it may be short of memory.",
-                         "the process that built the guest died%s%s",
-                         WIFSIGNALED(status) ? ": " : "",
-                         WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "");
+        return child_died(status, e);
     if (o->rc)
         *e = o->error;
     return o->rc;
@@ -362,8 +369,8 @@ int builder_build(const struct builder_request *req, struct builder_result *resu
         rc = in_child(&b, o, e);
     if (rc == 0)
         *result = o->result;
-    if (b.initrd >= 0)
-        close(b.initrd);
+    if (b.initrd)
+        munmap((void *)b.initrd, b.initrd_bytes);
     munmap(o, sizeof(*o));
     return rc;
 }
