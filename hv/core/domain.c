@@ -277,6 +277,7 @@ static void begin_dying(struct domain *d)
     spin_unlock(&d->lock);
     spin_lock(&d->page_lock); /* who assigns pages has seen it now, or is done */
     spin_unlock(&d->page_lock);
+    grant_close(d);
     domain_stop_timers(d);
     for (unsigned int i = 0; i < d->max_vcpus; i++)
         if (d->vcpu[i])
@@ -294,9 +295,9 @@ int domain_kill(struct domain *d)
         return 0;
     rc = evtchn_teardown(d);
     if (rc == 0)
-        rc = grant_teardown(d);
-    if (rc == 0)
         rc = d->ops->relinquish(d);
+    if (rc == 0)
+        rc = grant_teardown(d); /* after the page tables that map what was granted */
     if (rc)
         return rc;
     domain_drop_infos(d);

@@ -164,6 +164,26 @@ bool frame_release(struct frame *f, struct domain *d)
     return true;
 }
 
+bool frame_take(struct frame *f, struct domain *d)
+{
+    const uint64_t ignored = FRAME_TYPE_MASK | FRAME_VALIDATED | FRAME_FOREIGN;
+    uint64_t s;
+
+    if (!frame_get(f, d)) /* it stays d's while we look */
+        return false;
+    s = load(f);
+    if ((s & ~ignored) != (FRAME_RAM | FRAME_ALLOCATED | 2 * FRAME_REF_ONE) ||
+        !swap(f, &s, FRAME_RAM)) { /* the allocation's reference and ours */
+        frame_put(f);
+        return false;
+    }
+    unlink_page(d, f);
+    f->owner = DOMID_INVALID;
+    f->stamp = tlb_stamp();
+    arch_set_gfn(frame_mfn(f), GFN_INVALID);
+    return true;
+}
+
 void frame_share(struct frame *f, struct domain *d, bool writable)
 {
     /* Not to be written: a typed use without a type keeps every type out. */

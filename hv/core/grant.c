@@ -4,11 +4,11 @@
 
 #include <xen/errno.h>
 
+#include "core/bug.h"
 #include "core/hypercall.h"
 #include "core/log.h"
 #include "core/ptype.h"
 
-#define PIN_MAX 0x7fffffffu
 #define ENTRY_TRIES 4 /* a guest that keeps changing its entry gets an error */
 
 const struct grant_map_ops *grant_map_ops;
@@ -20,9 +20,33 @@ int grant_init(struct domain *d)
     if (!g)
         return -XEN_ENOMEM;
     spin_init(&g->lock, RANK_GRANT);
-    g->max_frames = MAX_GRANT_FRAMES;
     g->free_track = NO_TRACK;
     d->grants = g;
+    return grant_set_limits(d, 0, 0);
+}
+
+/* `asked` of createdomain, or the default; 0: too large. */
+static uint32_t limit(uint32_t asked, uint32_t dflt, uint32_t max)
+{
+    if (asked == 0 || (int32_t)asked < 0)
+        return dflt;
+    return asked <= max ? asked : 0;
+}
+
+int grant_set_limits(struct domain *d, uint32_t max_grant_frames, uint32_t max_maptrack_frames)
+{
+    uint32_t frames = limit(max_grant_frames, DEFAULT_GRANT_FRAMES, MAX_GRANT_FRAMES);
+    uint32_t tracks = limit(max_maptrack_frames, DEFAULT_MAPTRACK_FRAMES, MAX_MAPTRACK_FRAMES);
+
+    if (!frames || !tracks) {
+        log_warn("Domain %u: %u grant frames and %u maptrack frames asked for, at most %u and %u "
+                 "are possible",
+                 d->id, max_grant_frames, max_maptrack_frames, MAX_GRANT_FRAMES,
+                 MAX_MAPTRACK_FRAMES);
+        return -XEN_EINVAL;
+    }
+    d->grants->max_frames = frames;
+    d->grants->max_tracks = tracks * TRACKS_PER_PAGE;
     return 0;
 }
 
@@ -32,27 +56,24 @@ void grant_free(struct domain *d)
 
     if (!g)
         return;
-    for (unsigned int i = 0; i < MAX_GRANT_FRAMES; i++) {
-        if (g->active[i])
-            frame_free_hv_order(g->active[i], ACTIVE_ORDER);
-        if (g->shared[i])
-            frame_free_hv(g->shared[i]);
+    BUG_ON(g->used_tracks);
+    for (unsigned int i = 0; i < g->nr_frames; i++) {
+        frame_free_hv(g->active[i]);
+        frame_unshare(g->shared[i]); /* a tool may still map it */
     }
-    for (unsigned int i = 0; i < TRACK_PAGES; i++)
-        if (g->tracks[i])
-            frame_free_hv(g->tracks[i]);
+    grant_free_tracks(g);
     frame_free_hv(g);
     d->grants = NULL;
 }
 
 static int add_frame(struct domain *d, struct grant_state *g)
 {
-    struct grant_active *active = frame_alloc_hv_order(ACTIVE_ORDER);
+    struct grant_active *active = frame_alloc_hv();
     struct grant_entry_v1 *shared = frame_alloc_hv();
 
     if (!active || !shared) {
         if (active)
-            frame_free_hv_order(active, ACTIVE_ORDER);
+            frame_free_hv(active);
         if (shared)
             frame_free_hv(shared);
         return -XEN_ENOMEM;
@@ -60,7 +81,7 @@ static int add_frame(struct domain *d, struct grant_state *g)
     frame_share(frame_of(arch_unmap(shared)), d, true);
     g->active[g->nr_frames] = active;
     g->shared[g->nr_frames] = shared;
-    g->nr_frames++;
+    __atomic_store_n(&g->nr_frames, g->nr_frames + 1, __ATOMIC_RELEASE);
     return 0;
 }
 
@@ -71,7 +92,11 @@ int grant_grow(struct domain *d, uint32_t nr)
 
     if (nr > g->max_frames)
         return -XEN_EINVAL;
+    if (nr <= __atomic_load_n(&g->nr_frames, __ATOMIC_ACQUIRE))
+        return 0;
     spin_lock(&g->lock);
+    if (g->closed)
+        rc = -XEN_EINVAL;
     while (rc == 0 && g->nr_frames < nr)
         rc = add_frame(d, g);
     spin_unlock(&g->lock);
@@ -85,39 +110,38 @@ mfn_t grant_frame_mfn(struct domain *d, unsigned int idx)
     return arch_unmap(d->grants->shared[index_nospec(idx, MAX_GRANT_FRAMES)]);
 }
 
-static struct grant_active *active_of(const struct grant_state *g, grant_ref_t ref)
+unsigned int grant_max_frames(const struct domain *d)
 {
-    return &g->active[ref / REFS_PER_FRAME][ref % REFS_PER_FRAME];
+    return d->grants->max_frames;
 }
 
-static struct grant_entry_v1 *shared_of(const struct grant_state *g, grant_ref_t ref)
+/* --- an entry of the table, which the guest may change at any time --- */
+
+/* Flags and domain are one word, so that neither changes between look and mark. */
+static uint32_t *word_of(struct grant_entry_v1 *e)
 {
-    return &g->shared[ref / REFS_PER_FRAME][ref % REFS_PER_FRAME];
+    return (uint32_t *)(void *)e;
 }
 
-/*
- * Sets the in-use flags in the guest's entry, provided that it grants what is asked. Flags and
- * domain are one word, so that neither changes between look and mark.
- */
+/* Sets the in-use flags in the guest's entry, provided that it grants what is asked. */
 static int mark_entry(struct grant_entry_v1 *e, domid_t user, bool readonly)
 {
-    uint32_t *word = (uint32_t *)(void *)e;
-    uint32_t old = __atomic_load_n(word, __ATOMIC_ACQUIRE), new;
+    const uint32_t marks = GTF_reading | (readonly ? 0 : GTF_writing);
+    const uint32_t relevant = 0xffff0000u | GTF_type_mask | (readonly ? 0 : GTF_readonly);
+    uint32_t old = __atomic_load_n(word_of(e), __ATOMIC_ACQUIRE);
 
     for (int i = 0; i < ENTRY_TRIES; i++) {
-        uint16_t flags = (uint16_t)old;
-
-        if ((flags & GTF_type_mask) != GTF_permit_access || (old >> 16) != user)
+        if ((old & relevant) != ((uint32_t)user << 16 | GTF_permit_access))
             return GNTST_general_error;
-        if (!readonly && (flags & GTF_readonly))
-            return GNTST_general_error;
-        new = old | GTF_reading | (readonly ? 0 : GTF_writing);
-        if (__atomic_compare_exchange_n(word, &old, new, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        if ((old & marks) == marks ||
+            __atomic_compare_exchange_n(word_of(e), &old, old | marks, false, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_ACQUIRE))
             return GNTST_okay;
     }
     return GNTST_general_error;
 }
 
+/* Clears the flags that no pin stands for any more: from now on the guest may end the access. */
 static void unmark_entry(const struct grant_active *a, struct grant_entry_v1 *e)
 {
     uint16_t gone = 0;
@@ -130,56 +154,72 @@ static void unmark_entry(const struct grant_active *a, struct grant_entry_v1 *e)
         __atomic_fetch_and(&e->flags, (uint16_t)~gone, __ATOMIC_RELEASE);
 }
 
-/* The reference on the frame that a pin holds. */
-static int hold_frame(struct domain *owner, uint32_t mfn, bool readonly)
+/* --- pins --- */
+
+int grant_hold_frame(struct domain *owner, uint64_t mfn, bool readonly)
 {
     struct frame *f = frame_of(MFN(mfn));
-    int rc;
+    int rc = -XEN_EINVAL;
 
     if (!f)
         return GNTST_bad_page;
     if (readonly)
-        return frame_get(f, owner) ? GNTST_okay : GNTST_bad_page;
-    rc = frame_get_typed(f, owner, FT_WRITABLE);
-    return rc == 0 ? GNTST_okay : rc == -XEN_ENOSPC ? GNTST_eagain : GNTST_bad_page;
+        rc = frame_get(f, owner) ? 0 : -XEN_EINVAL;
+    else
+        rc = frame_get_typed(f, owner, FT_WRITABLE);
+    if (rc == 0 && (__atomic_load_n(&f->state, __ATOMIC_RELAXED) & FRAME_HV)) {
+        grant_release_frame(f, readonly);
+        rc = -XEN_EINVAL;
+    }
+    return rc == 0 ? GNTST_okay : rc == -XEN_ENOSPC ? GNTST_no_space : GNTST_bad_page;
 }
 
-static void release_frame(uint32_t mfn, bool readonly)
+void grant_release_frame(struct frame *f, bool readonly)
 {
-    struct frame *f = frame_of(MFN(mfn));
-
     if (readonly)
         frame_put(f);
     else
         frame_put_typed(f);
 }
 
-static int pin_locked(struct domain *owner, grant_ref_t ref, domid_t user, bool readonly,
-                      uint32_t *mfn)
+bool grant_ref_ok(const struct grant_state *g, grant_ref_t *ref)
 {
-    struct grant_active *a = active_of(owner->grants, ref);
-    struct grant_entry_v1 *e = shared_of(owner->grants, ref);
-    bool first = a->readers == 0 && a->writers == 0;
+    if (*ref >= g->nr_frames * REFS_PER_FRAME)
+        return false;
+    *ref = (grant_ref_t)index_nospec(*ref, MAX_REFS);
+    return true;
+}
+
+static bool is_idle(const struct grant_active *a)
+{
+    return a->readers == 0 && a->writers == 0;
+}
+
+static int pin_locked(struct domain *owner, grant_ref_t ref, domid_t user, bool readonly)
+{
+    struct grant_active *a = grant_active_of(owner->grants, ref);
+    struct grant_entry_v1 *e = grant_shared_of(owner->grants, ref);
+    bool first = is_idle(a);
+    uint32_t mfn;
     int rc;
 
     if (!first && a->domid != user)
         return GNTST_general_error;
-    if (a->readers >= PIN_MAX || a->writers >= PIN_MAX)
+    if ((readonly ? a->readers : a->writers) == PIN_MAX)
         return GNTST_no_space;
-    if (first || (!readonly && a->writers == 0)) {
-        rc = mark_entry(e, user, readonly);
-        if (rc != GNTST_okay)
-            return rc;
-    }
-    if (first) {
-        a->domid = user;
-        a->mfn = __atomic_load_n(&e->frame, __ATOMIC_RELAXED);
-    }
-    rc = hold_frame(owner, a->mfn, readonly);
+    rc = mark_entry(e, user, readonly);
+    if (rc != GNTST_okay)
+        return rc;
+    mfn = __atomic_load_n(&e->frame, __ATOMIC_RELAXED);
+    if (!first && mfn != a->mfn) /* reused while others count on it: not before they are gone */
+        rc = GNTST_general_error;
+    else
+        rc = grant_hold_frame(owner, mfn, readonly);
     if (rc == GNTST_okay) {
+        a->mfn = mfn;
+        a->domid = user;
         a->readers += readonly;
         a->writers += !readonly;
-        *mfn = a->mfn;
     } else {
         unmark_entry(a, e);
     }
@@ -192,10 +232,12 @@ int grant_pin(struct domain *owner, grant_ref_t ref, domid_t user, bool readonly
     int rc = GNTST_bad_gntref;
 
     spin_lock(&g->lock);
-    if (ref < g->nr_frames * REFS_PER_FRAME) {
-        ref = (grant_ref_t)index_nospec(ref, MAX_GRANT_FRAMES * REFS_PER_FRAME);
-        rc = pin_locked(owner, ref, user, readonly, mfn);
-    }
+    if (g->closed)
+        rc = GNTST_general_error;
+    else if (grant_ref_ok(g, &ref))
+        rc = pin_locked(owner, ref, user, readonly);
+    if (rc == GNTST_okay)
+        *mfn = grant_active_of(g, ref)->mfn;
     spin_unlock(&g->lock);
     return rc;
 }
@@ -204,44 +246,40 @@ void grant_unpin(struct domain *owner, grant_ref_t ref, bool readonly)
 {
     struct grant_state *g = owner->grants;
     struct grant_active *a;
-    uint32_t mfn;
 
     spin_lock(&g->lock);
-    a = active_of(g, ref);
-    mfn = a->mfn;
+    a = grant_active_of(g, ref);
     a->readers -= readonly;
     a->writers -= !readonly;
-    unmark_entry(a, shared_of(g, ref));
+    /* The frame first: a guest that sees the flags gone may make a page table of it at once. */
+    grant_release_frame(frame_of(MFN(a->mfn)), readonly);
+    unmark_entry(a, grant_shared_of(g, ref));
     spin_unlock(&g->lock);
-    release_frame(mfn, readonly);
-}
-
-static bool is_idle_ref(const struct grant_state *g, grant_ref_t ref)
-{
-    const struct grant_active *a = active_of(g, ref);
-
-    return a->readers == 0 && a->writers == 0;
 }
 
 int grant_swap(struct domain *d, grant_ref_t a, grant_ref_t b)
 {
     struct grant_state *g = d->grants;
-    struct grant_entry_v1 e;
     int rc = GNTST_okay;
 
     spin_lock(&g->lock);
-    if (a >= g->nr_frames * REFS_PER_FRAME || b >= g->nr_frames * REFS_PER_FRAME) {
+    if (!grant_ref_ok(g, &a) || !grant_ref_ok(g, &b)) {
         rc = GNTST_bad_gntref;
-    } else if (!is_idle_ref(g, a) || !is_idle_ref(g, b)) {
+    } else if (!is_idle(grant_active_of(g, a)) || !is_idle(grant_active_of(g, b))) {
         rc = GNTST_eagain;
     } else {
-        e = *shared_of(g, a);
-        *shared_of(g, a) = *shared_of(g, b);
-        *shared_of(g, b) = e;
+        uint64_t *at = (uint64_t *)(void *)grant_shared_of(g, a);
+        uint64_t *bt = (uint64_t *)(void *)grant_shared_of(g, b);
+        uint64_t e = __atomic_load_n(at, __ATOMIC_RELAXED);
+
+        __atomic_store_n(at, __atomic_load_n(bt, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
+        __atomic_store_n(bt, e, __ATOMIC_RELAXED);
     }
     spin_unlock(&g->lock);
     return rc;
 }
+
+/* --- for people and tests --- */
 
 static void dump_domain(struct domain *d)
 {
@@ -249,15 +287,16 @@ static void dump_domain(struct domain *d)
     unsigned int shown = 0;
 
     spin_lock(&g->lock);
-    log_info("Grants of domain %u: %u frames of at most %u, version 1; it holds %u mappings", d->id,
-             g->nr_frames, g->max_frames, g->used_tracks);
+    log_info("Grants of domain %u: %u frames of at most %u, version 1; it holds %u mappings of at "
+             "most %u",
+             d->id, g->nr_frames, g->max_frames, g->used_tracks, g->max_tracks);
     for (grant_ref_t ref = 0; ref < g->nr_frames * REFS_PER_FRAME && shown < 64; ref++) {
-        const struct grant_active *a = active_of(g, ref);
+        const struct grant_active *a = grant_active_of(g, ref);
 
-        if (a->readers == 0 && a->writers == 0)
+        if (is_idle(a))
             continue;
         log_info("  ref %u: d%u reads %u, writes %u, mfn %#x, flags %#x", ref, a->domid, a->readers,
-                 a->writers, a->mfn, shared_of(g, ref)->flags);
+                 a->writers, a->mfn, grant_shared_of(g, ref)->flags);
         shown++;
     }
     spin_unlock(&g->lock);
@@ -271,7 +310,7 @@ void grant_dump(void)
         dump_domain(d);
 }
 
-/* Mappings that the tracks of all domains hold of d's reference `ref`. */
+/* Mappings that the tracks of all domains hold of d's frames. */
 static void count_tracks(const struct domain *d, uint64_t *readers, uint64_t *writers)
 {
     struct domain *h;
@@ -280,7 +319,7 @@ static void count_tracks(const struct domain *d, uint64_t *readers, uint64_t *wr
         for (uint32_t i = 0; i < h->grants->nr_tracks; i++) {
             const struct grant_track *t = grant_track_of(h->grants, i);
 
-            if (!t || t->dom != d->id)
+            if (!t || t->owner != d)
                 continue;
             *readers += (t->flags & GNTMAP_readonly) != 0;
             *writers += (t->flags & GNTMAP_readonly) == 0;
@@ -295,15 +334,15 @@ unsigned int grant_audit(struct domain *d)
     unsigned int bad = 0;
 
     for (grant_ref_t ref = 0; ref < g->nr_frames * REFS_PER_FRAME; ref++) {
-        const struct grant_active *a = active_of(g, ref);
+        const struct grant_active *a = grant_active_of(g, ref);
         const struct frame *f = frame_of(MFN(a->mfn));
 
         pinned_r += a->readers;
         pinned_w += a->writers;
-        if (a->readers + a->writers == 0)
+        if (is_idle(a))
             continue;
-        if (!f || f->owner != d->id || frame_refs(f->state) < a->readers + a->writers ||
-            frame_typed(f->state) < a->writers ||
+        if (!f || f->owner != d->id || (f->state & FRAME_HV) ||
+            frame_refs(f->state) < a->readers + a->writers || frame_typed(f->state) < a->writers ||
             (a->writers && frame_type_of(f->state) != FT_WRITABLE)) {
             log_err("audit: d%u's grant %u of frame %#x is not backed by references", d->id, ref,
                     a->mfn);
@@ -317,6 +356,10 @@ unsigned int grant_audit(struct domain *d)
                 (unsigned long long)readers, (unsigned long long)writers);
         bad++;
     }
+    if (g->closed && g->used_tracks && d->state == DOM_DEAD) {
+        log_err("audit: dead d%u still maps %u grants", d->id, g->used_tracks);
+        bad++;
+    }
     return bad;
 }
 
@@ -328,6 +371,7 @@ void grant_walk(struct domain *holder, grant_walk_fn *fn, void *arg)
         const struct grant_track *t = grant_track_of(g, i);
 
         if (t)
-            fn(arg, t->dom, MFN(t->mfn), !(t->flags & GNTMAP_readonly));
+            fn(arg, t->owner->id, MFN(grant_active_of(t->owner->grants, t->ref)->mfn),
+               !(t->flags & GNTMAP_readonly));
     }
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Grant tables (version 1): a domain's permission for others to map or copy its frames. */
+/*
+ * Grant tables (version 1): a domain's permission for others to map or copy its frames, or to give
+ * it one. docs/grants.md tells how a grant is made, pinned, mapped, revoked and torn down.
+ */
 #ifndef CORE_GRANT_H
 #define CORE_GRANT_H
 
@@ -9,25 +12,45 @@ struct domain;
 struct vcpu;
 struct frame;
 
+/* 0 or -ENOMEM. */
 int grant_init(struct domain *d);
-/* Drop every mapping that d holds of others' frames; resumable: -EAGAIN until done. */
+/*
+ * Limits of a domain that is being created: frames of its table, and frames of records for what it
+ * maps of others (256 mappings each). 0 and negative numbers as in createdomain: the default.
+ * -EINVAL above MAX_GRANT_FRAMES or MAX_MAPTRACK_FRAMES.
+ */
+int grant_set_limits(struct domain *d, uint32_t max_grant_frames, uint32_t max_maptrack_frames);
+/*
+ * d is dying: from now on nobody maps, copies or transfers by its grants any more, its table does
+ * not grow, and it gets no new mapping. What others map of its frames stays, and keeps its record.
+ */
+void grant_close(struct domain *d);
+/*
+ * One step of giving back every mapping that a closed d has of others' frames. None of its vCPUs
+ * runs, and its page tables are gone: a granter that sees the end of an access may use its frame as
+ * it likes. 0: done; -EAGAIN: gave way, call again.
+ */
 int grant_teardown(struct domain *d);
+/* The last reference of d is gone, so nobody maps its frames. */
 void grant_free(struct domain *d);
 
 /*
  * The kind's part of mapping a granted frame (PV: into a page-table entry). host_addr and flags
- * are the ABI's (GNTMAP_*). Both return GNTST_*; the caller holds references on the frame.
+ * are the ABI's (GNTMAP_*). Both return GNTST_*; the caller holds references on the frame, which is
+ * `owner`'s.
  */
 struct grant_map_ops {
-    int (*map)(struct vcpu *v, uint64_t host_addr, mfn_t mfn, uint32_t flags);
+    int (*map)(struct vcpu *v, struct domain *owner, uint64_t host_addr, mfn_t mfn, uint32_t flags);
     /* new_addr: 0, or for unmap_and_replace the address whose entry takes its place. */
     int (*unmap)(struct vcpu *v, uint64_t host_addr, mfn_t mfn, uint32_t flags, uint64_t new_addr);
 };
 extern const struct grant_map_ops *grant_map_ops;
 
 /* XENMAPSPACE_grant_table, acquire_resource: machine frame of table frame idx (growing it), or
- * none. */
+ * none: above d's limit, no memory, or d is dying. */
 mfn_t grant_frame_mfn(struct domain *d, unsigned int idx);
+/* How many frames d's table may have. */
+unsigned int grant_max_frames(const struct domain *d);
 /* GNTTABOP_swap_grant_ref; GNTST_*. */
 int grant_swap(struct domain *d, uint32_t a, uint32_t b);
 /* Calls fn for each mapping that `holder` has: one reference on the frame, typed if writable. */

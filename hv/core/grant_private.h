@@ -3,10 +3,11 @@
  * Shared by grant*.c only. Two sides of a grant:
  *
  *   the owner's table   `shared` entries, written by the guest, and beside each an `active` record
- * of what is in use: how often, for reading or writing, which frame the holder's track  one
- * `grant_track` for each mapping, found by its handle
+ *                       of what is in use: how often, for reading or writing, which frame
+ *   the holder's track  one `grant_track` for each mapping, found by its handle
  *
- * A pin (one use) holds a reference on the frame, with the writable type if it is for writing. The
+ * A pin (one use) holds a reference on the frame, with the writable type if it is for writing; who
+ * pins holds a reference on the owner meanwhile, so that the record outlives its last pin. The
  * locks of two domains are never held together: pins are taken and dropped under the owner's,
  * tracks under the holder's, and a track that is being changed is marked busy meanwhile.
  */
@@ -21,63 +22,92 @@
 #include "core/param.h"
 
 struct grant_active {
-    uint32_t readers; /* [owner's lock] pins for reading only */
-    uint32_t writers; /* [owner's lock] pins for writing */
-    uint32_t mfn;     /* [owner's lock] the frame, while there are pins */
-    domid_t domid;    /* [owner's lock] who pins it, while there are pins */
+    uint32_t mfn;    /* [owner's lock] the frame, while there are pins */
+    domid_t domid;   /* [owner's lock] who pins it, while there are pins */
+    uint8_t readers; /* [owner's lock] pins for reading only */
+    uint8_t writers; /* [owner's lock] pins for writing */
 };
+#define PIN_MAX 255u /* of each kind; more are refused */
 
 #define TRACK_FREE 0
 #define TRACK_BUSY 0x8000u
 
 struct grant_track {
-    uint32_t ref;   /* [holder's lock] granted reference; index of the next free track while free */
-    uint32_t mfn;   /* [holder's lock] */
-    domid_t dom;    /* [holder's lock] owner */
-    uint16_t flags; /* [holder's lock] GNTMAP_* low bits, TRACK_BUSY; TRACK_FREE */
-    uint32_t serial; /* pads the record to a power of two */
+    struct domain *owner; /* [holder's lock] with a reference */
+    uint32_t ref;         /* [holder's lock] granted; while free the index of the next free one */
+    uint32_t flags; /* [holder's lock] GNTMAP_* low bits, or TRACK_FREE; TRACK_BUSY: its setter's */
 };
-_Static_assert(sizeof(struct grant_active) == 16 && sizeof(struct grant_track) == 16, "packed");
+_Static_assert(sizeof(struct grant_active) == 8 && sizeof(struct grant_track) == 16, "packed");
 
 #define REFS_PER_FRAME (PAGE_SIZE / sizeof(struct grant_entry_v1))
-#define ACTIVE_ORDER 1 /* 512 records */
+_Static_assert(REFS_PER_FRAME * sizeof(struct grant_active) == PAGE_SIZE, "a page for a page");
+#define MAX_REFS (MAX_GRANT_FRAMES * REFS_PER_FRAME)
 #define TRACKS_PER_PAGE (PAGE_SIZE / sizeof(struct grant_track))
-#define TRACK_PAGES (MAX_MAPTRACK / TRACKS_PER_PAGE)
+#define PAGES_PER_DIR (PAGE_SIZE / sizeof(struct grant_track *))
+#define TRACK_DIRS (MAX_MAPTRACK_FRAMES / PAGES_PER_DIR)
+#define MAX_TRACKS (MAX_MAPTRACK_FRAMES * TRACKS_PER_PAGE)
 #define NO_TRACK (~0u)
 
 struct grant_state {
     spinlock_t lock;                                 /* RANK_GRANT */
+    bool closed;                                     /* [lock] its domain is dying */
     uint32_t nr_frames;                              /* [lock] */
-    uint32_t max_frames;                             /* constant */
-    struct grant_entry_v1 *shared[MAX_GRANT_FRAMES]; /* [lock] grows */
-    struct grant_active *active[MAX_GRANT_FRAMES];   /* [lock] grows */
-    struct grant_track *tracks[TRACK_PAGES];         /* [lock] grows */
+    uint32_t max_frames;                             /* constant after creation */
+    uint32_t max_tracks;                             /* constant after creation */
     uint32_t nr_tracks;                              /* [lock] tracks that have memory */
     uint32_t free_track;                             /* [lock] head of the free list, or NO_TRACK */
     uint32_t used_tracks;                            /* [lock] */
-    uint32_t drop_next;                              /* [lock] teardown's progress */
+    uint32_t drop_next;                              /* [teardown] its progress */
+    struct grant_entry_v1 *shared[MAX_GRANT_FRAMES]; /* [lock] grows */
+    struct grant_active *active[MAX_GRANT_FRAMES];   /* [lock] grows */
+    struct grant_track **tracks[TRACK_DIRS];         /* [lock] grows: pages of pointers to pages */
 };
 _Static_assert(sizeof(struct grant_state) <= PAGE_SIZE, "one page");
 
+static inline struct grant_active *grant_active_of(const struct grant_state *g, grant_ref_t ref)
+{
+    return &g->active[ref / REFS_PER_FRAME][ref % REFS_PER_FRAME];
+}
+
+static inline struct grant_entry_v1 *grant_shared_of(const struct grant_state *g, grant_ref_t ref)
+{
+    return &g->shared[ref / REFS_PER_FRAME][ref % REFS_PER_FRAME];
+}
+
+/* Is `ref` in g's table? Then *ref is safe against speculation. Lock held. */
+bool grant_ref_ok(const struct grant_state *g, grant_ref_t *ref);
+
+/*
+ * A use of owner's frame mfn, typed as writable unless readonly: GNTST_okay, or the error. Not of
+ * the hypervisor's frames that are shared with owner: these may outlive it.
+ */
+int grant_hold_frame(struct domain *owner, uint64_t mfn, bool readonly);
+void grant_release_frame(struct frame *f, bool readonly);
+
 /*
  * Pin reference `ref` of `owner` for domain `user`: GNTST_okay with the frame in *mfn, or the
- * error. Undone by grant_unpin with the same `readonly`.
+ * error. Undone by grant_unpin with the same `readonly`; until then the caller holds a reference on
+ * owner.
  */
 int grant_pin(struct domain *owner, grant_ref_t ref, domid_t user, bool readonly, uint32_t *mfn);
 void grant_unpin(struct domain *owner, grant_ref_t ref, bool readonly);
-/* Table frames up to nr; 0, -EINVAL above the maximum, -ENOMEM. Takes the lock. */
+/* Table frames up to nr; 0, -EINVAL above the maximum or when d is dying, -ENOMEM. Takes the lock.
+ */
 int grant_grow(struct domain *d, uint32_t nr);
 
 /* The track of a handle, or NULL when there is none. Lock held. */
 struct grant_track *grant_track_of(struct grant_state *g, grant_handle_t handle);
+/* The memory of all tracks. */
+void grant_free_tracks(struct grant_state *g);
 
 int grant_map_one(struct vcpu *v, struct gnttab_map_grant_ref *op);
-/* As unmap_and_replace when new_addr is given. *put tells what grant_finish_unmap has to drop. */
+/* What an unmap leaves to be done after the flush, by grant_finish_unmap(). */
 struct grant_dropped {
-    struct domain *owner; /* referenced; NULL: nothing to drop */
+    struct domain *owner; /* with the track's reference; NULL: nothing to drop */
     uint32_t ref;
     bool readonly;
 };
+/* replace: as unmap_and_replace, with the entry at new_addr. */
 int grant_unmap_one(struct vcpu *v, grant_handle_t handle, uint64_t host_addr, uint64_t dev_addr,
                     uint64_t new_addr, bool replace, struct grant_dropped *put);
 /* Flush what the unmapped entries may have left in TLBs, then drop their pins. */
@@ -85,14 +115,24 @@ void grant_finish_unmap(struct vcpu *v, struct grant_dropped *put, unsigned int 
 
 /* One side of a copy, kept from one element to the next while it names the same frame. */
 struct grant_copy_side {
-    bool valid, is_ref, writable;
-    domid_t domid;
+    struct domain *owner; /* referenced; NULL: nothing is held */
+    struct frame *frame;  /* held; NULL: only owner is */
     uint64_t id;          /* reference or frame number */
-    struct domain *owner; /* referenced while valid */
-    struct frame *frame;
+    domid_t domid;        /* as the caller named owner */
+    bool is_ref, writable;
 };
 int grant_copy_one(struct vcpu *v, const struct gnttab_copy *op, struct grant_copy_side *src,
                    struct grant_copy_side *dst);
 void grant_copy_release(struct grant_copy_side *side);
+
+/*
+ * A transfer in two steps, with a flush of all CPUs by grant_transfer_flush() in between: the frame
+ * leaves the caller, who must be its only user; then it goes to who accepts it, or is freed. The
+ * first returns NULL with *status set: it is the caller's still.
+ */
+struct frame *grant_transfer_take(struct vcpu *v, const struct gnttab_transfer *op,
+                                  int16_t *status);
+void grant_transfer_flush(void);
+int grant_transfer_give(struct vcpu *v, const struct gnttab_transfer *op, struct frame *f);
 
 #endif

@@ -44,7 +44,9 @@ static long check_config(const struct xen_domctl_createdomain *c)
 
 static long apply_limits(struct domain *d, const struct xen_domctl_createdomain *c)
 {
-    return evtchn_set_limit(d, c->max_evtchn_port);
+    long rc = grant_set_limits(d, (uint32_t)c->max_grant_frames, (uint32_t)c->max_maptrack_frames);
+
+    return rc ? rc : evtchn_set_limit(d, c->max_evtchn_port);
 }
 
 static long new_domain(struct vcpu *v, domid_t id, const struct xen_domctl_createdomain *c)

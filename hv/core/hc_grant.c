@@ -5,109 +5,115 @@
  */
 #include "core/hypercall.h"
 
+#include "core/access.h"
 #include "core/grant_private.h"
 #include "core/log.h"
 
-/* Elements between two looks at pending work. */
+/* Elements of one step: read together, done, flushed once, written back together. */
 #define STEP 32
+#define STEP_BYTES 768
 /* Of one element, in hc_preempt()'s units: a page copied, at most. */
 #define ELEMENT_COST 4
 
-static long op_map(struct vcpu *v, gptr_t arg, unsigned long n)
-{
-    struct gnttab_map_grant_ref op;
+/* --- the batches; `ops` was copied from the guest, n <= STEP --- */
 
-    for (unsigned long i = 0; i < n; i++, arg = gptr_add(arg, sizeof(op))) {
-        if (guest_get(v, &op, arg))
-            return E(EFAULT);
-        op.status = (int16_t)grant_map_one(v, &op);
-        if (guest_put(v, arg, &op))
-            return E(EFAULT);
-    }
-    return 0;
+static void do_map(struct vcpu *v, void *ops, unsigned int n)
+{
+    struct gnttab_map_grant_ref *op = ops;
+
+    for (unsigned int i = 0; i < n; i++)
+        op[i].status = (int16_t)grant_map_one(v, &op[i]);
 }
 
-static long op_unmap(struct vcpu *v, gptr_t arg, unsigned long n)
+static void do_unmap(struct vcpu *v, void *ops, unsigned int n)
 {
-    struct gnttab_unmap_grant_ref op;
+    struct gnttab_unmap_grant_ref *op = ops;
     struct grant_dropped put[STEP];
-    unsigned int done;
-    long rc = 0;
 
-    for (done = 0; done < n; done++, arg = gptr_add(arg, sizeof(op))) {
-        put[done].owner = NULL;
-        rc = guest_get(v, &op, arg) ? E(EFAULT) : 0;
-        if (rc)
-            break;
-        op.status = (int16_t)grant_unmap_one(v, op.handle, op.host_addr, op.dev_bus_addr, 0, false,
-                                             &put[done]);
-        rc = guest_put(v, arg, &op) ? E(EFAULT) : 0;
-        if (rc) {
-            done++;
-            break;
-        }
-    }
-    grant_finish_unmap(v, put, done);
-    return rc;
+    for (unsigned int i = 0; i < n; i++)
+        op[i].status = (int16_t)grant_unmap_one(v, op[i].handle, op[i].host_addr,
+                                                op[i].dev_bus_addr, 0, false, &put[i]);
+    grant_finish_unmap(v, put, n);
 }
 
-static long op_replace(struct vcpu *v, gptr_t arg, unsigned long n)
+static void do_replace(struct vcpu *v, void *ops, unsigned int n)
 {
-    struct gnttab_unmap_and_replace op;
+    struct gnttab_unmap_and_replace *op = ops;
     struct grant_dropped put[STEP];
-    unsigned int done;
-    long rc = 0;
 
-    for (done = 0; done < n; done++, arg = gptr_add(arg, sizeof(op))) {
-        put[done].owner = NULL;
-        rc = guest_get(v, &op, arg) ? E(EFAULT) : 0;
-        if (rc)
-            break;
-        op.status = (int16_t)grant_unmap_one(v, op.handle, op.host_addr, 0, op.new_addr, true,
-                                             &put[done]);
-        rc = guest_put(v, arg, &op) ? E(EFAULT) : 0;
-        if (rc) {
-            done++;
-            break;
-        }
-    }
-    grant_finish_unmap(v, put, done);
-    return rc;
+    for (unsigned int i = 0; i < n; i++)
+        op[i].status = (int16_t)grant_unmap_one(v, op[i].handle, op[i].host_addr, 0, op[i].new_addr,
+                                                true, &put[i]);
+    grant_finish_unmap(v, put, n);
 }
 
-static long op_copy(struct vcpu *v, gptr_t arg, unsigned long n)
+static void do_copy(struct vcpu *v, void *ops, unsigned int n)
 {
     struct grant_copy_side src = { 0 }, dst = { 0 };
-    struct gnttab_copy op;
-    long rc = 0;
+    struct gnttab_copy *op = ops;
 
-    for (unsigned long i = 0; i < n && rc == 0; i++, arg = gptr_add(arg, sizeof(op))) {
-        if (guest_get(v, &op, arg)) {
-            rc = E(EFAULT);
-            break;
-        }
-        op.status = (int16_t)grant_copy_one(v, &op, &src, &dst);
-        if (guest_put(v, arg, &op))
-            rc = E(EFAULT);
-    }
+    for (unsigned int i = 0; i < n; i++)
+        op[i].status = (int16_t)grant_copy_one(v, &op[i], &src, &dst);
     grant_copy_release(&src);
     grant_copy_release(&dst);
-    return rc;
 }
 
-static long op_swap(struct vcpu *v, gptr_t arg, unsigned long n)
+static void do_transfer(struct vcpu *v, void *ops, unsigned int n)
 {
-    struct gnttab_swap_grant_ref op;
+    struct gnttab_transfer *op = ops;
+    struct frame *f[STEP];
+    bool any = false;
 
-    for (unsigned long i = 0; i < n; i++, arg = gptr_add(arg, sizeof(op))) {
-        if (guest_get(v, &op, arg))
+    for (unsigned int i = 0; i < n; i++) {
+        f[i] = grant_transfer_take(v, &op[i], &op[i].status);
+        any |= f[i] != NULL;
+    }
+    if (any)
+        grant_transfer_flush();
+    for (unsigned int i = 0; i < n; i++)
+        if (f[i])
+            op[i].status = (int16_t)grant_transfer_give(v, &op[i], f[i]);
+}
+
+static void do_swap(struct vcpu *v, void *ops, unsigned int n)
+{
+    struct gnttab_swap_grant_ref *op = ops;
+
+    for (unsigned int i = 0; i < n; i++)
+        op[i].status = (int16_t)grant_swap(v->domain, op[i].ref_a, op[i].ref_b);
+}
+
+typedef void batch_fn(struct vcpu *v, void *ops, unsigned int n);
+
+/*
+ * Runs a batch in steps, giving way between them. An array that cannot be read to its end is done
+ * up to there, one by one.
+ */
+static long in_steps(struct vcpu *v, unsigned int cmd, gptr_t arg, unsigned long count, size_t size,
+                     batch_fn *fn)
+{
+    uint64_t ops[STEP_BYTES / sizeof(uint64_t)];
+
+    while (count > 0) {
+        unsigned long n = MIN(count, MIN(sizeof(ops) / size, (size_t)STEP));
+
+        if (guest_read(v, ops, arg, n * size)) {
+            n = 1;
+            if (guest_read(v, ops, arg, size))
+                return E(EFAULT);
+        }
+        fn(v, ops, (unsigned int)n);
+        if (guest_write(v, arg, ops, n * size))
             return E(EFAULT);
-        op.status = (int16_t)grant_swap(v->domain, op.ref_a, op.ref_b);
-        if (guest_put(v, arg, &op))
-            return E(EFAULT);
+        arg = gptr_add(arg, n * size);
+        count -= n;
+        if (hc_preempt((int32_t)n * ELEMENT_COST) && count > 0)
+            return hc_restart(v, cmd, arg.v, count, 0, 0);
     }
     return 0;
 }
+
+/* --- tables --- */
 
 /* The domain that a query names, if the caller may ask; NULL with *status set. */
 static struct domain *asked(struct vcpu *v, domid_t dom, int16_t *status)
@@ -117,7 +123,7 @@ static struct domain *asked(struct vcpu *v, domid_t dom, int16_t *status)
     *status = GNTST_okay;
     if (!d) {
         *status = GNTST_bad_domain;
-    } else if (d != v->domain && !v->domain->privileged) {
+    } else if (!access_ok(v->domain, d, ACCESS_MEMORY)) {
         domain_put(d);
         *status = GNTST_permission_denied;
         d = NULL;
@@ -129,7 +135,7 @@ static int16_t list_frames(struct vcpu *v, struct domain *d, const struct gnttab
 {
     gptr_t list = HANDLE_PTR(op->frame_list);
 
-    hc_charge(16);
+    hc_charge(1 + (int32_t)MIN(op->nr_frames, (uint32_t)MAX_GRANT_FRAMES) * 2);
     if (grant_grow(d, op->nr_frames)) {
         log_refusal(v->domain, "a grant table of %u frames for d%u is too large", op->nr_frames,
                     d->id);
@@ -172,7 +178,7 @@ static long op_query(struct vcpu *v, gptr_t arg, unsigned long n)
         return E(EFAULT);
     d = asked(v, op.dom, &op.status);
     if (d) {
-        op.nr_frames = d->grants->nr_frames;
+        op.nr_frames = __atomic_load_n(&d->grants->nr_frames, __ATOMIC_RELAXED);
         op.max_nr_frames = d->grants->max_frames;
         domain_put(d);
     }
@@ -225,26 +231,6 @@ static long op_get_version(struct vcpu *v, gptr_t arg)
     return guest_put(v, arg, &op) ? E(EFAULT) : 0;
 }
 
-typedef long batch_fn(struct vcpu *v, gptr_t arg, unsigned long n);
-
-/* Runs a batch in steps, giving way between them. */
-static long in_steps(struct vcpu *v, unsigned int cmd, gptr_t arg, unsigned long count, size_t size,
-                     batch_fn *fn)
-{
-    while (count > 0) {
-        unsigned long n = MIN(count, (unsigned long)STEP);
-        long rc = fn(v, arg, n);
-
-        if (rc)
-            return rc;
-        arg = gptr_add(arg, n * size);
-        count -= n;
-        if (hc_preempt((int32_t)n * ELEMENT_COST) && count > 0)
-            return hc_restart(v, cmd, arg.v, count, 0, 0);
-    }
-    return 0;
-}
-
 long hc_grant_table_op(struct vcpu *v, unsigned long cmd, unsigned long arg, unsigned long count,
                        unsigned long a3, unsigned long a4)
 {
@@ -257,15 +243,17 @@ long hc_grant_table_op(struct vcpu *v, unsigned long cmd, unsigned long arg, uns
         return E(EINVAL);
     switch (op) {
     case GNTTABOP_map_grant_ref:
-        return in_steps(v, op, p, count, sizeof(struct gnttab_map_grant_ref), op_map);
+        return in_steps(v, op, p, count, sizeof(struct gnttab_map_grant_ref), do_map);
     case GNTTABOP_unmap_grant_ref:
-        return in_steps(v, op, p, count, sizeof(struct gnttab_unmap_grant_ref), op_unmap);
+        return in_steps(v, op, p, count, sizeof(struct gnttab_unmap_grant_ref), do_unmap);
     case GNTTABOP_unmap_and_replace:
-        return in_steps(v, op, p, count, sizeof(struct gnttab_unmap_and_replace), op_replace);
+        return in_steps(v, op, p, count, sizeof(struct gnttab_unmap_and_replace), do_replace);
     case GNTTABOP_copy:
-        return in_steps(v, op, p, count, sizeof(struct gnttab_copy), op_copy);
+        return in_steps(v, op, p, count, sizeof(struct gnttab_copy), do_copy);
+    case GNTTABOP_transfer:
+        return in_steps(v, op, p, count, sizeof(struct gnttab_transfer), do_transfer);
     case GNTTABOP_swap_grant_ref:
-        return in_steps(v, op, p, count, sizeof(struct gnttab_swap_grant_ref), op_swap);
+        return in_steps(v, op, p, count, sizeof(struct gnttab_swap_grant_ref), do_swap);
     case GNTTABOP_setup_table:
         return op_setup(v, p, count);
     case GNTTABOP_query_size:
@@ -276,7 +264,7 @@ long hc_grant_table_op(struct vcpu *v, unsigned long cmd, unsigned long arg, uns
         return op_set_version(v, p);
     case GNTTABOP_get_version:
         return op_get_version(v, p);
-    default: /* transfer, status frames of version 2, cache maintenance */
+    default: /* status frames of version 2, cache maintenance */
         return E(ENOSYS);
     }
 }

@@ -180,7 +180,8 @@ __attribute__((weak)) void arch_tlb_flush_stamped(const unsigned long *cpus, uin
     uint64_t since = __atomic_load_n(&tlb_clock, __ATOMIC_SEQ_CST) - tlb_age(stamp);
 
     for (unsigned int i = 0; i < nr_pcpus; i++) {
-        if (bitmap_test(cpus, i) && pcpus[i]->tlb_flushed <= since)
+        if (bitmap_test(cpus, i) &&
+            __atomic_load_n(&pcpus[i]->tlb_flushed, __ATOMIC_RELAXED) <= since)
             __atomic_store_n(&pcpus[i]->tlb_flushed,
                              __atomic_add_fetch(&tlb_clock, 2, __ATOMIC_SEQ_CST), __ATOMIC_RELAXED);
     }

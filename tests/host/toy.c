@@ -82,9 +82,23 @@ static void toy_get_context(struct vcpu *v, struct vcpu_guest_context *c)
     (void)v, (void)c;
 }
 
+/* Its window first, then what it was given beyond; what others hold is left to them. */
 static int toy_relinquish(struct domain *d)
 {
-    (void)d;
+    struct host_domain *hd = host_of(d);
+
+    for (unsigned int i = 0; i < HOST_GUEST_PAGES; i++) {
+        if (hd->page[i])
+            frame_put_typed(frame_of(MFN(hd->page[i])));
+        hd->page[i] = 0;
+    }
+    while (d->page_list) {
+        if (!frame_release(&frame_table[d->page_list], d)) {
+            spin_lock(&d->page_lock);
+            frame_set_aside(d);
+            spin_unlock(&d->page_lock);
+        }
+    }
     return 0;
 }
 
@@ -111,9 +125,10 @@ static const struct guest_ops toy_ops = {
 
 /* A mapping of a toy is a note: the address must lie in the window's last quarter and be aligned.
  */
-static int toy_map(struct vcpu *v, uint64_t host_addr, mfn_t mfn, uint32_t flags)
+static int toy_map(struct vcpu *v, struct domain *owner, uint64_t host_addr, mfn_t mfn,
+                   uint32_t flags)
 {
-    (void)v, (void)mfn, (void)flags;
+    (void)v, (void)owner, (void)mfn, (void)flags;
     return host_addr % PAGE_SIZE ? GNTST_bad_virt_addr : GNTST_okay;
 }
 

@@ -1,19 +1,26 @@
 # SPDX-License-Identifier: MIT
-# The model test of the core (tests/model), one build with ASan and UBSan, one with ThreadSanitizer.
+# The model tests of the core (tests/model): hypercalls of every kind, with ASan and UBSan, and with ThreadSanitizer;
+# grants of domains that come and go.
 
 MODEL_OUT := build/tests/model
-UNIT_TESTS += $(MODEL_OUT)/core
+UNIT_TESTS += $(MODEL_OUT)/core $(MODEL_OUT)/grants
+MODEL_HDR := tests/model/ops.h tests/model/stream.h
 
-$(MODEL_OUT)/core: tests/model/model.c tests/model/ops.c tests/model/ops.h $(CORE_OBJ)
+$(MODEL_OUT)/core: tests/model/model.c tests/model/ops.c tests/model/stream.c $(MODEL_HDR) $(CORE_OBJ)
 	@mkdir -p $(@D)
-	@$(HOSTCC) $(CORE_CFLAGS) $(CORE_CPPFLAGS) -o $@ tests/model/model.c tests/model/ops.c $(CORE_OBJ) $(CORE_LDFLAGS)
+	@$(HOSTCC) $(CORE_CFLAGS) $(CORE_CPPFLAGS) -o $@ $(filter tests/%.c,$^) $(CORE_OBJ) $(CORE_LDFLAGS)
+
+$(MODEL_OUT)/grants: tests/model/grants.c tests/model/stream.c $(MODEL_HDR) $(CORE_OBJ)
+	@mkdir -p $(@D)
+	@$(HOSTCC) $(CORE_CFLAGS) $(CORE_CPPFLAGS) -o $@ $(filter tests/%.c,$^) $(CORE_OBJ) $(CORE_LDFLAGS)
 
 # With a thread for each CPU, under ThreadSanitizer.
 UNIT_TESTS += $(MODEL_OUT)/threads
 TSAN_CFLAGS := $(filter-out -fsanitize=% -fno-sanitize%,$(CORE_CFLAGS)) -fsanitize=thread -Wno-tsan
-TSAN_OBJ := $(patsubst %.c,$(MODEL_OUT)/tsan/%.o,$(CORE_SRC) tests/model/ops.c tests/model/threads.c)
+TSAN_OBJ := $(patsubst %.c,$(MODEL_OUT)/tsan/%.o,$(CORE_SRC) tests/model/ops.c tests/model/stream.c \
+	tests/model/threads.c)
 
-$(MODEL_OUT)/tsan/%.o: %.c $(CORE_HDR) tests/model/ops.h tests/model/model.mk
+$(MODEL_OUT)/tsan/%.o: %.c $(CORE_HDR) $(MODEL_HDR) tests/model/model.mk
 	@mkdir -p $(@D)
 	@$(HOSTCC) $(TSAN_CFLAGS) $(CORE_CPPFLAGS) -c -o $@ $<
 

@@ -21,15 +21,6 @@
 struct domain *model_dom[MODEL_DOMAINS];
 __thread char model_last[160];
 
-uint64_t rng_next(struct rng *r)
-{
-    uint64_t z = r->s += 0x9e3779b97f4a7c15ull;
-
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebull;
-    return z ^ z >> 31;
-}
-
 void model_setup(void)
 {
     for (unsigned int i = 0; i < MODEL_DOMAINS; i++) {
@@ -158,6 +149,7 @@ static void fill_grant_op(struct vcpu *v, struct rng *r, uint32_t cmd, uint64_t 
         struct gnttab_copy copy;
         struct gnttab_setup_table setup;
         struct gnttab_swap_grant_ref swap;
+        struct gnttab_transfer transfer;
     } op;
 
     for (int i = 0; i < 4; i++, arg += sizeof(op.map)) {
@@ -184,6 +176,11 @@ static void fill_grant_op(struct vcpu *v, struct rng *r, uint32_t cmd, uint64_t 
             op.copy.source.offset = (uint16_t)small(r, 4096);
             op.copy.dest.offset = (uint16_t)small(r, 4096);
             op.copy.len = (uint16_t)small(r, 128);
+            break;
+        case GNTTABOP_transfer:
+            op.transfer.mfn = rng_below(r, max_mfn);
+            op.transfer.domid = some_dom(r);
+            op.transfer.ref = small(r, 12);
             break;
         case GNTTABOP_swap_grant_ref:
             op.swap.ref_a = small(r, 12);

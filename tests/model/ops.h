@@ -8,20 +8,11 @@
 #define TESTS_MODEL_OPS_H
 
 #include "host/host.h"
+#include "model/stream.h"
 
 #define MODEL_DOMAINS 3
 #define MODEL_VCPUS 2
 #define MODEL_PAGES 8
-
-struct rng {
-    uint64_t s;
-};
-
-uint64_t rng_next(struct rng *r);
-static inline uint64_t rng_below(struct rng *r, uint64_t n)
-{
-    return rng_next(r) % n;
-}
 
 extern struct domain *model_dom[MODEL_DOMAINS];
 

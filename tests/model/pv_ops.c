@@ -614,6 +614,33 @@ static void op_grant_copy(struct vcpu *v)
     note("d%uv%u grant copy: %ld", v->domain->id, v->id, rc);
 }
 
+/* A page that nobody uses goes to who takes it, or to nobody. */
+static void op_transfer(struct vcpu *v)
+{
+    struct gnttab_transfer op[2];
+    long rc;
+
+    for (unsigned int i = 0; i < 2; i++) {
+        const struct domain *to = pv_dom[below(PV_DOMAINS)];
+        mfn_t table = grant_frame_mfn((struct domain *)to, 0);
+        uint32_t ref = (uint32_t)below(12);
+
+        op[i] = (struct gnttab_transfer){ .domid = to->id, .ref = ref };
+        op[i].mfn = one_in(3) ? pick_frame(v->domain) : own_frame(v->domain, FT_NONE);
+        if (!mfn_eq(table, MFN_NONE) && !one_in(4)) {
+            struct grant_entry_v1 *e = (struct grant_entry_v1 *)arch_map(table) + ref;
+
+            __atomic_store_n((uint32_t *)(void *)e, GTF_accept_transfer | v->domain->id << 16,
+                             __ATOMIC_RELAXED);
+        }
+    }
+    if (!put_args(v, 0, op, sizeof(op)))
+        return;
+    rc = call(v, __HYPERVISOR_grant_table_op, GNTTABOP_transfer, args_va(v), 2, 0);
+    note("d%uv%u transfers frame %#lx to d%u: %ld", v->domain->id, v->id, (unsigned long)op[0].mfn,
+         op[0].domid, rc);
+}
+
 /* --- descriptors --- */
 
 static uint64_t pick_descriptor(void)
@@ -781,11 +808,11 @@ static void op_unpin_all(struct vcpu *v)
 static void op_call(struct vcpu *v)
 {
     static void (*const ops[])(struct vcpu *) = {
-        op_uvm,         op_uvm,        op_uvm,       op_peek,      op_mmu,        op_mmu,
-        op_mmu,         op_ext,        op_ext,       op_build,     op_build,      op_ptwr,
-        op_ptwr,        op_memory,     op_exchange,  op_grant_map, op_grant_map,  op_grant_unmap,
-        op_grant_unmap, op_grant_copy, op_gdt,       op_ldt,       op_descriptor, op_ldt_fault,
-        op_vcpu,        op_mode,       op_multicall, op_unpin_all,
+        op_uvm,         op_uvm,        op_uvm,      op_peek,      op_mmu,       op_mmu,
+        op_mmu,         op_ext,        op_ext,      op_build,     op_build,     op_ptwr,
+        op_ptwr,        op_memory,     op_exchange, op_grant_map, op_grant_map, op_grant_unmap,
+        op_grant_unmap, op_grant_copy, op_transfer, op_gdt,       op_ldt,       op_descriptor,
+        op_ldt_fault,   op_vcpu,       op_mode,     op_multicall, op_unpin_all,
     };
     unsigned int which = (unsigned int)below(ARRAY_SIZE(ops));
 
@@ -894,10 +921,11 @@ static void shut_down(struct domain *d)
     int rc;
 
     d->state = DOM_DYING;
-    while ((rc = grant_teardown(d)) != 0)
-        ;
+    grant_close(d);
     domain_drop_infos(d);
     while ((rc = d->ops->relinquish(d)) != 0)
+        ;
+    while ((rc = grant_teardown(d)) != 0)
         ;
 }
 

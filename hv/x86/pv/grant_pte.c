@@ -32,16 +32,12 @@ static pte_t *entry_at(struct vcpu *v, uint64_t host_addr, uint32_t flags)
     return direct(host_addr);
 }
 
-static int map(struct vcpu *v, uint64_t host_addr, mfn_t mfn, uint32_t flags)
+static int map(struct vcpu *v, struct domain *owner, uint64_t host_addr, mfn_t mfn, uint32_t flags)
 {
     struct domain *d = v->domain;
-    struct frame *f = frame_of(mfn);
-    struct domain *owner = f ? domain_get(f->owner) : NULL;
     pte_t new = mfn.v << PAGE_SHIFT | PTE_P | PTE_US | PTE_A | PTE_D;
     int rc = GNTST_general_error;
 
-    if (!owner)
-        return GNTST_general_error;
     if (!(flags & GNTMAP_readonly))
         new |= PTE_RW;
     new |= ((uint64_t)(flags >> _GNTMAP_guest_avail0) << 9) & AVAIL_FLAGS;
@@ -52,7 +48,6 @@ static int map(struct vcpu *v, uint64_t host_addr, mfn_t mfn, uint32_t flags)
     else if (!pt_set_l1(d, owner, at, new, false))
         rc = GNTST_okay;
     spin_unlock(&pv_domain(d)->pt_lock);
-    domain_put(owner);
     return rc;
 }
 
