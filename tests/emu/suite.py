@@ -109,6 +109,8 @@ def boot_case(row, long=False):
                       if (m := re.match(r"CPUs: (\d+)", line))), "no")
         if count != str(cpus):
             return f"{count} CPUs instead of {cpus}"
+        if any("Using 2-level ABI" in line for line in result.lines):
+            return "Linux has to do without FIFO event channels"
         return new_warnings(result)
     return Case(boot_name(row), cfg, check=check, long=long)
 

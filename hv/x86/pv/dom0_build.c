@@ -9,6 +9,7 @@
 #include <xen/errno.h>
 
 #include "core/arch.h"
+#include "core/evtchn.h"
 #include "core/log.h"
 #include "core/pcpu.h"
 #include "lib/bzimage.h"
@@ -328,7 +329,7 @@ static const char *create(struct build *b, const struct dom0_options *o)
     unsigned int vcpus = choose_vcpus(o);
 
     b->pd = pv_domain_create(0, vcpus);
-    if (!b->pd)
+    if (!b->pd || evtchn_set_limit(&b->pd->x.d, EVTCHN_FIFO_NR_CHANNELS - 1))
         return "not enough memory for its records";
     b->pd->x.d.privileged = true;
     b->pd->x.ioports = frame_alloc_hv_order(1);
