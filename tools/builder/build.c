@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -327,6 +328,16 @@ static int child_died(int status, struct error *e)
                      sig ? strsignal(sig) : "");
 }
 
+/* Nothing of the parent's handlers; and it ends with its parent. */
+static void become_child(void)
+{
+    static const int signals[] = { SIGBUS, SIGSEGV, SIGHUP, SIGINT, SIGTERM, SIGCHLD, SIGPIPE };
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+        signal(signals[i], SIG_DFL);
+}
+
 /* The child exits without returning; the parent has its outcome or says how it ended. */
 static int in_child(struct build *b, struct outcome *o, struct error *e)
 {
@@ -336,6 +347,7 @@ static int in_child(struct build *b, struct outcome *o, struct error *e)
     fflush(NULL); /* else the child might print what is still in a buffer a second time */
     pid = fork();
     if (pid == 0) {
+        become_child();
         b->t.e = &o->error;
         b->result = &o->result;
         o->rc = build(b);
