@@ -21,86 +21,7 @@
 struct domain *pv_dom[PV_DOMAINS];
 __thread char pv_last[256];
 
-static uint32_t taken[PV_DOMAINS][PV_VCPUS]; /* atomic: a CPU runs it, or is about to */
-
-/* --- building a domain --- */
-
-static struct frame *new_page(struct domain *d)
-{
-    struct frame *f = frame_alloc(0, 0);
-
-    if (!f || frame_assign(f, 0, d))
-        abort();
-    arch_clear_page(arch_map(frame_mfn(f)));
-    return f;
-}
-
-static pte_t *page(uint64_t mfn)
-{
-    return direct(mfn << PAGE_SHIFT);
-}
-
-static void start_vcpu(struct domain *d, unsigned int id, uint64_t l4)
-{
-    static struct vcpu_guest_context c;
-    struct pv_vcpu *pv = pv_vcpu_create(d, id);
-    int rc;
-
-    if (!pv)
-        abort();
-    if (id == PV_VCPUS - 1)
-        return;
-    c.flags = VGCF_in_kernel;
-    c.ctrlreg[3] = l4 << PAGE_SHIFT;
-    c.kernel_sp = PV_VA(ARGS_SLOT);
-    do {
-        arch_this_cpu()->pending = 0;
-        rc = pv_guest_ops.set_context(&pv->x.v, &c);
-    } while (rc == -XEN_EAGAIN);
-    if (rc)
-        pv_fail("context of a new vCPU: %d", rc);
-    pv->x.v.initialised = true;
-}
-
-/* Frames 0 to 5: L4, L3, L2, three L1s (the last without an entry that leads to it); 6, 7: L4s. */
-static void build(unsigned int id)
-{
-    struct pv_domain *pd = pv_domain_create((domid_t)id, PV_VCPUS);
-    uint64_t mfn[PAGES];
-
-    if (!pd)
-        abort();
-    struct domain *d = pv_dom[id] = &pd->x.d;
-    d->privileged = id == 0;
-    d->max_pages = PAGES + 60;
-    for (unsigned int i = 0; i < PAGES; i++)
-        mfn[i] = frame_mfn(new_page(d)).v;
-    for (unsigned int i = 0; i < PAGES; i++)
-        page(mfn[3])[i] = mfn[i] << PAGE_SHIFT | (i < TABLES ? FLAGS & ~PTE_RW : FLAGS);
-    page(mfn[0])[272] = mfn[1] << PAGE_SHIFT | (FLAGS & ~PTE_NX);
-    page(mfn[6])[272] = page(mfn[0])[272];
-    page(mfn[7])[0] = page(mfn[0])[272];
-    page(mfn[1])[0] = mfn[2] << PAGE_SHIFT | (FLAGS & ~PTE_NX);
-    page(mfn[2])[0] = mfn[3] << PAGE_SHIFT | (FLAGS & ~PTE_NX);
-    page(mfn[2])[1] = mfn[4] << PAGE_SHIFT | (FLAGS & ~PTE_NX);
-    first_l4[id] = mfn[0];
-    for (unsigned int i = 0; i < PV_VCPUS; i++)
-        start_vcpu(d, i, mfn[0]);
-    domain_publish(d);
-    if (id == 0)
-        dom0 = d;
-}
-
-void pv_model_setup(void)
-{
-    for (unsigned int i = 0; i < PV_DOMAINS; i++)
-        build(i);
-    for (unsigned int i = 0; i < PV_CPUS; i++) {
-        host_be(i);
-        taken[i][0] = 1;
-        pv_machine_run(pv_dom[i]->vcpu[0]);
-    }
-}
+uint32_t pv_taken[PV_DOMAINS][PV_VCPUS];
 
 static unsigned long pick_uvm_flags(struct vcpu *v)
 {
@@ -724,7 +645,7 @@ static void op_vcpu(struct vcpu *v)
 
 static uint32_t *taken_by(const struct vcpu *v)
 {
-    return &taken[v->domain->id][v->id];
+    return &pv_taken[v->domain->id][v->id];
 }
 
 /* The CPU of this thread goes on with v, which nobody else runs; NULL: it idles. */
@@ -741,7 +662,8 @@ static void op_switch(void)
 {
     struct vcpu *v = pv_dom[below(PV_DOMAINS)]->vcpu[below(PV_VCPUS)];
 
-    if (!v->initialised || one_in(8) || __atomic_exchange_n(taken_by(v), 1, __ATOMIC_ACQUIRE))
+    if (!v || domain_dying(v->domain) || !v->initialised || one_in(8) ||
+        __atomic_exchange_n(taken_by(v), 1, __ATOMIC_ACQUIRE))
         v = NULL;
     go_on_with(v);
     note("CPU %u goes on with d%dv%d", arch_this_cpu()->id, v ? v->domain->id : -1,
@@ -847,6 +769,11 @@ void pv_model_seed(uint64_t seed)
     rng.s = seed;
 }
 
+void pv_model_forget_grants(domid_t holder)
+{
+    memset(held[holder], 0, sizeof(held[holder]));
+}
+
 void pv_model_forget(void)
 {
     memset(held, 0, sizeof(held));
@@ -906,47 +833,14 @@ void pv_model_step(uint64_t word)
 
     pv_model_seed(word);
     host_be((unsigned int)below(PV_CPUS));
+    if (depth == 0 && one_in(40)) {
+        pv_model_end_one(1 + (unsigned int)below(PV_DOMAINS - 1));
+        return;
+    }
     if (depth == 0 && one_in(16))
         load_counters(&l);
     host_fail_every = one_in(8) ? 1 + (unsigned int)below(4) : 0;
     pv_model_step_here(word);
     host_fail_every = 0;
     unload_counters(&l);
-}
-
-/* --- the end --- */
-
-static void shut_down(struct domain *d)
-{
-    int rc;
-
-    d->state = DOM_DYING;
-    grant_close(d);
-    domain_drop_infos(d);
-    while ((rc = d->ops->relinquish(d)) != 0)
-        ;
-    while ((rc = grant_teardown(d)) != 0)
-        ;
-}
-
-void pv_model_teardown(void)
-{
-    for (unsigned int i = 0; i < PV_CPUS; i++) {
-        host_be(i);
-        pv_machine_run(NULL);
-    }
-    for (unsigned int i = PV_DOMAINS; i-- > 0;) { /* Dom0 last: it still maps the others' frames */
-        shut_down(pv_dom[i]);
-        if (audit())
-            pv_fail("audit after the end of d%u", i);
-        pv_check_tlbs();
-    }
-    note("all domains down");
-    for (unsigned int i = 0; i < PV_DOMAINS; i++) {
-        if (pv_dom[i]->tot_pages)
-            pv_fail("d%u keeps %lu pages after its end; frame %#x has state %#lx", i,
-                    pv_dom[i]->tot_pages, pv_dom[i]->page_list,
-                    frame_table[pv_dom[i]->page_list].state);
-    }
-    pv_check_tlbs();
 }

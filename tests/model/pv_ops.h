@@ -9,6 +9,7 @@
 #define PV_VCPUS 3 /* the last one of a domain is brought up by the stream */
 
 extern struct domain *pv_dom[PV_DOMAINS];
+extern uint32_t pv_taken[PV_DOMAINS][PV_VCPUS]; /* atomic: a CPU runs it, or is about to */
 /* What the last step was, for reports. */
 extern __thread char pv_last[256];
 
@@ -24,6 +25,10 @@ void pv_model_choices(const uint8_t *bytes, size_t n);
 size_t pv_model_choices_left(void);
 /* What a thread remembers of earlier steps goes. */
 void pv_model_forget(void);
+/* Destroys domain `id`, or builds it again when it is gone. For streams, not for threads. */
+void pv_model_end_one(unsigned int id);
+/* The grants that `holder` has mapped are gone with it. */
+void pv_model_forget_grants(domid_t holder);
 /* Takes the domains down; ends the program when a frame is left over. */
 void pv_model_teardown(void);
 

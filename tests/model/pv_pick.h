@@ -21,6 +21,11 @@ extern __thread struct rng rng;
 extern __thread unsigned int depth;
 extern uint64_t first_l4[PV_DOMAINS];
 
+static inline pte_t *page(uint64_t mfn)
+{
+    return direct(mfn << PAGE_SHIFT);
+}
+
 void note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 uint64_t choose(void);
 uint64_t below(uint64_t n);

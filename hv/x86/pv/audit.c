@@ -244,7 +244,8 @@ static const char *bad_l1e(const struct domain *d, pte_t e)
         return pv_iomem_ok((struct domain *)d, pte_mfn(e)) ? NULL : "device frame mapped";
     if (e & (PTE_PAT | PTE_PCD | PTE_PWT))
         return "RAM mapped with another cache attribute";
-    if (!frame_refs(f->state) || f->owner >= DOMID_FIRST_RESERVED)
+    /* Nobody's, but ours: a page that was shared with a domain which is gone. */
+    if (!frame_refs(f->state) || (f->owner >= DOMID_FIRST_RESERVED && !(f->state & FRAME_HV)))
         return "L1 entry maps a frame that is nobody's";
     if ((e & PTE_RW) && (frame_type_of(f->state) != FT_WRITABLE || !frame_typed(f->state)))
         return "writable mapping of a frame with another use";
