@@ -81,6 +81,7 @@ static long op_physinfo(struct xen_sysctl_physinfo *pi)
     pi->nr_nodes = 1;
     pi->total_pages = frame_total_count();
     pi->free_pages = frame_free_count();
+    pi->outstanding_pages = frame_claimed_count();
     pi->max_mfn = max_mfn - 1;
     pi->capabilities = XEN_SYSCTL_PHYSCAP_gnttab_v1;
     arch_physinfo(pi);
