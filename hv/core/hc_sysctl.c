@@ -210,6 +210,7 @@ static long op_cpupool(struct vcpu *v, struct xen_sysctl_cpupool_op *op)
     case XEN_SYSCTL_CPUPOOL_OP_MOVEDOMAIN:
         return op->cpupool_id == 0 ? 0 : E(ENOENT);
     default:
+        log_refusal(v->domain, "cpupool operation %u: one pool has all CPUs", op->op);
         return E(EOPNOTSUPP);
     }
 }
@@ -246,7 +247,7 @@ static long do_sysctl(struct vcpu *v, struct xen_sysctl *op, bool *copy_back)
     case XEN_SYSCTL_getcpuinfo:
         return op_getcpuinfo(v, &op->u.getcpuinfo);
     case XEN_SYSCTL_availheap:
-        op->u.availheap.avail_bytes = frame_free_count() * PAGE_SIZE;
+        op->u.availheap.avail_bytes = op->u.availheap.node > 0 ? 0 : frame_free_count() * PAGE_SIZE;
         return 0;
     case XEN_SYSCTL_cputopoinfo:
         return op_cputopo(v, &op->u.cputopoinfo);
