@@ -3,8 +3,8 @@
 #include "tools/cli/command.h"
 #include <stddef.h>
 
-extern const struct command cmd_create, cmd_destroy, cmd_pause, cmd_reboot, cmd_shutdown,
-    cmd_unpause;
+extern const struct command cmd_create, cmd_destroy, cmd_dump_core, cmd_monitor, cmd_pause,
+    cmd_reboot, cmd_shutdown, cmd_unpause;
 extern const struct command cmd_completion, cmd_console, cmd_debug_keys, cmd_dmesg, cmd_events,
     cmd_help, cmd_info, cmd_list, cmd_log, cmd_rename, cmd_sched, cmd_top, cmd_uptime,
     cmd_vcpu_list, cmd_version, cmd_xenstore;
@@ -17,6 +17,7 @@ const struct command *const command_table[] = {
     &cmd_destroy,
     &cmd_pause,
     &cmd_unpause,
+    &cmd_dump_core,
     &cmd_rename,
 
     /* their memory, vCPUs and shares */
@@ -35,6 +36,7 @@ const struct command *const command_table[] = {
     &cmd_log,
 
     /* the host */
+    &cmd_monitor,
     &cmd_dmesg,
     &cmd_debug_keys,
     &cmd_xenstore,
