@@ -278,6 +278,7 @@ static void begin_dying(struct domain *d)
     spin_lock(&d->page_lock); /* who assigns pages has seen it now, or is done */
     spin_unlock(&d->page_lock);
     grant_close(d);
+    frame_claim(d, 0);
     domain_stop_timers(d);
     for (unsigned int i = 0; i < d->max_vcpus; i++)
         if (d->vcpu[i])

@@ -54,6 +54,7 @@ struct domain {
     bool relinquished;    /* [page_lock] dying, and holds nothing itself any more */
     uint64_t tot_pages;   /* [page_lock] frames on both lists */
     uint64_t max_pages;   /* [page_lock] */
+    uint64_t claimed;     /* [heap lock] pages set aside for it, see frame_claim() */
 
     struct shared_info *shared;  /* constant: the shared_info page */
     mfn_t shared_mfn;            /* constant */

@@ -120,6 +120,14 @@ void frame_add_range(mfn_t start, mfn_t end);
  * NULL when there are none. Takes RANK_HEAP. Owner none, refs 0.
  */
 struct frame *frame_alloc(unsigned int order, unsigned int max_bits);
+/* For d's memory: what was set aside for d counts as free, and is used up. */
+struct frame *frame_alloc_for(struct domain *d, unsigned int order, unsigned int max_bits);
+/*
+ * Set `pages` aside for d, in place of what was: nobody else gets them. 0 gives them back. -ENOMEM:
+ * that many are not free; then all is as before. Takes RANK_HEAP.
+ */
+int frame_claim(struct domain *d, uint64_t pages);
+uint64_t frame_claimed_count(void); /* pages set aside and not yet taken, of all domains */
 void frame_free(struct frame *f, unsigned int order);
 /* One zeroed frame for the hypervisor's own use, as an address; NULL when there is none. */
 void *frame_alloc_hv(void);

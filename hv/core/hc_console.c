@@ -108,7 +108,9 @@ long hc_console_io(struct vcpu *v, unsigned long cmd, unsigned long count, unsig
     switch ((uint32_t)cmd) {
     case CONSOLEIO_write:
         return count > INT32_MAX ? E(EINVAL) : console_write(v, count, buf);
-    case CONSOLEIO_read:
+    case CONSOLEIO_read: /* the machine's own input */
+        if (!v->domain->privileged)
+            return E(EPERM);
         /* The result has to fit an int. */
         return count > INT32_MAX ? E(E2BIG) : console_read(v, count, buf);
     default:

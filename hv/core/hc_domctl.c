@@ -50,6 +50,7 @@ void domain_report(struct domain *d, struct xen_domctl_getdomaininfo *info)
     info->flags = state_flags(d) | (blocked ? XEN_DOMINF_blocked : 0) |
                   (running ? XEN_DOMINF_running : 0);
     info->tot_pages = d->tot_pages;
+    info->outstanding_pages = d->claimed;
     info->max_pages = d->max_pages;
     info->shared_info_frame = d->shared_mfn.v;
     memcpy(info->handle, d->handle, sizeof(info->handle));
@@ -309,7 +310,8 @@ long hc_domctl(struct vcpu *v, unsigned long arg, unsigned long a1, unsigned lon
     spin_unlock(&domctl_lock);
     if (rc == E(EAGAIN))
         return hc_restart(v, arg, 0, 0, 0, 0);
-    if (rc == 0 && copy_back && guest_put(v, GPTR(arg), &op))
+    /* Some errors, too, say more in op. */
+    if (copy_back && guest_put(v, GPTR(arg), &op) && rc == 0)
         rc = E(EFAULT);
     return rc;
 }

@@ -187,24 +187,25 @@ static long op_set_target(struct domain *d, domid_t target)
 
 long domctl_life(struct vcpu *v, struct domain *d, struct xen_domctl *op)
 {
+    /* Nobody does these to itself, or to a domain that goes. */
+    long no = d == v->domain ? E(EINVAL) : domain_dying(d) ? E(ESRCH) : 0;
+
     if (op->cmd == XEN_DOMCTL_destroydomain)
         return d == v->domain && d != dom0 ? E(EINVAL) : op_destroy(v, d);
-    if (d == v->domain)
-        return E(EINVAL); /* nobody does the rest to itself */
-    if (domain_dying(d))
-        return E(ESRCH);
     switch (op->cmd) {
     case XEN_DOMCTL_max_vcpus:
-        return op_max_vcpus(d, op->u.max_vcpus.max);
+        return no ? no : op_max_vcpus(d, op->u.max_vcpus.max);
     case XEN_DOMCTL_setvcpucontext:
-        return op_setcontext(v, d, &op->u.vcpucontext);
+        return no ? no : op_setcontext(v, d, &op->u.vcpucontext);
     case XEN_DOMCTL_resumedomain:
-        return domain_resume(d);
+        return no ? no : domain_resume(d);
     case XEN_DOMCTL_set_target:
-        return op_set_target(d, (domid_t)op->u.set_target.target);
+        return no ? no : op_set_target(d, (domid_t)op->u.set_target.target);
     case XEN_DOMCTL_sendtrigger: {
         struct vcpu *t = domctl_vcpu(d, op->u.sendtrigger.vcpu);
 
+        if (no)
+            return no;
         if (op->u.sendtrigger.trigger != XEN_DOMCTL_SENDTRIGGER_NMI)
             return E(EOPNOTSUPP); /* the others press a machine's buttons: HVM */
         return t ? arch_send_nmi(t) : E(ESRCH);

@@ -29,7 +29,7 @@ static void free_extent(struct frame *f, unsigned int order, struct domain *d)
 static struct frame *new_extent(const struct reservation *res)
 {
     unsigned int order = res->r.extent_order;
-    struct frame *f = frame_alloc(order, XENMEMF_get_address_bits(res->r.mem_flags));
+    struct frame *f = frame_alloc_for(res->d, order, XENMEMF_get_address_bits(res->r.mem_flags));
 
     if (!f)
         return NULL;
@@ -148,11 +148,25 @@ static long query_reservation(struct vcpu *v, unsigned int op, gptr_t arg)
     return rc;
 }
 
-/* A claim is granted when the memory is there now; nothing is set aside for it. */
+/* What d is to have in all is set aside for it, once; 0 takes that back. */
+static long set_claim(struct domain *d, uint64_t total)
+{
+    uint64_t have = d->tot_pages;
+    int rc;
+
+    if (total == 0)
+        return frame_claim(d, 0);
+    if (d->claimed || total < have || total > d->max_pages)
+        return E(EINVAL);
+    rc = frame_claim(d, total - have);
+    if (domain_dying(d)) /* looked at after the claim, which its end takes back before */
+        return frame_claim(d, 0);
+    return rc;
+}
+
 static long claim_pages(struct vcpu *v, gptr_t arg)
 {
     struct reservation res;
-    uint64_t total;
     long rc;
 
     if (!v->domain->privileged)
@@ -160,11 +174,10 @@ static long claim_pages(struct vcpu *v, gptr_t arg)
     rc = get_reservation(v, arg, &res);
     if (rc)
         return rc;
-    total = res.r.nr_extents;
     if (res.r.extent_start.p || res.r.extent_order || res.r.mem_flags)
         rc = E(EINVAL);
-    else if (total > res.d->tot_pages && total - res.d->tot_pages > frame_free_count())
-        rc = E(ENOMEM);
+    else
+        rc = set_claim(res.d, res.r.nr_extents);
     domain_put(res.d);
     return rc;
 }

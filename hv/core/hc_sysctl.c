@@ -81,6 +81,7 @@ static long op_physinfo(struct xen_sysctl_physinfo *pi)
     pi->nr_nodes = 1;
     pi->total_pages = frame_total_count();
     pi->free_pages = frame_free_count();
+    pi->outstanding_pages = frame_claimed_count();
     pi->max_mfn = max_mfn - 1;
     pi->capabilities = XEN_SYSCTL_PHYSCAP_gnttab_v1;
     arch_physinfo(pi);
@@ -209,6 +210,7 @@ static long op_cpupool(struct vcpu *v, struct xen_sysctl_cpupool_op *op)
     case XEN_SYSCTL_CPUPOOL_OP_MOVEDOMAIN:
         return op->cpupool_id == 0 ? 0 : E(ENOENT);
     default:
+        log_refusal(v->domain, "cpupool operation %u: one pool has all CPUs", op->op);
         return E(EOPNOTSUPP);
     }
 }
@@ -245,7 +247,7 @@ static long do_sysctl(struct vcpu *v, struct xen_sysctl *op, bool *copy_back)
     case XEN_SYSCTL_getcpuinfo:
         return op_getcpuinfo(v, &op->u.getcpuinfo);
     case XEN_SYSCTL_availheap:
-        op->u.availheap.avail_bytes = frame_free_count() * PAGE_SIZE;
+        op->u.availheap.avail_bytes = op->u.availheap.node > 0 ? 0 : frame_free_count() * PAGE_SIZE;
         return 0;
     case XEN_SYSCTL_cputopoinfo:
         return op_cputopo(v, &op->u.cputopoinfo);

@@ -86,7 +86,7 @@ long hc_xen_version(struct vcpu *v, unsigned long cmd, unsigned long arg, unsign
         return put_string(v, arg, d->privileged ? hv_command_line : "<denied>",
                           sizeof(xen_commandline_t));
     case XENVER_build_id:
-        return E(ENODATA);
+        return d->privileged ? E(ENODATA) : E(EPERM);
     default:
         return E(ENOSYS);
     }

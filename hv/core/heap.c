@@ -11,6 +11,9 @@
 #include "core/bug.h"
 #include "core/domain.h"
 #include "core/frame.h"
+
+#include <xen/errno.h>
+
 #include "lib/string.h"
 
 #define NR_ZONES 42
@@ -19,6 +22,7 @@ static spinlock_t heap_lock = SPINLOCK_INIT(RANK_HEAP);
 static uint32_t heads[NR_ZONES][FRAME_MAX_ORDER + 1]; /* [heap_lock] first block, as mfn; 0 none */
 static uint32_t zone_orders[NR_ZONES];                /* [heap_lock] bit per order with blocks */
 static uint64_t free_frames;                          /* [heap_lock] */
+static uint64_t claimed_frames;                       /* [heap_lock] of these: set aside */
 uint64_t ram_frames;                                  /* boot */
 static uint64_t total_frames;                         /* boot */
 
@@ -133,17 +137,29 @@ static struct frame *find(unsigned int order, unsigned int top_zone, unsigned in
 
 struct frame *frame_alloc(unsigned int order, unsigned int max_bits)
 {
+    return frame_alloc_for(NULL, order, max_bits);
+}
+
+struct frame *frame_alloc_for(struct domain *d, unsigned int order, unsigned int max_bits)
+{
     unsigned int top = NR_ZONES - 1, have;
     unsigned long all[MAX_CPUS / 64];
+    uint64_t own; /* of what is set aside */
+    struct frame *f = NULL;
 
     if (order > FRAME_MAX_ORDER || (max_bits && max_bits <= PAGE_SHIFT))
         return NULL;
     if (max_bits && max_bits - PAGE_SHIFT < top)
         top = max_bits - PAGE_SHIFT;
     spin_lock(&heap_lock);
-    struct frame *f = find(order, top, &have);
+    own = d ? MIN(d->claimed, 1ull << order) : 0;
+    if (free_frames + own >= claimed_frames + (1ull << order))
+        f = find(order, top, &have);
     if (f) {
         uint32_t stamp = f->stamp;
+        claimed_frames -= own;
+        if (d)
+            d->claimed -= own;
         take(f, have);
         while (have > order) { /* the upper half is handed out, the lower stays */
             have--;
@@ -201,6 +217,27 @@ void *frame_alloc_hv(void)
 void frame_free_hv(void *page)
 {
     frame_free_hv_order(page, 0);
+}
+
+int frame_claim(struct domain *d, uint64_t pages)
+{
+    uint64_t others;
+    bool ok;
+
+    spin_lock(&heap_lock);
+    others = claimed_frames - d->claimed;
+    ok = pages == 0 || (pages <= free_frames && others <= free_frames - pages);
+    if (ok) {
+        claimed_frames = others + pages;
+        d->claimed = pages;
+    }
+    spin_unlock(&heap_lock);
+    return ok ? 0 : -XEN_ENOMEM;
+}
+
+uint64_t frame_claimed_count(void)
+{
+    return __atomic_load_n(&claimed_frames, __ATOMIC_RELAXED);
 }
 
 uint64_t frame_free_count(void)

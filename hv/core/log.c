@@ -192,11 +192,32 @@ int log_level_by_name(const char *name)
     return -2;
 }
 
+/* What a guest says goes where its mistakes go: line by line, and as rarely. */
+static void guest_lines(struct domain *d, const char *s, size_t n)
+{
+    char line[160];
+    size_t len = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (s[i] != '\n')
+            line[len++] = s[i] >= ' ' && s[i] <= '~' ? s[i] : '?';
+        if (len < sizeof(line) - 1 && i + 1 < n && s[i] != '\n')
+            continue;
+        line[len] = '\0';
+        if (len)
+            log_refusal(d, "says: %s", line);
+        len = 0;
+    }
+}
+
 void log_guest_text(struct domain *d, const char *s, size_t n)
 {
     if (n == 0)
         return;
-    (void)d;
+    if (!d->privileged) {
+        guest_lines(d, s, n);
+        return;
+    }
     log_lock();
     /* Not into the ring: there it would soon push out what only the hypervisor can tell. */
     sinks_put(s, n);

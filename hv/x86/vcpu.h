@@ -16,9 +16,13 @@ struct x86_vcpu {
     uint64_t xcr0;        /* the guest's XCR0 */
 };
 
+struct x86_told;
+
 struct x86_domain {
     struct domain d;        /* first */
     unsigned long *ioports; /* Dom0: bitmap of the 65536 ports it may use; NULL: none */
+    struct x86_told *told;  /* atomic, set once: what the tools told it of its machine; or NULL */
+    uint8_t tsc_mode;       /* [domctl lock] XEN_DOMCTL_settscinfo; 1: RDTSC is emulated */
 };
 
 static inline struct x86_vcpu *x86_vcpu(struct vcpu *v)

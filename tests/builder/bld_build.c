@@ -358,6 +358,18 @@ TEST(initrd_inside)
     one(&k, 64, 1000000, NULL);
 }
 
+TEST(segments_share_pages)
+{
+    struct test_kernel k = micro_like;
+
+    k.nr_segs = 3;
+    k.hypercall_page = 0;
+    k.seg[0] = (struct test_segment){ 0x100800, 0x3900, 0x3900, 0, 0 };
+    k.seg[1] = (struct test_segment){ 0x100000, 0x800, 0x800, 0, 0 };
+    k.seg[2] = (struct test_segment){ 0x104100, 0x10, 0x2000, 0, 0 };
+    one(&k, 8, 0, NULL);
+}
+
 TEST(paddr_offset)
 {
     struct test_kernel k = micro_like;

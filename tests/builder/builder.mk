@@ -33,3 +33,9 @@ BLD_OBJ := $(patsubst tools/%.c,$(TOOLS_OUT)/obj/%.o,$(wildcard tools/builder/*.
 $(BLD_OUT)/pvbuild: tests/builder/pvbuild.c $(BLD_OBJ)
 	@mkdir -p $(@D)
 	$(TOOLS_CC) $(TOOLS_CFLAGS) -I. -Itools -o $@ $^ -lxencall -lxenforeignmemory -lxenevtchn -lxenstore $(BLD_LIBS)
+
+FUZZERS += build/tests/fuzz/fuzz_builder
+build/tests/fuzz/fuzz_builder: tests/builder/fuzz_builder.c $(BLD_SRC) $(BLD_HDR) tests/builder/builder.mk
+	@mkdir -p $(@D)
+	clang -fsanitize=fuzzer $(BLD_CFLAGS) -D_GNU_SOURCE -Wno-macro-redefined -o $@ $< \
+		$(filter-out tools/builder/build.c tools/builder/domain.c,$(BLD_SRC)) $(BLD_LIBS)

@@ -2,6 +2,7 @@
 # Tests of tools/cli: programs and rules for the top Makefile, in the format of tests/unit/lib.mk.
 
 CLI_OUT ?= build/tests/cli
+TOOLS_OUT ?= build/tools
 HOSTCC ?= gcc
 CLI_CFLAGS := -std=gnu11 -g -O1 -Wall -Wextra -Wno-unused-function -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers \
 	-fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined \
@@ -33,10 +34,16 @@ $(CLI_TESTS): $(CLI_OUT)/%: tests/cli/%.c $(CLI_CFG_OBJ) tests/cli/cli.mk
 	@mkdir -p $(@D)
 	$(HOSTCC) $(CLI_CFLAGS) -o $@ $< $(CLI_CFG_OBJ) $(CLI_TEST_LIBS)
 
+# The man pages say what the program says.
+UNIT_TESTS += $(CLI_OUT)/man
+$(CLI_OUT)/man: tests/cli/man docs/man/orlop.1 docs/man/orlop.cfg.5 $(TOOLS_OUT)/orlop
+	@mkdir -p $(@D)
+	cp $< $@
+
 .SECONDARY: $(CLI_CFG_OBJ) $(CLI_CFG_GEN)
 .PHONY: cli-tests
-cli-tests: $(CLI_TESTS)
-	@scripts/run-tests $(CLI_TESTS)
+cli-tests: $(CLI_TESTS) $(CLI_OUT)/man
+	@scripts/run-tests $(CLI_TESTS) $(CLI_OUT)/man
 
 CLI_FUZZ_CC ?= clang
 FUZZERS += build/tests/fuzz/fuzz_config

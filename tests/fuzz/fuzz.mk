@@ -13,7 +13,7 @@ FUZZ_CFLAGS := -std=gnu11 -g -O1 -Wall -Wextra -fsanitize=fuzzer,address,undefin
 FUZZ_LIB_SRC := $(filter-out lib/string.c,$(wildcard lib/*.c))
 FUZZ_ACPI_SRC := $(wildcard hv/x86/acpi/*.c)
 
-FUZZ_LIB := $(patsubst %,$(FUZZ_OUT)/fuzz_%,elf bzimage cmdline format pvlayout)
+FUZZ_LIB := $(patsubst %,$(FUZZ_OUT)/fuzz_%,elf bzimage cmdline format pvlayout cpu_policy)
 FUZZERS += $(FUZZ_LIB) $(FUZZ_OUT)/fuzz_acpi $(FUZZ_OUT)/fuzz_unpack
 
 $(FUZZ_LIB): $(FUZZ_OUT)/%: tests/fuzz/%.c $(FUZZ_LIB_SRC) $(wildcard lib/*.h) tests/fuzz/fuzz.mk

@@ -87,6 +87,7 @@ def main(out):
                                       0xFFFFFFFF81001000, 0x1000000, 0x2000000, 0x20000, 0, 5000, flags)
                           for flags in range(16)],
         "fuzz_acpi": [acpi()],
+        "fuzz_builder": [elf(), bzimage(gzip.compress(elf())), bzimage(lzma.compress(elf()) + struct.pack("<I", len(elf())))],
         "fuzz_unpack": [gzip.compress(text), lzma.compress(text, check=lzma.CHECK_CRC32),
                         lzma.compress(text, check=lzma.CHECK_CRC64), packed(["zstd", "-q"], text),
                         packed(["lz4", "-q", "-l"], text)],

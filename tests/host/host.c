@@ -194,6 +194,8 @@ static unsigned int alloc_count;
 
 struct frame *__real_frame_alloc(unsigned int order, unsigned int max_bits);
 struct frame *__wrap_frame_alloc(unsigned int order, unsigned int max_bits);
+struct frame *__real_frame_alloc_for(struct domain *d, unsigned int order, unsigned int max_bits);
+struct frame *__wrap_frame_alloc_for(struct domain *d, unsigned int order, unsigned int max_bits);
 void *__real_frame_alloc_hv(void);
 void *__wrap_frame_alloc_hv(void);
 void *__real_frame_alloc_hv_order(unsigned int order);
@@ -208,6 +210,11 @@ static bool fails_now(void)
 struct frame *__wrap_frame_alloc(unsigned int order, unsigned int max_bits)
 {
     return fails_now() ? NULL : __real_frame_alloc(order, max_bits);
+}
+
+struct frame *__wrap_frame_alloc_for(struct domain *d, unsigned int order, unsigned int max_bits)
+{
+    return fails_now() ? NULL : __real_frame_alloc_for(d, order, max_bits);
 }
 
 void *__wrap_frame_alloc_hv(void)

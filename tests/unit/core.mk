@@ -8,7 +8,7 @@ CORE_CFLAGS := -std=gnu11 -g -O1 -Wall -Wextra -Wno-unused-parameter -fno-omit-f
 	-D__XEN_TOOLS__ -D__XEN_INTERFACE_VERSION__=0x00041100
 CORE_OUT := $(UNIT_OUT)/core
 CORE_CPPFLAGS := -I. -Ihv -Itests -Itests/unit -DORLOP_DEBUG
-CORE_LDFLAGS := -Wl,--wrap=frame_alloc,--wrap=frame_alloc_hv,--wrap=frame_alloc_hv_order -pthread
+CORE_LDFLAGS := -Wl,--wrap=frame_alloc,--wrap=frame_alloc_for,--wrap=frame_alloc_hv,--wrap=frame_alloc_hv_order -pthread
 CORE_SRC := $(wildcard hv/core/*.c) hv/x86/glue/hypercall_table.c tests/host/host.c tests/host/toy.c \
 	$(filter-out lib/string.c,$(wildcard lib/*.c))
 CORE_OBJ := $(patsubst %.c,$(CORE_OUT)/%.o,$(CORE_SRC))

@@ -201,6 +201,69 @@ TEST(memory_runs_out)
     CHECK_EQ(audit(), 0);
 }
 
+static long claim_for(unsigned int id, uint64_t pages)
+{
+    struct xen_memory_reservation *r = host_guest(d, HOST_PAGE(0));
+
+    *r = (struct xen_memory_reservation){ .domid = (domid_t)id, .nr_extents = pages };
+    return call(v, __HYPERVISOR_memory_op, XENMEM_claim_pages, HOST_PAGE(0), 0);
+}
+
+static long populate(unsigned int id, uint64_t pages)
+{
+    struct xen_memory_reservation *r = host_guest(d, HOST_PAGE(0));
+
+    *r = (struct xen_memory_reservation){ .domid = (domid_t)id, .nr_extents = pages };
+    r->extent_start.p = (void *)HOST_PAGE(1);
+    return call(v, __HYPERVISOR_memory_op, XENMEM_populate_physmap, HOST_PAGE(0), 0);
+}
+
+static long depopulate(unsigned int id, uint64_t pages)
+{
+    struct xen_memory_reservation *r = host_guest(d, HOST_PAGE(0));
+
+    *r = (struct xen_memory_reservation){ .domid = (domid_t)id, .nr_extents = pages };
+    r->extent_start.p = (void *)HOST_PAGE(1);
+    return call(v, __HYPERVISOR_memory_op, XENMEM_decrease_reservation, HOST_PAGE(0), 0);
+}
+
+TEST(claims)
+{
+    uint64_t free = frame_free_count(), had = e->tot_pages;
+    struct frame *f;
+
+    CHECK_EQ(claim_for(1, had + free + 1), E(ENOMEM));
+    CHECK_EQ(claim_for(1, had - 1), E(EINVAL));
+    e->max_pages = had + 50;
+    CHECK_EQ(claim_for(1, had + 51), E(EINVAL));
+    e->max_pages = 1 << 20;
+    CHECK_EQ(claim_for(1, had + free - 20), 0);
+    CHECK_EQ(claim_for(1, had + 10), E(EINVAL)); /* one at a time */
+    CHECK_EQ(claim_for(0, d->tot_pages + 21), E(ENOMEM));
+    CHECK_EQ(frame_claimed_count(), free - 20);
+    CHECK_EQ(frame_free_count(), free); /* set aside is still free */
+    CHECK_EQ(populate(0, 30), 20);      /* others have what is left */
+    CHECK(frame_alloc(0, 0) == NULL);
+    f = frame_alloc_for(e, 0, 0);
+    CHECK(f != NULL);
+    CHECK_EQ(frame_claimed_count(), free - 21);
+    frame_free(f, 0);
+    f = frame_alloc(0, 0); /* what was given back is anybody's */
+    CHECK(f != NULL);
+    frame_free(f, 0);
+    CHECK_EQ(depopulate(0, 20), 20);
+    CHECK_EQ(populate(1, 100), 100);
+    CHECK_EQ(frame_claimed_count(), free - 121);
+    CHECK_EQ(e->claimed, free - 121);
+    CHECK_EQ(depopulate(1, 100), 100);
+    CHECK_EQ(claim_for(1, 0), 0);
+    CHECK_EQ(frame_claimed_count(), 0);
+    CHECK_EQ(frame_free_count(), free);
+    CHECK_EQ(*(domid_t *)memset(host_guest(e, HOST_PAGE(0)), 0, 64), 0);
+    CHECK_EQ(call(w, __HYPERVISOR_memory_op, XENMEM_claim_pages, HOST_PAGE(0), 0), E(EPERM));
+    CHECK_EQ(audit(), 0);
+}
+
 TEST(multicall)
 {
     struct multicall_entry *m = host_guest(d, HOST_PAGE(0));
@@ -301,7 +364,7 @@ TEST(console)
     CHECK_EQ(call(v, __HYPERVISOR_console_io, CONSOLEIO_read, 100, HOST_PAGE(0)), 0);
     CHECK_EQ(call(v, __HYPERVISOR_console_io, CONSOLEIO_read, 0x80000000, HOST_PAGE(0)), E(E2BIG));
     CHECK_EQ(call(v, __HYPERVISOR_console_io, 5, 1, HOST_PAGE(0)), E(ENOSYS));
-    CHECK_EQ(call(w, __HYPERVISOR_console_io, CONSOLEIO_write, 1, HOST_PAGE(0)), E(EPERM));
+    CHECK_EQ(call(w, __HYPERVISOR_console_io, CONSOLEIO_read, 1, HOST_PAGE(0)), E(EPERM));
     CHECK_EQ(call(v, __HYPERVISOR_console_io, CONSOLEIO_write, 100, 0x1000), E(EFAULT));
     host_be(0);
     for (int i = 0; i < 3; i++)
@@ -314,6 +377,41 @@ TEST(console)
     CHECK_EQ(call(v, __HYPERVISOR_console_io, CONSOLEIO_read, 100, HOST_PAGE(0)), 3);
     CHECK(buf[0] == 1 && buf[2] == 'x'); /* the first two of a switch are typed before it is one */
     CHECK_EQ(evtchn_close(d, port), 0);
+}
+
+static char guest_log[4096];
+
+static void guest_sink(const char *text, size_t n)
+{
+    strncat(guest_log, text, MIN(n, sizeof(guest_log) - 1 - strlen(guest_log)));
+}
+
+static unsigned int times(const char *needle)
+{
+    unsigned int n = 0;
+
+    for (const char *s = guest_log; (s = strstr(s, needle)) != NULL; s++)
+        n++;
+    return n;
+}
+
+/* Another guest's text goes to the log, marked as its own, harmless, and not without end. */
+TEST(console_of_guests)
+{
+    char *buf = host_guest(e, HOST_PAGE(0));
+
+    log_add_sink(guest_sink);
+    strcpy(buf, "one\nt\033wo\n\nthree");
+    CHECK_EQ(call(w, __HYPERVISOR_console_io, CONSOLEIO_write, strlen(buf), HOST_PAGE(0)), 0);
+    CHECK(times("d1: says: one\n") && times("d1: says: t?wo\n") && times("d1: says: three\n"));
+    CHECK_EQ(times("says: "), 3);
+    for (int i = 0; i < 100; i++)
+        CHECK_EQ(call(w, __HYPERVISOR_console_io, CONSOLEIO_write, 3, HOST_PAGE(0)), 0);
+    CHECK(times("says: ") <= 20);
+    log_remove_sink(guest_sink);
+    CHECK_EQ(call(w, __HYPERVISOR_xen_version, XENVER_build_id, 0, 0), E(EPERM));
+    CHECK_EQ(call(w, __HYPERVISOR_xen_version, XENVER_commandline, HOST_PAGE(0), 0), 0);
+    CHECK_STR(buf, "<denied>");
 }
 
 TEST(version)

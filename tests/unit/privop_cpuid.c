@@ -92,6 +92,7 @@ static void setup(const struct host_cpuid *table)
         };
         pv_priv_init(&guest_vcpu);
     }
+    pv_policy_init();
 }
 
 TEST(hidden_from_guests)
@@ -179,11 +180,13 @@ TEST(without_avx_512)
 
     setup(all);
     cpu_feat.xcr0_mask = 7;
+    pv_policy_init();
     r = ask(7, 0);
     CHECK_EQ(r.b >> 16 & 1, 0);
     CHECK(r.b >> 5 & 1);
     CHECK_EQ(r.c >> 11 & 1, 0);
     cpu_feat.xcr0_mask = 3;
+    pv_policy_init();
     CHECK_EQ(ask(7, 0).b >> 5 & 1, 0);
     CHECK_EQ(ask(1, 0).c >> 28 & 1, 0);
     CHECK_EQ(ask(0x80000001, 0).c & (1u << 11 | 1u << 16), 0);
@@ -242,7 +245,8 @@ TEST(a_small_processor)
     CHECK_EQ(r.c & (1u << 26 | 1u << 27), 0);
     CHECK(zero(ask(7, 0)) && zero(ask(0xb, 0)) && zero(ask(0xd, 0)));
     r = ask(0x80000001, 0);
-    CHECK_EQ(r.d, 0x20100800 | (0x2191abfd & 0x0183c3f5 & ~(1u << 12 | 1u << 13 | 1u << 3)));
+    CHECK_EQ(r.d,
+             0x20100800 | (0x078bfbfd & 0x0183c3f5 & ~(1u << 12 | 1u << 13 | 1u << 3 | 1u << 17)));
     CHECK_EQ(r.c, 1);
     CHECK(!pv_cpuid_has_tsc_aux());
     CHECK_EQ(ask(0x40000003, 0).a, 0);
@@ -254,4 +258,46 @@ TEST(invariant_tsc_for_dom0)
     CHECK_EQ(ask(0x80000007, 0).d, 0x100);
     guest_domain.x.d.privileged = false;
     CHECK(zero(ask(0x80000007, 0)));
+}
+
+TEST(by_the_domains_policy)
+{
+    static struct x86_told told;
+    struct cpuid_regs r;
+
+    setup(all);
+    guest_domain.x.d.privileged = false;
+    guest_domain.x.told = &told; /* a memory map, but no policy */
+    CHECK_EQ(ask(7, 0).b, pv_policy_default.leaf[12].b);
+    told.cpu = pv_policy_default;
+    told.has_cpu = true;
+    *cpu_policy_word(&told.cpu, 1) &= ~(1u << 28 | 1u << 30); /* no AVX, no RDRAND */
+    cpu_policy_level(&told.cpu, &pv_policy_max);
+    r = ask(1, 0);
+    CHECK_EQ(r.c & (1u << 28 | 1u << 30 | 1u << 12), 0);
+    CHECK_EQ(r.c >> 26 & 3, 3); /* XSAVE, OSXSAVE */
+    CHECK_EQ(ask(7, 0).b >> 5 & 1, 0);
+    CHECK_EQ(ask(0xd, 0).a, 3);
+    CHECK_EQ(ask(0xd, 0).c, 576);
+    CHECK(zero(ask(0xd, 2)));
+    *cpu_policy_word(&told.cpu, 1) &= ~(1u << 26);
+    cpu_policy_settle(&told.cpu);
+    CHECK_EQ(ask(1, 0).c >> 26 & 3, 0);
+    CHECK(zero(ask(0xd, 0)) && zero(ask(0xd, 1)));
+    cpu_policy_at(&told.cpu, 0, 0)->a = 5;
+    CHECK(zero(ask(7, 0)) && zero(ask(0xb, 0)));
+    CHECK(!zero(ask(1, 0)));
+}
+
+TEST(the_tsc_when_emulated)
+{
+    setup(all);
+    CHECK_EQ(ask(0x40000003, 0).a & 1, 0);
+    CHECK_EQ(pv_cr4_live(&guest_vcpu) & PV_CR4_TSD, 0);
+    guest_domain.x.tsc_mode = 1;
+    CHECK_EQ(ask(0x40000003, 0).a & 1, 1);
+    CHECK_EQ(ask(0x40000003, 0).b, 1);
+    CHECK(pv_cr4_live(&guest_vcpu) & PV_CR4_TSD);
+    guest_domain.x.tsc_mode = 2;
+    CHECK_EQ(pv_cr4_live(&guest_vcpu) & PV_CR4_TSD, 0);
 }

@@ -13,6 +13,7 @@
 #include "dev/pci.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
+#include "x86/pv/cpu_policy.h"
 #include "x86/pv/cpuid.h"
 #include "x86/pv/ioport.h"
 #include "x86/pv/msr.h"
@@ -287,6 +288,8 @@ static void guest_reset(void)
                                       .xcr0_mask = 7,
                                       .phys_bits = 40,
                                       .virt_bits = 48 };
+    pv_policy_init();
+    cpu_policy_at(&pv_policy_max, 0xd, 0)->a = 7; /* its CPUID says nothing yet */
     pv_priv_init(&guest_vcpu);
     guest_vcpu.x.xcr0 = 1;
     guest_regs = (struct x86_regs){ .rip = CODE,

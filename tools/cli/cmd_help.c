@@ -42,7 +42,7 @@ static void help_command(const struct command *c)
            c->synopsis[0] ? " " : "", c->synopsis);
     if (c->aliases)
         printf("Also called: %s\n", c->aliases);
-    printf("\n%s", c->help);
+    printf("\n%s%s", c->help, c->help[strlen(c->help) - 1] == '\n' ? "" : "\n");
     if (c->json)
         printf("\n--json prints the same as JSON.\n");
 }
@@ -64,6 +64,26 @@ static void help_config(void)
     }
 }
 
+static struct json_object *config_json(void)
+{
+    static const char *const states[] = {
+        [KEY_SUPPORTED] = "supported", [KEY_LATER] = "later", [KEY_NEVER] = "never"
+    };
+    struct json_object *list = json_object_new_array();
+    unsigned count;
+    const struct config_key_info *keys = config_key_list(&count);
+
+    for (unsigned i = 0; i < count; i++) {
+        struct json_object *one = json_object_new_object();
+
+        json_object_object_add(one, "name", json_object_new_string(keys[i].name));
+        json_object_object_add(one, "state", json_object_new_string(states[keys[i].state]));
+        json_object_object_add(one, "expects", json_object_new_string(keys[i].expects));
+        json_object_array_add(list, one);
+    }
+    return list;
+}
+
 static struct json_object *help_json(void)
 {
     struct json_object *list = json_object_new_array();
@@ -74,6 +94,8 @@ static struct json_object *help_json(void)
         json_object_object_add(one, "name", json_object_new_string((*c)->name));
         json_object_object_add(one, "synopsis", json_object_new_string((*c)->synopsis));
         json_object_object_add(one, "summary", json_object_new_string((*c)->summary));
+        json_object_object_add(one, "options",
+                               json_object_new_string((*c)->options ? (*c)->options : ""));
         json_object_object_add(one, "json", json_object_new_boolean((*c)->json));
         json_object_array_add(list, one);
     }
@@ -95,9 +117,14 @@ static int help_run(int argc, char **argv)
         return EXIT_DONE;
     }
     if (strcmp(argv[1], "config") == 0) {
-        help_config();
+        if (json_output)
+            print_json(config_json());
+        else
+            help_config();
         return EXIT_DONE;
     }
+    if (json_output)
+        return cmd_usage("--json goes with `help` and `help config` only");
     c = command_find(argv[1]);
     if (!c)
         return cmd_usage("%s: there is no such command; `orlop help` lists them", argv[1]);

@@ -121,8 +121,8 @@ static int debug_keys_run(int argc, char **argv)
     char *keys;
     int rc;
 
-    if (getopt(argc, argv, ":") != -1)
-        return cmd_bad_option(argv);
+    if (!cmd_no_options(argc, argv))
+        return EXIT_USAGE;
     if (optind != argc - 1 || !*argv[optind])
         return cmd_usage("which keys? `orlop debug-keys h` lists them in the hypervisor's log");
     h.xen = xen_open(&e);

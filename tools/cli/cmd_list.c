@@ -25,8 +25,8 @@ static int list_run(int argc, char **argv)
     struct view *views = NULL;
     int n;
 
-    if (getopt(argc, argv, ":") != -1)
-        return cmd_bad_option(argv);
+    if (!cmd_no_options(argc, argv))
+        return EXIT_USAGE;
     if (view_open(&h, &e) < 0 ||
         (n = views_select(&h, argv + optind, argc - optind, &views, &e)) < 0)
         return host_fail(&h, &e);
@@ -171,8 +171,8 @@ static int vcpu_list_run(int argc, char **argv)
     unsigned cpus;
     int n;
 
-    if (getopt(argc, argv, ":") != -1)
-        return cmd_bad_option(argv);
+    if (!cmd_no_options(argc, argv))
+        return EXIT_USAGE;
     if (view_open(&h, &e) < 0 ||
         (n = views_select(&h, argv + optind, argc - optind, &views, &e)) < 0)
         return host_fail(&h, &e);

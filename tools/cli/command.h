@@ -62,6 +62,9 @@ int cmd_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* What was the problem after getopt_long returned '?' or ':' (use opterr = 0 and a leading ':'). */
 int cmd_bad_option(char **argv);
 
+/* For commands without options: false after usage was told; else arguments begin at optind. */
+bool cmd_no_options(int argc, char **argv);
+
 /* A decimal or 0x number in [min, max]; false leaves *value alone. */
 bool parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *value);
 

@@ -36,6 +36,37 @@ static int drop_disks(struct store *s, const uint8_t *uuid, const char *text)
     return rc;
 }
 
+/* The directory, if nothing is left in it. */
+static int prune(struct store *s, const char *dir)
+{
+    unsigned int n;
+    char **names = store_list(s, &n, "%s", dir);
+    int rc = names || errno == ENOENT ? 0 : -errno;
+
+    free(names);
+    return rc == 0 && names && n == 0 ? store_rm(s, "%s", dir) : rc;
+}
+
+/* What only guests have use for goes with the last of them. */
+static int prune_all(struct store *s)
+{
+    static const char *const dirs[] = { "/local/domain/0/backend/vbd",
+                                        "/local/domain/0/backend/vif",
+                                        "/local/domain/0/backend",
+                                        "/local/domain/0/error/backend/vbd",
+                                        "/local/domain/0/error/backend/vif",
+                                        "/local/domain/0/error/backend",
+                                        "/local/domain/0/error",
+                                        "/vm",
+                                        RECORD_ROOT "/disks",
+                                        RECORD_ROOT };
+    int rc = 0;
+
+    for (unsigned int i = 0; rc == 0 && i < sizeof(dirs) / sizeof(dirs[0]); i++)
+        rc = prune(s, dirs[i]);
+    return rc;
+}
+
 static int remove_nodes(struct store *s, void *ctx)
 {
     const struct erasing *x = ctx;
@@ -54,8 +85,10 @@ static int remove_nodes(struct store *s, void *ctx)
     rc = rc ? rc : store_rm(s, "/vm/%s", uuid);
     rc = rc ? rc : drop_disks(s, x->uuid, uuid);
     if (x->keep_record)
-        return rc ? rc : store_rm(s, RECORD_ROOT "/%s/domid", uuid);
-    return rc ? rc : store_rm(s, RECORD_ROOT "/%s", uuid);
+        rc = rc ? rc : store_rm(s, RECORD_ROOT "/%s/domid", uuid);
+    else
+        rc = rc ? rc : store_rm(s, RECORD_ROOT "/%s", uuid);
+    return rc ? rc : prune_all(s);
 }
 
 /* The block devices that programs in Domain 0 serve, to end them when their last user is gone. */

@@ -54,6 +54,16 @@ int cmd_bad_option(char **argv)
                      argv[optind - 1]);
 }
 
+bool cmd_no_options(int argc, char **argv)
+{
+    static const struct option none[] = { { 0 } };
+
+    if (getopt_long(argc, argv, ":", none, NULL) == -1)
+        return true;
+    cmd_bad_option(argv);
+    return false;
+}
+
 bool parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *value)
 {
     char *end;

@@ -11,6 +11,7 @@
 
 #include "lib/string.h"
 #include "x86/cpu/cpu.h"
+#include "x86/pv/cpu_policy.h"
 #include "x86/pv/pv.h"
 #include "x86/time/tsc.h"
 
@@ -138,7 +139,6 @@ void arch_cputopo(unsigned int cpu, struct xen_sysctl_cputopo *topo)
 
 long arch_sysctl(struct vcpu *v, struct xen_sysctl *op, bool *copy_back)
 {
-    (void)v;
     switch (op->cmd) {
     case XEN_SYSCTL_get_cpu_levelling_caps:
         op->u.cpu_levelling_caps.caps = 0;
@@ -146,6 +146,7 @@ long arch_sysctl(struct vcpu *v, struct xen_sysctl *op, bool *copy_back)
         return 0;
     case XEN_SYSCTL_get_cpu_featureset:
     case XEN_SYSCTL_get_cpu_policy:
+        return pv_sysctl_cpu(v, op, copy_back);
     case XEN_SYSCTL_pm_op:
     case XEN_SYSCTL_get_pmstat:
     case XEN_SYSCTL_cpu_hotplug:
@@ -167,10 +168,11 @@ long arch_domctl(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *
         *copy_back = true;
         return 0;
     case XEN_DOMCTL_gettscinfo:
-        memset(&op->u.tsc_info, 0, sizeof(op->u.tsc_info));
-        op->u.tsc_info.gtsc_khz = (uint32_t)(tsc_hz() / 1000);
-        *copy_back = true;
-        return 0;
+    case XEN_DOMCTL_settscinfo:
+        return pv_domctl_tsc(v, d, op, copy_back);
+    case XEN_DOMCTL_get_cpu_policy:
+    case XEN_DOMCTL_set_cpu_policy:
+        return pv_domctl_cpu_policy(v, d, op, copy_back);
     default:
         return pv_domctl(v, d, op, copy_back);
     }

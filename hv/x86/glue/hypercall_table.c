@@ -23,7 +23,7 @@ const struct hypercall hypercall_table[NR_HYPERCALLS] = {
     CALL(update_va_mapping, 3),
     CALL(set_timer_op, 1),
     CALL(xen_version, 2),
-    PRIVILEGED(console_io, 3),
+    CALL(console_io, 3),
     CALL(grant_table_op, 3),
     CALL(vm_assist, 2),
     CALL(update_va_mapping_otherdomain, 4),

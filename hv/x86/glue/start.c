@@ -23,6 +23,7 @@
 #include "x86/machine.h"
 #include "x86/mm/paging.h"
 #include "x86/mm/vmap.h"
+#include "x86/pv/cpu_policy.h"
 #include "x86/pv/cpuid.h"
 #include "x86/pv/dom0_build.h"
 #include "x86/pv/mm.h"
@@ -260,6 +261,7 @@ void boot_main(uint32_t magic, uint32_t info)
     watchdog_start_cpu();
     cpus_init();
     publish_tsc();
+    pv_policy_init();
     clock_init_wallclock();
     keys_init();
     devices_init(&acpi);

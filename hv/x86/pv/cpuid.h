@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What CPUID tells a PV vCPU: the processor's own values cut to what a PV guest may use, plus Xen's
- * leaves from 0x40000000 on (<xen/arch-x86/cpuid.h>). Seen by guests that ask with the forced
+ * What CPUID tells a PV vCPU: its domain's policy (pv/cpu_policy.h), plus Xen's leaves from
+ * 0x40000000 on (<xen/arch-x86/cpuid.h>). Seen by guests that ask with the forced
  * prefix, as Linux's kernel does; a plain CPUID in ring 3 shows the processor itself.
  */
 #ifndef X86_PV_CPUID_H
 #define X86_PV_CPUID_H
 
 #include "core/types.h"
+#include "lib/cpu_policy.h"
 #include "x86/pv/pv.h"
-
-struct cpuid_regs {
-    uint32_t a, b, c, d;
-};
 
 /* Facts about time that Xen's leaf 3 reports; the time code fills it at boot. */
 struct pv_cpuid_time {
@@ -23,7 +20,7 @@ struct pv_cpuid_time {
 };
 extern struct pv_cpuid_time pv_cpuid_time;
 
-/* The answer for v. Executes CPUID; any leaf and sub-leaf may be asked. */
+/* The answer for v; any leaf and sub-leaf may be asked. */
 void pv_cpuid(const struct pv_vcpu *v, uint32_t leaf, uint32_t sub, struct cpuid_regs *out);
 
 #define XEN_HYPERCALL_MSR 0x40000000u /* writing a frame number fills it with hypercall stubs */
@@ -34,7 +31,7 @@ static inline uint32_t pv_apic_id(const struct pv_vcpu *v)
     return v->x.v.id * 2;
 }
 
-/* Does v find the RDTSCP or RDPID instruction, and with it MSR_TSC_AUX? */
+/* Can guests find the RDTSCP or RDPID instruction, and with it MSR_TSC_AUX? */
 bool pv_cpuid_has_tsc_aux(void);
 
 #endif

@@ -14,6 +14,7 @@
 #include "x86/pv/desc.h"
 #include "x86/pv/privop.h"
 #include "x86/pv/ptable.h"
+#include "x86/pv/told.h"
 #include "x86/trap.h"
 
 /* entry.S: 0, or 1 when an address could not be accessed. */
@@ -50,6 +51,7 @@ static void free_vcpu(struct vcpu *v)
 
 static void free_domain(struct domain *d)
 {
+    told_free(d);
     frame_free_hv_order(pv_domain(d), order_of(sizeof(struct pv_domain)));
 }
 

@@ -9,16 +9,11 @@
 #include "lib/string.h"
 #include "x86/boot/boot.h"
 #include "x86/pv/ptable.h"
+#include "x86/pv/told.h"
 
 #define OP_BITS 6            /* of cmd; the rest says how far an interrupted call came */
 #define MAX_EXCHANGE_ORDER 9 /* a chunk of an exchange is one step: 2 MiB cleared */
 #define CHUNK_MAX (1u << MAX_EXCHANGE_ORDER)
-
-/* An entry as the BIOS call E820 returns it. */
-struct e820_entry {
-    uint64_t addr, size;
-    uint32_t type;
-} __attribute__((packed));
 
 /* The firmware's map as it is: Dom0 maps what is not RAM one to one, RAM by its own p2m. */
 static long machine_memory_map(struct vcpu *v, gptr_t arg)
@@ -298,6 +293,25 @@ static long pod_target(struct vcpu *v, gptr_t arg)
     return guest_put(v, arg, &t) ? E(EFAULT) : 0;
 }
 
+/* The last of its frame numbers, as the guest itself says in its shared page. */
+static long maximum_gpfn(struct vcpu *v, gptr_t arg)
+{
+    struct domain *d;
+    unsigned long max;
+    domid_t id;
+    bool ok;
+
+    if (guest_get(v, &id, arg))
+        return E(EFAULT);
+    d = domain_get_self(v, id);
+    if (!d)
+        return E(ESRCH);
+    max = __atomic_load_n(&d->shared->arch.max_pfn, __ATOMIC_RELAXED) & INT64_MAX;
+    ok = d == v->domain || v->domain->privileged;
+    domain_put(d);
+    return ok ? (long)MAX(max, 1ul) - 1 : E(EPERM);
+}
+
 /* There are none without an IOMMU in use. */
 static long reserved_device_memory(struct vcpu *v, gptr_t arg)
 {
@@ -375,9 +389,20 @@ long arch_memory_op(struct vcpu *v, unsigned int op, gptr_t arg, unsigned long s
         return reserved_device_memory(v, arg);
     case XENMEM_acquire_resource:
         return acquire_resource(v, arg);
+    case XENMEM_memory_map:
+        return told_memory_map(v, arg);
+    case XENMEM_set_memory_map:
+        return told_set_memory_map(v, arg);
+    case XENMEM_maximum_gpfn:
+        return maximum_gpfn(v, arg);
+    case XENMEM_add_to_physmap:
+    case XENMEM_remove_from_physmap:
+    case XENMEM_add_to_physmap_batch:
+        return E(EACCES);
+    case XENMEM_machphys_compat_mfn_list:
     case XENMEM_get_vnumainfo:
         return E(EOPNOTSUPP);
-    default: /* memory_map: no PV guest has been given one */
+    default:
         return E(ENOSYS);
     }
 }

@@ -11,9 +11,12 @@
  */
 #include "x86/pv/msr.h"
 
+#include <xen/arch-x86/cpufeatureset.h>
+
 #include "core/log.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
+#include "x86/pv/cpu_policy.h"
 #include "x86/pv/cpuid.h"
 #include "x86/pv/privop.h"
 
@@ -73,12 +76,6 @@ enum {
 #define DE_CFG_LFENCE 0x2ull
 #define PRED_CMD_IBPB 0x1ull
 
-/* "Not affected" bits, which a guest may know; the rest names controls that it has not got. */
-#define ARCH_CAPS_SHOWN                                                                         \
-    (1ull << 0 | 1ull << 4 | 1ull << 5 | 1ull << 6 | 1ull << 8 | 1ull << 13 | 1ull << 14 |      \
-     1ull << 15 | 1ull << 17 | 1ull << 20 | 1ull << 24 | 1ull << 26 | 1ull << 27 | 1ull << 28 | \
-     1ull << 2 | 1ull << 19 | 1ull << 62)
-
 static bool is_dom0(const struct pv_vcpu *v)
 {
     return v->x.v.domain->privileged;
@@ -104,6 +101,16 @@ static uint64_t efer(void)
     return EFER_SCE | EFER_LME | EFER_LMA | (cpu_feat.nx ? EFER_NX : 0);
 }
 
+/* By the policy, and only where CPUID says that the register is there. */
+static bool arch_caps(const struct pv_vcpu *v, uint64_t *val)
+{
+    const struct cpu_policy *p = pv_policy(v->x.v.domain);
+
+    if (!(cpu_policy_ask(p, 7, 0).d & (1u << (XEN_X86_FEATURE_ARCH_CAPS % 32))))
+        return false;
+    return known((uint64_t)p->msr[1].hi << 32 | p->msr[1].lo, val);
+}
+
 static bool read_intel(struct pv_vcpu *v, uint32_t msr, uint64_t *val)
 {
     switch (msr) {
@@ -114,7 +121,7 @@ static bool read_intel(struct pv_vcpu *v, uint32_t msr, uint64_t *val)
     case MSR_PLATFORM_INFO:
         return known(0, val); /* no CPUID faulting for guests */
     case MSR_ARCH_CAPABILITIES:
-        return hardware(msr, ARCH_CAPS_SHOWN, val);
+        return arch_caps(v, val);
     case MSR_MISC_ENABLE:
         if (!hardware(msr, ~MISC_ENABLE_HIDDEN, val))
             return false;

@@ -13,6 +13,7 @@
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
 #include "x86/insn/gpr.h"
+#include "x86/pv/cpu_policy.h"
 #include "x86/pv/cpuid.h"
 #include "x86/pv/ioport.h"
 #include "x86/pv/msr.h"
@@ -319,12 +320,13 @@ static enum outcome do_rdtsc(struct privop *op)
     return COMPLETE;
 }
 
-/* The rules of the SDM for XCR0, among the states that guests may use. */
-static bool xcr0_valid(uint64_t val)
+/* The rules of the SDM for XCR0, among the states that its policy has. */
+static bool xcr0_valid(const struct pv_vcpu *v, uint64_t val)
 {
     uint64_t zmm = val & 0xe0;
 
-    if ((val & ~cpu_feat.xcr0_mask) || !(val & 1) || ((val & 4) && !(val & 2)))
+    if ((val & ~cpu_policy_states(pv_policy(v->x.v.domain))) || !(val & 1) ||
+        ((val & 4) && !(val & 2)))
         return false;
     return !zmm || (zmm == 0xe0 && (val & 4));
 }
@@ -334,7 +336,7 @@ static enum outcome do_xsetbv(struct privop *op)
     struct x86_regs *r = op->regs;
     uint64_t val = (uint64_t)(uint32_t)r->rdx << 32 | (uint32_t)r->rax;
 
-    if (!cpu_feat.xsave || (uint32_t)r->rcx != 0 || !xcr0_valid(val)) {
+    if (!cpu_feat.xsave || (uint32_t)r->rcx != 0 || !xcr0_valid(op->v, val)) {
         log_refusal(domain_of(op), "XSETBV %u <- %#llx: not valid here", (uint32_t)r->rcx,
                     (unsigned long long)val);
         return REFUSE;

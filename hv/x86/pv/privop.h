@@ -32,9 +32,13 @@ void pv_priv_init(struct pv_vcpu *v);
 uint64_t pv_cr4_fixup(uint64_t wanted);
 /* Bits of the hardware's CR4 that follow the guest's: the CPU must hold these while v runs. */
 #define PV_CR4_LIVE 0x10004ull /* FSGSBASE, TSD */
+#define PV_CR4_TSD 0x4ull
 static inline uint64_t pv_cr4_live(const struct pv_vcpu *v)
 {
-    return v->priv.cr4 & PV_CR4_LIVE;
+    /* With the TSC emulated, RDTSC traps for its kernel too: privop.c tells whose choice it was. */
+    bool emulated = ((const struct x86_domain *)v->x.v.domain)->tsc_mode == 1;
+
+    return (v->priv.cr4 & PV_CR4_LIVE) | (emulated ? PV_CR4_TSD : 0);
 }
 
 /*

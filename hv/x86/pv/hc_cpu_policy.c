@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/* The tools' calls about CPU policies and the TSC. */
+#include "core/hypercall.h"
+
+#include <xen/domctl.h>
+#include <xen/sysctl.h>
+
+#include "core/frame.h"
+#include "core/log.h"
+#include "lib/string.h"
+#include "x86/pv/cpu_policy.h"
+#include "x86/pv/cpuid.h"
+
+_Static_assert(sizeof(struct cpu_policy_leaf) == sizeof(xen_cpuid_leaf_t), "the ABI's");
+_Static_assert(sizeof(struct cpu_policy_msr) == sizeof(xen_msr_entry_t), "the ABI's");
+
+/* Both arrays of a policy; without a place for one, how many entries any has. */
+static long put_policy(struct vcpu *v, const struct cpu_policy *p, gptr_t leaves,
+                       uint32_t *nr_leaves, gptr_t msrs, uint32_t *nr_msrs)
+{
+    struct cpu_policy_leaf l;
+    struct cpu_policy_msr m;
+    unsigned int at = 0;
+    uint32_t n;
+
+    for (n = 0; leaves.v && cpu_policy_next_leaf(p, &at, &l); leaves = gptr_add(leaves, sizeof(l)))
+        if (n++ == *nr_leaves || guest_put(v, leaves, &l))
+            return n > *nr_leaves ? E(ENOBUFS) : E(EFAULT);
+    *nr_leaves = n ? n : CPU_POLICY_LEAVES;
+    at = 0;
+    for (n = 0; msrs.v && cpu_policy_next_msr(p, &at, &m); msrs = gptr_add(msrs, sizeof(m)))
+        if (n++ == *nr_msrs || guest_put(v, msrs, &m))
+            return n > *nr_msrs ? E(ENOBUFS) : E(EFAULT);
+    *nr_msrs = n ? n : CPU_POLICY_MSRS;
+    return 0;
+}
+
+static long put_features(struct vcpu *v, struct cpu_policy *p, struct xen_sysctl_cpu_featureset *op)
+{
+    for (uint32_t i = 0; op->features.p && i < CPU_POLICY_WORDS; i++)
+        if (i == op->nr_features || guest_put(v, HANDLE_AT(op->features, i), cpu_policy_word(p, i)))
+            return i == op->nr_features ? E(ENOBUFS) : E(EFAULT);
+    op->nr_features = CPU_POLICY_WORDS;
+    return 0;
+}
+
+static long put_system(struct vcpu *v, struct xen_sysctl *op, struct cpu_policy *p)
+{
+    struct xen_sysctl_cpu_policy *cp = &op->u.cpu_policy;
+
+    if (op->cmd == XEN_SYSCTL_get_cpu_featureset)
+        return put_features(v, p, &op->u.cpu_featureset);
+    return put_policy(v, p, HANDLE_PTR(cp->leaves), &cp->nr_leaves, HANDLE_PTR(cp->msrs),
+                      &cp->nr_msrs);
+}
+
+/* The host's is the processor's own: nothing is switched off. */
+long pv_sysctl_cpu(struct vcpu *v, struct xen_sysctl *op, bool *copy_back)
+{
+    static struct cpu_policy *const of_policy[] = {
+        NULL, NULL, &pv_policy_max, NULL, &pv_policy_default, NULL
+    };
+    static struct cpu_policy *const of_features[] = { NULL, NULL,           &pv_policy_default,
+                                                      NULL, &pv_policy_max, NULL };
+    bool features = op->cmd == XEN_SYSCTL_get_cpu_featureset;
+    uint32_t index = features ? op->u.cpu_featureset.index : op->u.cpu_policy.index;
+    struct cpu_policy *p, *raw;
+    long rc;
+
+    if (index >= ARRAY_SIZE(of_policy) || (!features && op->u.cpu_policy._rsvd))
+        return E(EINVAL);
+    index = (uint32_t)index_nospec(index, ARRAY_SIZE(of_policy));
+    *copy_back = true;
+    p = features ? of_features[index] : of_policy[index];
+    if (p)
+        return put_system(v, op, p);
+    if (index > XEN_SYSCTL_cpu_policy_host)
+        return E(EOPNOTSUPP); /* no HVM guests */
+    raw = frame_alloc_hv();
+    if (!raw)
+        return E(ENOMEM);
+    pv_policy_raw(raw);
+    rc = put_system(v, op, raw);
+    frame_free_hv(raw);
+    return rc;
+}
+
+static int take_entries(struct vcpu *v, const struct xen_domctl_cpu_policy *op,
+                        struct cpu_policy *p, struct cpu_policy_where *where)
+{
+    struct cpu_policy_leaf l;
+    struct cpu_policy_msr m;
+    int err = 0;
+
+    if (op->nr_leaves > CPU_POLICY_LEAVES || op->nr_msrs > CPU_POLICY_MSRS)
+        return XEN_E2BIG;
+    for (uint32_t i = 0; err == 0 && i < op->nr_leaves; i++)
+        err = guest_get(v, &l, HANDLE_AT(op->leaves, i)) ? XEN_EFAULT
+                                                         : cpu_policy_put_leaf(p, &l, where);
+    for (uint32_t i = 0; err == 0 && i < op->nr_msrs; i++)
+        err = guest_get(v, &m, HANDLE_AT(op->msrs, i)) ? XEN_EFAULT
+                                                       : cpu_policy_put_msr(p, &m, where);
+    if (err == 0 && !cpu_policy_limits_fit(p, &pv_policy_max, where))
+        err = XEN_EINVAL;
+    return err;
+}
+
+/* What is given goes over what d has; features that are not here are left out, as on Xen. */
+static long set_policy(struct vcpu *v, struct domain *d, struct xen_domctl_cpu_policy *op,
+                       bool *copy_back)
+{
+    struct cpu_policy_where where = { CPU_POLICY_NOWHERE, CPU_POLICY_NOWHERE, CPU_POLICY_NOWHERE };
+    struct x86_told *told;
+    struct cpu_policy *p;
+    int err;
+
+    if (d == v->domain || d->started)
+        return E(EEXIST);
+    told = told_get(d);
+    p = told ? frame_alloc_hv() : NULL;
+    if (!p)
+        return E(ENOMEM);
+    *p = *pv_policy(d);
+    err = take_entries(v, op, p, &where);
+    if (err) {
+        log_refusal(d, "CPU policy: leaf %#x, sub-leaf %#x, MSR %#x: unknown, or more than is here",
+                    where.leaf, where.subleaf, where.msr);
+        op->err_leaf = where.leaf;
+        op->err_subleaf = where.subleaf;
+        op->err_msr = where.msr;
+        *copy_back = true;
+    } else {
+        if (!cpu_policy_fits(p, &pv_policy_max, &where))
+            log_debug("d%u: CPU policy: leaf %#x, sub-leaf %#x, MSR %#x: more than is here goes",
+                      d->id, where.leaf, where.subleaf, where.msr);
+        cpu_policy_level(p, &pv_policy_max);
+        told->cpu = *p;
+        told->has_cpu = true;
+    }
+    frame_free_hv(p);
+    return -err;
+}
+
+long pv_domctl_cpu_policy(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *copy_back)
+{
+    struct xen_domctl_cpu_policy *cp = &op->u.cpu_policy;
+
+    if (op->cmd == XEN_DOMCTL_set_cpu_policy)
+        return set_policy(v, d, cp, copy_back);
+    *copy_back = true;
+    return put_policy(v, pv_policy(d), HANDLE_PTR(cp->leaves), &cp->nr_leaves, HANDLE_PTR(cp->msrs),
+                      &cp->nr_msrs);
+}
+
+/* Modes by Xen's xen-tscmode(7): 0 as the hypervisor likes, 1 always emulated, 2 never. */
+#define TSC_NATIVE 2
+
+long pv_domctl_tsc(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *copy_back)
+{
+    struct xen_domctl_tsc_info *info = &op->u.tsc_info;
+    struct x86_domain *xd = x86_domain(d);
+
+    if (op->cmd == XEN_DOMCTL_gettscinfo) {
+        *info = (struct xen_domctl_tsc_info){ .tsc_mode = xd->tsc_mode,
+                                              .gtsc_khz = pv_cpuid_time.tsc_khz };
+        *copy_back = true;
+        return 0;
+    }
+    if (d == v->domain || info->tsc_mode > TSC_NATIVE)
+        return E(EINVAL);
+    if (d->started)
+        return E(EEXIST);
+    xd->tsc_mode = (uint8_t)info->tsc_mode;
+    return 0;
+}

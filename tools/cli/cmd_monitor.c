@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * orlop monitor: one small daemon that waits for guests to stop. It keeps nothing in memory that
+ * matters: at each event it looks at the hypervisor's list and at the records in xenstore, and a
+ * child process does what one guest needs.
+ */
+#define _GNU_SOURCE
+#include "tools/cli/monitor.h"
+#include "tools/cli/command.h"
+#include "tools/cli/guest.h"
+#include "tools/cli/guest_lock.h"
+#include "tools/cli/host.h"
+#include "tools/cli/monitor_act.h"
+#include "tools/lib/error.h"
+#include "tools/lib/util.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CHILDREN 64
+#define LOOK_AGAIN_MS 2000 /* after somebody else had a guest's lock */
+
+struct child {
+    pid_t pid;
+    uint8_t uuid[16];
+};
+
+static struct {
+    struct host h;
+    struct child child[CHILDREN];
+    bool look_again; /* something could not be done yet */
+    int lock;
+} mon;
+
+static volatile sig_atomic_t stop, child_ended;
+
+void monitor_log(const char *fmt, ...)
+{
+    time_t now = time(NULL);
+    char when[32], text[2048];
+    struct tm tm;
+    va_list ap;
+
+    localtime_r(&now, &tm);
+    strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    fprintf(stderr, "%s %s\n", when, text);
+}
+
+static void on_signal(int sig)
+{
+    if (sig == SIGCHLD)
+        child_ended = 1;
+    else
+        stop = 1;
+}
+
+static struct child *slot_of(const uint8_t *uuid)
+{
+    for (unsigned int i = 0; i < CHILDREN; i++) {
+        if (mon.child[i].pid && memcmp(mon.child[i].uuid, uuid, 16) == 0)
+            return &mon.child[i];
+    }
+    return NULL;
+}
+
+static struct child *free_slot(void)
+{
+    for (unsigned int i = 0; i < CHILDREN; i++) {
+        if (!mon.child[i].pid)
+            return &mon.child[i];
+    }
+    return NULL;
+}
+
+/* In the child: handles of its own, since the parent's connections must not be shared. */
+static int child_main(const uint8_t *uuid)
+{
+    struct error e = { 0 };
+    struct host h;
+    bool done;
+
+    signal(SIGCHLD, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    close(mon.lock);
+    if (host_open(&h, &e) != 0) {
+        monitor_log("%s", e.cause);
+        return 1;
+    }
+    done = monitor_act(&h, uuid);
+    host_close(&h);
+    return done ? 0 : 2;
+}
+
+static void start_child(const uint8_t *uuid)
+{
+    struct child *c = free_slot();
+    pid_t pid = c ? fork() : -1;
+
+    if (pid == 0)
+        _exit(child_main(uuid));
+    if (pid < 0) {
+        mon.look_again = true;
+        return;
+    }
+    c->pid = pid;
+    memcpy(c->uuid, uuid, 16);
+}
+
+/* Status 2: the guest's lock was taken; any other end may have left something to do as well. */
+static void reap(void)
+{
+    int status;
+    pid_t pid;
+
+    child_ended = 0;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        for (unsigned int i = 0; i < CHILDREN; i++) {
+            if (mon.child[i].pid == pid)
+                mon.child[i].pid = 0;
+        }
+        if (status != 0)
+            mon.look_again = true;
+    }
+}
+
+static const struct xen_domctl_getdomaininfo *find(const struct xen_domctl_getdomaininfo *all,
+                                                   int n, const uint8_t *uuid)
+{
+    for (int i = 0; i < n; i++) {
+        if (memcmp(all[i].handle, uuid, 16) == 0)
+            return &all[i];
+    }
+    return NULL;
+}
+
+/*
+ * The records first, then the list: a guest that is being made has its domain before its record, so
+ * that it is never taken for one that has lost it.
+ */
+static void look_at_all(void)
+{
+    struct xen_domctl_getdomaininfo *all = NULL;
+    unsigned int records;
+    char **names = store_list(&mon.h.store, &records, RECORD_ROOT);
+    int n = xen_domlist(mon.h.xen, &all);
+
+    if (n < 0)
+        monitor_log("listing the domains: %s", strerror(-n));
+    for (unsigned int i = 0; n >= 0 && i < records; i++) {
+        uint8_t uuid[16];
+
+        if (!uuid_from_text(names[i], uuid) || slot_of(uuid))
+            continue;
+        if (monitor_look(&mon.h, uuid, find(all, n, uuid)) == NEED_ACTION)
+            start_child(uuid);
+    }
+    free(all);
+    free(names);
+}
+
+/* Connects, and waits for xenstored as long as it takes. */
+static void connect_store(void)
+{
+    struct error e = { 0 };
+    bool said = false;
+
+    while (!stop) {
+        store_close(&mon.h.store);
+        if (store_open(&mon.h.store, &e) == 0 &&
+            store_watch(&mon.h.store, "@releaseDomain", "monitor") == 0)
+            return;
+        if (!said)
+            monitor_log("waiting for xenstored: %s", e.cause);
+        said = true;
+        poll(NULL, 0, 500);
+    }
+}
+
+/* A signal between the look and the wait is not lost: it is blocked but for the wait. */
+static void wait_for_news(const sigset_t *during)
+{
+    struct pollfd p = { .fd = xs_fileno(mon.h.store.h), .events = POLLIN };
+    struct timespec soon = { .tv_sec = LOOK_AGAIN_MS / 1000 };
+    char **event;
+
+    if (!child_ended && !stop)
+        ppoll(&p, 1, mon.look_again ? &soon : NULL, during);
+    mon.look_again = false;
+    while ((event = xs_check_watch(mon.h.store.h)))
+        free(event);
+    if (errno != EAGAIN)
+        connect_store();
+}
+
+static void serve(void)
+{
+    struct sigaction a = { .sa_handler = on_signal };
+    sigset_t blocked, during;
+
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGCHLD);
+    sigaddset(&blocked, SIGTERM);
+    sigaddset(&blocked, SIGINT);
+    sigprocmask(SIG_BLOCK, &blocked, &during);
+    sigaction(SIGCHLD, &a, NULL);
+    sigaction(SIGTERM, &a, NULL);
+    sigaction(SIGINT, &a, NULL);
+    connect_store();
+    leftovers_clean(&mon.h);
+    while (!stop) {
+        reap();
+        look_at_all();
+        wait_for_news(&during);
+    }
+    monitor_log("the monitor ends");
+}
+
+/* The parent returns when the child is ready to serve. */
+static int to_background(void)
+{
+    int fds[2], log, null;
+    char byte;
+
+    if (pipe2(fds, O_CLOEXEC) != 0)
+        return -1;
+    switch (fork()) {
+    case -1:
+        return -1;
+    case 0:
+        break;
+    default:
+        close(fds[1]);
+        _exit(read(fds[0], &byte, 1) == 1 ? EXIT_DONE : EXIT_FAILED);
+    }
+    setsid();
+    make_dirs(MONITOR_LOG, 0755);
+    log = open(MONITOR_LOG, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    dup2(null, 0);
+    dup2(null, 1);
+    dup2(log >= 0 ? log : null, 2);
+    if (chdir("/") != 0)
+        monitor_log("cannot change to /");
+    if (write(fds[1], "", 1) != 1)
+        monitor_log("nobody waited for the start");
+    close(fds[1]);
+    return 0;
+}
+
+static int parse(int argc, char **argv, bool *foreground)
+{
+    static const struct option longs[] = { { "foreground", no_argument, NULL, 'F' }, { 0 } };
+    int c;
+
+    while ((c = getopt_long(argc, argv, ":F", longs, NULL)) != -1) {
+        if (c != 'F')
+            return cmd_bad_option(argv);
+        *foreground = true;
+    }
+    return optind < argc ? cmd_usage("what is \"%s\"?", argv[optind]) : 0;
+}
+
+/* The lock is taken by the process that serves: flock belongs to the open file, and fork keeps it.
+ */
+static int run(int argc, char **argv)
+{
+    struct error e = { 0 };
+    bool foreground = false;
+    int rc = parse(argc, argv, &foreground);
+
+    if (rc)
+        return rc;
+    make_dirs(MONITOR_LOCK, 0755);
+    mon.lock = lock_file(MONITOR_LOCK, false);
+    if (mon.lock == -EWOULDBLOCK)
+        return foreground ? cmd_fail("it runs already") : EXIT_DONE;
+    if (mon.lock < 0)
+        return cmd_fail("%s: %s\n    Run this as root.", MONITOR_LOCK, strerror(-mon.lock));
+    mon.h.xen = xen_open(&e);
+    if (!mon.h.xen)
+        return host_fail(&mon.h, &e);
+    if (!foreground && to_background() != 0)
+        return cmd_fail("cannot go to the background: %s", strerror(errno));
+    monitor_log("the monitor watches over the guests (pid %d)", (int)getpid());
+    serve();
+    host_close(&mon.h);
+    return EXIT_DONE;
+}
+
+const struct command cmd_monitor = {
+    .name = "monitor",
+    .synopsis = "[-F]",
+    .summary = "carry out what guests' configurations say when they stop",
+    .help = "The daemon for on_poweroff=, on_reboot=, on_crash= and on_watchdog=. orlop create\n"
+            "starts it when it does not run; it may be killed and started again at any time. Its\n"
+            "log is " MONITOR_LOG ".\n"
+            "\n"
+            "  -F, --foreground   stay in the foreground and log to stderr",
+    .options = "--foreground",
+    .group = GROUP_HOST,
+    .arg = ARG_NONE,
+    .run = run,
+};

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the monitor does about one guest. Each step leaves xenstore so that a monitor that was
+ * killed and started anew goes on: `pending` says that a guest whose domain is taken away comes
+ * back.
+ */
+#include "tools/cli/monitor_act.h"
+#include "tools/cli/core.h"
+#include "tools/cli/guest.h"
+#include "tools/cli/guest_lock.h"
+#include "tools/cli/host.h"
+#include "tools/cli/policy.h"
+#include "tools/lib/error.h"
+#include "tools/lib/util.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define ERASE_WAIT_MS 30000
+#define DUMP_DIR "/var/lib/orlop/dump/"
+
+struct guest {
+    struct host *h;
+    const uint8_t *uuid;
+    struct guest_lock lock;
+    struct guest_config cfg;
+    int domid;
+};
+
+static bool stopped(uint32_t flags)
+{
+    return flags & (XEN_DOMINF_dying | XEN_DOMINF_shutdown);
+}
+
+enum monitor_need monitor_look(struct host *h, const uint8_t uuid[16],
+                               const struct xen_domctl_getdomaininfo *info)
+{
+    char *kept;
+
+    if (info && !stopped(info->flags))
+        return NEED_NOTHING;
+    if (!info || (info->flags & XEN_DOMINF_dying))
+        return NEED_ACTION;
+    kept = record_get(&h->store, uuid, "kept");
+    free(kept);
+    return kept ? NEED_NOTHING : NEED_ACTION;
+}
+
+static void log_error(struct guest *g, const char *what, const struct error *e)
+{
+    monitor_log("%s: %s: %s%s%s", g->cfg.name ? g->cfg.name : "a guest", what, e->cause,
+                e->remedy[0] ? " -- " : "", e->remedy);
+}
+
+static void write_core(struct guest *g)
+{
+    struct error e = { 0 };
+    time_t now = time(NULL);
+    struct tm tm;
+    char when[32], *path;
+
+    localtime_r(&now, &tm);
+    strftime(when, sizeof(when), "%Y%m%d-%H%M%S", &tm);
+    path = str_fmt(DUMP_DIR "%s-%s.core", g->cfg.name, when);
+    if (make_dirs(path, 0700) < 0 || core_write(g->h, g->domid, path, &e) != 0)
+        log_error(g, "no core file", &e);
+    else
+        monitor_log("%s: core file %s", g->cfg.name, path);
+    free(path);
+}
+
+static bool erase(struct guest *g, bool keep_record)
+{
+    struct error e = { 0 };
+    int rc = guest_erase(g->h, g->domid, g->uuid, keep_record, now_ms() + ERASE_WAIT_MS, &e);
+
+    if (rc)
+        log_error(g, "cleaning up", &e);
+    return rc == 0;
+}
+
+/* Made anew from its record; when that fails it stays down, and the log says why. */
+static void make_anew(struct guest *g)
+{
+    struct create_options o = { .restart = true, .held = &g->lock };
+    struct error e = { 0 };
+    unsigned int domid;
+
+    if (guest_create(g->h, &g->cfg, &o, &domid, NULL, &e) == 0) {
+        monitor_log("%s: started again as domain %u", g->cfg.name, domid);
+        return;
+    }
+    log_error(g, "could not be started again, it stays down", &e);
+    g->domid = -1;
+    erase(g, false);
+}
+
+struct renaming {
+    struct guest *g;
+    const uint8_t *uuid; /* the old domain's from now on */
+    const char *name;
+};
+
+/* The stopped domain lets go of its devices, which the new one needs. */
+static int rename_nodes(struct store *s, void *ctx)
+{
+    const struct renaming *r = ctx;
+    char text[UUID_TEXT], path[96], old[UUID_TEXT];
+    unsigned int n;
+    char **keys;
+    int rc;
+
+    uuid_to_text(r->g->uuid, old);
+    uuid_to_text(r->uuid, text);
+    keys = store_list(s, &n, RECORD_ROOT "/%s/keys", old);
+    snprintf(path, sizeof(path), "/local/domain/%d", r->g->domid);
+    rc = store_put(s, path, "name", "%s", r->name);
+    rc = rc ? rc : store_put(s, path, "vm", "/vm/%s", text);
+    rc = rc ? rc : store_rm(s, "%s/device", path);
+    rc = rc ? rc : store_rm(s, "/local/domain/0/backend/vbd/%d", r->g->domid);
+    rc = rc ? rc : store_rm(s, "/local/domain/0/backend/vif/%d", r->g->domid);
+    rc = rc ? rc : store_rm(s, "/vm/%s", old);
+    for (unsigned int i = 0; rc == 0 && i < n; i++)
+        rc = record_drop_disk(s, r->g->uuid, keys[i]);
+    free(keys);
+    rc = rc ? rc : store_rm(s, RECORD_ROOT "/%s/domid", old);
+    snprintf(path, sizeof(path), "/vm/%s", text);
+    rc = rc ? rc : store_put(s, path, "name", "%s", r->name);
+    snprintf(path, sizeof(path), RECORD_ROOT "/%s", text);
+    rc = rc ? rc : store_mkdir(s, path, 0, -1);
+    rc = rc ? rc : store_put(s, path, "domid", "%d", r->g->domid);
+    return rc ? rc : store_put(s, path, "kept", "rename-restart");
+}
+
+static bool set_aside(struct guest *g)
+{
+    struct xen_domctl op = { .cmd = XEN_DOMCTL_setdomainhandle, .domain = g->domid };
+    char *name = str_fmt("%s-%d", g->cfg.name, g->domid);
+    struct renaming r = { .g = g, .name = name };
+    uint8_t uuid[16];
+    int rc;
+
+    uuid_random(uuid);
+    r.uuid = uuid;
+    memcpy(op.u.setdomainhandle.handle, uuid, 16);
+    rc = store_transact(&g->h->store, rename_nodes, &r);
+    if (rc == 0)
+        rc = xen_domctl(g->h->xen, &op);
+    if (rc)
+        monitor_log("%s: setting domain %d aside: %s", g->cfg.name, g->domid, strerror(-rc));
+    else
+        monitor_log("%s: the stopped domain is kept as %s", g->cfg.name, name);
+    free(name);
+    return rc == 0;
+}
+
+/* Notes the restart in the record, or says that there were too many. */
+static bool may_restart(struct guest *g)
+{
+    char *history = record_get(&g->h->store, g->uuid, "restarts"), *next = NULL;
+    bool ok = policy_restart_allowed(history, time(NULL), &next);
+
+    if (ok) {
+        record_put(&g->h->store, g->uuid, "restarts", next);
+        record_put(&g->h->store, g->uuid, "pending", "restart");
+    } else {
+        monitor_log("%s: more than %d restarts in %d s: it stays down", g->cfg.name, RESTART_MAX,
+                    RESTART_WINDOW_S);
+    }
+    free(next);
+    free(history);
+    return ok;
+}
+
+static void carry_out(struct guest *g, unsigned int reason)
+{
+    enum guest_action action = policy_action(&g->cfg, reason);
+    struct policy_plan plan = policy_plan(action);
+
+    monitor_log("%s: domain %d stopped (%s): %s", g->cfg.name, g->domid, shutdown_name(reason),
+                guest_action_name(action));
+    if (plan.core)
+        write_core(g);
+    if (!plan.destroy && !plan.rename) {
+        record_put(&g->h->store, g->uuid, "kept", shutdown_name(reason));
+        return;
+    }
+    if (plan.restart)
+        plan.restart = may_restart(g);
+    if (plan.rename ? !set_aside(g) : !erase(g, plan.restart))
+        return;
+    if (plan.restart)
+        make_anew(g);
+}
+
+/* Again under the lock: what was seen without it may have changed. */
+static void act_locked(struct guest *g)
+{
+    struct xen_domctl_getdomaininfo info;
+    struct error e = { 0 };
+    char *pending = record_get(&g->h->store, g->uuid, "pending");
+    bool known = record_load(&g->h->store, g->uuid, &g->cfg, &e) == 0;
+
+    g->domid = xen_find_uuid(g->h->xen, g->uuid);
+    if (g->domid >= 0 && (xen_dominfo(g->h->xen, g->domid, &info) != 0 || !stopped(info.flags))) {
+        free(pending);
+        return;
+    }
+    if (pending && known) {
+        if (g->domid < 0 || erase(g, true))
+            make_anew(g);
+    } else if (g->domid < 0) {
+        monitor_log("%s: its domain is gone; its nodes are removed",
+                    known ? g->cfg.name : "a guest");
+        guest_clean_unfinished(g->h, g->uuid);
+    } else if ((info.flags & XEN_DOMINF_dying) || !known) {
+        if (erase(g, false))
+            monitor_log("%s: domain %d was destroyed; cleaned up", known ? g->cfg.name : "a guest",
+                        g->domid);
+    } else {
+        carry_out(g, shutdown_reason(info.flags));
+    }
+    free(pending);
+}
+
+bool monitor_act(struct host *h, const uint8_t uuid[16])
+{
+    struct guest g = { .h = h, .uuid = uuid };
+
+    if (guest_lock(&g.lock, uuid, false, NULL) != 0)
+        return false;
+    act_locked(&g);
+    guest_unlock(&g.lock);
+    config_free(&g.cfg);
+    return true;
+}

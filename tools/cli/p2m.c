@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/* A PV guest's table of frames, read from outside. */
+#include "tools/cli/p2m.h"
+#include "tools/cli/host.h"
+#include "tools/lib/error.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define PFN_LIMIT (1ull << 32) /* 16 TiB: beyond this the guest talks nonsense */
+#define PTE_FRAME(pte) ((pte) >> 12 & ((1ull << 40) - 1))
+
+static void *map(struct p2m *p, uint64_t mfn)
+{
+    xenforeignmemory_handle *fmem = xen_fmem(p->h->xen, NULL);
+    xen_pfn_t frame = mfn;
+    int bad = 0;
+    void *page;
+
+    if (!fmem)
+        return NULL;
+    page = xenforeignmemory_map(fmem, p->domid, PROT_READ, 1, &frame, &bad);
+    if (page && bad) {
+        xenforeignmemory_unmap(fmem, page, 1);
+        return NULL;
+    }
+    return page;
+}
+
+static void unmap(struct p2m *p, void *page)
+{
+    xenforeignmemory_unmap(xen_fmem(p->h->xen, NULL), page, 1);
+}
+
+/* One word of a guest's page; P2M_NONE if that is none of its pages. */
+static uint64_t word(struct p2m *p, uint64_t mfn, unsigned int index)
+{
+    volatile uint64_t *page = map(p, mfn);
+    uint64_t v;
+
+    if (!page)
+        return P2M_NONE;
+    v = page[index];
+    unmap(p, (void *)page);
+    return v;
+}
+
+/* The machine frame behind a virtual address, through the guest's page tables. */
+static uint64_t walk(struct p2m *p, uint64_t va)
+{
+    uint64_t mfn = p->cr3;
+
+    for (int level = 3; level >= 0; level--) {
+        uint64_t pte = word(p, mfn, va >> (12 + 9 * level) & 511);
+
+        if (pte == P2M_NONE || !(pte & 1))
+            return P2M_NONE;
+        mfn = PTE_FRAME(pte);
+    }
+    return mfn;
+}
+
+static uint64_t page_of_table(struct p2m *p, uint64_t page)
+{
+    uint64_t list;
+
+    if (p->vaddr)
+        return walk(p, p->vaddr + (page << 12));
+    list = word(p, p->list_list, page / P2M_PER_PAGE);
+    return list == P2M_NONE ? P2M_NONE : word(p, list, page % P2M_PER_PAGE);
+}
+
+int p2m_open(struct p2m *p, struct host *h, unsigned int domid, uint64_t shared_info_mfn,
+             struct error *e)
+{
+    const struct arch_shared_info *a;
+
+    memset(p, 0, sizeof(*p));
+    p->h = h;
+    p->domid = domid;
+    if (!xen_fmem(h->xen, e))
+        return -1;
+    p->shared = map(p, shared_info_mfn);
+    if (!p->shared)
+        return error_sys(e, errno, NULL, "mapping the guest's shared page");
+    a = &((const shared_info_t *)p->shared)->arch;
+    p->max_pfn = a->max_pfn;
+    p->list_list = a->pfn_to_mfn_frame_list_list;
+    if (a->p2m_cr3 && (!p->list_list || p->list_list == ~0ull)) {
+        p->vaddr = a->p2m_vaddr;
+        p->cr3 = PTE_FRAME(a->p2m_cr3);
+    }
+    if (p->max_pfn && p->max_pfn < PFN_LIMIT && (p->vaddr || (p->list_list && ~p->list_list)) &&
+        p->max_pfn <= (uint64_t)P2M_PER_PAGE * P2M_PER_PAGE * P2M_PER_PAGE)
+        return 0;
+    p2m_close(p);
+    return error_set(e, ENODATA,
+                     "It does so early in its start; micro-guests and crashed loaders never do.",
+                     "the guest's kernel has not said where its table of frames lies");
+}
+
+void p2m_close(struct p2m *p)
+{
+    if (p->shared)
+        unmap(p, p->shared);
+    p->shared = NULL;
+}
+
+/* Linux marks frames that are not its own in the two top bits. */
+void p2m_read(struct p2m *p, uint64_t page, uint64_t entry[P2M_PER_PAGE])
+{
+    uint64_t mfn = page_of_table(p, page);
+    const uint64_t *table = mfn == P2M_NONE ? NULL : map(p, mfn);
+
+    memset(entry, 0xff, P2M_PER_PAGE * sizeof(*entry));
+    if (!table)
+        return;
+    for (unsigned int i = 0; i < P2M_PER_PAGE && page * P2M_PER_PAGE + i < p->max_pfn; i++) {
+        uint64_t v = ((const volatile uint64_t *)table)[i];
+
+        entry[i] = v >> 62 ? P2M_NONE : v;
+    }
+    unmap(p, (void *)table);
+}

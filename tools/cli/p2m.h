@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* A PV guest's own table from its frame numbers to the machine's, as it tells the tools where it is
+ * (struct arch_shared_info in <xen/arch-x86/xen.h>). */
+#ifndef TOOLS_CLI_P2M_H
+#define TOOLS_CLI_P2M_H
+
+#include <stdint.h>
+#include <xen/xen.h>
+
+#define P2M_PER_PAGE 512
+#define P2M_NONE (~0ull)
+
+struct error;
+struct host;
+
+struct p2m {
+    struct host *h;
+    unsigned int domid;
+    uint64_t max_pfn;
+    uint64_t list_list;  /* mfn of the list of lists; or */
+    uint64_t vaddr, cr3; /* where the table lies in the guest's address space */
+    void *shared;        /* the shared info page, mapped */
+};
+
+/* -1 with e; the guest says nothing until its kernel has come up some way. */
+int p2m_open(struct p2m *p, struct host *h, unsigned int domid, uint64_t shared_info_mfn,
+             struct error *e);
+void p2m_close(struct p2m *p);
+
+/* The entries of pfns page * 512 on: machine frames, or P2M_NONE. A hostile table gives nonsense,
+ * which mapping it finds. */
+void p2m_read(struct p2m *p, uint64_t page, uint64_t entry[P2M_PER_PAGE]);
+
+#endif
