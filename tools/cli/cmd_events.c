@@ -22,6 +22,7 @@ struct follower {
     int count;
     uint64_t left; /* events until the end; 0: no end */
     bool done;
+    char *device; /* the last device event */
 };
 
 /* One event: about `name` (may be empty), with an optional detail. */
@@ -71,7 +72,7 @@ static const struct view *find(const struct view *views, int n, const struct vie
     return NULL;
 }
 
-/* running, blocked and idle alternate all the time: they are one state here. */
+/* running, blocked and runnable alternate all the time: they are one state here. */
 static const char *lasting_state(const struct view *v)
 {
     uint32_t special = XEN_DOMINF_dying | XEN_DOMINF_shutdown | XEN_DOMINF_paused;
@@ -83,12 +84,15 @@ static void tell_change(struct follower *f, const struct view *old, const struct
 {
     const char *state = lasting_state(new);
     const char *name = new->name[0] ? new->name : old ? old->name : "";
+    char was[NAME_SIZE + 8];
 
     if (!old)
         tell(f, new->info.domain, name, "created", state);
-    else if (strcmp(old->name, new->name) != 0 && new->name[0])
+    else if (strcmp(old->name, new->name) != 0 && new->name[0]) {
+        snprintf(was, sizeof(was), "from %s", old->name);
         tell(f, new->info.domain, new->name, old->name[0] ? "renamed" : "named",
-             old->name[0] ? old->name : NULL);
+             old->name[0] ? was : NULL);
+    }
     if (!old || strcmp(lasting_state(old), state) == 0)
         return;
     if (strcmp(state, "shutdown") == 0)
@@ -96,6 +100,17 @@ static void tell_change(struct follower *f, const struct view *old, const struct
              shutdown_name(shutdown_reason(new->info.flags)));
     else
         tell(f, new->info.domain, name, state, NULL);
+}
+
+/* A domain that is going has lost its name before its end. */
+static void keep_names(const struct follower *f, struct view *now, int n)
+{
+    for (int i = 0; i < n; i++) {
+        const struct view *old = find(f->views, f->count, &now[i]);
+
+        if (old && !now[i].name[0])
+            memcpy(now[i].name, old->name, sizeof(old->name));
+    }
 }
 
 /* Compares the domains with what they were; -1 with e. */
@@ -106,6 +121,7 @@ static int look(struct follower *f, bool silent, struct error *e)
 
     if (n < 0)
         return -1;
+    keep_names(f, now, n);
     for (int i = 0; !silent && i < f->count; i++) {
         if (!find(now, n, &f->views[i]))
             tell(f, f->views[i].info.domain, f->views[i].name, "gone", NULL);
@@ -144,8 +160,10 @@ static void tell_path(struct follower *f, const char *path)
         !path[end]) {
         detail = str_fmt("%s %u %s", strcmp(kind, "vbd") == 0 ? "disk" : kind, device,
                          device_state(value));
-        tell(f, domid, name_in(f, domid), "device", detail);
-        free(detail);
+        if (!f->device || strcmp(f->device, detail) != 0)
+            tell(f, domid, name_in(f, domid), "device", detail);
+        free(f->device); /* backends write the same state again */
+        f->device = detail;
     } else if (sscanf(path, "/local/domain/%u/%63s", &domid, rest) == 2) {
         if (strcmp(rest, "control/shutdown") == 0 && *value)
             tell(f, domid, name_in(f, domid), "asked to", value);
@@ -214,9 +232,11 @@ static int events_run(int argc, char **argv)
         return cmd_usage("%s: no argument is expected", argv[optind]);
     if (host_open(&f.host, &e) < 0 || follow(&f, deadline, &e) < 0) {
         free(f.views);
+        free(f.device);
         return host_fail(&f.host, &e);
     }
     free(f.views);
+    free(f.device);
     host_close(&f.host);
     return EXIT_DONE;
 }

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { FIRST_MS = 300 }; /* what the first picture of the live view compares */
+
 struct top {
     struct host host;
     struct top_sample before;
@@ -194,6 +196,7 @@ static int run_live(struct top *t, struct error *e)
     struct top_sample now;
     int rc, key = ERR;
 
+    poll(NULL, 0, FIRST_MS);
     initscr();
     cbreak();
     noecho();

@@ -26,6 +26,7 @@ static int identity(struct store *s, const struct guest_nodes *n, const char *ba
     rc = store_mkdir(s, vm, 0, n->domid);
     rc = rc ? rc : store_put(s, vm, "name", "%s", n->cfg->name);
     rc = rc ? rc : store_put(s, vm, "uuid", "%s", uuid);
+    rc = rc ? rc : store_put(s, vm, "start_time", "%lld.00", (long long)time(NULL));
     rc = rc ? rc : store_mkdir(s, base, 0, n->domid);
     rc = rc ? rc : store_put(s, base, "name", "%s", n->cfg->name);
     rc = rc ? rc : store_put(s, base, "domid", "%u", n->domid);

@@ -128,7 +128,7 @@ const char *view_state(const struct view *v)
         return "paused";
     if (flags & XEN_DOMINF_running)
         return "running";
-    return flags & XEN_DOMINF_blocked ? "blocked" : "idle";
+    return flags & XEN_DOMINF_blocked ? "blocked" : "runnable";
 }
 
 void view_letters(const struct view *v, char letters[7])

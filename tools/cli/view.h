@@ -33,7 +33,7 @@ int views_select(struct host *h, char *const *words, int n, struct view **out, s
 /* One domain by name or number; -1 with e. */
 int view_find(struct host *h, const char *word, struct view *out, struct error *e);
 
-/* "running", "blocked", "paused", "shutdown", "crashed", "dying" or "idle". */
+/* "running", "blocked", "paused", "shutdown", "crashed", "dying" or "runnable". */
 const char *view_state(const struct view *v);
 /* xl's six letters: r b p s c d, or '-'. */
 void view_letters(const struct view *v, char letters[7]);
