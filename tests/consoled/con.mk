@@ -33,3 +33,8 @@ FUZZERS += build/tests/fuzz/fuzz_console
 build/tests/fuzz/fuzz_console: tests/consoled/fuzz_console.c $(CON_SRC) $(CON_HDR)
 	@mkdir -p $(@D)
 	clang -fsanitize=fuzzer $(CON_CFLAGS) -o $@ $< $(CON_SRC) $(CON_LIBS)
+
+# For scripts in a Domain 0, until they use `orlop console`.
+$(CON_OUT)/console_tool: tests/consoled/console_tool.c tools/lib/console_client.c tools/lib/error.c tools/lib/util.c $(CON_HDR)
+	@mkdir -p $(@D)
+	$(HOSTCC) -std=gnu11 -O1 -g -Wall -Wextra -Wno-unused-parameter -I. -Itools -o $@ $(filter %.c,$^)
