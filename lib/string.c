@@ -17,6 +17,15 @@ typedef uint64_t __attribute__((may_alias, aligned(1))) word;
 
 static void copy_up(unsigned char *d, const unsigned char *s, size_t n)
 {
+    for (; n >= 2 * sizeof(word); n -= 2 * sizeof(word)) {
+        uint64_t a = ((const word *)s)[0], b = ((const word *)s)[1];
+
+        ((word *)d)[0] = a;
+        ((word *)d)[1] = b;
+        d += 2 * sizeof(word);
+        s += 2 * sizeof(word);
+        HIDE(d);
+    }
     for (; n >= sizeof(word); n -= sizeof(word), d += sizeof(word), s += sizeof(word)) {
         *(word *)d = *(const word *)s;
         HIDE(d);

@@ -5,9 +5,7 @@
 #include <xen/errno.h>
 
 #include "core/bug.h"
-#include "core/hypercall.h"
 #include "core/log.h"
-#include "core/ptype.h"
 
 #define ENTRY_TRIES 4 /* a guest that keeps changing its entry gets an error */
 
@@ -82,6 +80,7 @@ static int add_frame(struct domain *d, struct grant_state *g)
     g->active[g->nr_frames] = active;
     g->shared[g->nr_frames] = shared;
     __atomic_store_n(&g->nr_frames, g->nr_frames + 1, __ATOMIC_RELEASE);
+    g->nr_refs = g->nr_frames * REFS_PER_FRAME;
     return 0;
 }
 
@@ -156,17 +155,10 @@ static void unmark_entry(const struct grant_active *a, struct grant_entry_v1 *e)
 
 /* --- pins --- */
 
-int grant_hold_frame(struct domain *owner, uint64_t mfn, bool readonly)
+int grant_hold_slowly(struct domain *owner, struct frame *f, bool readonly)
 {
-    struct frame *f = frame_of(MFN(mfn));
-    int rc = -XEN_EINVAL;
+    int rc = readonly ? -XEN_EINVAL : frame_get_typed(f, owner, FT_WRITABLE);
 
-    if (!f)
-        return GNTST_bad_page;
-    if (readonly)
-        rc = frame_get(f, owner) ? 0 : -XEN_EINVAL;
-    else
-        rc = frame_get_typed(f, owner, FT_WRITABLE);
     if (rc == 0 && (__atomic_load_n(&f->state, __ATOMIC_RELAXED) & FRAME_HV)) {
         grant_release_frame(f, readonly);
         rc = -XEN_EINVAL;
@@ -174,28 +166,13 @@ int grant_hold_frame(struct domain *owner, uint64_t mfn, bool readonly)
     return rc == 0 ? GNTST_okay : rc == -XEN_ENOSPC ? GNTST_no_space : GNTST_bad_page;
 }
 
-void grant_release_frame(struct frame *f, bool readonly)
-{
-    if (readonly)
-        frame_put(f);
-    else
-        frame_put_typed(f);
-}
-
-bool grant_ref_ok(const struct grant_state *g, grant_ref_t *ref)
-{
-    if (*ref >= g->nr_frames * REFS_PER_FRAME)
-        return false;
-    *ref = (grant_ref_t)index_nospec(*ref, MAX_REFS);
-    return true;
-}
-
 static bool is_idle(const struct grant_active *a)
 {
     return a->readers == 0 && a->writers == 0;
 }
 
-static int pin_locked(struct domain *owner, grant_ref_t ref, domid_t user, bool readonly)
+static int pin_locked(struct domain *owner, grant_ref_t ref, domid_t user, bool readonly,
+                      struct frame **f)
 {
     struct grant_active *a = grant_active_of(owner->grants, ref);
     struct grant_entry_v1 *e = grant_shared_of(owner->grants, ref);
@@ -214,7 +191,7 @@ static int pin_locked(struct domain *owner, grant_ref_t ref, domid_t user, bool 
     if (!first && mfn != a->mfn) /* reused while others count on it: not before they are gone */
         rc = GNTST_general_error;
     else
-        rc = grant_hold_frame(owner, mfn, readonly);
+        rc = grant_hold_frame(owner, mfn, readonly, f);
     if (rc == GNTST_okay) {
         a->mfn = mfn;
         a->domid = user;
@@ -226,18 +203,14 @@ static int pin_locked(struct domain *owner, grant_ref_t ref, domid_t user, bool 
     return rc;
 }
 
-int grant_pin(struct domain *owner, grant_ref_t ref, domid_t user, bool readonly, uint32_t *mfn)
+int grant_pin(struct domain *owner, grant_ref_t ref, domid_t user, bool readonly, struct frame **f)
 {
     struct grant_state *g = owner->grants;
     int rc = GNTST_bad_gntref;
 
     spin_lock(&g->lock);
-    if (g->closed)
-        rc = GNTST_general_error;
-    else if (grant_ref_ok(g, &ref))
-        rc = pin_locked(owner, ref, user, readonly);
-    if (rc == GNTST_okay)
-        *mfn = grant_active_of(g, ref)->mfn;
+    if (grant_ref_ok(g, &ref))
+        rc = pin_locked(owner, ref, user, readonly, f);
     spin_unlock(&g->lock);
     return rc;
 }

@@ -6,66 +6,77 @@
 #include "core/log.h"
 #include "lib/string.h"
 
-static void drop_frame(struct grant_copy_side *s)
+#define OWN_FRAME (1ull << 63) /* of a key: the caller's own frame of this number */
+
+static void drop_frame(struct grant_copy_side *s, bool readonly)
 {
     if (!s->frame)
         return;
-    if (s->is_ref)
-        grant_unpin(s->owner, (grant_ref_t)s->id, !s->writable);
+    if (s->key & OWN_FRAME)
+        grant_release_frame(s->frame, readonly);
     else
-        grant_release_frame(s->frame, !s->writable);
+        grant_unpin(s->owner, (grant_ref_t)s->key, readonly);
     s->frame = NULL;
 }
 
-void grant_copy_release(struct grant_copy_side *s)
+static void release(struct grant_copy_side *s, bool readonly)
 {
-    drop_frame(s);
+    drop_frame(s, readonly);
     if (s->owner)
         domain_put(s->owner);
     s->owner = NULL;
 }
 
-static bool is_same(const struct grant_copy_side *s, uint64_t id, bool is_ref)
+void grant_copy_release(struct grant_copy_side *src, struct grant_copy_side *dst)
 {
-    return s->frame && s->id == id && s->is_ref == is_ref;
+    release(src, true);
+    release(dst, false);
 }
 
-/* Another frame than the one held; the owner stays when it is the same. */
-static int take_other(struct vcpu *v, domid_t domid, uint64_t id, bool is_ref,
-                      struct grant_copy_side *s)
+/* A frame that somebody granted; who that is stays from one reference to the next. */
+static int take_ref(struct vcpu *v, struct grant_copy_side *s, uint64_t key, bool readonly)
 {
-    uint32_t mfn = (uint32_t)id;
-    int rc;
-
-    drop_frame(s);
-    if (s->owner && s->domid != domid)
-        grant_copy_release(s);
+    if (s->owner && (s->key & OWN_FRAME || s->key >> 32 != key >> 32)) {
+        domain_put(s->owner);
+        s->owner = NULL;
+    }
+    s->key = key;
     if (!s->owner)
-        s->owner = domain_get_self(v, domid);
+        s->owner = domain_get_self(v, (domid_t)(key >> 32));
     if (!s->owner)
         return GNTST_bad_domain;
-    s->domid = domid;
-    s->id = id;
-    s->is_ref = is_ref;
-    if (is_ref)
-        rc = grant_pin(s->owner, (grant_ref_t)id, v->domain->id, !s->writable, &mfn);
-    else
-        rc = id <= UINT32_MAX ? grant_hold_frame(s->owner, id, !s->writable) : GNTST_bad_page;
-    if (rc == GNTST_okay)
-        s->frame = frame_of(MFN(mfn));
+    return grant_pin(s->owner, (grant_ref_t)key, v->domain->id, readonly, &s->frame);
+}
+
+/* Another frame than the one held. */
+static int take_other(struct vcpu *v, const struct gnttab_copy_ptr *p, struct grant_copy_side *s,
+                      uint64_t key, bool readonly)
+{
+    int rc;
+
+    drop_frame(s, readonly);
+    if (!(key & OWN_FRAME)) {
+        rc = take_ref(v, s, key, readonly);
+    } else if (p->domid != DOMID_SELF && p->domid != v->domain->id) {
+        rc = GNTST_permission_denied;
+    } else {
+        s->key = key;
+        rc = grant_hold_frame(v->domain, p->u.gmfn, readonly, &s->frame);
+    }
+    if (rc != GNTST_okay)
+        s->frame = NULL;
     return rc;
 }
 
-static int take_side(struct vcpu *v, const struct gnttab_copy_ptr *p, bool is_ref,
-                     struct grant_copy_side *s)
+static inline int take_side(struct vcpu *v, const struct gnttab_copy_ptr *p, bool is_ref,
+                            struct grant_copy_side *s, bool readonly)
 {
-    uint64_t id = is_ref ? p->u.ref : p->u.gmfn;
+    uint64_t key = is_ref ? (uint64_t)p->domid << 32 | p->u.ref
+                          : (p->u.gmfn ^ (uint64_t)(p->domid ^ DOMID_SELF) << 44) | OWN_FRAME;
 
-    if (is_same(s, id, is_ref) && s->domid == p->domid)
+    if (s->frame && s->key == key)
         return GNTST_okay;
-    if (!is_ref && p->domid != DOMID_SELF && p->domid != v->domain->id)
-        return GNTST_permission_denied;
-    return take_other(v, p->domid, id, is_ref, s);
+    return take_other(v, p, s, key, readonly);
 }
 
 int grant_copy_one(struct vcpu *v, const struct gnttab_copy *op, struct grant_copy_side *src,
@@ -78,11 +89,10 @@ int grant_copy_one(struct vcpu *v, const struct gnttab_copy *op, struct grant_co
     if ((uint32_t)op->source.offset + op->len > PAGE_SIZE ||
         (uint32_t)op->dest.offset + op->len > PAGE_SIZE)
         return GNTST_bad_copy_arg;
-    dst->writable = true;
-    rc = take_side(v, &op->source, op->flags & GNTCOPY_source_gref, src);
+    rc = take_side(v, &op->source, op->flags & GNTCOPY_source_gref, src, true);
     if (rc == GNTST_okay)
-        rc = take_side(v, &op->dest, op->flags & GNTCOPY_dest_gref, dst);
-    if (rc != GNTST_okay) {
+        rc = take_side(v, &op->dest, op->flags & GNTCOPY_dest_gref, dst, false);
+    if (__builtin_expect(rc != GNTST_okay, 0)) {
         log_refusal(v->domain, "grant copy from d%u to d%u: status %d", op->source.domid,
                     op->dest.domid, rc);
         return rc;

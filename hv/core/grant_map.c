@@ -5,7 +5,6 @@
 #include <xen/errno.h>
 
 #include "core/bug.h"
-#include "core/hypercall.h"
 #include "core/log.h"
 
 #define KEPT_FLAGS (GNTMAP_device_map | GNTMAP_host_map | GNTMAP_readonly | GNTMAP_contains_pte)
@@ -139,16 +138,18 @@ static int map_from(struct vcpu *v, struct domain *owner, struct gnttab_map_gran
     bool readonly = op->flags & GNTMAP_readonly;
     struct grant_track *t;
     grant_handle_t handle;
-    uint32_t mfn;
-    int rc = grant_pin(owner, op->ref, v->domain->id, readonly, &mfn);
+    struct frame *f;
+    mfn_t mfn;
+    int rc = grant_pin(owner, op->ref, v->domain->id, readonly, &f);
 
     if (rc != GNTST_okay)
         return rc;
+    mfn = frame_mfn(f);
     t = track_new(v->domain, owner, op->ref, &handle);
     if (!t) {
         rc = GNTST_no_space;
     } else if (op->flags & GNTMAP_host_map) {
-        rc = grant_map_ops->map(v, owner, op->host_addr, MFN(mfn), op->flags);
+        rc = grant_map_ops->map(v, owner, op->host_addr, mfn, op->flags);
         if (rc != GNTST_okay)
             track_free(v->domain->grants, t, handle);
     }
@@ -158,7 +159,7 @@ static int map_from(struct vcpu *v, struct domain *owner, struct gnttab_map_gran
     }
     track_ready(t, op->flags & KEPT_FLAGS);
     op->handle = handle;
-    op->dev_bus_addr = mfn_maddr(MFN(mfn)).v; /* Linux takes the frame from here */
+    op->dev_bus_addr = mfn_maddr(mfn).v; /* Linux takes the frame from here */
     return GNTST_okay;
 }
 
@@ -268,6 +269,7 @@ void grant_close(struct domain *d)
 
     spin_lock(&g->lock); /* who took a track or a pin before is done, or holds it */
     g->closed = true;
+    g->nr_refs = 0;
     spin_unlock(&g->lock);
 }
 

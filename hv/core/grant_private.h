@@ -19,7 +19,9 @@
 #include <xen/grant_table.h>
 
 #include "core/grant.h"
+#include "core/hypercall.h"
 #include "core/param.h"
+#include "core/ptype.h"
 
 struct grant_active {
     uint32_t mfn;    /* [owner's lock] the frame, while there are pins */
@@ -49,15 +51,16 @@ _Static_assert(REFS_PER_FRAME * sizeof(struct grant_active) == PAGE_SIZE, "a pag
 #define NO_TRACK (~0u)
 
 struct grant_state {
-    spinlock_t lock;                                 /* RANK_GRANT */
-    bool closed;                                     /* [lock] its domain is dying */
-    uint32_t nr_frames;                              /* [lock] */
-    uint32_t max_frames;                             /* constant after creation */
-    uint32_t max_tracks;                             /* constant after creation */
-    uint32_t nr_tracks;                              /* [lock] tracks that have memory */
-    uint32_t free_track;                             /* [lock] head of the free list, or NO_TRACK */
-    uint32_t used_tracks;                            /* [lock] */
-    uint32_t drop_next;                              /* [teardown] its progress */
+    spinlock_t lock;      /* RANK_GRANT */
+    bool closed;          /* [lock] its domain is dying */
+    uint32_t nr_frames;   /* [lock] */
+    uint32_t nr_refs;     /* [lock] of these, that may be used: none of a dying domain */
+    uint32_t max_frames;  /* constant after creation */
+    uint32_t max_tracks;  /* constant after creation */
+    uint32_t nr_tracks;   /* [lock] tracks that have memory */
+    uint32_t free_track;  /* [lock] head of the free list, or NO_TRACK */
+    uint32_t used_tracks; /* [lock] */
+    uint32_t drop_next;   /* [teardown] its progress */
     struct grant_entry_v1 *shared[MAX_GRANT_FRAMES]; /* [lock] grows */
     struct grant_active *active[MAX_GRANT_FRAMES];   /* [lock] grows */
     struct grant_track **tracks[TRACK_DIRS];         /* [lock] grows: pages of pointers to pages */
@@ -74,22 +77,50 @@ static inline struct grant_entry_v1 *grant_shared_of(const struct grant_state *g
     return &g->shared[ref / REFS_PER_FRAME][ref % REFS_PER_FRAME];
 }
 
-/* Is `ref` in g's table? Then *ref is safe against speculation. Lock held. */
-bool grant_ref_ok(const struct grant_state *g, grant_ref_t *ref);
+/* May `ref` of g's table be used? Then *ref is safe against speculation. Lock held. */
+static inline bool grant_ref_ok(const struct grant_state *g, grant_ref_t *ref)
+{
+    if (__builtin_expect(*ref >= g->nr_refs, 0))
+        return false;
+    *ref = (grant_ref_t)index_nospec(*ref, MAX_REFS);
+    return true;
+}
+
+static inline void grant_release_frame(struct frame *f, bool readonly)
+{
+    if (readonly)
+        frame_put(f);
+    else
+        frame_put_typed(f);
+}
+
+/* The slow half of grant_hold_frame(): what is wrong, if anything, with a use of f. */
+int grant_hold_slowly(struct domain *owner, struct frame *f, bool readonly);
 
 /*
- * A use of owner's frame mfn, typed as writable unless readonly: GNTST_okay, or the error. Not of
- * the hypervisor's frames that are shared with owner: these may outlive it.
+ * A use of owner's frame mfn, typed as writable unless readonly: GNTST_okay with its record, or the
+ * error. Not of the hypervisor's frames that are shared with owner: these may outlive it.
  */
-int grant_hold_frame(struct domain *owner, uint64_t mfn, bool readonly);
-void grant_release_frame(struct frame *f, bool readonly);
+static inline int grant_hold_frame(struct domain *owner, uint64_t mfn, bool readonly,
+                                   struct frame **held)
+{
+    struct frame *f = *held = frame_of(MFN(mfn));
+
+    if (__builtin_expect(!f || (__atomic_load_n(&f->state, __ATOMIC_RELAXED) & FRAME_HV), 0))
+        return GNTST_bad_page;
+    if (readonly ? frame_get(f, owner) : frame_get_writable_fast(f, owner->id)) {
+        if (__builtin_expect(f->owner == owner->id, 1))
+            return GNTST_okay;
+        grant_release_frame(f, readonly); /* it changed hands meanwhile */
+    }
+    return grant_hold_slowly(owner, f, readonly);
+}
 
 /*
- * Pin reference `ref` of `owner` for domain `user`: GNTST_okay with the frame in *mfn, or the
- * error. Undone by grant_unpin with the same `readonly`; until then the caller holds a reference on
- * owner.
+ * Pin reference `ref` of `owner` for domain `user`: GNTST_okay with the frame in *f, or the error.
+ * Undone by grant_unpin with the same `readonly`; until then the caller holds a reference on owner.
  */
-int grant_pin(struct domain *owner, grant_ref_t ref, domid_t user, bool readonly, uint32_t *mfn);
+int grant_pin(struct domain *owner, grant_ref_t ref, domid_t user, bool readonly, struct frame **f);
 void grant_unpin(struct domain *owner, grant_ref_t ref, bool readonly);
 /* Table frames up to nr; 0, -EINVAL above the maximum or when d is dying, -ENOMEM. Takes the lock.
  */
@@ -115,15 +146,13 @@ void grant_finish_unmap(struct vcpu *v, struct grant_dropped *put, unsigned int 
 
 /* One side of a copy, kept from one element to the next while it names the same frame. */
 struct grant_copy_side {
-    struct domain *owner; /* referenced; NULL: nothing is held */
-    struct frame *frame;  /* held; NULL: only owner is */
-    uint64_t id;          /* reference or frame number */
-    domid_t domid;        /* as the caller named owner */
-    bool is_ref, writable;
+    struct frame *frame;  /* held; NULL: none */
+    struct domain *owner; /* referenced; whose references these are; NULL: none yet */
+    uint64_t key; /* what frame is: domain id << 32 and reference, or OWN_FRAME and number */
 };
 int grant_copy_one(struct vcpu *v, const struct gnttab_copy *op, struct grant_copy_side *src,
                    struct grant_copy_side *dst);
-void grant_copy_release(struct grant_copy_side *side);
+void grant_copy_release(struct grant_copy_side *src, struct grant_copy_side *dst);
 
 /*
  * A transfer in two steps, with a flush of all CPUs by grant_transfer_flush() in between: the frame

@@ -57,7 +57,7 @@ static int give(struct domain *to, grant_ref_t ref, domid_t from, struct frame *
     int rc = GNTST_bad_gntref;
 
     spin_lock(&g->lock);
-    if (!g->closed && grant_ref_ok(g, &ref))
+    if (grant_ref_ok(g, &ref))
         rc = give_locked(to, ref, from, f);
     spin_unlock(&g->lock);
     return rc;

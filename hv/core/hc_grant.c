@@ -49,13 +49,12 @@ static void do_replace(struct vcpu *v, void *ops, unsigned int n)
 
 static void do_copy(struct vcpu *v, void *ops, unsigned int n)
 {
-    struct grant_copy_side src = { 0 }, dst = { 0 };
+    struct grant_copy_side src = { NULL, NULL, 0 }, dst = { NULL, NULL, 0 };
     struct gnttab_copy *op = ops;
 
     for (unsigned int i = 0; i < n; i++)
         op[i].status = (int16_t)grant_copy_one(v, &op[i], &src, &dst);
-    grant_copy_release(&src);
-    grant_copy_release(&dst);
+    grant_copy_release(&src, &dst);
 }
 
 static void do_transfer(struct vcpu *v, void *ops, unsigned int n)
@@ -85,27 +84,44 @@ static void do_swap(struct vcpu *v, void *ops, unsigned int n)
 
 typedef void batch_fn(struct vcpu *v, void *ops, unsigned int n);
 
+/* Operations on arrays: how large an element is, and how many make a step. */
+#define BATCH(type, do_)                                                \
+    {                                                                   \
+        do_, sizeof(type), MIN(STEP_BYTES / sizeof(type), (size_t)STEP) \
+    }
+static const struct batch {
+    batch_fn *fn;
+    uint16_t size, step;
+} batches[] = {
+    [GNTTABOP_map_grant_ref] = BATCH(struct gnttab_map_grant_ref, do_map),
+    [GNTTABOP_unmap_grant_ref] = BATCH(struct gnttab_unmap_grant_ref, do_unmap),
+    [GNTTABOP_unmap_and_replace] = BATCH(struct gnttab_unmap_and_replace, do_replace),
+    [GNTTABOP_copy] = BATCH(struct gnttab_copy, do_copy),
+    [GNTTABOP_transfer] = BATCH(struct gnttab_transfer, do_transfer),
+    [GNTTABOP_swap_grant_ref] = BATCH(struct gnttab_swap_grant_ref, do_swap),
+};
+
 /*
  * Runs a batch in steps, giving way between them. An array that cannot be read to its end is done
  * up to there, one by one.
  */
-static long in_steps(struct vcpu *v, unsigned int cmd, gptr_t arg, unsigned long count, size_t size,
-                     batch_fn *fn)
+static long in_steps(struct vcpu *v, unsigned int cmd, gptr_t arg, unsigned long count,
+                     const struct batch *b)
 {
     uint64_t ops[STEP_BYTES / sizeof(uint64_t)];
 
     while (count > 0) {
-        unsigned long n = MIN(count, MIN(sizeof(ops) / size, (size_t)STEP));
+        unsigned long n = MIN(count, (unsigned long)b->step);
 
-        if (guest_read(v, ops, arg, n * size)) {
+        if (guest_read(v, ops, arg, n * b->size)) {
             n = 1;
-            if (guest_read(v, ops, arg, size))
+            if (guest_read(v, ops, arg, b->size))
                 return E(EFAULT);
         }
-        fn(v, ops, (unsigned int)n);
-        if (guest_write(v, arg, ops, n * size))
+        b->fn(v, ops, (unsigned int)n);
+        if (guest_write(v, arg, ops, n * b->size))
             return E(EFAULT);
-        arg = gptr_add(arg, n * size);
+        arg = gptr_add(arg, n * b->size);
         count -= n;
         if (hc_preempt((int32_t)n * ELEMENT_COST) && count > 0)
             return hc_restart(v, cmd, arg.v, count, 0, 0);
@@ -241,19 +257,13 @@ long hc_grant_table_op(struct vcpu *v, unsigned long cmd, unsigned long arg, uns
     count = (uint32_t)count;
     if (count > INT32_MAX)
         return E(EINVAL);
+    if (op < ARRAY_SIZE(batches)) {
+        const struct batch *b = &batches[index_nospec(op, ARRAY_SIZE(batches))];
+
+        if (b->fn)
+            return in_steps(v, op, p, count, b);
+    }
     switch (op) {
-    case GNTTABOP_map_grant_ref:
-        return in_steps(v, op, p, count, sizeof(struct gnttab_map_grant_ref), do_map);
-    case GNTTABOP_unmap_grant_ref:
-        return in_steps(v, op, p, count, sizeof(struct gnttab_unmap_grant_ref), do_unmap);
-    case GNTTABOP_unmap_and_replace:
-        return in_steps(v, op, p, count, sizeof(struct gnttab_unmap_and_replace), do_replace);
-    case GNTTABOP_copy:
-        return in_steps(v, op, p, count, sizeof(struct gnttab_copy), do_copy);
-    case GNTTABOP_transfer:
-        return in_steps(v, op, p, count, sizeof(struct gnttab_transfer), do_transfer);
-    case GNTTABOP_swap_grant_ref:
-        return in_steps(v, op, p, count, sizeof(struct gnttab_swap_grant_ref), do_swap);
     case GNTTABOP_setup_table:
         return op_setup(v, p, count);
     case GNTTABOP_query_size:

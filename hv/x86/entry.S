@@ -462,20 +462,23 @@ ist_entry:
 ENTRY(copy_user)
         STAC
         movq    %rdx, %rcx
-        cmpq    $64, %rdx
-        ja      2f
         shrq    $3, %rcx
         jz      4f
-cu1:    movq    (%rsi), %rax
-cu2:    movq    %rax, (%rdi)
-        addq    $8, %rsi
-        addq    $8, %rdi
-        decq    %rcx
+        cmpq    $64, %rdx
+        ja      2f
+        leaq    (%rsi,%rcx,8), %rsi
+        leaq    (%rdi,%rcx,8), %rdi
+        negq    %rcx
+cu1:    movq    (%rsi,%rcx,8), %rax
+cu2:    movq    %rax, (%rdi,%rcx,8)
+        incq    %rcx
         jnz     cu1
+        jmp     4f
+2:
+cu4:    rep movsq
 4:      andl    $7, %edx
         movl    %edx, %ecx
         jz      3f
-2:
 cu3:    rep movsb
 3:      CLAC
         xorl    %eax, %eax
@@ -487,6 +490,7 @@ copy_fault:
         EX(cu1, copy_fault)
         EX(cu2, copy_fault)
         EX(cu3, copy_fault)
+        EX(cu4, copy_fault)
 
 /* bool msr_read_safe(uint32_t msr, uint64_t *val), bool msr_write_safe(uint32_t msr, uint64_t val) */
 ENTRY(rdmsr_safe)
