@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* tools/lib/console_client.c by hand and for scripts: console_tool attach|log|follow GUEST [SOCKET] */
+/* tools/lib/console_client.c by hand and for scripts: console_tool attach|log|follow GUEST [SOCKET]
+ */
 #include "lib/console_client.h"
 #include "lib/error.h"
 
