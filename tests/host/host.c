@@ -319,18 +319,6 @@ long arch_domctl(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *
     return E(ENOSYS);
 }
 
-int arch_domain_create(domid_t id, const struct xen_domctl_createdomain *config, struct domain **d)
-{
-    (void)id, (void)config, (void)d;
-    return -XEN_EOPNOTSUPP;
-}
-
-int arch_vcpu_create(struct domain *d, unsigned int id)
-{
-    (void)d, (void)id;
-    return -XEN_EOPNOTSUPP;
-}
-
 void arch_physinfo(struct xen_sysctl_physinfo *info)
 {
     (void)info;

@@ -291,7 +291,7 @@ static const char *tlb_wrong(const struct tlb_entry *e)
         return NULL;
     /* A page that was shared with a domain which is gone, and that Dom0 still maps. */
     if (f->owner == DOMID_INVALID && e->dom == 0 && frame_type_of(f->state) == FT_WRITABLE &&
-        frame_typed(f->state))
+        (!e->writable || frame_typed(f->state)))
         return NULL;
     if (f->owner == DOMID_INVALID)
         return "the hypervisor's frame";

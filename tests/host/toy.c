@@ -9,6 +9,7 @@
 #include "core/ptype.h"
 #include "host/host.h"
 
+#include <xen/domctl.h>
 #include <xen/grant_table.h>
 
 static struct host_domain *host_of(struct domain *d)
@@ -181,4 +182,28 @@ struct vcpu *host_up(struct domain *d, unsigned int vcpu)
     sched_wake(v);
     host_settle();
     return v;
+}
+
+/* --- toys made by the tools: no window --- */
+
+int arch_domain_create(domid_t id, const struct xen_domctl_createdomain *config, struct domain **d)
+{
+    struct host_domain *hd = calloc(1, sizeof(*hd));
+    int rc = domain_init(&hd->d, id, &toy_ops, config->max_vcpus);
+
+    if (rc)
+        free(hd);
+    else
+        *d = &hd->d;
+    return rc;
+}
+
+int arch_vcpu_create(struct domain *d, unsigned int id)
+{
+    void *record = frame_alloc_hv(); /* so that it can fail */
+    struct vcpu *v = record ? calloc(1, sizeof(*v)) : NULL;
+
+    if (record)
+        frame_free_hv(record);
+    return v ? vcpu_init(v, d, id) : -XEN_ENOMEM;
 }

@@ -7,6 +7,10 @@
 #include "core/evtchn.h"
 #include "core/grant.h"
 #include "core/hypercall.h"
+
+#include <xen/domctl.h>
+#include <xen/memory.h>
+
 #include "model/pv_pick.h"
 #include "x86/pv/domain.h"
 
@@ -143,6 +147,65 @@ void pv_model_end_one(unsigned int id)
     note("d%u is destroyed; others hold %lu of its pages", id, d->tot_pages);
 }
 
+/* --- what the tools do --- */
+
+#define TOOL_DOMAINS 3 /* ids from PV_DOMAINS on: made and destroyed by Dom0's calls alone */
+
+static void fill_domctl(struct xen_domctl *op)
+{
+    static const uint32_t cmds[] = { XEN_DOMCTL_createdomain,   XEN_DOMCTL_createdomain,
+                                     XEN_DOMCTL_max_vcpus,      XEN_DOMCTL_max_mem,
+                                     XEN_DOMCTL_unpausedomain,  XEN_DOMCTL_pausedomain,
+                                     XEN_DOMCTL_destroydomain,  XEN_DOMCTL_getdomaininfo,
+                                     XEN_DOMCTL_hypercall_init, XEN_DOMCTL_resumedomain };
+
+    op->cmd = cmds[below(ARRAY_SIZE(cmds))];
+    op->domain = (domid_t)(PV_DOMAINS + below(TOOL_DOMAINS));
+    op->interface_version = XEN_DOMCTL_INTERFACE_VERSION;
+    switch (op->cmd) {
+    case XEN_DOMCTL_createdomain:
+        op->u.createdomain.max_vcpus = 1 + (uint32_t)below(2);
+        op->u.createdomain.max_evtchn_port = one_in(4) ? 0 : 127;
+        op->u.createdomain.max_grant_frames = 2;
+        op->u.createdomain.max_maptrack_frames = 2;
+        op->u.createdomain.grant_opts = 1;
+        break;
+    case XEN_DOMCTL_max_vcpus:
+        op->u.max_vcpus.max = (uint32_t)below(4);
+        break;
+    case XEN_DOMCTL_max_mem:
+        op->u.max_mem.max_memkb = 4 * below(40);
+        break;
+    default:
+        op->u.hypercall_init.gmfn = pick_frame(pv_dom[0]);
+        break;
+    }
+}
+
+void pv_model_tools(struct vcpu *v)
+{
+    struct xen_memory_reservation r = { .nr_extents = 1 + below(6),
+                                        .domid = (domid_t)(PV_DOMAINS + below(TOOL_DOMAINS)) };
+    struct xen_domctl op = { .cmd = 0 };
+    long rc;
+
+    if (one_in(3)) {
+        set_xen_guest_handle_raw(r.extent_start, (xen_pfn_t *)(args_va(v) + 0x800));
+        if (!put_args(v, 0, &r, sizeof(r)))
+            return;
+        rc = call(v, __HYPERVISOR_memory_op, XENMEM_populate_physmap, args_va(v), 0, 0);
+        note("d%uv%u populates d%u: %ld", v->domain->id, v->id, r.domid, rc);
+        return;
+    }
+    fill_domctl(&op);
+    if (!put_args(v, 0, &op, sizeof(op)))
+        return;
+    rc = call(v, __HYPERVISOR_domctl, args_va(v), 0, 0, 0);
+    note("d%uv%u domctl %u of d%u: %ld", v->domain->id, v->id, op.cmd, op.domain, rc);
+    if (depth == 0)
+        domain_reap();
+}
+
 /* --- the end --- */
 
 /* Dom0 has no destroydomain: step by step. */
@@ -167,7 +230,8 @@ void pv_model_teardown(void)
         host_be(i);
         pv_machine_run(NULL);
     }
-    for (unsigned int i = PV_DOMAINS; i-- > 0;) { /* Dom0 last: it still maps the others' frames */
+    for (unsigned int i = PV_DOMAINS + TOOL_DOMAINS;
+         i-- > 0;) { /* Dom0 last: it still maps the others' frames */
         struct domain *d = i ? domain_get((domid_t)i) : NULL;
         while (d && domain_kill(d) == -XEN_EAGAIN)
             ;
@@ -181,7 +245,7 @@ void pv_model_teardown(void)
     }
     note("all domains down");
     domain_reap();
-    for (unsigned int i = 1; i < PV_DOMAINS; i++) {
+    for (unsigned int i = 1; i < PV_DOMAINS + TOOL_DOMAINS; i++) {
         struct domain *d = domain_get((domid_t)i);
         if (d)
             pv_fail("d%u keeps %lu pages after its end; frame %#x has state %#lx", i, d->tot_pages,

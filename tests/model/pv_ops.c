@@ -734,7 +734,7 @@ static void op_call(struct vcpu *v)
         op_mmu,         op_ext,        op_ext,      op_build,     op_build,     op_ptwr,
         op_ptwr,        op_memory,     op_exchange, op_grant_map, op_grant_map, op_grant_unmap,
         op_grant_unmap, op_grant_copy, op_transfer, op_gdt,       op_ldt,       op_descriptor,
-        op_ldt_fault,   op_vcpu,       op_mode,     op_multicall, op_unpin_all,
+        op_ldt_fault,   op_vcpu,       op_mode,     op_multicall, op_unpin_all, pv_model_tools,
     };
     unsigned int which = (unsigned int)below(ARRAY_SIZE(ops));
 

@@ -27,6 +27,8 @@ size_t pv_model_choices_left(void);
 void pv_model_forget(void);
 /* Destroys domain `id`, or builds it again when it is gone. For streams, not for threads. */
 void pv_model_end_one(unsigned int id);
+/* v of Dom0 makes, fills, runs, destroys domains of its own by hypercalls. */
+void pv_model_tools(struct vcpu *v);
 /* The grants that `holder` has mapped are gone with it. */
 void pv_model_forget_grants(domid_t holder);
 /* Takes the domains down; ends the program when a frame is left over. */
