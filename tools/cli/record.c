@@ -75,6 +75,44 @@ int record_load(struct store *s, const uint8_t uuid[16], struct guest_config *cf
     return ok ? 0 : -1;
 }
 
+struct change {
+    const uint8_t *uuid;
+    int (*fn)(struct store *s, struct guest_config *cfg, void *ctx);
+    void *ctx;
+    struct error *e;
+};
+
+static int change(struct store *s, void *ctx)
+{
+    struct change *c = ctx;
+    struct guest_config cfg = { 0 };
+    struct error e = { 0 };
+    bool known = record_load(s, c->uuid, &cfg, &e) == 0;
+    int rc;
+
+    if (!known && e.code != ENOENT) {
+        *c->e = e;
+        return -EINVAL;
+    }
+    rc = c->fn(s, known ? &cfg : NULL, c->ctx);
+    if (known)
+        rc = rc ? rc : record_store_config(s, &cfg);
+    config_free(&cfg);
+    return rc;
+}
+
+int record_change(struct store *s, const uint8_t uuid[16],
+                  int (*fn)(struct store *s, struct guest_config *cfg, void *ctx), void *ctx,
+                  struct error *e)
+{
+    struct change c = { .uuid = uuid, .fn = fn, .ctx = ctx, .e = e };
+    int rc = store_transact(s, change, &c);
+
+    if (rc && !e->code)
+        store_error(e, rc, "changing the guest's nodes");
+    return rc ? -1 : 0;
+}
+
 int record_put(struct store *s, const uint8_t uuid[16], const char *name, const char *value)
 {
     char dir[64];
