@@ -52,7 +52,7 @@ static int check_new(struct target *t, const struct disk_config *disk, struct di
                          "it has a disk %s already", disk->vdev);
     if (disk_check(disk, b, &t->e) != 0)
         return -1;
-    return record_check_disk(&t->h, t->info.handle, disk, b, &t->e);
+    return record_check_disk(&t->h, disk, b, &t->e);
 }
 
 static int attach(struct target *t, const struct disk_config *disk)

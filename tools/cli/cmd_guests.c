@@ -25,6 +25,7 @@
 #define AUTO_DIR "/etc/orlop/auto"
 #define STOP_WAIT_S 120
 #define ERASE_WAIT_MS 30000
+#define ASK_AGAIN_MS 5000
 
 struct autos {
     struct host h;
@@ -170,6 +171,7 @@ static int stop_group(struct autos *a, const unsigned int *domid, unsigned int n
 {
     struct error e = { 0 };
     unsigned int i = 0;
+    int64_t again;
 
     for (unsigned int k = 0; k < n; k++)
         ask(a, domid[k]);
@@ -182,7 +184,10 @@ static int stop_group(struct autos *a, const unsigned int *domid, unsigned int n
             finish(a, domid[i++], name, done);
             continue;
         }
-        event = store_next(&a->h.store, deadline, NULL);
+        again = now_ms() + ASK_AGAIN_MS;
+        event = store_next(&a->h.store, again < deadline ? again : deadline, NULL);
+        if (!event && errno == ETIMEDOUT)
+            ask(a, domid[i]); /* a kernel that is still starting drops the request */
         if (!event && errno != ETIMEDOUT && errno != EINTR)
             return cmd_fail("waiting for guests: the connection to xenstored broke");
         free(event);

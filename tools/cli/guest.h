@@ -85,9 +85,9 @@ int record_uuid(struct host *h, unsigned int domid, uint8_t uuid[16], struct err
 int record_add_disk(struct store *s, const uint8_t uuid[16], const struct disk_backing *b,
                     bool readonly);
 int record_drop_disk(struct store *s, const uint8_t uuid[16], const char *key);
-/* Whether other guests use it so that this one must not; -1 with e. */
-int record_check_disk(struct host *h, const uint8_t uuid[16], const struct disk_config *d,
-                      const struct disk_backing *b, struct error *e);
+/* Whether a guest that is there uses it so that no other disk may; -1 with e. */
+int record_check_disk(struct host *h, const struct disk_config *d, const struct disk_backing *b,
+                      struct error *e);
 
 /* --- pieces of guest_create (guest_check.c, guest_store.c) --- */
 

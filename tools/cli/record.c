@@ -174,20 +174,17 @@ static bool uses_still(struct host *h, const char *uuid_text)
     return uuid_from_text(uuid_text, uuid) && xen_find_uuid(h->xen, uuid) >= 0;
 }
 
-int record_check_disk(struct host *h, const uint8_t uuid[16], const struct disk_config *d,
-                      const struct disk_backing *b, struct error *e)
+int record_check_disk(struct host *h, const struct disk_config *d, const struct disk_backing *b,
+                      struct error *e)
 {
-    char text[UUID_TEXT], **users;
+    char **users;
     unsigned int n;
     int rc = 0;
 
     users = store_list(&h->store, &n, RECORD_ROOT "/disks/%s", b->key);
-    uuid_to_text(uuid, text);
     for (unsigned int i = 0; rc == 0 && i < n; i++) {
         char *mode, *name;
 
-        if (strcmp(users[i], text) == 0)
-            continue;
         mode = store_read(&h->store, RECORD_ROOT "/disks/%s/%s", b->key, users[i]);
         if (mode && (*mode == 'w' || !d->readonly) && uses_still(h, users[i])) {
             name = store_read(&h->store, "/vm/%s/name", users[i]);
