@@ -84,10 +84,12 @@ static unsigned int audit_queue(const struct pcpu *p)
 unsigned int audit(void)
 {
     unsigned int bad = 0;
+    uint64_t claimed = 0;
     struct domain *d;
 
     for (domid_t id = 0; (d = domain_next(id)) != NULL; id = (domid_t)(d->id + 1), domain_put(d)) {
         bad += audit_pages(d);
+        claimed += d->claimed;
         bad += evtchn_audit(d);
         bad += grant_audit(d);
         for (unsigned int i = 0; i < d->max_vcpus; i++)
@@ -98,5 +100,11 @@ unsigned int audit(void)
     }
     for (unsigned int i = 0; i < nr_pcpus; i++)
         bad += audit_queue(pcpus[i]);
+    if (claimed != frame_claimed_count() || claimed > frame_free_count()) {
+        log_err("audit: %llu pages claimed, %llu counted, %llu free",
+                (unsigned long long)frame_claimed_count(), (unsigned long long)claimed,
+                (unsigned long long)frame_free_count());
+        bad++;
+    }
     return bad;
 }

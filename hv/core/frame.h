@@ -158,8 +158,8 @@ void frame_unshare(void *page);
 void frame_set_aside(struct domain *d);
 /*
  * Undo frame_assign() of one frame that nobody uses or maps: it is like one of frame_alloc() again,
- * but with what is in it, and CPUs may still hold translations of it until they have flushed. False:
- * it is not d's, or in use.
+ * but with what is in it, and CPUs may still hold translations of it until they have flushed.
+ * False: it is not d's, or in use.
  */
 bool frame_take(struct frame *f, struct domain *d);
 /* Undo the allocation's reference of a frame that d gives back; false if it was given back before.

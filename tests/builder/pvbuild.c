@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 #include <xenstore.h>
@@ -294,6 +295,7 @@ static void parse(struct test *t, char *arg)
 int main(int argc, char **argv)
 {
     static struct test t = { .memory = 64, .vcpus = 1, .seconds = 60, .cache = BUILDER_CACHE_DIR };
+    struct rusage used;
     unsigned long before, after = 0;
     int64_t start = now_us();
 
@@ -304,9 +306,12 @@ int main(int argc, char **argv)
     t.x = t.k ? xen_open(&t.e) : NULL;
     if (!t.x)
         die(&t);
-    printf("pvbuild: opened in %lu us, %s the cache; at least %lu KiB of memory\n",
-           now_us() - start, builder_kernel_was_cached(t.k) ? "from" : "not from",
-           builder_least_memory(t.k, 0));
+    getrusage(RUSAGE_SELF, &used);
+    printf("pvbuild: opened in %lu us (program %lu ms, kernel %lu ms), %s the cache; at least %lu "
+           "KiB of memory\n",
+           now_us() - start, used.ru_utime.tv_sec * 1000 + used.ru_utime.tv_usec / 1000,
+           used.ru_stime.tv_sec * 1000 + used.ru_stime.tv_usec / 1000,
+           builder_kernel_was_cached(t.k) ? "from" : "not from", builder_least_memory(t.k, 0));
     before = free_pages(&t);
     if (!t.count)
         run(&t, true);

@@ -34,16 +34,17 @@ $(CLI_TESTS): $(CLI_OUT)/%: tests/cli/%.c $(CLI_CFG_OBJ) tests/cli/cli.mk
 	@mkdir -p $(@D)
 	$(HOSTCC) $(CLI_CFLAGS) -o $@ $< $(CLI_CFG_OBJ) $(CLI_TEST_LIBS)
 
-# The man pages say what the program says.
-UNIT_TESTS += $(CLI_OUT)/man
-$(CLI_OUT)/man: tests/cli/man docs/man/orlop.1 docs/man/orlop.cfg.5 $(TOOLS_OUT)/orlop
+# Scripts that look at the program itself: the man pages say what it says, its frame.
+CLI_SCRIPTS := $(CLI_OUT)/man $(CLI_OUT)/frame
+UNIT_TESTS += $(CLI_SCRIPTS)
+$(CLI_SCRIPTS): $(CLI_OUT)/%: tests/cli/% docs/man/orlop.1 docs/man/orlop.cfg.5 $(TOOLS_OUT)/orlop
 	@mkdir -p $(@D)
 	cp $< $@
 
 .SECONDARY: $(CLI_CFG_OBJ) $(CLI_CFG_GEN)
 .PHONY: cli-tests
-cli-tests: $(CLI_TESTS) $(CLI_OUT)/man
-	@scripts/run-tests $(CLI_TESTS) $(CLI_OUT)/man
+cli-tests: $(CLI_TESTS) $(CLI_SCRIPTS)
+	@scripts/run-tests $(CLI_TESTS) $(CLI_SCRIPTS)
 
 CLI_FUZZ_CC ?= clang
 FUZZERS += build/tests/fuzz/fuzz_config

@@ -74,6 +74,17 @@ def acpi():
     return bytes([0, 4] + [p // 16 for p in places] + [255]) + memory
 
 
+def config():
+    """Guest configurations: the first byte says how tests/cli/fuzz_config.c takes the rest."""
+    whole = (b"name='a'; memory=0x200\nkernel=\"/k\" # c\nvcpus=2\nmaxvcpus=4\ncpus=['1','0-3,^1']\non_crash='restart'\n"
+             b"disk=['/a,raw,xvda,w',\n'format=qcow2,vdev=hdc,access=ro,target=/b,c']\n"
+             b"vif=['mac=00:16:3e:00:00:01,bridge=b,rate=1MB/s@20ms','']\nextra='x'\n")
+    return [b"\1" + whole, b"\1type='hvm'\npci=[['a',1],[]]\n", b"\0vif=['ip=10.0.0.1 fd00::1/64,mtu=1400,devid=3']",
+            b"\0vcpus=3", b"\2phy:/dev/a,xvda1:cdrom,r", b"\2mac=00:16:3e:00:00:01,trusted,rate=10Mb/s", b"\2all,^node:1,3-5",
+            b'\3{"name":"a","kernel":"/k","memory":5,"disk":[{"target":"/a","vdev":"xvda","cdrom":true}],'
+            b'"vif":[{"devid":1,"mtu":1400,"trusted":false}],"cpus":["1"],"localtime":true}']
+
+
 def main(out):
     text = b"the kernel " * 500
     cmdlines = [b"dom0_mem=512M,max:1G,min:-256M com1=115200,8n1,0x3f8,4 no-smep console=com1,vga",
@@ -87,6 +98,7 @@ def main(out):
                                       0xFFFFFFFF81001000, 0x1000000, 0x2000000, 0x20000, 0, 5000, flags)
                           for flags in range(16)],
         "fuzz_acpi": [acpi()],
+        "fuzz_config": config(),
         "fuzz_builder": [elf(), bzimage(gzip.compress(elf())), bzimage(lzma.compress(elf()) + struct.pack("<I", len(elf())))],
         "fuzz_unpack": [gzip.compress(text), lzma.compress(text, check=lzma.CHECK_CRC32),
                         lzma.compress(text, check=lzma.CHECK_CRC64), packed(["zstd", "-q"], text),

@@ -15,14 +15,13 @@ $(MODEL_OUT)/grants: tests/model/grants.c tests/model/stream.c $(MODEL_HDR) $(CO
 	@$(HOSTCC) $(CORE_CFLAGS) $(CORE_CPPFLAGS) -o $@ $(filter tests/%.c,$^) $(CORE_OBJ) $(CORE_LDFLAGS)
 
 # With a thread for each CPU, under ThreadSanitizer.
-UNIT_TESTS += $(MODEL_OUT)/threads
+UNIT_TESTS += $(MODEL_OUT)/threads $(MODEL_OUT)/events
 TSAN_CFLAGS := $(filter-out -fsanitize=% -fno-sanitize%,$(CORE_CFLAGS)) -fsanitize=thread -Wno-tsan
-TSAN_OBJ := $(patsubst %.c,$(MODEL_OUT)/tsan/%.o,$(CORE_SRC) tests/model/ops.c tests/model/stream.c \
-	tests/model/threads.c)
+TSAN_OBJ := $(patsubst %.c,$(MODEL_OUT)/tsan/%.o,$(CORE_SRC) tests/model/ops.c tests/model/stream.c)
 
 $(MODEL_OUT)/tsan/%.o: %.c $(CORE_HDR) $(MODEL_HDR) tests/model/model.mk
 	@mkdir -p $(@D)
 	@$(HOSTCC) $(TSAN_CFLAGS) $(CORE_CPPFLAGS) -c -o $@ $<
 
-$(MODEL_OUT)/threads: $(TSAN_OBJ)
-	@$(HOSTCC) $(TSAN_CFLAGS) -o $@ $(TSAN_OBJ) $(CORE_LDFLAGS)
+$(MODEL_OUT)/threads $(MODEL_OUT)/events: $(MODEL_OUT)/%: $(MODEL_OUT)/tsan/tests/model/%.o $(TSAN_OBJ)
+	@$(HOSTCC) $(TSAN_CFLAGS) -o $@ $^ $(CORE_LDFLAGS)

@@ -361,6 +361,30 @@ static void op_ptwr(struct vcpu *v)
 
 /* --- memory_op --- */
 
+/* What tools say of a domain: memory set aside for it, its memory map; guests ask for theirs. */
+static void op_told(struct vcpu *v)
+{
+    domid_t id = one_in(4) ? DOMID_SELF : (domid_t)below(PV_DOMAINS + 1);
+    struct domain *d = named(v, id);
+    struct xen_memory_reservation r = { .domid = id };
+    struct xen_foreign_memory_map map = { .domid = id };
+    bool claims = one_in(2);
+    long rc;
+
+    r.nr_extents = one_in(3) || !d ? 0 : d->tot_pages + below(one_in(4) ? PV_RAM : 10);
+    map.map.nr_entries = (unsigned int)below(one_in(2) ? 4 : 120);
+    map.map.buffer.p = (void *)(one_in(8) ? rng_next(&rng) : args_va(v) + 64);
+    if (!put_args(v, 0, claims ? (void *)&r : &map, claims ? sizeof(r) : sizeof(map)))
+        return;
+    rc = call(v, __HYPERVISOR_memory_op, claims ? XENMEM_claim_pages : XENMEM_set_memory_map,
+              args_va(v), 0, 0);
+    note("d%uv%u %s %#x: %ld", v->domain->id, v->id, claims ? "claims for" : "memory map of", id,
+         rc);
+    map.map.nr_entries = (unsigned int)below(200);
+    if (put_args(v, 0, &map.map, sizeof(map.map)))
+        call(v, __HYPERVISOR_memory_op, XENMEM_memory_map, args_va(v), 0, 0);
+}
+
 static void op_memory(struct vcpu *v)
 {
     static const uint8_t ops[] = { XENMEM_increase_reservation, XENMEM_decrease_reservation,
@@ -370,6 +394,10 @@ static void op_memory(struct vcpu *v)
     xen_pfn_t list[6];
     long rc;
 
+    if (one_in(10)) {
+        op_told(v);
+        return;
+    }
     r.extent_order = one_in(8) ? (unsigned int)below(4) : 0;
     if (v->domain->privileged && one_in(8))
         r.domid = (domid_t)below(PV_DOMAINS + 1);

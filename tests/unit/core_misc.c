@@ -254,6 +254,10 @@ TEST(claims)
     CHECK_EQ(depopulate(0, 20), 20);
     CHECK_EQ(populate(1, 100), 100);
     CHECK_EQ(frame_claimed_count(), free - 121);
+    CHECK_EQ(audit(), 0);
+    e->claimed--;
+    CHECK_EQ(audit(), 1);
+    e->claimed++;
     CHECK_EQ(e->claimed, free - 121);
     CHECK_EQ(depopulate(1, 100), 100);
     CHECK_EQ(claim_for(1, 0), 0);

@@ -9,18 +9,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "lib/macros.h"
+#include "tools/builder/child.h"
 #include "tools/builder/content.h"
 #include "tools/builder/domain.h"
 #include "tools/builder/kernel.h"
@@ -44,7 +41,6 @@ struct pieces {
 
 /* What the child leaves to its parent. */
 struct outcome {
-    bool finished;
     int rc;
     struct builder_result result;
     struct error error;
@@ -61,6 +57,7 @@ struct build {
     const char *cmdline;
     struct pieces pieces;
     struct window content, tables;
+    struct outcome *outcome;
     struct builder_result *result;
 };
 
@@ -316,73 +313,43 @@ static int make_plan(struct build *b)
     return error_remedy(b->t.e, "Set memory= to more than %lu.", (least + 1023) >> 10);
 }
 
-static int child_died(int status, struct error *e)
+static void build_in_child(void *arg)
 {
-    int sig = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    struct build *b = arg;
 
-    if (sig == SIGBUS) /* of a mapping's pages that are no longer there */
-        return error_set(e, EAGAIN, "Try again when nothing writes them.",
-                         "the kernel or the initramfs shrank, or could not be read from its disk");
-    return error_set(e, EIO, "Look at Domain 0's kernel log: it may be short of memory.",
-                     "the process that built the guest died%s%s", sig ? ": " : "",
-                     sig ? strsignal(sig) : "");
+    b->t.e = &b->outcome->error;
+    b->result = &b->outcome->result;
+    b->outcome->rc = build(b);
 }
 
-/* Nothing of the parent's handlers; and it ends with its parent. */
-static void become_child(void)
+/* The parent has the child's result and error. */
+static int run(struct build *b)
 {
-    static const int signals[] = { SIGBUS, SIGSEGV, SIGHUP, SIGINT, SIGTERM, SIGCHLD, SIGPIPE };
+    struct error *e = b->t.e;
 
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
-        signal(signals[i], SIG_DFL);
-}
-
-/* The child exits without returning; the parent has its outcome or says how it ended. */
-static int in_child(struct build *b, struct outcome *o, struct error *e)
-{
-    int status = 0;
-    pid_t pid;
-
-    fflush(NULL); /* else the child might print what is still in a buffer a second time */
-    pid = fork();
-    if (pid == 0) {
-        become_child();
-        b->t.e = &o->error;
-        b->result = &o->result;
-        o->rc = build(b);
-        o->finished = true;
-        _exit(0);
-    }
-    if (pid < 0)
-        return error_sys(e, errno, NULL, "a process to build the guest cannot be started");
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    if (!o->finished)
-        return child_died(status, e);
-    if (o->rc)
-        *e = o->error;
-    return o->rc;
+    if (child_run(build_in_child, b, "build the guest", e))
+        return -1;
+    if (b->outcome->rc)
+        *e = b->outcome->error;
+    return b->outcome->rc;
 }
 
 int builder_build(const struct builder_request *req, struct builder_result *result, struct error *e)
 {
-    struct outcome *o = mmap(NULL, sizeof(*o), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-                             -1, 0);
     struct error local;
-    struct build b = { .req = req, .k = req->kernel };
+    struct build b = { .req = req, .k = req->kernel, .outcome = child_share(sizeof(*b.outcome)) };
     int rc = -1;
 
     e = e ? e : &local;
     b.t = (struct target){ .domid = req->domid, .e = e };
-    if (o == MAP_FAILED)
+    if (!b.outcome)
         return no_memory(&b);
     if (open_ramdisk(&b) == 0 && check_request(&b) == 0 && make_plan(&b) == 0)
-        rc = in_child(&b, o, e);
+        rc = run(&b);
     if (rc == 0)
-        *result = o->result;
+        *result = b.outcome->result;
     if (b.initrd)
         munmap((void *)b.initrd, b.initrd_bytes);
-    munmap(o, sizeof(*o));
+    child_unshare(b.outcome, sizeof(*b.outcome));
     return rc;
 }

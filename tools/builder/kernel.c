@@ -17,11 +17,13 @@
 #include "lib/macros.h"
 #include "lib/strutil.h"
 #include "tools/builder/cache.h"
+#include "tools/builder/child.h"
 #include "tools/builder/memory.h"
 #include "tools/builder/unpack.h"
 #include "tools/lib/error.h"
 #include "tools/lib/util.h"
 
+#define CHILD_BYTES (1u << 20)        /* of payload, from which on a child unpacks it */
 #define HV_START 0xffff800000000000ul /* fixed by the ABI: L4 slots 256 to 271 */
 #define HV_END 0xffff880000000000ul
 #define FEATURE(name) (UINT32_C(1) << XENFEAT_##name)
@@ -92,43 +94,72 @@ static const char *put_in_file(struct unpack_sink *sink, const void *data, size_
     return NULL;
 }
 
-/* Unpacks into fd. NULL or why not; *err is set if it is for want of room. */
-static const char *unpack_to(const struct bz_payload *p, int fd, int *err)
-{
-    struct file_sink f = { .sink = { put_in_file }, .fd = fd, .total = p->unpacked_size };
-    const char *why = unpack_stream(p, &f.sink);
+struct unpacking {
+    const struct bz_payload *payload;
+    int fd;
+    const char *why; /* not a word of the child's own memory, but of the program's text */
+    int err;         /* why is for want of room */
+};
 
-    if (!why && ftruncate(fd, (off_t)p->unpacked_size)) {
+static void unpack_to(void *arg)
+{
+    struct unpacking *u = arg;
+    uint64_t size = u->payload->unpacked_size;
+    struct file_sink f = { .sink = { put_in_file }, .fd = u->fd, .total = size };
+
+    u->why = unpack_stream(u->payload, &f.sink);
+    if (!u->why && ftruncate(u->fd, (off_t)size)) {
         f.err = errno;
-        why = "the unpacked kernel cannot be written";
+        u->why = "the unpacked kernel cannot be written";
     }
-    *err = f.err;
-    return why;
+    u->err = f.err;
+}
+
+/* Large ones by a child: a decompressor takes tens of MiB for itself. */
+static int unpack_once(struct unpacking *u, struct error *e)
+{
+    struct unpacking *shared;
+    int rc;
+
+    u->err = 0;
+    if (u->payload->format == BZ_ELF || u->payload->len < CHILD_BYTES) {
+        unpack_to(u);
+        return 0;
+    }
+    shared = child_share(sizeof(*shared));
+    if (!shared)
+        return error_sys(e, errno, NULL, "the kernel cannot be unpacked");
+    *shared = *u;
+    rc = child_run(unpack_to, shared, "unpack the kernel", e);
+    *u = *shared;
+    child_unshare(shared, sizeof(*shared));
+    return rc;
 }
 
 static int unpack(struct builder_kernel *k, const struct bz_payload *p, const struct cache *c,
                   struct error *e)
 {
-    const char *why = NULL;
-    int err = 0;
+    struct unpacking u = { .payload = p, .fd = cache_new_file(c) };
 
-    k->fd = cache_new_file(c);
-    if (k->fd >= 0)
-        why = unpack_to(p, k->fd, &err);
-    if (k->fd >= 0 && err) { /* no room in the cache: in memory, then */
-        close(k->fd);
-        k->fd = memfd_create("orlop-kernel", MFD_CLOEXEC);
-        if (k->fd >= 0)
-            why = unpack_to(p, k->fd, &err);
+    if (u.fd >= 0 && unpack_once(&u, e)) {
+        close(u.fd);
+        return -1;
     }
-    if (k->fd < 0 || err)
-        return error_sys(e, k->fd < 0 ? errno : err, "Domain 0 needs more free memory.",
+    if (u.fd >= 0 && u.err) { /* no room in the cache: in memory, then */
+        close(u.fd);
+        u.fd = memfd_create("orlop-kernel", MFD_CLOEXEC);
+        if (u.fd >= 0 && unpack_once(&u, e)) {
+            close(u.fd);
+            return -1;
+        }
+    }
+    k->fd = u.fd;
+    k->size = p->unpacked_size;
+    if (u.fd < 0 || u.err)
+        return error_sys(e, u.fd < 0 ? errno : u.err, "Domain 0 needs more free memory.",
                          "%s: the unpacked kernel (%lu MiB) cannot be stored", k->path,
                          p->unpacked_size >> 20);
-    if (why)
-        return error_set(e, EINVAL, remedy_file, "%s: %s", k->path, why);
-    k->size = p->unpacked_size;
-    return 0;
+    return u.why ? error_set(e, EINVAL, remedy_file, "%s: %s", k->path, u.why) : 0;
 }
 
 static int unpack_file(struct builder_kernel *k, int fd, const struct cache *c, struct error *e)

@@ -14,7 +14,9 @@
 #define OUT_SIZE (256u << 10)
 #define IN_MAX (1u << 30)      /* zlib counts in 32 bits */
 #define XZ_MEMORY (256u << 20) /* kernels use a dictionary of 32 MiB at most */
-#define ZSTD_WINDOW_LOG 27     /* 128 MiB: what Linux's own build asks for */
+/* liblzma copies that much at a time out of its dictionary; for more memcpy takes `rep movsb`. */
+#define XZ_STEP 4096u
+#define ZSTD_WINDOW_LOG 27 /* 128 MiB: what Linux's own build asks for */
 #define LZ4_LEGACY_MAGIC 0x184c2102u
 #define LZ4_LEGACY_BLOCK (8u << 20) /* a block of the legacy format never unpacks to more */
 
@@ -65,12 +67,16 @@ static const char *unpack_xz(struct stream *s)
     z.next_in = s->p->data;
     z.avail_in = s->p->len;
     while (ret == LZMA_OK && !why) {
-        z.next_out = s->out;
-        z.avail_out = OUT_SIZE;
-        do
+        size_t n = 0; /* in the buffer */
+
+        while (ret == LZMA_OK && n < OUT_SIZE) {
+            z.next_out = s->out + n;
+            z.avail_out = MIN(XZ_STEP, OUT_SIZE - n);
+            n += z.avail_out;
             ret = lzma_code(&z, LZMA_FINISH);
-        while (ret == LZMA_OK && z.avail_out);
-        why = put(s, OUT_SIZE - z.avail_out);
+            n -= z.avail_out;
+        }
+        why = put(s, n);
     }
     lzma_end(&z);
     return why ? why : ret == LZMA_STREAM_END ? NULL : xz_error(ret);

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #define ERASE_WAIT_MS 30000
+#define ASK_AGAIN_MS 5000
 
 /* What these commands do to each of the guests they are given. */
 typedef int guest_fn(struct host *h, unsigned int domid, struct error *e);
@@ -186,9 +187,16 @@ struct asking {
 
 static struct asking asking;
 
-static int ask(struct host *h, unsigned int domid, struct error *e)
+static int write_request(struct host *h, unsigned int domid)
 {
     char path[64];
+
+    snprintf(path, sizeof(path), "/local/domain/%u/control/shutdown", domid);
+    return store_write(&h->store, path, asking.what);
+}
+
+static int ask(struct host *h, unsigned int domid, struct error *e)
+{
     int rc;
 
     if (!asking.force && store_read_num(&h->store, 0, "/local/domain/%u/control/feature-%s", domid,
@@ -197,9 +205,8 @@ static int ask(struct host *h, unsigned int domid, struct error *e)
                          "If it is still starting, try again in a moment; if its kernel has no "
                          "driver for this, use orlop destroy. --force asks all the same.",
                          "the guest does not say that it listens to requests to %s", asking.what);
-    snprintf(path, sizeof(path), "/local/domain/%u/control/shutdown", domid);
-    rc = store_write(&h->store, path, asking.what);
-    return rc ? store_error(e, rc, "%s", path) : 0;
+    rc = write_request(h, domid);
+    return rc ? store_error(e, rc, "asking the guest") : 0;
 }
 
 /* The monitor carries out what follows; what it preserves stays for good. */
@@ -219,32 +226,43 @@ static bool ended(struct host *h, unsigned int domid)
     return stays;
 }
 
+/* A kernel that is still starting takes the request and drops it: it is asked again. */
+static int await_one(struct host *h, const char *name, unsigned int domid, int64_t deadline,
+                     struct error *e)
+{
+    while (!ended(h, domid)) {
+        int64_t again = now_ms() + ASK_AGAIN_MS;
+        char *event = store_next(&h->store, deadline >= 0 && deadline < again ? deadline : again,
+                                 NULL);
+
+        if (event) {
+            free(event);
+        } else if (errno == EINTR) {
+            if (interrupt_check(e) != 0)
+                return -1;
+        } else if (errno != ETIMEDOUT) {
+            return store_error(e, errno, "waiting for the guests");
+        } else if (deadline >= 0 && left_ms(deadline) == 0) {
+            return error_set(
+                e, ETIMEDOUT, "Look at its console (orlop log), or end it: orlop destroy",
+                "%s still runs after %llu s", name, (unsigned long long)asking.timeout_s);
+        } else {
+            write_request(h, domid);
+        }
+    }
+    return 0;
+}
+
 static int await_end(struct host *h, char **names, const unsigned int *domid, int n)
 {
     int64_t deadline = asking.timeout_s ? now_ms() + asking.timeout_s * 1000 : -1;
     struct error e = { 0 };
-    int i = 0, rc = store_watch(&h->store, "@releaseDomain", "end");
+    int rc = store_watch(&h->store, "@releaseDomain", "end");
 
     if (rc)
         store_error(&e, rc, "waiting for the guests");
-    while (rc == 0 && i < n) {
-        char *event;
-
-        if (ended(h, domid[i])) {
-            i++;
-            continue;
-        }
-        event = store_next(&h->store, deadline, NULL);
-        if (!event && errno == EINTR)
-            rc = interrupt_check(&e);
-        else if (!event && errno == ETIMEDOUT)
-            rc = error_set(
-                &e, ETIMEDOUT, "Look at its console (orlop log), or end it: orlop destroy",
-                "%s still runs after %llu s", names[i], (unsigned long long)asking.timeout_s);
-        else if (!event)
-            rc = store_error(&e, errno, "waiting for the guests");
-        free(event);
-    }
+    for (int i = 0; rc == 0 && i < n; i++)
+        rc = await_one(h, names[i], domid[i], deadline, &e);
     if (rc == 0)
         return EXIT_DONE;
     return cmd_fail("%s%s%s", e.cause, e.remedy[0] ? "\n    " : "", e.remedy);

@@ -22,6 +22,8 @@ static struct node read_node(struct store *s, const char *path)
     struct node n = { 0 };
 
     n.value = xs_read(s->h, s->t, path, &n.length);
+    if (!n.value)
+        n.length = 0; /* it is that of the error's name then */
     return n;
 }
 

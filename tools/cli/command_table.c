@@ -3,8 +3,10 @@
 #include "tools/cli/command.h"
 #include <stddef.h>
 
-extern const struct command cmd_create, cmd_destroy, cmd_dump_core, cmd_monitor, cmd_pause,
-    cmd_reboot, cmd_shutdown, cmd_unpause;
+extern const struct command cmd_block_attach, cmd_block_detach, cmd_block_list, cmd_create,
+    cmd_destroy, cmd_dump_core, cmd_guests, cmd_mem_max, cmd_mem_set, cmd_monitor,
+    cmd_network_attach, cmd_network_detach, cmd_network_list, cmd_pause, cmd_reboot, cmd_shutdown,
+    cmd_unpause, cmd_vcpu_pin, cmd_vcpu_set;
 extern const struct command cmd_completion, cmd_console, cmd_debug_keys, cmd_dmesg, cmd_events,
     cmd_help, cmd_info, cmd_list, cmd_log, cmd_rename, cmd_sched, cmd_top, cmd_uptime,
     cmd_vcpu_list, cmd_version, cmd_xenstore;
@@ -17,15 +19,25 @@ const struct command *const command_table[] = {
     &cmd_destroy,
     &cmd_pause,
     &cmd_unpause,
-    &cmd_dump_core,
     &cmd_rename,
 
     /* their memory, vCPUs and shares */
+    &cmd_mem_set,
+    &cmd_mem_max,
+    &cmd_vcpu_set,
+    &cmd_vcpu_pin,
     &cmd_sched,
 
     /* their devices */
+    &cmd_block_attach,
+    &cmd_block_detach,
+    &cmd_block_list,
+    &cmd_network_attach,
+    &cmd_network_detach,
+    &cmd_network_list,
 
     /* looking at them */
+    &cmd_dump_core,
     &cmd_list,
     &cmd_vcpu_list,
     &cmd_info,
@@ -36,6 +48,7 @@ const struct command *const command_table[] = {
     &cmd_log,
 
     /* the host */
+    &cmd_guests,
     &cmd_monitor,
     &cmd_dmesg,
     &cmd_debug_keys,

@@ -28,6 +28,7 @@ struct host;
 struct store;
 
 #define RECORD_ROOT "/orlop"
+#define RECORD_STOPPING "stopping" /* /orlop/stopping: the host goes down, nothing is restarted */
 
 struct create_options {
     bool paused;  /* leave it paused */
@@ -67,6 +68,13 @@ void guest_clean_unfinished(struct host *h, const uint8_t uuid[16]);
 int record_store_config(struct store *s, const struct guest_config *cfg);
 /* -1 with e; code ENOENT: no orlop made this guest. */
 int record_load(struct store *s, const uint8_t uuid[16], struct guest_config *cfg, struct error *e);
+/*
+ * Loads it, lets fn change it and stores it again, with whatever fn writes, in one transaction. fn
+ * returns 0 or -errno and may be called several times. A guest without a record: fn gets NULL.
+ */
+int record_change(struct store *s, const uint8_t uuid[16],
+                  int (*fn)(struct store *s, struct guest_config *cfg, void *ctx), void *ctx,
+                  struct error *e);
 int record_put(struct store *s, const uint8_t uuid[16], const char *name, const char *value);
 /* free() it; NULL: none. */
 char *record_get(struct store *s, const uint8_t uuid[16], const char *name);
@@ -77,9 +85,9 @@ int record_uuid(struct host *h, unsigned int domid, uint8_t uuid[16], struct err
 int record_add_disk(struct store *s, const uint8_t uuid[16], const struct disk_backing *b,
                     bool readonly);
 int record_drop_disk(struct store *s, const uint8_t uuid[16], const char *key);
-/* Whether other guests use it so that this one must not; -1 with e. */
-int record_check_disk(struct host *h, const uint8_t uuid[16], const struct disk_config *d,
-                      const struct disk_backing *b, struct error *e);
+/* Whether a guest that is there uses it so that no other disk may; -1 with e. */
+int record_check_disk(struct host *h, const struct disk_config *d, const struct disk_backing *b,
+                      struct error *e);
 
 /* --- pieces of guest_create (guest_check.c, guest_store.c) --- */
 

@@ -43,7 +43,7 @@ int guest_check_devices(struct host *h, const struct guest_config *cfg,
     for (unsigned int i = 0; i < cfg->nr_disks; i++) {
         if (disk_check(&cfg->disks[i], &backing[i], e) != 0)
             return -1;
-        if (record_check_disk(h, cfg->uuid, &cfg->disks[i], &backing[i], e) != 0)
+        if (record_check_disk(h, &cfg->disks[i], &backing[i], e) != 0)
             return -1;
     }
     if (same_disk_twice(cfg, backing, e) != 0)

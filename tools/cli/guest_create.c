@@ -59,7 +59,7 @@ static int look(struct making *m, struct create_plan *plan, struct error *e)
     if (m->cfg->ramdisk && access(m->cfg->ramdisk, R_OK) != 0)
         return error_sys(e, errno, "Check ramdisk= in the configuration.", "ramdisk %s",
                          m->cfg->ramdisk);
-    return guest_check_devices(m->h, m->cfg, m->backing, e);
+    return 0;
 }
 
 /* Under the name lock: what other programs could take away from under us. */
@@ -70,6 +70,8 @@ static int look_last(struct making *m, struct create_plan *plan, struct error *e
     if (xen_find_uuid(m->h->xen, m->cfg->uuid) >= 0)
         return error_set(e, EEXIST, "Leave out uuid=, and each guest gets one of its own.",
                          "there is a domain with this uuid already");
+    if (guest_check_devices(m->h, m->cfg, m->backing, e) != 0)
+        return -1;
     return guest_check_memory(m->h, m->cfg, plan, e);
 }
 

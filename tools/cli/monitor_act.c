@@ -178,8 +178,11 @@ static bool may_restart(struct guest *g)
 static void carry_out(struct guest *g, unsigned int reason)
 {
     enum guest_action action = policy_action(&g->cfg, reason);
-    struct policy_plan plan = policy_plan(action);
+    struct policy_plan plan;
 
+    if (store_exists(&g->h->store, RECORD_ROOT "/%s", RECORD_STOPPING))
+        action = ACTION_DESTROY; /* the host goes down: nobody comes back */
+    plan = policy_plan(action);
     monitor_log("%s: domain %d stopped (%s): %s", g->cfg.name, g->domid, shutdown_name(reason),
                 guest_action_name(action));
     if (plan.core)

@@ -75,6 +75,44 @@ int record_load(struct store *s, const uint8_t uuid[16], struct guest_config *cf
     return ok ? 0 : -1;
 }
 
+struct change {
+    const uint8_t *uuid;
+    int (*fn)(struct store *s, struct guest_config *cfg, void *ctx);
+    void *ctx;
+    struct error *e;
+};
+
+static int change(struct store *s, void *ctx)
+{
+    struct change *c = ctx;
+    struct guest_config cfg = { 0 };
+    struct error e = { 0 };
+    bool known = record_load(s, c->uuid, &cfg, &e) == 0;
+    int rc;
+
+    if (!known && e.code != ENOENT) {
+        *c->e = e;
+        return -EINVAL;
+    }
+    rc = c->fn(s, known ? &cfg : NULL, c->ctx);
+    if (known)
+        rc = rc ? rc : record_store_config(s, &cfg);
+    config_free(&cfg);
+    return rc;
+}
+
+int record_change(struct store *s, const uint8_t uuid[16],
+                  int (*fn)(struct store *s, struct guest_config *cfg, void *ctx), void *ctx,
+                  struct error *e)
+{
+    struct change c = { .uuid = uuid, .fn = fn, .ctx = ctx, .e = e };
+    int rc = store_transact(s, change, &c);
+
+    if (rc && !e->code)
+        store_error(e, rc, "changing the guest's nodes");
+    return rc ? -1 : 0;
+}
+
 int record_put(struct store *s, const uint8_t uuid[16], const char *name, const char *value)
 {
     char dir[64];
@@ -136,20 +174,17 @@ static bool uses_still(struct host *h, const char *uuid_text)
     return uuid_from_text(uuid_text, uuid) && xen_find_uuid(h->xen, uuid) >= 0;
 }
 
-int record_check_disk(struct host *h, const uint8_t uuid[16], const struct disk_config *d,
-                      const struct disk_backing *b, struct error *e)
+int record_check_disk(struct host *h, const struct disk_config *d, const struct disk_backing *b,
+                      struct error *e)
 {
-    char text[UUID_TEXT], **users;
+    char **users;
     unsigned int n;
     int rc = 0;
 
     users = store_list(&h->store, &n, RECORD_ROOT "/disks/%s", b->key);
-    uuid_to_text(uuid, text);
     for (unsigned int i = 0; rc == 0 && i < n; i++) {
         char *mode, *name;
 
-        if (strcmp(users[i], text) == 0)
-            continue;
         mode = store_read(&h->store, RECORD_ROOT "/disks/%s/%s", b->key, users[i]);
         if (mode && (*mode == 'w' || !d->readonly) && uses_still(h, users[i])) {
             name = store_read(&h->store, "/vm/%s/name", users[i]);

@@ -55,27 +55,13 @@
      1ull << 27 | 1ull << 28 | 1ull << 62)
 #define MSR_ARCH_CAPABILITIES 0x10au
 
+/* clang-format off */
 static const uint32_t pv_features[CPU_POLICY_WORDS] = {
-    MASK_1_EDX,
-    MASK_1_ECX,
-    MASK_E1_EDX,
-    MASK_E1_ECX,
-    MASK_D_1_EAX,
-    MASK_7_EBX,
-    MASK_7_ECX,
-    FB(ITSC),
-    MASK_E8_EBX,
-    MASK_7_EDX,
-    MASK_7_1_EAX,
-    MASK_E21_EAX,
-    0,
-    MASK_7_2_EDX,
-    0,
-    0,
-    (uint32_t)MASK_ARCH_CAPS,
-    (uint32_t)(MASK_ARCH_CAPS >> 32),
-    MASK_E21_ECX,
+    MASK_1_EDX, MASK_1_ECX, MASK_E1_EDX, MASK_E1_ECX, MASK_D_1_EAX, MASK_7_EBX, MASK_7_ECX,
+    FB(ITSC), MASK_E8_EBX, MASK_7_EDX, MASK_7_1_EAX, MASK_E21_EAX, 0, MASK_7_2_EDX, 0, 0,
+    (uint32_t)MASK_ARCH_CAPS, (uint32_t)(MASK_ARCH_CAPS >> 32), MASK_E21_ECX,
 };
+/* clang-format on */
 
 /* Leaves of which a PV guest may know everything: vendor, caches, name, TLBs. */
 static const struct {

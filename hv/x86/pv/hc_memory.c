@@ -4,6 +4,7 @@
 
 #include <xen/memory.h>
 
+#include "core/access.h"
 #include "core/grant.h"
 #include "core/log.h"
 #include "lib/string.h"
@@ -325,17 +326,18 @@ static long reserved_device_memory(struct vcpu *v, gptr_t arg)
     return guest_put(v, arg, &map) ? E(EFAULT) : 0;
 }
 
-#define MAX_RESOURCE_FRAMES 32 /* of one call: each is looked up and written */
-
 /* Frames of a domain's grant table, for a domain builder to map. */
 static long grant_resource(struct vcpu *v, struct domain *d,
                            const struct xen_mem_acquire_resource *r)
 {
+    if (r->nr_frames > MAX_GRANT_FRAMES)
+        return E(E2BIG);
     for (uint32_t i = 0; i < r->nr_frames; i++) {
         mfn_t mfn = grant_frame_mfn(d, (unsigned int)(r->frame + i));
         xen_pfn_t out = mfn.v;
         gptr_t at;
 
+        hc_charge(2);
         if (mfn_eq(mfn, MFN_NONE))
             return E(EINVAL);
         if (!gptr_index(HANDLE_PTR(r->frame_list), i, sizeof(out), &at) || guest_put(v, at, &out))
@@ -352,20 +354,21 @@ static long acquire_resource(struct vcpu *v, gptr_t arg)
 
     if (guest_get(v, &r, arg))
         return E(EFAULT);
-    if (r.pad || r.frame > MAX_GRANT_FRAMES)
+    if (r.pad || (r.nr_frames && (!r.frame_list.p || r.frame > MAX_GRANT_FRAMES)))
         return E(EINVAL);
-    if (!v->domain->privileged)
-        return E(EPERM);
     d = domain_get(r.domid);
     if (!d)
         return E(ESRCH);
-    if (r.type != XENMEM_resource_grant_table || r.id != XENMEM_resource_grant_table_id_shared) {
+    if (!access_ok(v->domain, d, ACCESS_MEMORY)) {
+        rc = E(EPERM);
+    } else if (r.type != XENMEM_resource_grant_table ||
+               r.id != XENMEM_resource_grant_table_id_shared) {
         rc = E(EOPNOTSUPP);
-    } else if (!r.frame_list.p) {
-        r.nr_frames = MAX_GRANT_FRAMES;
+    } else if (!r.nr_frames && !r.frame_list.p) { /* how large is it? */
+        r.nr_frames = grant_max_frames(d);
         rc = guest_put(v, arg, &r) ? E(EFAULT) : 0;
     } else {
-        rc = r.nr_frames > MAX_RESOURCE_FRAMES ? E(E2BIG) : grant_resource(v, d, &r);
+        rc = grant_resource(v, d, &r);
     }
     domain_put(d);
     return rc;
