@@ -309,8 +309,8 @@ int domain_kill(struct domain *d)
     if (last)
         domain_reap_later(d);
     else
-        log_info("Domain %u is destroyed; other domains still hold %llu of its pages", d->id,
-                 (unsigned long long)d->tot_pages);
+        log_debug("Domain %u is destroyed; other domains still hold %llu of its pages", d->id,
+                  (unsigned long long)d->tot_pages);
     if (dom0)
         evtchn_send_global_virq(dom0, VIRQ_DOM_EXC);
     return 0;

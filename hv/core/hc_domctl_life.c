@@ -118,12 +118,6 @@ static long op_max_vcpus(struct domain *d, uint32_t max)
 
 static void take_context(struct vcpu *t, const struct vcpu_guest_context *c)
 {
-    struct domain *d = t->domain;
-
-    if (t->id == 0 && !t->initialised) {
-        d->vm_assist = c->vm_assist & arch_vm_assist_valid(d);
-        arch_vm_assist_changed(d);
-    }
     t->initialised = true;
     if (c->flags & VGCF_online)
         __atomic_fetch_and(&t->pause_flags, ~(uint32_t)VP_DOWN, __ATOMIC_SEQ_CST);

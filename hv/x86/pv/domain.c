@@ -267,6 +267,10 @@ static int set_context(struct vcpu *v, const struct vcpu_guest_context *c)
     take_debugregs(pv, c->debugreg);
     if (c->flags & VGCF_i387_valid)
         take_fpu(pv, c);
+    if (v->id == 0 && !v->initialised) { /* the first context is the domain's beginning, too */
+        v->domain->vm_assist = c->vm_assist & arch_vm_assist_valid(v->domain);
+        arch_vm_assist_changed(v->domain);
+    }
     return 0;
 }
 
