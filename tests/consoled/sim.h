@@ -294,6 +294,8 @@ static const struct store sim_store = { .fd = sim_store_fd,
 
 /* --- the daemon --- */
 
+static int sim_loops = 20; /* of libevent, between two looks at the ports */
+
 /* Until nothing is left to do but wait. */
 static void sim_run(void)
 {
@@ -301,7 +303,7 @@ static void sim_run(void)
         consoled_ports(&sim_d);
         if (!sim.store_down)
             domain_store_event(&sim_d);
-        for (int i = 0; i < 20; i++)
+        for (int i = 0; i < sim_loops; i++)
             event_base_loop(sim_d.base, EVLOOP_NONBLOCK);
     }
 }
