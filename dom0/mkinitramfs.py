@@ -45,7 +45,7 @@ TOOL_FILES = ["usr/bin/xenstore-ls", "usr/bin/xenstore-read", "usr/bin/xenstore-
 GUEST_TOOLS = ["xl", "xenstored", "xenconsoled", "xenconsole", "xen-init-dom0", "xenstore-control", "xentop", "xenctx",
                "lsevtchn"]
 GUEST_TOOL_FILES = TOOL_FILES + [f"usr/bin/xenstore-{n}" for n in ("rm", "watch", "exists", "chmod")]
-GUEST_PROGS = ["bench", "bigfile", "storm", "tcpecho", "kmsg"]
+GUEST_PROGS = ["bench", "bigfile", "storm", "tcpecho", "kmsg", "xsloop"]
 DISK_MIB = 64
 
 

@@ -55,3 +55,5 @@ $(TOOLS_OUT)/orlop-consoled: $(CONSOLED_OBJ)
 
 tools: $(TOOLS_OUT)/xenstored $(TOOLS_OUT)/orlop $(TOOLS_OUT)/orlop-consoled
 .PHONY: tools
+
+include tools/services/install.mk

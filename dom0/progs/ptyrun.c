@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ptyrun SECONDS COMMAND...: runs the command at a terminal of its own; standard input is typed there, what appears
- * goes to standard output. Ends with the command and its exit code, or with 124 when the time is over.
+ * ptyrun SECONDS COMMAND...: runs the command at a terminal of its own; standard input is typed
+ * there, what appears goes to standard output. Ends with the command and its exit code, or with 124
+ * when the time is over.
  */
 #include <poll.h>
 #include <pty.h>

@@ -133,6 +133,7 @@ TEST(cfg_defaults)
     CHECK_EQ(cfg.on_crash, ACTION_DESTROY);
     CHECK(!cfg.has_uuid && !cfg.ramdisk && !cfg.nr_disks && !cfg.nr_vifs && !cfg.cpus.count);
     CHECK(accepted("disk=[]\nvif = [\n]\n"));
+    CHECK(accepted("extra='it\\'s \\\"\\\\ '") && strcmp(cfg.cmdline, "it's \"\\ ") == 0);
     CHECK(accepted("extra='quiet'") && strcmp(cfg.cmdline, "quiet") == 0);
 }
 
@@ -145,6 +146,9 @@ TEST(cfg_syntax_errors)
     REFUSED("= 2\n", "t.cfg:4: '=', where KEY = VALUE");
     REFUSED("extra = 'abc\n", "t.cfg:4: a string that has no ' at its end");
     REFUSED("extra = 'ab\tc'\n", "t.cfg:4: a control character");
+    REFUSED("extra = 'a\\nb'\n", "t.cfg:4: in a string stands one of \\\\ \\' \\\"");
+    REFUSED("extra = 'abc\\'\n", "t.cfg:4: a string that has no ' at its end");
+    REFUSED("extra = 'x' \\\n", "'\\' means nothing here");
     REFUSED("extra = \xc3\n", "t.cfg:4: a byte 0xc3");
     REFUSED("extra = %\n", "t.cfg:4: '%' means nothing here");
     REFUSED("vcpus = 99999999999999999999\n", "t.cfg:4: a number that is too large");
@@ -209,7 +213,7 @@ TEST(cfg_values_refused)
     REFUSED("cpus = ['1', '2']\n", "2 elements for 1 vCPUs");
     REFUSED("disk = 'phy:/dev/x,xvda,w'\n", "expected is a list of strings");
     REFUSED("disk = [['/x,raw,xvda,w']]\n", "expected is a list of strings");
-    REFUSED("tsc_mode = 'native_paravirt'\n", "expected is 'default'");
+    REFUSED("tsc_mode = 'native_paravirt'\n", "Expected is 'default'");
     REFUSED("cpu_weight = 0\n", "not between 1 and 65535");
     CHECK(accepted("tsc_mode = 2\n"));
     CHECK_EQ(cfg.tsc_mode, TSC_NATIVE);
@@ -289,7 +293,7 @@ TEST(cfg_disks)
     CHECK(disk("phy:/dev/vg/a,xvda,w", "/dev/vg/a", DISK_RAW, 51712, false));
     CHECK(disk("tap:aio:/a.img,xvda1,r", "/a.img", DISK_RAW, 51713, true));
     CHECK(disk("tap:qcow2:/a.img,xvdb,w", "/a.img", DISK_QCOW2, 51728, false));
-    CHECK(disk("/a.img,xvdb,w", "/a.img", DISK_RAW, 51728, false));
+    CHECK(no_disk("/a.img,xvdb,w", "format xvdb is unknown"));
     CHECK(disk("vg/lv,raw,xvdb,w", "/dev/vg/lv", DISK_RAW, 51728, false));
     CHECK(disk("vdev=xvda,,target=/a,b=c ", "/a,b=c ", DISK_RAW, 51712, false));
     CHECK(disk("/a,qcow2,51712,no-discard,untrusted,backend=0", "/a", DISK_QCOW2, 51712, false));
@@ -389,7 +393,7 @@ TEST(cfg_vifs)
     CHECK(!v.has_mac && !v.rate_bytes && !v.mtu && v.devid == VIF_DEVID_ANY);
     CHECK_STR(v.bridge, "xenbr0");
     vif_config_free(&v);
-    CHECK(vif("mac=00:16:3E:74:34:32, bridge=br-lan,vifname=web,mtu=9000,devid=3,type=vif,"
+    CHECK(vif("mac = 00:16:3E:74:34:32 , bridge=br-lan,vifname=web,mtu=9000,devid=3,type=vif,"
               "script=/etc/xen/scripts/vif-bridge,untrusted,ip=10.0.0.2 10.0.0.3",
               &v));
     CHECK(v.has_mac && v.mac[2] == 0x3e && v.mac[5] == 0x32 && v.untrusted);
@@ -475,7 +479,7 @@ TEST(cfg_json_round_trip)
     CHECK(copy.disks[2].cdrom && copy.cpus.per_vcpu && !copy.cpus_soft.per_vcpu);
     CHECK_EQ(copy.vifs[1].rate_bytes, 7000000 / 8 * 333 / 1000000);
     CHECK_EQ(copy.vifs[2].devid, 9);
-    CHECK_STR(copy.cmdline, "a \"b\" \\\\ c");
+    CHECK_STR(copy.cmdline, "a \"b\" \\ c");
     again = config_to_json(&copy);
     CHECK_STR(json_object_to_json_string(again), json_object_to_json_string(json));
     config_free(&copy);
@@ -532,6 +536,7 @@ TEST(cfg_near_names)
     CHECK_STR(nearest_name("vfi", names), "vif");
     CHECK(!nearest_name("completely", names));
     CHECK(!nearest_name("", names));
+    CHECK(!nearest_name("foo", names));
     CHECK(!nearest_name("x", names));
 }
 

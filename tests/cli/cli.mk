@@ -51,3 +51,14 @@ FUZZERS += build/tests/fuzz/fuzz_config
 build/tests/fuzz/fuzz_config: tests/cli/fuzz_config.c $(CLI_CFG_SRC) $(CLI_CFG_GEN) $(CLI_HDR)
 	@mkdir -p $(@D)
 	$(CLI_FUZZ_CC) -fsanitize=fuzzer $(CLI_CFLAGS) -o $@ $< $(CLI_CFG_SRC) $(CLI_CFG_GEN) $(CLI_TEST_LIBS)
+
+# The life-cycle commands' parts that need no hypervisor; life_store runs our xenstored.
+LIFE_SRC := $(addprefix tools/cli/,device.c device_list.c disk.c guest_erase.c guest_store.c policy.c record.c undo.c vif.c)
+LIFE_OBJ := $(LIFE_SRC:tools/%.c=$(CLI_OUT)/obj/%.o)
+LIFE_TESTS := $(patsubst tests/cli/%.c,$(CLI_OUT)/%,$(wildcard tests/cli/life_*.c))
+UNIT_TESTS += $(LIFE_TESTS)
+$(LIFE_TESTS): $(CLI_OUT)/%: tests/cli/%.c $(LIFE_OBJ) $(CLI_CFG_OBJ) tests/cli/cli.mk | $(TOOLS_OUT)/xenstored
+	@mkdir -p $(@D)
+	$(HOSTCC) $(CLI_CFLAGS) -o $@ $< $(LIFE_OBJ) $(CLI_CFG_OBJ) $(CLI_TEST_LIBS)
+.SECONDARY: $(LIFE_OBJ)
+cli-tests: $(LIFE_TESTS)

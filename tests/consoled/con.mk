@@ -22,7 +22,11 @@ $(CON_OUT)/obj/%.o: tools/%.c $(CON_HDR) tests/consoled/con.mk
 
 $(CON_TESTS): $(CON_OUT)/%: tests/consoled/%.c $(CON_OBJ) $(CON_HDR) tests/consoled/con.mk
 	@mkdir -p $(@D)
-	$(HOSTCC) $(CON_CFLAGS) -o $@ $< $(CON_OBJ) $(CON_LIBS)
+	$(HOSTCC) $(CON_CFLAGS) -o $@ $< $(CON_OBJ) $(CON_LIBS_$(@F)) $(CON_LIBS)
+
+# The real store: Debian's libxenstore, and Orlop's xenstored as built for its own tests.
+CON_LIBS_con_store := tools/consoled/store.c -lxenstore
+$(CON_OUT)/con_store: tools/consoled/store.c | build/tests/xenstored/xenstored
 
 .SECONDARY: $(CON_OBJ)
 .PHONY: con-tests

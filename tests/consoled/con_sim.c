@@ -656,8 +656,8 @@ TEST(store_started_again)
     sim_guest(1, "g");
     sim_run();
     sim.store_down = true;
-    domain_store_event(&sim_d);
-    CHECK(sim_d.ev_store == NULL);
+    domain_tick(&sim_d);
+    CHECK(!sim_d.store_up);
     sim_puts(1, "served on\n");
     CHECK_STR(log_text("g.log"), "served on\n");
     CHECK(!domain_start(&sim_d));

@@ -61,6 +61,7 @@ static void step(int op, const uint8_t *p, size_t n)
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
+    sim_loops = 2;
     sim_fresh();
     sim_start();
     sim_d.set.log.size = 0;

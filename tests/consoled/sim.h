@@ -196,6 +196,11 @@ static void sim_store_close(void *ctx)
     sim.watches = 0;
 }
 
+static bool sim_store_connected(void *ctx)
+{
+    return !sim.store_down;
+}
+
 static char *sim_store_read(void *ctx, const char *path)
 {
     int i = sim_find(path);
@@ -279,6 +284,7 @@ static const struct platform sim_plat = { .fd = -1,
 static const struct store sim_store = { .fd = sim_store_fd,
                                         .open = sim_store_open,
                                         .close = sim_store_close,
+                                        .connected = sim_store_connected,
                                         .read = sim_store_read,
                                         .write_beside = sim_store_write,
                                         .list = sim_store_list,
@@ -288,14 +294,16 @@ static const struct store sim_store = { .fd = sim_store_fd,
 
 /* --- the daemon --- */
 
+static int sim_loops = 20; /* of libevent, between two looks at the ports */
+
 /* Until nothing is left to do but wait. */
 static void sim_run(void)
 {
     for (int quiet = 0; quiet < 3; quiet++) {
         consoled_ports(&sim_d);
-        if (!sim.store_down || sim_d.ev_store)
+        if (!sim.store_down)
             domain_store_event(&sim_d);
-        for (int i = 0; i < 20; i++)
+        for (int i = 0; i < sim_loops; i++)
             event_base_loop(sim_d.base, EVLOOP_NONBLOCK);
     }
 }

@@ -397,3 +397,28 @@ TEST(fairness)
     CHECK(sim->page[2].ring.rsp_prod > 0);
     down();
 }
+
+/* What a domain leaves: its nodes go, and its rights on others' nodes. */
+TEST(sweep_after_a_domain)
+{
+    up(3);
+    CHECK_STR(call(1, XS_WRITE, 0, "data/mine\0v", 11), "OK");
+    CHECK_STR(call(0, XS_WRITE, 0, "/tool/a\0v", 9), "OK");
+    CHECK_STR(call(0, XS_SET_PERMS, 0, "/tool/a\0r0\0r1\0b2", 17), "OK");
+    CHECK_STR(call(0, XS_WRITE, 0, "/tool/b/c\0v", 11), "OK");
+    CHECK_STR(call(0, XS_SET_PERMS, 0, "/tool/b\0n1", 11), "OK");
+    CHECK_STR(call(0, XS_WATCH, 0, "/tool/b\0t", 10), "OK");
+    sim->gone[1] = 1;
+    domain_check_all(&xs);
+    CHECK(sweep_busy(&xs.sweep));
+    while (sweep_busy(&xs.sweep))
+        sweep_work(&xs);
+    CHECK_STR(call(0, XS_READ, 0, "/local/domain/1/data/mine", 26), "ENOENT");
+    CHECK_STR(call(0, XS_READ, 0, "/tool/b/c", 10), "ENOENT");
+    CHECK_EQ(xs.quota.owned[1], 0);
+    CHECK_STR(call(0, XS_GET_PERMS, 0, "/tool/a", 8), "r0");
+    CHECK_STR((char *)got.p + 3, "b2");
+    CHECK_EQ(got.len, 6);
+    sim->gone[1] = 0;
+    down();
+}

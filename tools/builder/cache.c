@@ -196,6 +196,14 @@ void cache_keep(const struct cache *c, int fd, uint64_t elf_size)
     }
 }
 
+bool cache_drop_oldest(const struct cache *c)
+{
+    struct entries s;
+
+    return c->dir >= 0 && survey(c->dir, NULL, 0, ".", &s) == 0 && s.oldest[0] &&
+           unlinkat(c->dir, s.oldest, 0) == 0;
+}
+
 int cache_clear(const char *path)
 {
     int dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), rc;

@@ -35,6 +35,9 @@ int cache_new_file(const struct cache *c);
  */
 void cache_keep(const struct cache *c, int fd, uint64_t elf_size);
 
+/* Removes the entry that was not used for longest; false if there is none. */
+bool cache_drop_oldest(const struct cache *c);
+
 /* Removes all entries; 0 or -errno. */
 int cache_clear(const char *dir);
 

@@ -136,24 +136,22 @@ static int unpack_once(struct unpacking *u, struct error *e)
     return rc;
 }
 
+/* In the cache, even if that costs its older entries; in memory where there is no room for it. */
 static int unpack(struct builder_kernel *k, const struct bz_payload *p, const struct cache *c,
                   struct error *e)
 {
-    struct unpacking u = { .payload = p, .fd = cache_new_file(c) };
+    struct unpacking u = { .payload = p };
+    bool in_memory = false;
 
-    if (u.fd >= 0 && unpack_once(&u, e)) {
-        close(u.fd);
-        return -1;
-    }
-    if (u.fd >= 0 && u.err) { /* no room in the cache: in memory, then */
-        close(u.fd);
-        u.fd = memfd_create("orlop-kernel", MFD_CLOEXEC);
-        if (u.fd >= 0 && unpack_once(&u, e)) {
-            close(u.fd);
+    for (;;) {
+        k->fd = u.fd = in_memory ? memfd_create("orlop-kernel", MFD_CLOEXEC) : cache_new_file(c);
+        if (u.fd >= 0 && unpack_once(&u, e))
             return -1;
-        }
+        if (u.fd < 0 || !u.err || in_memory)
+            break;
+        close(u.fd);
+        in_memory = u.err != ENOSPC || !cache_drop_oldest(c);
     }
-    k->fd = u.fd;
     k->size = p->unpacked_size;
     if (u.fd < 0 || u.err)
         return error_sys(e, u.fd < 0 ? errno : u.err, "Domain 0 needs more free memory.",

@@ -170,6 +170,15 @@ static void look_at_all(void)
     free(names);
 }
 
+/* What other tools expect of Domain 0 itself, if nobody has written it. */
+static void name_domain0(struct store *s)
+{
+    if (!store_exists(s, "/local/domain/0/domid"))
+        store_write(s, "/local/domain/0/domid", "0");
+    if (!store_exists(s, "/local/domain/0/name"))
+        store_write(s, "/local/domain/0/name", "Domain-0");
+}
+
 /* Connects, and waits for xenstored as long as it takes. */
 static void connect_store(void)
 {
@@ -179,8 +188,10 @@ static void connect_store(void)
     while (!stop) {
         store_close(&mon.h.store);
         if (store_open(&mon.h.store, &e) == 0 &&
-            store_watch(&mon.h.store, "@releaseDomain", "monitor") == 0)
+            store_watch(&mon.h.store, "@releaseDomain", "monitor") == 0) {
+            name_domain0(&mon.h.store);
             return;
+        }
         if (!said)
             monitor_log("waiting for xenstored: %s", e.cause);
         said = true;
@@ -272,6 +283,16 @@ static int parse(int argc, char **argv, bool *foreground)
     return optind < argc ? cmd_usage("what is \"%s\"?", argv[optind]) : 0;
 }
 
+/* For the init script. */
+static void write_pid(void)
+{
+    char pid[16];
+    int n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+
+    if (ftruncate(mon.lock, 0) != 0 || pwrite(mon.lock, pid, n, 0) != n)
+        monitor_log(MONITOR_LOCK ": %s", strerror(errno));
+}
+
 /* The lock is taken by the process that serves: flock belongs to the open file, and fork keeps it.
  */
 static int run(int argc, char **argv)
@@ -293,6 +314,7 @@ static int run(int argc, char **argv)
         return host_fail(&mon.h, &e);
     if (!foreground && to_background() != 0)
         return cmd_fail("cannot go to the background: %s", strerror(errno));
+    write_pid();
     monitor_log("the monitor watches over the guests (pid %d)", (int)getpid());
     serve();
     host_close(&mon.h);

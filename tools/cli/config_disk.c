@@ -2,7 +2,7 @@
 /*
  * One element of disk= (xl-disk-configuration(5)): parameters with commas between; those that are
  * neither flags nor KEY=VALUE are target, format, vdev, access in this order. The older form
- * "phy:/dev/vg/web,xvda,w" has a prefix, or no format.
+ * "phy:/dev/vg/web,xvda,w" has a prefix (or no target) and no format.
  */
 #include "tools/cli/config.h"
 #include "tools/cli/config_spec.h"
@@ -151,10 +151,7 @@ static bool old_vdev(const char *word, size_t *length)
     return vdev_number(name, &number);
 }
 
-/*
- * Turns the older form into the newer: without its prefixes, and with the format between target and
- * vdev where a vdev stands in its place.
- */
+/* Turns the older form into the newer: no prefixes, and a format between target and vdev. */
 static bool modernise(struct disk_parse *d)
 {
     char *target = d->position[POS_TARGET], *second = d->position[POS_FORMAT];
@@ -167,9 +164,8 @@ static bool modernise(struct disk_parse *d)
     }
     if (target && length)
         memmove(target, target + length, strlen(target + length) + 1);
-    if (!second || !*second || !old_vdev(second, &n))
-        return !length || format < 0 || (second && *second) ||
-               spec_error(&d->spec, "vdev is missing after the target");
+    if (!second || !target || (!length && *target) || !old_vdev(second, &n))
+        return true;
     if (d->position[POS_ACCESS])
         return spec_error(&d->spec,
                           "'%s' stands where the format is expected: target, format, "

@@ -227,8 +227,8 @@ static int decode_choice(struct decode *d, const struct key *key, const struct c
             return i;
     }
     near = nearest_name(text, names);
-    key_error(d, s, "'%s' is unknown%s%s%s; expected is %s", text, near ? "; did you mean " : "",
-              near ? near : "", near ? "?" : "", key->info.expects);
+    key_error(d, s, "'%s' is unknown%s%s%s Expected is %s", text, near ? "; did you mean " : "",
+              near ? near : "", near ? "?" : ".", key->info.expects);
     return -1;
 }
 

@@ -223,10 +223,18 @@ static bool vif_key(const struct spec *s, struct vif_config *vif, const char *ke
     return spec_unknown(s, key, keys);
 }
 
+/* Blanks at the end go. */
+static void trim(char *word)
+{
+    for (size_t n = strlen(word); n && strchr(" \t", word[n - 1]); n--)
+        word[n - 1] = 0;
+}
+
 static bool vif_word(const struct spec *s, struct vif_config *vif, char *word, bool *seen)
 {
     char *value = strchr(word, '=');
 
+    trim(word);
     if (!*word)
         return true;
     if (!value && (strcmp(word, "trusted") == 0 || strcmp(word, "untrusted") == 0)) {
@@ -238,7 +246,9 @@ static bool vif_word(const struct spec *s, struct vif_config *vif, char *word, b
                           "'%s' is no KEY=VALUE; known are mac, bridge, ip, vifname, rate, mtu, "
                           "devid",
                           word);
-    *value = 0;
+    *value++ = 0;
+    trim(word);
+    value += strspn(value, " \t");
     for (unsigned i = 0; keys[i]; i++) {
         if (strcmp(word, keys[i]) != 0)
             continue;
@@ -246,7 +256,7 @@ static bool vif_word(const struct spec *s, struct vif_config *vif, char *word, b
             return spec_error(s, "%s is given twice", word);
         seen[i] = true;
     }
-    return vif_key(s, vif, word, value + 1);
+    return vif_key(s, vif, word, value);
 }
 
 bool vif_config_parse(struct vif_config *vif, const char *text, const char *where,

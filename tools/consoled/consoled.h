@@ -41,6 +41,7 @@ struct consoled {
     struct console *hypervisor;   /* NULL: not logged */
     struct console **by_port;     /* PORTS */
     struct event *ev_ports, *ev_store, *ev_retry, *ev_tick, *ev_listen;
+    bool store_up;
     unsigned viewers; /* at the socket */
     int listener;
     unsigned group_id;

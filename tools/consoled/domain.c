@@ -217,8 +217,17 @@ static void store_lost(struct consoled *d)
     if (d->ev_store)
         event_free(d->ev_store);
     d->ev_store = NULL;
+    d->store_up = false;
     d->store->close(d->store->ctx);
     evtimer_add(d->ev_retry, &tv);
+}
+
+static void check_store(struct consoled *d)
+{
+    if (!d->store_up || d->store->connected(d->store->ctx))
+        return;
+    con_log("the connection to the store is lost: trying again until xenstored is back");
+    store_lost(d);
 }
 
 void domain_store_event(struct consoled *d)
@@ -227,11 +236,8 @@ void domain_store_event(struct consoled *d)
 
     while (d->store->next(d->store->ctx, path, sizeof(path), token, sizeof(token)))
         fired(d, path, token);
-    if (errno == EAGAIN || errno == EINTR)
-        return;
-    con_log("the connection to the store is lost (%s): trying again until xenstored is back",
-            strerror(errno));
-    store_lost(d);
+    if (errno != EAGAIN && errno != EINTR)
+        check_store(d);
 }
 
 bool domain_start(struct consoled *d)
@@ -248,6 +254,7 @@ bool domain_start(struct consoled *d)
         if (!d->ev_store || event_add(d->ev_store, NULL) != 0)
             abort();
     }
+    d->store_up = true;
     for (unsigned i = 0; i < d->top; i++) {
         if (d->live[i])
             watch_both(d, d->live[i], true);
@@ -277,6 +284,7 @@ static void expire(struct consoled *d, int64_t now)
 
 void domain_tick(struct consoled *d)
 {
+    check_store(d);
     for (unsigned i = 0; i < d->top; i++) {
         struct console *con = d->live[i];
 

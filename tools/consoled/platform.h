@@ -31,13 +31,14 @@ struct platform {
     int (*read_console)(void *ctx, void *buf, size_t size, uint32_t *index);
 };
 
-/* Paths are absolute. After a call failed because the connection is lost, next returns false with
- * errno other than EAGAIN, and only then anybody has to act (domain.c). */
+/* Paths are absolute. A call fails when the connection is lost; whoever wants to know asks
+ * `connected`, since a daemon that goes away makes no descriptor readable. */
 struct store {
     void *ctx;
     int (*fd)(void *ctx); /* readable when watches fired; -1: not connected */
     bool (*open)(void *ctx);
     void (*close)(void *ctx);
+    bool (*connected)(void *ctx);
     char *(*read)(void *ctx, const char *path); /* the caller frees it; NULL: there is none */
     /* Writes `path`, if `beside` exists at that moment. */
     bool (*write_beside)(void *ctx, const char *path, const char *value, const char *beside);

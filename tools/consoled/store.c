@@ -28,6 +28,16 @@ static void store_close(void *ctx)
     xs = NULL;
 }
 
+static bool store_connected(void *ctx)
+{
+    unsigned n;
+    void *there = xs ? xs_read(xs, XBT_NULL, "/local/domain/0", &n) : NULL;
+    bool answered = xs && (there || errno == ENOENT || errno == EACCES);
+
+    free(there);
+    return answered;
+}
+
 static char *store_read(void *ctx, const char *path)
 {
     unsigned n;
@@ -103,6 +113,7 @@ void store_init(struct store *store)
     *store = (struct store){ .fd = store_fd,
                              .open = store_open,
                              .close = store_close,
+                             .connected = store_connected,
                              .read = store_read,
                              .write_beside = store_write_beside,
                              .list = store_list,

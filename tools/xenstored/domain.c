@@ -50,6 +50,7 @@ int domain_release(struct xs *xs, struct client *c)
     journal_words(&xs->journal.rec, JR_DOM_DEL, c->id.domid, 0);
     client_free(xs, c);
     fire_special(xs, SPECIAL_RELEASE);
+    sweep_start(xs);
     return 0;
 }
 
@@ -105,6 +106,7 @@ void domain_reconnect_all(struct xs *xs)
             domain_release(xs, c);
         }
     }
+    sweep_start(xs);
     client_send_events(xs);
     journal_commit(xs);
 }

@@ -7,6 +7,7 @@
 #include "xenstored/xs.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -53,6 +54,7 @@ void xs_free(struct xs *xs)
     journal_close(xs);
     tree_put(xs->root);
     xs->root = NULL;
+    free(xs->sweep.at);
     watch_index_free(&xs->watches);
 }
 
@@ -183,7 +185,8 @@ void server_run(struct xs *xs)
     bool busy = xs->ready != NULL;
 
     while (!xs->stop) {
-        int n = epoll_wait(xs->epoll, ev, 64, busy || xs->journal.snap ? 0 : -1);
+        int n = epoll_wait(xs->epoll, ev, 64,
+                           busy || xs->journal.snap || sweep_busy(&xs->sweep) ? 0 : -1);
 
         for (int i = 0; i < n; i++) {
             void *p = ev[i].data.ptr;
@@ -197,5 +200,6 @@ void server_run(struct xs *xs)
         }
         busy = server_turn(xs);
         journal_work(xs);
+        sweep_work(xs);
     }
 }

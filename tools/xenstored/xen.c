@@ -2,6 +2,7 @@
 #include "xenstored/xen.h"
 #include "xenstored/xs.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -148,7 +149,9 @@ static bool alive(void *ctx, uint16_t domid, bool *shutdown)
     op->cmd = XEN_DOMCTL_getdomaininfo;
     op->interface_version = XEN_DOMCTL_INTERFACE_VERSION;
     op->domain = domid;
-    if (xencall1(xen.call, __HYPERVISOR_domctl, (unsigned long)op) != 0 || op->domain != domid) {
+    if (xencall1(xen.call, __HYPERVISOR_domctl, (unsigned long)op) != 0) {
+        there = errno != ESRCH;
+    } else if (op->domain != domid) {
         there = false;
     } else {
         there = !(op->u.getdomaininfo.flags & XEN_DOMINF_dying);

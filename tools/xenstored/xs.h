@@ -6,6 +6,7 @@
 #include "xenstored/client.h"
 #include "xenstored/journal.h"
 #include "xenstored/quota.h"
+#include "xenstored/sweep.h"
 #include "xenstored/tree.h"
 #include "xenstored/watch.h"
 
@@ -22,7 +23,8 @@ struct platform {
     void (*notify)(void *ctx, struct client *c);
     /* The next domain that signalled, -1 if none; -2: domains may have stopped or gone. */
     int (*next)(void *ctx);
-    /* Whether the domain exists (0: gone or dying), and whether it has shut down. */
+    /* Whether the domain exists (0: gone or dying), and whether it has shut down. NULL: nobody
+     * knows. */
     bool (*alive)(void *ctx, uint16_t domid, bool *shutdown);
 };
 
@@ -32,6 +34,7 @@ struct xs {
     struct quota quota;
     struct watch_index watches;
     struct journal journal;
+    struct sweep sweep;
     const struct platform *plat;
     struct client *clients;
     struct client *domains[DOMIDS];

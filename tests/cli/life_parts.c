@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/* The life-cycle commands' pure parts: what is taken back and in which order, addresses, what
+ * becomes of a guest that stopped, how often it may come back; errors with their remedies. */
+#include "tools/cli/policy.h"
+#include "tools/cli/undo.h"
+#include "tools/cli/vif.h"
+#include "tools/lib/error.h"
+#include "tools/lib/util.h"
+#include <errno.h>
+#include <signal.h>
+#include <xen/sched.h>
+#include "unit.h"
+
+static char trace[16];
+
+static void note(void *ctx)
+{
+    strcat(trace, ctx);
+}
+
+TEST(undo_newest_first_and_once)
+{
+    struct undo u = { 0 };
+
+    undo_push(&u, note, "a");
+    undo_push(&u, note, "b");
+    undo_push(&u, note, "c");
+    undo_run(&u);
+    CHECK_STR(trace, "cba");
+    undo_run(&u);
+    CHECK_STR(trace, "cba");
+    trace[0] = 0;
+    undo_push(&u, note, "d");
+    undo_forget(&u);
+    undo_run(&u);
+    CHECK_STR(trace, "");
+}
+
+TEST(signals_leave_a_note)
+{
+    struct error e = { 0 };
+
+    interrupt_catch();
+    CHECK_EQ(interrupt_check(&e), 0);
+    raise(SIGINT);
+    CHECK(interrupt_check(&e) != 0);
+    CHECK_EQ(e.code, EINTR);
+    interrupt_clear();
+    CHECK_EQ(interrupt_check(&e), 0);
+}
+
+TEST(addresses_are_stable_and_differ)
+{
+    uint8_t uuid[16] = { 1, 2, 3 }, a[6], b[6];
+
+    vif_mac(uuid, 0, a);
+    vif_mac(uuid, 0, b);
+    CHECK(memcmp(a, b, 6) == 0);
+    CHECK(a[0] == 0x00 && a[1] == 0x16 && a[2] == 0x3e && a[3] < 0x80);
+    for (unsigned int i = 1; i < 64; i++) {
+        vif_mac(uuid, i, b);
+        CHECK(memcmp(a, b, 6) != 0);
+    }
+    uuid[15] ^= 1;
+    vif_mac(uuid, 0, b);
+    CHECK(memcmp(a, b, 6) != 0);
+}
+
+/* Of 5,000 cards by chance about 1.5 pairs share an address of 23 bits; a weak hash gives many. */
+TEST(addresses_spread)
+{
+    static uint32_t seen[5000];
+    unsigned int same = 0;
+
+    for (unsigned int i = 0; i < 5000; i++) {
+        uint8_t uuid[16] = { i, i >> 8 }, mac[6];
+
+        vif_mac(uuid, i % 3, mac);
+        seen[i] = mac[3] << 16 | mac[4] << 8 | mac[5];
+        for (unsigned int k = 0; k < i; k++)
+            same += seen[k] == seen[i];
+    }
+    CHECK(same <= 8);
+}
+
+TEST(actions_by_reason)
+{
+    struct guest_config c = { .on_poweroff = ACTION_DESTROY,
+                              .on_reboot = ACTION_RESTART,
+                              .on_crash = ACTION_COREDUMP_RESTART,
+                              .on_watchdog = ACTION_RENAME_RESTART };
+
+    CHECK_EQ(policy_action(&c, SHUTDOWN_poweroff), ACTION_DESTROY);
+    CHECK_EQ(policy_action(&c, SHUTDOWN_reboot), ACTION_RESTART);
+    CHECK_EQ(policy_action(&c, SHUTDOWN_crash), ACTION_COREDUMP_RESTART);
+    CHECK_EQ(policy_action(&c, SHUTDOWN_watchdog), ACTION_RENAME_RESTART);
+    CHECK_EQ(policy_action(&c, SHUTDOWN_suspend), ACTION_PRESERVE);
+    CHECK_EQ(policy_action(&c, 200), ACTION_COREDUMP_RESTART);
+}
+
+static bool plan_is(enum guest_action action, bool core, bool rename, bool destroy, bool restart)
+{
+    struct policy_plan p = policy_plan(action);
+
+    return p.core == core && p.rename == rename && p.destroy == destroy && p.restart == restart;
+}
+
+TEST(plans)
+{
+    CHECK(plan_is(ACTION_DESTROY, 0, 0, 1, 0));
+    CHECK(plan_is(ACTION_RESTART, 0, 0, 1, 1));
+    CHECK(plan_is(ACTION_RENAME_RESTART, 0, 1, 0, 1));
+    CHECK(plan_is(ACTION_PRESERVE, 0, 0, 0, 0));
+    CHECK(plan_is(ACTION_COREDUMP_DESTROY, 1, 0, 1, 0));
+    CHECK(plan_is(ACTION_COREDUMP_RESTART, 1, 0, 1, 1));
+}
+
+/* A guest that comes back every `step` seconds: how often before it stays down, at most `most`. */
+static unsigned int restarts(int64_t step, unsigned int most)
+{
+    char *history = NULL, *next;
+    int64_t now = 1700000000;
+    unsigned int n = 0;
+
+    while (n < most && policy_restart_allowed(history, now, &next)) {
+        free(history);
+        history = next;
+        now += step;
+        n++;
+    }
+    free(history);
+    return n;
+}
+
+TEST(restarts_are_limited)
+{
+    CHECK_EQ(restarts(0, 100), RESTART_MAX);
+    CHECK_EQ(restarts(1, 100), RESTART_MAX);
+    CHECK_EQ(restarts(RESTART_WINDOW_S / RESTART_MAX, 100), 100);
+    CHECK_EQ(restarts(3600, 100), 100);
+}
+
+/* xenstore holds it, and a clock may have been set: neither may stop a guest for good. */
+TEST(odd_histories)
+{
+    char *next;
+
+    CHECK(policy_restart_allowed("rubbish", 1000, &next));
+    CHECK_STR(next, "1000");
+    free(next);
+    CHECK(policy_restart_allowed("5000 5001 5002 5003 5004 5005 5006 5007 5008 5009 5010", 1000,
+                                 &next));
+    CHECK_STR(next, "1000");
+    free(next);
+    CHECK(policy_restart_allowed("990 995  999", 1000, &next));
+    CHECK_STR(next, "990 995 999 1000");
+    free(next);
+}
+
+TEST(errors_grow_in_front)
+{
+    struct error e = { 0 };
+    char longest[2000];
+
+    CHECK_EQ(error_set(&e, ENOENT, "Make it.", "%s is missing", "x"), -1);
+    error_in(&e, "disk %d", 2);
+    CHECK_STR(e.cause, "disk 2: x is missing");
+    CHECK_STR(e.remedy, "Make it.");
+    CHECK_EQ(e.code, ENOENT);
+    memset(longest, 'a', sizeof(longest) - 1);
+    longest[sizeof(longest) - 1] = 0;
+    error_set(&e, 1, longest, "%s", longest);
+    error_in(&e, "%s", longest);
+    CHECK_EQ(strlen(e.cause), sizeof(e.cause) - 1);
+    CHECK_EQ(error_set(NULL, 1, NULL, "nobody asks"), -1);
+}
+
+TEST(uuids)
+{
+    uint8_t u[16], v[16];
+    char text[UUID_TEXT];
+
+    uuid_random(u);
+    uuid_to_text(u, text);
+    CHECK_EQ(strlen(text), 36);
+    CHECK(uuid_from_text(text, v) && memcmp(u, v, 16) == 0);
+    CHECK(!uuid_from_text("disks", v));
+    CHECK(!uuid_from_text("", v));
+    strcat(strcpy(text, "00000000-0000-0000-0000-00000000000"), "g");
+    CHECK(!uuid_from_text(text, v));
+}

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+/* What the life-cycle commands write into xenstore, in a real xenstored without a hypervisor: a
+ * guest's nodes and record, changes of the record, and that nothing is left when they are removed.
+ * Needs build/tools/xenstored. */
+#include "tools/cli/device_list.h"
+#include "tools/cli/disk.h"
+#include "tools/cli/guest.h"
+#include "tools/cli/host.h"
+#include "tools/lib/error.h"
+#include "tools/lib/util.h"
+#include <errno.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "unit.h"
+
+static struct host h;
+static pid_t daemon_pid;
+static char dir[] = "/tmp/life_store.XXXXXX";
+
+static void stop_daemon(void)
+{
+    char *cmd = str_fmt("rm -rf %s", dir);
+
+    kill(daemon_pid, SIGKILL);
+    waitpid(daemon_pid, NULL, 0);
+    if (system(cmd) != 0)
+        puts("left behind: the test's folder");
+    free(cmd);
+}
+
+static void start_daemon(void)
+{
+    struct error e = { 0 };
+    char *sock, *state, *pid;
+
+    if (daemon_pid)
+        return;
+    if (!mkdtemp(dir))
+        exit(1);
+    sock = str_fmt("%s/socket", dir);
+    state = str_fmt("%s/state", dir);
+    pid = str_fmt("%s/pid", dir);
+    setenv("XENSTORED_PATH", sock, 1);
+    daemon_pid = fork();
+    if (daemon_pid == 0) {
+        execl("build/tools/xenstored", "xenstored", "-F", "--no-domains", "-s", sock, "-d", state,
+              "-P", pid, NULL);
+        _exit(127);
+    }
+    atexit(stop_daemon);
+    for (int i = 0; i < 500 && store_open(&h.store, &e) != 0; i++)
+        usleep(10000);
+    free(sock);
+    free(state);
+    free(pid);
+    if (!h.store.h) {
+        puts(e.cause);
+        exit(1);
+    }
+}
+
+#define DISKS 60
+
+/* A guest with so many disks that its record takes several pieces. */
+static void configure(struct guest_config *cfg, unsigned int disks)
+{
+    struct config_errors errors = { 0 };
+    char *text = str_dup(
+        "name='web1'\nkernel='/boot/vmlinuz'\nmemory=512\nmaxmem=1024\nvcpus=2\n"
+        "maxvcpus=4\nuuid='00112233-4455-6677-8899-aabbccddeeff'\n"
+        "vif=['bridge=xenbr0','bridge=xenbr1,mac=00:16:3e:01:02:03,rate=1Mb/s']\ndisk=[");
+
+    for (unsigned int i = 0; i < disks; i++) {
+        char *more = str_fmt(
+            "%s'/srv/a folder with a long name to fill it/disk%u.img,raw,d%u,w',\n", text, i, i);
+
+        free(text);
+        text = more;
+    }
+    text = mem_grow(text, strlen(text) + 2);
+    strcat(text, "]");
+    if (!config_parse(cfg, "/t.cfg", text, strlen(text), NULL, 0, &errors)) {
+        puts(errors.text[0]);
+        exit(1);
+    }
+    free(text);
+}
+
+static void fill_nodes(struct guest_nodes *n, struct guest_config *cfg)
+{
+    n->cfg = cfg;
+    n->domid = 7;
+    n->console_port = 1;
+    n->store_port = 2;
+    n->backing = mem_alloc(DISKS * sizeof(*n->backing));
+    for (unsigned int i = 0; i < cfg->nr_disks; i++) {
+        n->backing[i].fd = -1;
+        n->backing[i].major = 7;
+        n->backing[i].minor = i;
+        snprintf(n->backing[i].key, sizeof(n->backing[i].key), "b7-%u", i);
+        snprintf(n->backing[i].node, sizeof(n->backing[i].node), "/dev/loop%u", i);
+    }
+}
+
+static bool is(const char *path, const char *value)
+{
+    char *v = store_read(&h.store, "%s", path);
+    bool same = v && strcmp(v, value) == 0;
+
+    if (!same)
+        printf("%s is \"%s\", not \"%s\"\n", path, v ? v : "(missing)", value);
+    free(v);
+    return same;
+}
+
+/* "n7,r0": the owner and what others may, of a node. */
+static bool owned(const char *path, unsigned int owner, unsigned int reader)
+{
+    unsigned int n;
+    struct xs_permissions *p = xs_get_permissions(h.store.h, XBT_NULL, path, &n);
+    bool ok = p && n >= 1 && p[0].id == owner && p[0].perms == XS_PERM_NONE &&
+              (owner == reader || (n == 2 && p[1].id == reader && p[1].perms == XS_PERM_READ));
+
+    free(p);
+    return ok;
+}
+
+static unsigned int nodes_below(const char *path)
+{
+    unsigned int n, sum = 0;
+    char **names = store_list(&h.store, &n, "%s", path);
+
+    for (unsigned int i = 0; i < n; i++)
+        sum += strcmp(names[i], "tool") != 0;
+    free(names);
+    return sum;
+}
+
+TEST(nodes_of_a_guest)
+{
+    struct guest_config cfg = { 0 };
+    struct guest_nodes n;
+    struct device_info *list;
+    unsigned int before;
+
+    start_daemon();
+    before = nodes_below("/");
+    configure(&cfg, 3);
+    fill_nodes(&n, &cfg);
+    CHECK_EQ(store_transact(&h.store, guest_store_nodes, &n), 0);
+    CHECK(is("/local/domain/7/name", "web1"));
+    CHECK(is("/local/domain/7/vm", "/vm/00112233-4455-6677-8899-aabbccddeeff"));
+    CHECK(is("/local/domain/7/memory/target", "524288"));
+    CHECK(is("/local/domain/7/memory/static-max", "1048576"));
+    CHECK(is("/local/domain/7/cpu/1/availability", "online"));
+    CHECK(is("/local/domain/7/cpu/3/availability", "offline"));
+    CHECK(is("/local/domain/7/store/port", "2"));
+    CHECK(is("/local/domain/0/backend/vif/7/1/rate", "6250,50000"));
+    CHECK(is("/local/domain/0/backend/vif/7/1/mac", "00:16:3e:01:02:03"));
+    CHECK(owned("/local/domain/7", 0, 7));
+    CHECK(owned("/local/domain/7/name", 0, 7));
+    CHECK(owned("/local/domain/7/control", 7, 7));
+    CHECK(owned("/local/domain/7/device/vif/0/state", 7, 0));
+    CHECK(owned("/local/domain/0/backend/vif/7/0/bridge", 0, 7));
+    CHECK(owned("/orlop/00112233-4455-6677-8899-aabbccddeeff/config/0", 0, 0));
+    CHECK_EQ(device_list(&h.store, 7, DEVICE_VBD, &list), 3);
+    CHECK_STR(list[2].target, "/srv/a folder with a long name to fill it/disk2.img");
+    CHECK_STR(list[2].mode, "w");
+    CHECK_STR(device_state_name(list[0].state), "starting");
+    device_list_free(list, 3);
+
+    CHECK_EQ(store_rm(&h.store, "/local/domain/7"), 0);
+    CHECK_EQ(store_rm(&h.store, "/local/domain/0/backend/vbd/7"), 0);
+    CHECK_EQ(store_rm(&h.store, "/local/domain/0/backend/vif/7"), 0);
+    CHECK_EQ(guest_erase(&h, -1, cfg.uuid, false, now_ms(), NULL), 0);
+    CHECK(!store_exists(&h.store, "/orlop") && !store_exists(&h.store, "/vm"));
+    CHECK(!store_exists(&h.store, "/local/domain/0/backend"));
+    CHECK(nodes_below("/") <= before + 1); /* /local */
+    free(n.backing);
+    config_free(&cfg);
+}
+
+static int one_disk_less(struct store *s, struct guest_config *cfg, void *ctx)
+{
+    ++*(int *)ctx;
+    if (!cfg)
+        return 0;
+    disk_config_free(&cfg->disks[--cfg->nr_disks]);
+    cfg->memory_mb = 256;
+    return record_drop_disk(s, cfg->uuid, "b7-59");
+}
+
+TEST(long_records_come_back)
+{
+    struct guest_config cfg = { 0 }, got = { 0 };
+    struct guest_nodes n;
+    struct error e = { 0 };
+    int calls = 0;
+
+    start_daemon();
+    configure(&cfg, DISKS);
+    fill_nodes(&n, &cfg);
+    CHECK_EQ(store_transact(&h.store, guest_store_nodes, &n), 0);
+    CHECK(store_exists(&h.store, "/orlop/00112233-4455-6677-8899-aabbccddeeff/config/2"));
+    CHECK_EQ(record_load(&h.store, cfg.uuid, &got, &e), 0);
+    CHECK(got.nr_disks == DISKS && got.nr_vifs == 2 && got.memory_mb == 512);
+    CHECK_STR(got.disks[DISKS - 1].target, cfg.disks[DISKS - 1].target);
+    config_free(&got);
+
+    CHECK(is("/orlop/disks/b7-59/00112233-4455-6677-8899-aabbccddeeff", "w"));
+    CHECK_EQ(record_change(&h.store, cfg.uuid, one_disk_less, &calls, &e), 0);
+    CHECK_EQ(calls, 1);
+    CHECK_EQ(record_load(&h.store, cfg.uuid, &got, &e), 0);
+    CHECK(got.nr_disks == DISKS - 1 && got.memory_mb == 256);
+    CHECK(!store_exists(&h.store, "/orlop/disks/b7-59"));
+    config_free(&got);
+
+    CHECK_EQ(guest_erase(&h, -1, cfg.uuid, true, now_ms(), &e), 0);
+    CHECK_EQ(record_load(&h.store, cfg.uuid, &got, &e), 0);
+    CHECK(!store_exists(&h.store, "/orlop/disks"));
+    config_free(&got);
+    CHECK_EQ(guest_erase(&h, -1, cfg.uuid, false, now_ms(), &e), 0);
+    CHECK(record_load(&h.store, cfg.uuid, &got, &e) != 0);
+    CHECK_EQ(e.code, ENOENT);
+    calls = 0;
+    e.code = 0;
+    CHECK_EQ(record_change(&h.store, cfg.uuid, one_disk_less, &calls, &e), 0);
+    CHECK_EQ(calls, 1);
+    free(n.backing);
+    config_free(&cfg);
+}
+
+/* Another program writes what the transaction has read, each time but the third. */
+static int disturbed(struct store *s, void *ctx)
+{
+    struct store other = { 0 };
+    char *v = store_read(s, "/t/a");
+
+    free(v);
+    if (++*(int *)ctx < 3 && store_open(&other, NULL) == 0) {
+        store_write(&other, "/t/a", "other");
+        store_close(&other);
+    }
+    return store_write(s, "/t/b", "mine");
+}
+
+static int fails(struct store *s, void *ctx)
+{
+    store_write(s, "/t/c", "never");
+    return -ENOSPC;
+}
+
+TEST(transactions_repeat)
+{
+    int calls = 0;
+
+    start_daemon();
+    CHECK_EQ(store_write(&h.store, "/t/a", "1"), 0);
+    CHECK_EQ(store_transact(&h.store, disturbed, &calls), 0);
+    CHECK_EQ(calls, 3);
+    CHECK(is("/t/b", "mine"));
+    CHECK_EQ(store_transact(&h.store, fails, NULL), -ENOSPC);
+    CHECK(!store_exists(&h.store, "/t/c"));
+    CHECK_EQ(store_rm(&h.store, "/t"), 0);
+}
+
+TEST(waits_end)
+{
+    char *token, *event;
+
+    start_daemon();
+    CHECK_EQ(store_watch(&h.store, "/w", "tok"), 0);
+    event = store_next(&h.store, now_ms() + 5000, &token);
+    CHECK_STR(event, "/w");
+    CHECK_STR(token, "tok");
+    free(event);
+    CHECK(!store_next(&h.store, now_ms() + 20, NULL) && errno == ETIMEDOUT);
+    store_write(&h.store, "/w/x", "1");
+    event = store_next(&h.store, now_ms() + 5000, NULL);
+    CHECK_STR(event, "/w/x");
+    free(event);
+    CHECK_EQ(store_unwatch(&h.store, "/w", "tok"), 0);
+    CHECK_EQ(store_rm(&h.store, "/w"), 0);
+}
