@@ -239,6 +239,8 @@ int lock_file(const char *path, bool wait)
     return fd;
 }
 
+bool progress_off;
+
 void progress(const char *what, uint64_t done, uint64_t total)
 {
     static int64_t last;
@@ -247,7 +249,7 @@ void progress(const char *what, uint64_t done, uint64_t total)
 
     if (tty < 0)
         tty = isatty(2);
-    if (!tty)
+    if (!tty || progress_off)
         return;
     now = now_ms();
     if (done < total && now - last < 100)

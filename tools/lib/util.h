@@ -42,7 +42,8 @@ bool uuid_from_text(const char *text, uint8_t uuid[16]);
 int lock_file(const char *path, bool wait);
 
 /* "what: 42 %" on stderr when that is a terminal, at most ten times a second; done >= total ends
- * the line. */
+ * the line. Nothing while progress_off. */
+extern bool progress_off;
 void progress(const char *what, uint64_t done, uint64_t total);
 
 #endif
