@@ -122,6 +122,7 @@ static unsigned int add_served(struct store *s, int domid, const char *class, st
 }
 
 #define SETTLE_MS 2000
+#define LOOK_AGAIN_MS 20
 
 static void pause_ms(void)
 {
@@ -188,7 +189,10 @@ static int still_there(struct host *h, int domid, const struct xen_domctl_getdom
         e, "A backend in Domain 0 may hang on I/O (dmesg); the pages come back when it lets go.");
 }
 
-/* Until the hypervisor no longer knows the domain. */
+/*
+ * Until the hypervisor no longer knows the domain. @releaseDomain may have come before the last
+ * page did, so the domain is looked at again every now and then.
+ */
 static int await_gone(struct host *h, int domid, const uint8_t *uuid, int64_t deadline,
                       struct error *e)
 {
@@ -196,16 +200,17 @@ static int await_gone(struct host *h, int domid, const uint8_t *uuid, int64_t de
 
     for (;;) {
         int rc = xen_dominfo(h->xen, domid, &info);
+        int64_t soon = now_ms() + LOOK_AGAIN_MS;
         char *event;
 
         if (rc == -ESRCH || (rc == 0 && memcmp(info.handle, uuid, 16) != 0))
             return 0;
         if (rc < 0)
             return xen_error(e, rc, "domain %d", domid);
-        event = store_next(&h->store, deadline, NULL);
-        if (!event && errno == ETIMEDOUT)
+        if (left_ms(deadline) <= 0)
             return still_there(h, domid, &info, e);
-        if (!event && errno != EINTR)
+        event = store_next(&h->store, soon < deadline ? soon : deadline, NULL);
+        if (!event && errno != EINTR && errno != ETIMEDOUT)
             return store_error(e, errno, "waiting for the end of domain %d", domid);
         free(event);
     }
