@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Boots a hypervisor with the counting plugin and reads its counts: what bench/run and bench/profile share."""
 import collections
+import glob
 import lzma
 import os
 import re
@@ -100,6 +101,41 @@ def measure(hv, repetitions=5, linux=False, hvargs=()):
     cfg = machine(hv, counts_file, linux, task="bench", kargs=(f"secs={repetitions}", *KERNEL_ARGS), hvargs=hvargs)
     result = boot_checked(hv, cfg, f"bench-{hv}")
     return collect(result, counts_file)
+
+
+# Each hypervisor with its own tools.
+GUEST_WORDS = {"xen": (), "orlop": ("cli=orlop", "xenstored=orlop", "consoled=orlop")}
+
+
+def compressed_kernel():
+    """The payload of Debian's kernel, whose decompression a creation with a cold cache contains."""
+    path = OUT + "/vmlinux.xz"
+    with open(vm.FETCH + "/linux/boot/vmlinuz", "rb") as f:
+        image = f.read()
+    start = ((image[0x1f1] or 4) + 1) * 512 + int.from_bytes(image[0x248:0x24c], "little")
+    end = start + int.from_bytes(image[0x24c:0x250], "little") - 4  # the length unpacked follows the stream
+    with open(path, "wb") as f:
+        f.write(image[start:end])
+    return path
+
+
+def measure_guest(hv, repetitions=5, linux=False):
+    """The same with the bench in a guest, with rows for creating one; "memory": {what: pages of the hypervisor}."""
+    counts_file = f"{OUT}/{hv}-guest.counts"
+    brd = glob.glob(vm.FETCH + "/linux/lib/modules/*/kernel/drivers/block/brd.ko")[0]
+    cfg = vm.Config(hv=hv, initramfs="guests", task="bench-guest", cpus=1, mem=1280, timeout=1500,
+                    kernel=unpacked_kernel(), kargs=(f"secs={repetitions}", *KERNEL_ARGS, *GUEST_WORDS[hv]),
+                    accel="tcg,thread=single", hvargs=("dom0_mem=768M,max:768M",),
+                    files=(("modules/99-brd.ko", brd), ("bench/xz", "/usr/bin/xz"),
+                           ("bench/vmlinux.xz", compressed_kernel())),
+                    extra=(*QEMU_OPTIONS, plugin_option(hv, counts_file, linux)))
+    result = boot_checked(hv, cfg, f"bench-{hv}-guest")
+    measured = collect(result, counts_file)
+    measured["memory"] = {m.group(1): int(m.group(2)) for line in result.lines
+                          if (m := re.match(r"bench-memory: (\w+) (-?\d+)", line))}
+    measured["uptime"] = next((float(m.group(1)) for line in result.lines
+                               if (m := re.match(r"orlop-guest: b1: uptime ([\d.]+)", line))), 0)
+    return measured
 
 
 def collect(result, counts_file):

@@ -5,6 +5,9 @@
  *
  * bench mark: only executes the marker "Domain 0's first program runs".
  * bench [REPETITIONS]: all rows.
+ * bench guest REPETITIONS ADDRESS DISK: all rows in a guest, with its disk and a peer elsewhere.
+ * bench peer: that peer, in Domain 0.
+ * bench run NUMBER NAME COMMAND...: a row that is one run of a command.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -213,23 +216,93 @@ static void tcp_peer(int fd)
     _exit(0);
 }
 
-static void start_tcp(void)
+static struct sockaddr_in tcp_address(const char *host)
 {
     struct sockaddr_in addr = { .sin_family = AF_INET,
-                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                                .sin_addr.s_addr = inet_addr(host),
                                 .sin_port = htons(7000) };
+    return addr;
+}
+
+static void set_nodelay(int fd)
+{
+    int one = 1;
+
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+}
+
+static int tcp_listen(void)
+{
+    struct sockaddr_in addr = tcp_address("0.0.0.0");
     int listener = socket(AF_INET, SOCK_STREAM, 0), one = 1;
 
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
     if (bind(listener, (struct sockaddr *)&addr, sizeof(addr)) || listen(listener, 1))
         die("listen");
+    return listener;
+}
+
+static void tcp_connect(const char *host)
+{
+    struct sockaddr_in addr = tcp_address(host);
+
+    for (int tries = 0; tries < 300; tries++) { /* of 100 ms: Domain 0 says when by listening */
+        tcp = socket(AF_INET, SOCK_STREAM, 0);
+        if (!connect(tcp, (struct sockaddr *)&addr, sizeof(addr))) {
+            set_nodelay(tcp);
+            return;
+        }
+        close(tcp);
+        usleep(100000);
+    }
+    die("connect (is the interface up?)");
+}
+
+static void start_tcp(void)
+{
+    int listener = tcp_listen();
+
     if (!fork())
         tcp_peer(accept(listener, NULL, NULL));
-    tcp = socket(AF_INET, SOCK_STREAM, 0);
-    if (connect(tcp, (struct sockaddr *)&addr, sizeof(addr)))
-        die("connect (is lo up?)");
-    setsockopt(tcp, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    tcp_connect("127.0.0.1");
     close(listener);
+}
+
+/* One guest's peer, until the guest ends the connection. */
+static int peer(void)
+{
+    int fd = accept(tcp_listen(), NULL, NULL);
+
+    set_nodelay(fd);
+    map_area(1);
+    tcp_peer(fd);
+    return 0;
+}
+
+static int run_command(int row, const char *name, char **command)
+{
+    pid_t pid;
+    int status = -1;
+
+    /* Each marker's row is a constant of its instruction. */
+#define COMMAND_ROW(number)                  \
+    case number:                             \
+        ROW(number, name, 1UL, , {           \
+            pid = vfork();                   \
+            if (!pid) {                      \
+                execvp(command[0], command); \
+                _exit(127);                  \
+            }                                \
+            waitpid(pid, &status, 0);        \
+        });                                  \
+        break
+    switch (row) {
+        COMMAND_ROW(20);
+        COMMAND_ROW(21);
+        COMMAND_ROW(22);
+        COMMAND_ROW(23);
+    }
+    return status ? 1 : 0;
 }
 
 static void tcp_command(char c)
@@ -261,9 +334,10 @@ static void run_rows(void)
     ROW(6, "ping-pong", 2000, , TIMES(2000, ping_pong()));
     ROW(7, "signal", 5000, , TIMES(5000, raise(SIGUSR1)));
     ROW(8, "clock_gettime", 20000, , TIMES(20000, clock_read()));
-    ROW(9, "empty-ioctl", 5000, , TIMES(5000, ioctl(privcmd, 0, 0)));
-    if (privcmd >= 0)
+    if (privcmd >= 0) {
+        ROW(9, "empty-ioctl", 5000, , TIMES(5000, ioctl(privcmd, 0, 0)));
         ROW(10, "hypercall", 5000, , TIMES(5000, hypercall()));
+    }
     ROW(11, "nanosleep-1us", 500, , TIMES(500, nanosleep_1us()));
     map_area(1);
     if (ramdisk >= 0) {
@@ -278,32 +352,54 @@ static void run_rows(void)
     ROW(16, "tcp-receive-1MiB", 8, , TIMES(8, tcp_command('r')));
 }
 
+/* Pages of a ram disk that were never written do not exist yet. */
+static void fill_ramdisk(void)
+{
+    int fd = open("/dev/ram0", O_WRONLY);
+    size_t size = 1 << 20;
+    void *block = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    TIMES(8, if (write(fd, block, size) != (ssize_t)size) die("write to the ram disk"));
+    fsync(fd);
+    close(fd);
+    munmap(block, size); /* so that fork does not copy it in the rows */
+}
+
+static void all_rows(int repetitions)
+{
+    signal(SIGUSR1, on_signal);
+    start_echo_process();
+    for (int i = 0; i < repetitions; i++)
+        run_rows();
+}
+
 int main(int argc, char **argv)
 {
-    int repetitions = argc > 1 ? atoi(argv[1]) : 5;
+    const char *what = argc > 1 ? argv[1] : "5";
 
-    if (argc > 1 && !strcmp(argv[1], "mark")) {
+    if (!strcmp(what, "mark")) {
         MARKER(INIT, 0);
         return 0;
     }
-    signal(SIGUSR1, on_signal);
+    if (!strcmp(what, "peer"))
+        return peer();
+    if (!strcmp(what, "run") && argc > 4)
+        return run_command(atoi(argv[2]), argv[3], argv + 4);
+    if (!strcmp(what, "guest") && argc > 4) {
+        ramdisk = open(argv[4], O_RDONLY | O_DIRECT);
+        if (ramdisk < 0)
+            die(argv[4]);
+        map_area(0);
+        tcp_connect(argv[3]);
+        all_rows(atoi(argv[2]));
+        return 0;
+    }
     privcmd = open("/dev/xen/privcmd", O_RDWR);
     ramdisk = open("/dev/ram0", O_RDONLY | O_DIRECT);
-    if (ramdisk >= 0) {
-        /* Pages of a ram disk that were never written do not exist yet. */
-        int fd = open("/dev/ram0", O_WRONLY);
-        size_t size = 1 << 20;
-        void *block = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-        TIMES(8, if (write(fd, block, size) != (ssize_t)size) die("write to the ram disk"));
-        fsync(fd);
-        close(fd);
-        munmap(block, size); /* so that fork does not copy it in the rows */
-    }
-    start_echo_process();
+    if (ramdisk >= 0)
+        fill_ramdisk();
     map_area(0);
     start_tcp();
-    for (int i = 0; i < repetitions; i++)
-        run_rows();
+    all_rows(atoi(what));
     return 0;
 }

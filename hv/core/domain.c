@@ -43,21 +43,6 @@ static struct domain *take(struct domain *d)
     return d;
 }
 
-struct domain *domain_next(domid_t from)
-{
-    struct domain *d, *found = NULL;
-
-    spin_lock(&list_lock);
-    list_for_each (d, &domains, link) {
-        if (d->id >= from) {
-            found = take(d);
-            break;
-        }
-    }
-    spin_unlock(&list_lock);
-    return found;
-}
-
 struct domain *domain_get(domid_t id)
 {
     struct domain *d;
@@ -70,6 +55,23 @@ struct domain *domain_get(domid_t id)
         take(d);
     spin_unlock(&list_lock);
     return d;
+}
+
+struct domain *domain_next(domid_t from)
+{
+    struct domain *d, *found = domain_get(from); /* mostly: who walks many finds each at once */
+
+    if (found)
+        return found;
+    spin_lock(&list_lock);
+    list_for_each (d, &domains, link) {
+        if (d->id >= from) {
+            found = take(d);
+            break;
+        }
+    }
+    spin_unlock(&list_lock);
+    return found;
 }
 
 domid_t domain_unused_id(void)
@@ -238,13 +240,14 @@ void domain_shutdown(struct domain *d, uint8_t reason)
         d->shutdown_code = reason;
     reason = d->shutdown_code;
     d->was_shut_down = true;
-    if (d != dom0)
+    if (d != dom0) { /* both at once: who resumes it takes away a pause that is there */
         domain_set_state(d, DOM_SHUTDOWN);
+        domain_pause(d, false);
+    }
     spin_unlock(&d->lock);
     if (d == dom0)
         machine_down(reason);
     log_info("Domain %u %s", d->id, reason_name(reason));
-    domain_pause(d, false);
     if (dom0)
         evtchn_send_global_virq(dom0, VIRQ_DOM_EXC);
 }

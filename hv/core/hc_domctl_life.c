@@ -102,7 +102,9 @@ long domctl_create(struct vcpu *v, struct xen_domctl *op)
 
 /* --- vCPUs --- */
 
-/* Makes vCPUs 0 .. max-1; those that are there already stay. */
+#define VCPU_COST 4 /* in hc_preempt()'s units: some pages cleared */
+
+/* Makes vCPUs 0 .. max-1; those that are there already stay. -EAGAIN: gave way, call again. */
 static long op_max_vcpus(struct domain *d, uint32_t max)
 {
     if (max == 0 || max > d->max_vcpus)
@@ -112,6 +114,8 @@ static long op_max_vcpus(struct domain *d, uint32_t max)
 
         if (rc)
             return rc;
+        if (hc_preempt(VCPU_COST) && i + 1 < max)
+            return E(EAGAIN);
     }
     return 0;
 }

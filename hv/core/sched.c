@@ -318,6 +318,20 @@ static void switch_to(struct pcpu *p, struct vcpu *prev, struct vcpu *next)
     }
 }
 
+/*
+ * Queues v, which this CPU stole. Between two queues' locks it was nowhere: who woke it then placed
+ * it, or runs it elsewhere; who paused it, to end its domain perhaps, found nothing to stop.
+ */
+static void take_in(struct pcpu *p, struct vcpu *v)
+{
+    if (v->cpu != p || v->sched.queued || is_running(v))
+        return;
+    if (sched_runnable(v))
+        enqueue(p, v, false);
+    else
+        vcpu_set_runstate(v, stopped_state(v));
+}
+
 void sched_run(struct pcpu *p)
 {
     struct vcpu *prev = p->current, *next, *stolen = NULL;
@@ -332,9 +346,8 @@ void sched_run(struct pcpu *p)
         stolen = steal(p);
     now = arch_now();
     spin_lock(&p->rq.lock);
-    /* Between the two locks it was nowhere: who woke it then placed it, or runs it elsewhere. */
-    if (stolen && stolen->cpu == p && !stolen->sched.queued && !is_running(stolen))
-        enqueue(p, stolen, false);
+    if (stolen)
+        take_in(p, stolen);
     if (!is_idle(prev) && retire(p, prev, now)) {
         if (p->rq.nr != 0)
             timer_set(&p->slice, p, prev->sched.slice_end);

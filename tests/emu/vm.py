@@ -119,11 +119,12 @@ def hypervisor_args(cfg):
 
 
 def own_tools():
-    """Orlop's programs that are built, as files for Domain 0."""
-    place = TOP + "/build/tools"
+    """Orlop's programs that are built, and the idle micro-guest, as files for Domain 0."""
+    place, idle = TOP + "/build/tools", TOP + "/build/guests/idle.elf"
     names = sorted(os.listdir(place)) if os.path.isdir(place) else []
     return [("orlop/" + n, f"{place}/{n}") for n in names
-            if os.path.isfile(f"{place}/{n}") and os.access(f"{place}/{n}", os.X_OK)]
+            if os.path.isfile(f"{place}/{n}") and os.access(f"{place}/{n}", os.X_OK)] + \
+        ([("guest/idle.elf", idle)] if os.path.exists(idle) else [])
 
 
 def add_files(cfg):

@@ -30,8 +30,9 @@ struct host_cpu {
 extern struct host_cpu host_cpus[HOST_MAX_CPUS];
 extern uint8_t *host_ram;
 extern uint64_t host_ram_frames;
-extern uint64_t host_time; /* ns; atomic */
-extern bool host_verbose;  /* the log goes to stderr */
+extern uint64_t host_time;        /* ns; atomic */
+extern void (*host_on_now)(void); /* called once, by the next reading of the clock */
+extern bool host_verbose;         /* the log goes to stderr */
 
 /* How the machine went down, if it did: it stops there by a jump to where HOST_CATCH was. */
 enum host_end { HOST_RUNS, HOST_PANIC, HOST_REBOOT, HOST_HALT, HOST_POWEROFF };

@@ -218,6 +218,61 @@ TEST(shared_pages_outlive_their_domain)
     CHECK_EQ(frame_free_count(), before);
 }
 
+static struct domain *to_resume;
+static uint32_t pauses;
+
+static void resume_at_once(void)
+{
+    domain_resume(to_resume);
+    pauses = to_resume->pause_count;
+}
+
+/* Whoever sees that a domain shut down finds it paused for that. */
+TEST(resumed_while_it_shuts_down)
+{
+    domid_t id = (domid_t)create(0);
+
+    to_resume = domain_get(id);
+    host_on_now = resume_at_once;
+    domain_shutdown(to_resume, SHUTDOWN_suspend);
+    CHECK(!host_on_now);
+    CHECK_EQ(pauses, 1);
+    CHECK_EQ(to_resume->pause_count, 1);
+    domain_put(to_resume);
+    CHECK_EQ(simple(XEN_DOMCTL_destroydomain, id), 0);
+}
+
+/* As many vCPUs as there may be: made in steps. */
+TEST(many_vcpus_are_made_in_steps)
+{
+    uint64_t before = frame_free_count();
+    struct xen_domctl *c = op(XEN_DOMCTL_createdomain, 0);
+    long rc;
+
+    c->u.createdomain.max_vcpus = MAX_VCPUS;
+    c->u.createdomain.max_evtchn_port = 1023;
+    c->u.createdomain.grant_opts = 1;
+    CHECK_EQ(go(), 0);
+    domid_t id = c->domain;
+    op(XEN_DOMCTL_max_vcpus, id)->u.max_vcpus.max = MAX_VCPUS;
+    host_be(v->cpu->id);
+    arch_this_cpu()->work_left = 10;
+    pauses = 0;
+    struct domain *e = domain_get(id);
+    rc = HC_RESTART;
+    for (int i = 0; rc == HC_RESTART && i < 8; i++) {
+        rc = hc_domctl(v, HOST_PAGE(0), 0, 0, 0, 0);
+        if (i == 0)
+            CHECK(rc == HC_RESTART && e->vcpu[0] && !e->vcpu[MAX_VCPUS - 1]);
+        pcpu_gave_way(arch_this_cpu());
+    }
+    CHECK_EQ(rc, 0);
+    CHECK(e->vcpu[MAX_VCPUS - 1]);
+    domain_put(e);
+    CHECK_EQ(simple(XEN_DOMCTL_destroydomain, id), 0);
+    CHECK_EQ(frame_free_count(), before);
+}
+
 TEST(shut_down_and_resumed)
 {
     domid_t id = (domid_t)create(0);

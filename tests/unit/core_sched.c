@@ -101,6 +101,52 @@ TEST(affinity)
     CHECK(d->vcpu[0]->sched.running && d->vcpu[1]->sched.running);
 }
 
+static void pause_the_stolen(void)
+{
+    if (e->vcpu[0]->sched.queued) { /* not yet */
+        host_on_now = pause_the_stolen;
+        return;
+    }
+    domain_pause(e, false); /* its vCPU is between two queues: nobody stops it there */
+    vcpu_mark_events_pending(d->vcpu[1]);
+}
+
+/* A CPU that takes a vCPU from another one's queue may find it paused, or dying, on arrival. */
+TEST(stolen_vcpus_may_be_paused)
+{
+    unsigned long map[BITMAP_LONGS(MAX_CPUS)] = { 0 };
+    struct vcpu *v = d->vcpu[1], *w = e->vcpu[0];
+
+    host_up(d, 0);
+    call(d->vcpu[0], __HYPERVISOR_vcpu_op, VCPUOP_down, 1, 0);
+    host_settle();
+    bitmap_set(map, d->vcpu[0]->cpu->id);
+    CHECK_EQ(sched_set_affinity(w, map), 0);
+    CHECK_EQ(sched_set_affinity(d->vcpu[0], map), 0);
+    host_up(e, 0);
+    for (int i = 0; i < 8 && !w->sched.queued; i++) {
+        host_advance(SCHED_SLICE_NS);
+        host_settle();
+    }
+    v->info->evtchn_upcall_pending = 0;
+    host_up(d, 1);
+    CHECK(w->sched.queued && v->sched.running && v->cpu != w->cpu);
+    bitmap_fill(w->affinity, MAX_CPUS);
+    bitmap_fill(d->vcpu[0]->affinity, MAX_CPUS);
+    host_be(v->cpu->id);
+    CHECK_EQ(host_call(v, __HYPERVISOR_sched_op, SCHEDOP_block, 0, 0, 0), 0);
+    host_on_now = pause_the_stolen;
+    host_settle();
+    CHECK(!host_on_now && v->sched.running);
+    CHECK(!w->sched.queued && !w->sched.running);
+    CHECK_EQ(audit(), 0);
+    domain_unpause(e);
+    host_settle();
+    CHECK(w->sched.queued || w->sched.running);
+    CHECK_EQ(host_call(w, __HYPERVISOR_vcpu_op, VCPUOP_down, 0, 0, 0), 0);
+    host_settle();
+}
+
 TEST(pause_counts)
 {
     host_be(0);

@@ -179,9 +179,10 @@ static void name_domain0(struct store *s)
         store_write(s, "/local/domain/0/name", "Domain-0");
 }
 
-/* Connects, and waits for xenstored as long as it takes. */
-static void connect_store(void)
+/* Connects, and waits for xenstored as long as it takes, or until a signal of `during` ends it. */
+static void connect_store(const sigset_t *during)
 {
+    static const struct timespec pause = { .tv_nsec = 500000000 };
     struct error e = { 0 };
     bool said = false;
 
@@ -195,7 +196,7 @@ static void connect_store(void)
         if (!said)
             monitor_log("waiting for xenstored: %s", e.cause);
         said = true;
-        poll(NULL, 0, 500);
+        ppoll(NULL, 0, &pause, during);
     }
 }
 
@@ -212,7 +213,7 @@ static void wait_for_news(const sigset_t *during)
     while ((event = xs_check_watch(mon.h.store.h)))
         free(event);
     if (errno != EAGAIN)
-        connect_store();
+        connect_store(during);
 }
 
 static void serve(void)
@@ -228,7 +229,7 @@ static void serve(void)
     sigaction(SIGCHLD, &a, NULL);
     sigaction(SIGTERM, &a, NULL);
     sigaction(SIGINT, &a, NULL);
-    connect_store();
+    connect_store(&during);
     leftovers_clean(&mon.h);
     while (!stop) {
         reap();

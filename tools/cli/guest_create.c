@@ -26,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -48,6 +49,9 @@ struct making {
 
 static int look(struct making *m, struct create_plan *plan, struct error *e)
 {
+    struct stat st = { 0 };
+    uint64_t least;
+
     m->kernel = builder_kernel_open(m->cfg->kernel, BUILDER_CACHE_DIR, e);
     if (!m->kernel)
         return error_in(e, "kernel");
@@ -56,10 +60,16 @@ static int look(struct making *m, struct create_plan *plan, struct error *e)
              builder_kind_name(builder_kernel_kind(m->kernel)));
     snprintf(plan->kernel_version, sizeof(plan->kernel_version), "%s",
              builder_kernel_version(m->kernel));
-    if (m->cfg->ramdisk && access(m->cfg->ramdisk, R_OK) != 0)
+    if (m->cfg->ramdisk && (stat(m->cfg->ramdisk, &st) != 0 || access(m->cfg->ramdisk, R_OK) != 0))
         return error_sys(e, errno, "Check ramdisk= in the configuration.", "ramdisk %s",
                          m->cfg->ramdisk);
-    return 0;
+    least = builder_least_memory(m->kernel, st.st_size);
+    if ((uint64_t)m->cfg->memory_mb << 10 >= least)
+        return 0;
+    error_set(e, ENOMEM, NULL, "memory=%u is too little for this kernel%s even to start",
+              m->cfg->memory_mb, m->cfg->ramdisk ? " and ramdisk" : "");
+    return error_remedy(e, "Set memory= to %llu at least; to work in it takes more.",
+                        (unsigned long long)(least + 1023) >> 10);
 }
 
 /* Under the name lock: what other programs could take away from under us. */

@@ -15,6 +15,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <xen/io/xenbus.h>
 
 #define TOKEN "gone"
 
@@ -91,24 +94,89 @@ static int remove_nodes(struct store *s, void *ctx)
     return rc ? rc : prune_all(s);
 }
 
-/* The block devices that programs in Domain 0 serve, to end them when their last user is gone. */
-static char **served_nodes(struct store *s, int domid, unsigned int *count)
+/* A device of the domain, as Domain 0's kernel has it. */
+struct served {
+    const char *class;
+    unsigned int id;
+    char *node; /* of a block device that a program in Domain 0 serves; NULL otherwise */
+};
+
+static unsigned int add_served(struct store *s, int domid, const char *class, struct served **list,
+                               unsigned int count)
 {
     unsigned int n;
-    char **ids = store_list(s, &n, "/local/domain/0/backend/vbd/%d", domid);
-    char **nodes = mem_alloc((n + 1) * sizeof(*nodes));
+    char **ids = store_list(s, &n, "/local/domain/0/backend/%s/%d", class, domid);
 
-    *count = 0;
+    *list = mem_grow(*list, (count + n + 1) * sizeof(**list));
     for (unsigned int i = 0; i < n; i++) {
-        char *node = store_read(s, "/local/domain/0/backend/vbd/%d/%s/node", domid, ids[i]);
+        struct served *d = *list + count;
 
-        if (node && strncmp(node, "/dev/nbd", 8) == 0)
-            nodes[(*count)++] = node;
-        else
-            free(node);
+        if (!parse_uint(ids[i], &d->id))
+            continue;
+        d->class = class;
+        d->node = store_read(s, "/local/domain/0/backend/%s/%d/%u/node", class, domid, d->id);
+        count++;
     }
     free(ids);
-    return nodes;
+    return count;
+}
+
+#define SETTLE_MS 2000
+#define LOOK_AGAIN_MS 20
+
+static void pause_ms(void)
+{
+    nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+}
+
+/*
+ * Nodes that are removed while a backend is just taking its device up come back, since it writes
+ * some more. So it is left to get that far; it takes milliseconds.
+ */
+static void let_settle(struct store *s, int domid, const struct served *list, unsigned int n)
+{
+    int64_t deadline = now_ms() + SETTLE_MS;
+
+    for (unsigned int i = 0; i < n; i++) {
+        while (store_read_num(s, 0, "/local/domain/0/backend/%s/%d/%u/state", list[i].class, domid,
+                              list[i].id) == XenbusStateInitialising &&
+               left_ms(deadline) > 0)
+            pause_ms();
+    }
+}
+
+/* Until the kernel has none of them any more. */
+static void await_unregistered(int domid, const struct served *list, unsigned int n)
+{
+    int64_t deadline = now_ms() + SETTLE_MS;
+    char path[96];
+
+    for (unsigned int i = 0; i < n; i++) {
+        snprintf(path, sizeof(path), "/sys/bus/xen-backend/devices/%s-%d-%u", list[i].class, domid,
+                 list[i].id);
+        while (access(path, F_OK) == 0 && left_ms(deadline) > 0)
+            pause_ms();
+    }
+}
+
+static void free_served(struct served *list, unsigned int n)
+{
+    for (unsigned int i = 0; i < n; i++)
+        free(list[i].node);
+    free(list);
+}
+
+/* What a backend wrote after its nodes were removed: its last words, mostly errors. */
+static bool wrote_again(struct store *s, int domid)
+{
+    static const char *const dirs[] = { "backend/vbd", "backend/vif", "error/backend/vbd",
+                                        "error/backend/vif" };
+
+    for (unsigned int i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
+        if (store_exists(s, "/local/domain/0/%s/%d", dirs[i], domid))
+            return true;
+    }
+    return false;
 }
 
 static int still_there(struct host *h, int domid, const struct xen_domctl_getdomaininfo *i,
@@ -121,7 +189,10 @@ static int still_there(struct host *h, int domid, const struct xen_domctl_getdom
         e, "A backend in Domain 0 may hang on I/O (dmesg); the pages come back when it lets go.");
 }
 
-/* Until the hypervisor no longer knows the domain. */
+/*
+ * Until the hypervisor no longer knows the domain. @releaseDomain may have come before the last
+ * page did, so the domain is looked at again every now and then.
+ */
 static int await_gone(struct host *h, int domid, const uint8_t *uuid, int64_t deadline,
                       struct error *e)
 {
@@ -129,44 +200,57 @@ static int await_gone(struct host *h, int domid, const uint8_t *uuid, int64_t de
 
     for (;;) {
         int rc = xen_dominfo(h->xen, domid, &info);
+        int64_t soon = now_ms() + LOOK_AGAIN_MS;
         char *event;
 
         if (rc == -ESRCH || (rc == 0 && memcmp(info.handle, uuid, 16) != 0))
             return 0;
         if (rc < 0)
             return xen_error(e, rc, "domain %d", domid);
-        event = store_next(&h->store, deadline, NULL);
-        if (!event && errno == ETIMEDOUT)
+        if (left_ms(deadline) <= 0)
             return still_there(h, domid, &info, e);
-        if (!event && errno != EINTR)
+        event = store_next(&h->store, soon < deadline ? soon : deadline, NULL);
+        if (!event && errno != EINTR && errno != ETIMEDOUT)
             return store_error(e, errno, "waiting for the end of domain %d", domid);
         free(event);
     }
 }
 
-static int end_domain(struct host *h, const struct erasing *x, int64_t deadline, struct error *e)
+static int destroy(struct host *h, const struct erasing *x, int64_t deadline, struct error *e)
 {
-    unsigned int served = 0;
-    char **nodes = served_nodes(&h->store, x->domid, &served);
+    bool watched;
     int rc = xen_destroy(h->xen, x->domid);
 
     if (rc < 0 && rc != -ESRCH)
-        rc = xen_error(e, rc, "destroying domain %d", x->domid);
-    else if ((rc = store_transact(&h->store, remove_nodes, (void *)x)) != 0)
-        rc = store_error(e, rc, "removing the nodes of domain %d", x->domid);
-    if (rc == 0) {
-        bool watched = store_watch(&h->store, "@releaseDomain", TOKEN) == 0;
+        return xen_error(e, rc, "destroying domain %d", x->domid);
+    rc = store_transact(&h->store, remove_nodes, (void *)x);
+    if (rc)
+        return store_error(e, rc, "removing the nodes of domain %d", x->domid);
+    watched = store_watch(&h->store, "@releaseDomain", TOKEN) == 0;
+    xs_release_domain(h->store.h, x->domid);
+    rc = await_gone(h, x->domid, x->uuid, deadline, e);
+    if (watched)
+        store_unwatch(&h->store, "@releaseDomain", TOKEN);
+    return rc;
+}
 
-        xs_release_domain(h->store.h, x->domid);
-        rc = await_gone(h, x->domid, x->uuid, deadline, e);
-        if (watched)
-            store_unwatch(&h->store, "@releaseDomain", TOKEN);
+static int end_domain(struct host *h, const struct erasing *x, int64_t deadline, struct error *e)
+{
+    struct served *list = NULL;
+    unsigned int n = add_served(&h->store, x->domid, "vbd", &list, 0);
+    int rc;
+
+    n = add_served(&h->store, x->domid, "vif", &list, n);
+    let_settle(&h->store, x->domid, list, n);
+    rc = destroy(h, x, deadline, e);
+    await_unregistered(x->domid, list, n);
+    if (rc == 0 && n && wrote_again(&h->store, x->domid))
+        store_transact(&h->store, remove_nodes, (void *)x);
+    for (unsigned int i = 0; i < n; i++) {
+        if (list[i].node)
+            disk_node_release(list[i].node);
     }
-    for (unsigned int i = 0; i < served; i++) {
-        disk_node_release(nodes[i]);
-        free(nodes[i]);
-    }
-    free(nodes);
+    free_served(list, n);
     return rc;
 }
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# make install [PREFIX=/usr/local] [DESTDIR=]: the programs, services and documents of Domain 0, and the hypervisor's
-# image in /boot.
+# make install, make uninstall [PREFIX=/usr/local] [DESTDIR=]: the programs, services and documents of
+# Domain 0, and the hypervisor's image in /boot.
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
 LIBDIR := $(PREFIX)/lib/orlop
@@ -29,4 +29,15 @@ install: tools $(BUILD)/orlop.gz
 	$(TOOLS_OUT)/orlop completion bash > /dev/null 2>&1 && \
 		install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions && \
 		$(TOOLS_OUT)/orlop completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/orlop || :
-.PHONY: install
+
+# Leaves what is the user's: configurations, cores, logs.
+uninstall:
+	for u in $(UNITS); do rm -f $(DESTDIR)$(UNITDIR)/$$u.service; done
+	for m in $(wildcard docs/man/*.[158]); do \
+		rm -f $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$$(basename $$m); \
+	done
+	rm -f $(DESTDIR)$(SBINDIR)/orlop $(DESTDIR)$(LIBDIR)/xenstored $(DESTDIR)$(LIBDIR)/orlop-consoled \
+		$(DESTDIR)$(SYSCONFDIR)/init.d/orlop $(DESTDIR)/boot/orlop.gz \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/orlop
+	-rmdir $(DESTDIR)$(LIBDIR)
+.PHONY: install uninstall

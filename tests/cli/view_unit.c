@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/* What the viewing commands make of numbers: states, CPU maps, durations, samples and their order.
+ */
+#include "tools/cli/top.h"
+#include <json-c/json.h>
+#include <xen/sched.h>
+#include "unit.h"
+
+static const char *state_of(uint32_t flags, char letters[7])
+{
+    struct view v = { .info.flags = flags };
+
+    view_letters(&v, letters);
+    return view_state(&v);
+}
+
+TEST(view_states)
+{
+    char letters[7];
+
+    CHECK_STR(state_of(0, letters), "runnable");
+    CHECK_STR(letters, "------");
+    CHECK_STR(state_of(XEN_DOMINF_running, letters), "running");
+    CHECK_STR(letters, "r-----");
+    CHECK_STR(state_of(XEN_DOMINF_blocked | XEN_DOMINF_paused, letters), "paused");
+    CHECK_STR(letters, "-bp---");
+    CHECK_STR(state_of(XEN_DOMINF_shutdown | SHUTDOWN_crash << XEN_DOMINF_shutdownshift, letters),
+              "crashed");
+    CHECK_STR(letters, "---sc-");
+    CHECK_STR(state_of(XEN_DOMINF_shutdown, letters), "shutdown");
+    CHECK_STR(letters, "---s--");
+    CHECK_STR(state_of(XEN_DOMINF_shutdown | XEN_DOMINF_dying, letters), "dying");
+}
+
+static bool map_is(uint32_t bits, unsigned n, unsigned online, const char *want)
+{
+    uint8_t map[4] = { bits, bits >> 8, bits >> 16, bits >> 24 };
+    char *text = cpumap_text(map, n, online);
+    bool good = strcmp(text, want) == 0;
+
+    if (!good)
+        printf("%#x: %s, not %s\n", bits, text, want);
+    free(text);
+    return good;
+}
+
+TEST(view_cpu_maps)
+{
+    CHECK(map_is(0x0f, 4, 4, "all"));
+    CHECK(map_is(0x0d, 4, 4, "0,2-3"));
+    CHECK(map_is(0x00, 4, 4, ""));
+    CHECK(map_is(0xffff00ff, 32, 32, "0-7,16-31"));
+    CHECK(map_is(0xffffffff, 32, 4, "all"));
+    CHECK(map_is(0x80000001, 32, 32, "0,31"));
+}
+
+TEST(view_durations)
+{
+    char text[48];
+
+    duration_text(0, text);
+    CHECK_STR(text, "00:00:00");
+    duration_text(86399, text);
+    CHECK_STR(text, "23:59:59");
+    duration_text(86400, text);
+    CHECK_STR(text, "1 day, 00:00:00");
+    duration_text(3 * 86400 + 7871, text);
+    CHECK_STR(text, "3 days, 02:11:11");
+    duration_text(UINT64_MAX, text);
+}
+
+/* Two domains: 5 used half a CPU and sent, 7 is new. */
+TEST(view_samples)
+{
+    struct top_row old[1] = { { .view.info = { .domain = 5, .cpu_time = 1000000000 },
+                                .io = { .sent = 1000, .read = 5000 } } };
+    struct top_row new[2] = { { .view = { .info = { .domain = 7, .tot_pages = 9 }, .name = "b" } },
+                              { .view = { .info = { .domain = 5, .cpu_time = 2000000000 },
+                                          .name = "c" },
+                                .io = { .sent = 5000, .read = 10 } } };
+    struct top_sample before = { .when_ms = 1000, .rows = old, .count = 1 };
+    struct top_sample now = { .when_ms = 3000, .rows = new, .count = 2 };
+
+    top_compare(&before, &now);
+    CHECK(new[0].cpu_percent == 0);
+    CHECK(new[1].cpu_percent > 49.9 && new[1].cpu_percent < 50.1);
+    CHECK_EQ(new[1].rate.sent, 2000);
+    CHECK_EQ(new[1].rate.read, 0); /* a new device counts from 0 */
+    top_sort(&now, TOP_BY_CPU);
+    CHECK_EQ(new[0].view.info.domain, 5);
+    top_sort(&now, TOP_BY_MEMORY);
+    CHECK_EQ(new[0].view.info.domain, 7);
+    top_sort(&now, TOP_BY_ID);
+    CHECK_EQ(new[0].view.info.domain, 5);
+    top_sort(&now, TOP_BY_NAME);
+    CHECK_EQ(new[0].view.info.domain, 7);
+    now.when_ms = before.when_ms;
+    top_compare(&before, &now); /* no time between: no rates, no division by zero */
+}
+
+TEST(view_json)
+{
+    struct view v = { .info = { .domain = 3,
+                                .tot_pages = 256,
+                                .max_pages = UINT64_MAX,
+                                .flags = XEN_DOMINF_shutdown | SHUTDOWN_reboot
+                                                                   << XEN_DOMINF_shutdownshift,
+                                .max_vcpu_id = XEN_INVALID_MAX_VCPU_ID } };
+    struct json_object *j = view_json(&v);
+
+    CHECK(strstr(json_object_to_json_string(j), "\"name\": null"));
+    CHECK(strstr(json_object_to_json_string(j), "\"memory_kib\": 1024"));
+    CHECK(strstr(json_object_to_json_string(j), "\"max_memory_kib\": null"));
+    CHECK(strstr(json_object_to_json_string(j), "\"shutdown_reason\": \"reboot\""));
+    CHECK(strstr(json_object_to_json_string(j), "\"vcpus\": 0"));
+    json_object_put(j);
+}

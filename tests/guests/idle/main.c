@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A guest of 4 MiB that does nothing: dom0/tasks/guest-many and others start hundreds. It prints a
+ * line on its console's ring, watches control/shutdown in xenstore and sleeps until that asks it to
+ * end. As Domain 0 it has neither ring, and only ends.
+ */
+#include "guest.h"
+
+#include <xen/io/console.h>
+#include <xen/io/xs_wire.h>
+
+static struct xenstore_domain_interface *store;
+
+static void *ring_page(unsigned long mfn)
+{
+    return pfn_virt(M2P[mfn]);
+}
+
+static void notify(evtchn_port_t port)
+{
+    struct evtchn_send op = { .port = port };
+
+    hc_event_channel_op(EVTCHNOP_send, &op);
+}
+
+static void sleep_on(evtchn_port_t port)
+{
+    struct sched_poll p = { .nr_ports = 1 };
+
+    p.ports.p = &port;
+    hc_sched_op(SCHEDOP_poll, &p);
+    event_clear(port);
+}
+
+static void say(const char *text)
+{
+    volatile struct xencons_interface *c = ring_page(si->console.domU.mfn);
+
+    for (; *text; text++)
+        c->out[MASK_XENCONS_IDX(c->out_prod++, c->out)] = *text;
+    notify(si->console.domU.evtchn);
+}
+
+static void store_put(const void *data, uint32_t len)
+{
+    const char *p = data;
+
+    for (uint32_t i = 0; i < len; i++) {
+        while (*(volatile uint32_t *)&store->req_prod - *(volatile uint32_t *)&store->req_cons ==
+               XENSTORE_RING_SIZE)
+            sleep_on(si->store_evtchn);
+        store->req[MASK_XENSTORE_IDX(store->req_prod)] = p[i];
+        BARRIER();
+        store->req_prod++;
+    }
+}
+
+static void store_get(void *data, uint32_t len)
+{
+    char *p = data;
+
+    for (uint32_t i = 0; i < len; i++) {
+        while (*(volatile uint32_t *)&store->rsp_prod == store->rsp_cons) {
+            notify(si->store_evtchn);
+            sleep_on(si->store_evtchn);
+        }
+        BARRIER();
+        p[i] = store->rsp[MASK_XENSTORE_IDX(store->rsp_cons)];
+        BARRIER();
+        store->rsp_cons++;
+    }
+}
+
+/* A request; its answer is read by the loop of serve() like all that comes. */
+static void ask(uint32_t type, const char *payload, uint32_t len)
+{
+    struct xsd_sockmsg m = { .type = type, .len = len };
+
+    store_put(&m, sizeof(m));
+    store_put(payload, len);
+    notify(si->store_evtchn);
+}
+
+static void obey(const char *word)
+{
+    struct sched_shutdown down = { .reason = SHUTDOWN_poweroff };
+
+    if (!strncmp(word, "reboot", 7))
+        down.reason = SHUTDOWN_reboot;
+    else if (strncmp(word, "poweroff", 9) && strncmp(word, "halt", 5))
+        return;
+    hc_sched_op(SCHEDOP_shutdown, &down);
+}
+
+static void serve(void)
+{
+    static const char watch[] = "control/shutdown\0w", feature[] = "control/feature-poweroff\0"
+                                                                   "1";
+    static char payload[XENSTORE_PAYLOAD_MAX + 1];
+    struct xsd_sockmsg m;
+
+    ask(XS_WRITE, feature, sizeof(feature) - 1);
+    ask(XS_WATCH, watch, sizeof(watch));
+    for (;;) {
+        store_get(&m, sizeof(m));
+        if (m.len > XENSTORE_PAYLOAD_MAX)
+            return;
+        store_get(payload, m.len);
+        payload[m.len] = 0;
+        if (m.type == XS_WATCH_EVENT)
+            ask(XS_READ, "control/shutdown", 17);
+        else if (m.type == XS_READ)
+            obey(payload);
+    }
+}
+
+void guest_main(void)
+{
+    const char *name = option_value("name");
+
+    CHECK(name != NULL, "no name= on the command line");
+    if (si->flags & SIF_INITDOMAIN)
+        return;
+    store = ring_page(si->store_mfn);
+    say("orlop-guest: ");
+    say(name ? name : "?");
+    say(": up\r\n");
+    serve();
+}
