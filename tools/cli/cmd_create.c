@@ -36,7 +36,7 @@ static int parse(int argc, char **argv, struct options *o)
         else if (c == 'c')
             o->console = true;
         else if (c == 'q')
-            o->quiet = progress_off = true;
+            o->quiet = true;
         else if (c == 'n')
             o->create.check = true;
         else
