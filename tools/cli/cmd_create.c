@@ -147,6 +147,8 @@ static int run(int argc, char **argv)
     if (host_open(&h, &e) != 0)
         return host_fail(&h, &e);
     if (!o.create.check) {
+        store_rm(&h.store, RECORD_ROOT "/%s",
+                 RECORD_STOPPING); /* of a `guests stop` that was killed */
         leftovers_clean(&h);
         monitor_ensure();
     }

@@ -104,7 +104,6 @@ static int start(struct autos *a)
             printf("%s runs already\n", a->cfg[i].name);
             continue;
         }
-        progress("starting guests", i, a->count);
         if (guest_create(&a->h, &a->cfg[i], &o, &domid, NULL, &e) == 0) {
             printf("%s is domain %u\n", a->cfg[i].name, domid);
             continue;
@@ -197,6 +196,19 @@ static int stop_group(struct autos *a, const unsigned int *domid, unsigned int n
     return EXIT_DONE;
 }
 
+/* All have stopped: what is created from now on may be restarted again. */
+static void going_on(struct autos *a)
+{
+    unsigned int n;
+    char **rest;
+
+    store_rm(&a->h.store, RECORD_ROOT "/%s", RECORD_STOPPING);
+    rest = store_list(&a->h.store, &n, RECORD_ROOT);
+    if (rest && n == 0)
+        store_rm(&a->h.store, RECORD_ROOT);
+    free(rest);
+}
+
 static int stop(struct autos *a, uint64_t seconds)
 {
     int64_t deadline = now_ms() + seconds * 1000;
@@ -221,6 +233,7 @@ static int stop(struct autos *a, uint64_t seconds)
         if (domid > 0)
             code = stop_group(a, &one, 1, deadline);
     }
+    going_on(a);
     free(others);
     free(all);
     return code;

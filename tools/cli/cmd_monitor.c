@@ -203,16 +203,17 @@ static void connect_store(const sigset_t *during)
 /* A signal between the look and the wait is not lost: it is blocked but for the wait. */
 static void wait_for_news(const sigset_t *during)
 {
-    struct pollfd p = { .fd = xs_fileno(mon.h.store.h), .events = POLLIN };
+    struct pollfd p[2] = { { .fd = xs_fileno(mon.h.store.h), .events = POLLIN },
+                           { .fd = mon.h.store.life, .events = POLLIN } };
     struct timespec soon = { .tv_sec = LOOK_AGAIN_MS / 1000 };
     char **event;
 
     if (!child_ended && !stop)
-        ppoll(&p, 1, mon.look_again ? &soon : NULL, during);
+        ppoll(p, 2, mon.look_again ? &soon : NULL, during);
     mon.look_again = false;
     while ((event = xs_check_watch(mon.h.store.h)))
         free(event);
-    if (errno != EAGAIN)
+    if (p[1].revents || errno != EAGAIN)
         connect_store(during);
 }
 

@@ -199,6 +199,14 @@ static void carry_out(struct guest *g, unsigned int reason)
         make_anew(g);
 }
 
+static bool has_record(struct guest *g)
+{
+    char text[UUID_TEXT];
+
+    uuid_to_text(g->uuid, text);
+    return store_exists(&g->h->store, RECORD_ROOT "/%s", text);
+}
+
 /* Again under the lock: what was seen without it may have changed. */
 static void act_locked(struct guest *g)
 {
@@ -208,6 +216,10 @@ static void act_locked(struct guest *g)
     bool known = record_load(&g->h->store, g->uuid, &g->cfg, &e) == 0;
 
     g->domid = xen_find_uuid(g->h->xen, g->uuid);
+    if (g->domid < 0 && e.code == ENOENT && !has_record(g)) {
+        free(pending);
+        return; /* whoever held the lock has done it all */
+    }
     if (g->domid >= 0 && (xen_dominfo(g->h->xen, g->domid, &info) != 0 || !stopped(info.flags))) {
         free(pending);
         return;

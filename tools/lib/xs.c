@@ -20,7 +20,8 @@ static const char not_running[] =
     "Start it: systemctl start orlop-xenstored, or /etc/init.d/orlop start. If it died it left its "
     "state behind and goes on where it was.";
 
-/* Without a daemon at the socket, libxenstore would ask the kernel, which waits for ever. */
+/* Without a daemon at the socket, libxenstore would ask the kernel, which waits for ever. The
+ * connection, or -errno. */
 static int daemon_listens(void)
 {
     struct sockaddr_un a = { .sun_family = AF_UNIX };
@@ -30,6 +31,8 @@ static int daemon_listens(void)
         return -errno;
     snprintf(a.sun_path, sizeof(a.sun_path), "%s", xs_daemon_socket());
     rc = connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0 ? 0 : -errno;
+    if (rc == 0)
+        return fd;
     close(fd);
     return rc;
 }
@@ -39,22 +42,26 @@ int store_open(struct store *s, struct error *e)
     int rc = daemon_listens();
 
     s->t = XBT_NULL;
-    s->h = rc == 0 ? xs_open(0) : NULL;
-    if (rc == 0 && !s->h)
-        rc = -errno;
+    s->life = rc < 0 ? 0 : rc;
+    s->h = rc < 0 ? NULL : xs_open(0);
+    if (s->h)
+        return 0;
+    rc = rc < 0 ? rc : -errno;
+    store_close(s);
     if (rc == -EACCES || rc == -EPERM)
         return error_sys(e, -rc, "Run this as root.", "%s", xs_daemon_socket());
-    if (rc != 0)
-        return error_set(e, -rc, not_running, "xenstored does not answer (%s: %s)",
-                         xs_daemon_socket(), strerror(-rc));
-    return 0;
+    return error_set(e, -rc, not_running, "xenstored does not answer (%s: %s)", xs_daemon_socket(),
+                     strerror(-rc));
 }
 
 void store_close(struct store *s)
 {
     if (s->h)
         xs_close(s->h);
+    if (s->life > 0)
+        close(s->life);
     s->h = NULL;
+    s->life = 0;
 }
 
 static int result(bool ok)
@@ -184,7 +191,8 @@ int store_unwatch(struct store *s, const char *path, const char *token)
 char *store_next(struct store *s, int64_t deadline, char **token)
 {
     for (;;) {
-        struct pollfd p = { .fd = xs_fileno(s->h), .events = POLLIN };
+        struct pollfd p[2] = { { .fd = xs_fileno(s->h), .events = POLLIN },
+                               { .fd = s->life, .events = POLLIN } };
         char **event = xs_check_watch(s->h);
         int n;
 
@@ -205,7 +213,11 @@ char *store_next(struct store *s, int64_t deadline, char **token)
             errno = EIO;
             return NULL;
         }
-        n = poll(&p, 1, deadline < 0 ? -1 : left_ms(deadline));
+        n = poll(p, 2, deadline < 0 ? -1 : left_ms(deadline));
+        if (n > 0 && p[1].revents) {
+            errno = EIO;
+            return NULL;
+        }
         if (n < 0)
             return NULL;
         if (n == 0) {

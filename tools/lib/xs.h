@@ -18,6 +18,8 @@ struct error;
 struct store {
     struct xs_handle *h;
     xs_transaction_t t; /* XBT_NULL outside a transaction; every function below works in it */
+    int life; /* a connection of its own on which nothing is said: it ends when xenstored does,
+               * which libxenstore tells nobody who waits; 0: none */
 };
 
 /* -1 with e filled when no xenstored answers: it never waits for one. */
