@@ -68,7 +68,8 @@ def unpacked_kernel():
 
 
 # Linux's shortest timeout on Xen is 100 us by default, which would hide what the hypervisor takes for one of 1 us.
-KERNEL_ARGS = ("quiet", "xen_timer_slop=1000")
+# A program's random layout decides how many page tables it has.
+KERNEL_ARGS = ("quiet", "xen_timer_slop=1000", "norandmaps")
 
 
 def machine(hv, counts_file, linux=False, **more):
