@@ -193,8 +193,10 @@ static int pin_locked(struct domain *owner, grant_ref_t ref, domid_t user, bool 
     else
         rc = grant_hold_frame(owner, mfn, readonly, f);
     if (rc == GNTST_okay) {
-        a->mfn = mfn;
-        a->domid = user;
+        if (first) { /* else they are the same, and holders read them without the lock */
+            a->mfn = mfn;
+            a->domid = user;
+        }
         a->readers += readonly;
         a->writers += !readonly;
     } else {
