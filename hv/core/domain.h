@@ -52,7 +52,7 @@ struct domain {
     uint32_t page_list;   /* [page_lock] first owned frame, as mfn; 0 = none */
     uint32_t left_list;   /* [page_lock] of a dying domain: frames that only others still hold */
     bool relinquished;    /* [page_lock] dying, and holds nothing itself any more */
-    uint64_t tot_pages;   /* [page_lock] frames on both lists */
+    uint64_t tot_pages;   /* [page_lock] frames on both lists; read anywhere: domain_pages() */
     uint64_t max_pages;   /* [page_lock] */
     uint64_t claimed;     /* [heap lock] pages set aside for it, see frame_claim() */
 
@@ -76,6 +76,11 @@ struct domain {
 #define for_each_page(d, m)                 \
     for (int list_ = 0; list_ < 2; list_++) \
         for ((m) = list_ ? (d)->left_list : (d)->page_list; (m) != 0; (m) = frame_table[m].next)
+
+static inline uint64_t domain_pages(const struct domain *d)
+{
+    return __atomic_load_n(&d->tot_pages, __ATOMIC_RELAXED);
+}
 
 extern struct domain *dom0; /* set once by the Dom0 build */
 

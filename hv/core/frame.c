@@ -64,7 +64,8 @@ static void unlink_page(struct domain *d, struct frame *f)
         d->left_list = f->next;
     if (f->next)
         frame_table[f->next].prev = f->prev;
-    last = --d->tot_pages == 0 && d->relinquished;
+    __atomic_store_n(&d->tot_pages, d->tot_pages - 1, __ATOMIC_RELAXED);
+    last = d->tot_pages == 0 && d->relinquished;
     spin_unlock(&d->page_lock);
     if (last)
         domain_reap_later(d);
@@ -128,7 +129,7 @@ static void link_pages(struct frame *f, unsigned long n, struct domain *d)
     if (d->page_list)
         frame_table[d->page_list].prev = first + (uint32_t)n - 1;
     d->page_list = first;
-    d->tot_pages += n;
+    __atomic_store_n(&d->tot_pages, d->tot_pages + n, __ATOMIC_RELAXED);
 }
 
 int frame_assign(struct frame *f, unsigned int order, struct domain *d)

@@ -49,7 +49,7 @@ void domain_report(struct domain *d, struct xen_domctl_getdomaininfo *info)
     }
     info->flags = state_flags(d) | (blocked ? XEN_DOMINF_blocked : 0) |
                   (running ? XEN_DOMINF_running : 0);
-    info->tot_pages = d->tot_pages;
+    info->tot_pages = domain_pages(d);
     info->outstanding_pages = d->claimed;
     info->max_pages = d->max_pages;
     info->shared_info_frame = d->shared_mfn.v;

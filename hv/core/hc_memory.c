@@ -142,7 +142,7 @@ static long query_reservation(struct vcpu *v, unsigned int op, gptr_t arg)
     if (d != v->domain && !v->domain->privileged)
         rc = E(EPERM);
     else
-        rc = (long)(op == XENMEM_current_reservation ? d->tot_pages
+        rc = (long)(op == XENMEM_current_reservation ? domain_pages(d)
                                                      : MIN(d->max_pages, (uint64_t)INT64_MAX));
     domain_put(d);
     return rc;
@@ -151,7 +151,7 @@ static long query_reservation(struct vcpu *v, unsigned int op, gptr_t arg)
 /* What d is to have in all is set aside for it, once; 0 takes that back. */
 static long set_claim(struct domain *d, uint64_t total)
 {
-    uint64_t have = d->tot_pages;
+    uint64_t have = domain_pages(d);
     int rc;
 
     if (total == 0)

@@ -31,13 +31,20 @@ static unsigned int zone_of(uint64_t mfn)
     return mfn ? 64 - (unsigned int)__builtin_clzll(mfn) : 0;
 }
 
+/* f is nobody's. Who looks for a reference may still read its state, and finds that there is none.
+ */
+static void mark(struct frame *f, uint64_t state)
+{
+    __atomic_store_n(&f->state, state, __ATOMIC_RELAXED);
+    __atomic_store_n(&f->owner, DOMID_INVALID, __ATOMIC_RELAXED);
+}
+
 static void push(struct frame *f, unsigned int order)
 {
     uint32_t mfn = (uint32_t)frame_mfn(f).v;
     unsigned int zone = zone_of(mfn);
 
-    f->state = FRAME_RAM | FRAME_FREE;
-    f->owner = DOMID_INVALID;
+    mark(f, FRAME_RAM | FRAME_FREE);
     f->progress = (uint16_t)order;
     f->prev = 0;
     f->next = heads[zone][order];
@@ -59,7 +66,7 @@ static void take(struct frame *f, unsigned int order)
         frame_table[f->next].prev = f->prev;
     if (!heads[zone][order])
         zone_orders[zone] &= ~(1u << order);
-    f->state = FRAME_RAM;
+    mark(f, FRAME_RAM);
 }
 
 /* The later of two stamps; 0 is "never used". */
@@ -94,8 +101,7 @@ void frame_free(struct frame *f, unsigned int order)
 {
     spin_lock(&heap_lock);
     for (unsigned long i = 0; i < 1ul << order; i++) {
-        f[i].state = FRAME_RAM;
-        f[i].owner = DOMID_INVALID;
+        mark(&f[i], FRAME_RAM);
         f->stamp = later(f->stamp, f[i].stamp);
     }
     free_frames += 1ull << order;
@@ -173,7 +179,7 @@ struct frame *frame_alloc_for(struct domain *d, unsigned int order, unsigned int
     spin_unlock(&heap_lock);
     if (!f)
         return NULL;
-    f->state = FRAME_RAM;
+    mark(f, FRAME_RAM);
     if (f->stamp) {
         memset(all, 0xff, sizeof(all));
         arch_tlb_flush_stamped(all, f->stamp);
@@ -190,8 +196,7 @@ void *frame_alloc_hv_order(unsigned int order)
     if (!f)
         return NULL;
     for (unsigned long i = 0; i < 1ul << order; i++) {
-        f[i].state = FRAME_RAM | FRAME_HV | FRAME_REF_ONE;
-        f[i].owner = DOMID_INVALID;
+        mark(&f[i], FRAME_RAM | FRAME_HV | FRAME_REF_ONE);
         arch_clear_page((char *)arch_map(frame_mfn(f)) + i * PAGE_SIZE);
     }
     return arch_map(frame_mfn(f));

@@ -365,13 +365,13 @@ static void op_ptwr(struct vcpu *v)
 static void op_told(struct vcpu *v)
 {
     domid_t id = one_in(4) ? DOMID_SELF : (domid_t)below(PV_DOMAINS + 1);
-    struct domain *d = named(v, id);
+    const struct domain *d = named(v, id);
     struct xen_memory_reservation r = { .domid = id };
     struct xen_foreign_memory_map map = { .domid = id };
     bool claims = one_in(2);
     long rc;
 
-    r.nr_extents = one_in(3) || !d ? 0 : d->tot_pages + below(one_in(4) ? PV_RAM : 10);
+    r.nr_extents = one_in(3) || !d ? 0 : domain_pages(d) + below(one_in(4) ? PV_RAM : 10);
     map.map.nr_entries = (unsigned int)below(one_in(2) ? 4 : 120);
     map.map.buffer.p = (void *)(one_in(8) ? rng_next(&rng) : args_va(v) + 64);
     if (!put_args(v, 0, claims ? (void *)&r : &map, claims ? sizeof(r) : sizeof(map)))

@@ -287,7 +287,7 @@ static long pod_target(struct vcpu *v, gptr_t arg)
     d = domain_get_self(v, t.domid);
     if (!d)
         return E(ESRCH);
-    t.tot_pages = d->tot_pages;
+    t.tot_pages = domain_pages(d);
     t.pod_cache_pages = 0;
     t.pod_entries = 0;
     domain_put(d);
