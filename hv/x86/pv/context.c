@@ -19,8 +19,9 @@
 /* MSR_TSC_AUX of each CPU when its last vCPU left, with bit 32; 0: unknown. */
 static uint64_t tsc_aux_left[MAX_CPUS];
 #define TSC_AUX_KNOWN (1ull << 32)
-/* The domain that each CPU ran last, + 1. */
+/* The domain that each CPU ran last, + 1; SOMEBODY: one that is gone. */
 static uint16_t last_domain[MAX_CPUS];
+#define SOMEBODY 0xffffu
 
 void context_note_selectors(struct vcpu *v)
 {
@@ -167,13 +168,23 @@ static void load_tables(struct x86_pcpu *xp, struct pv_vcpu *v)
 /* What the last domain taught the branch predictors is forgotten before another one runs. */
 static void note_domain(unsigned int cpu, const struct domain *d)
 {
-    uint16_t was = last_domain[cpu];
+    uint16_t was = __atomic_load_n(&last_domain[cpu], __ATOMIC_RELAXED);
 
     if (was == d->id + 1)
         return;
-    last_domain[cpu] = (uint16_t)(d->id + 1);
+    __atomic_store_n(&last_domain[cpu], (uint16_t)(d->id + 1), __ATOMIC_RELAXED);
     if (was)
         spec_switch_domain();
+}
+
+void context_forget(domid_t id)
+{
+    for (unsigned int i = 0; i < nr_pcpus; i++) {
+        uint16_t was = (uint16_t)(id + 1);
+
+        __atomic_compare_exchange_n(&last_domain[i], &was, SOMEBODY, false, __ATOMIC_RELAXED,
+                                    __ATOMIC_RELAXED);
+    }
 }
 
 static void load_rest(struct x86_pcpu *xp, struct pv_vcpu *v)

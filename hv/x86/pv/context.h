@@ -10,6 +10,8 @@
 #ifndef X86_PV_CONTEXT_H
 #define X86_PV_CONTEXT_H
 
+#include "core/types.h"
+
 struct vcpu;
 
 /*
@@ -23,5 +25,8 @@ void context_sync(struct vcpu *v);
  * (Not for PVX_FAILSAFE: there memory holds what could not be loaded.)
  */
 void context_note_selectors(struct vcpu *v);
+
+/* The domain of this id is gone: another one may get the id, and is another one. */
+void context_forget(domid_t id);
 
 #endif

@@ -52,6 +52,7 @@ static void free_vcpu(struct vcpu *v)
 static void free_domain(struct domain *d)
 {
     told_free(d);
+    context_forget(d->id);
     frame_free_hv_order(pv_domain(d), order_of(sizeof(struct pv_domain)));
 }
 
