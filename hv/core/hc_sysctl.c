@@ -255,6 +255,10 @@ static long do_sysctl(struct vcpu *v, struct xen_sysctl *op, bool *copy_back)
         return op_numainfo(v, &op->u.numainfo);
     case XEN_SYSCTL_pcitopoinfo:
         return op_pcitopo(v, &op->u.pcitopoinfo);
+    case XEN_SYSCTL_get_pmstat:
+        return sysctl_pmstat(v, &op->u.get_pmstat);
+    case XEN_SYSCTL_pm_op:
+        return sysctl_pm_op(&op->u.pm_op);
     case XEN_SYSCTL_cpupool_op:
         return op_cpupool(v, &op->u.cpupool_op);
     case XEN_SYSCTL_scheduler_op:

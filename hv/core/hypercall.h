@@ -101,6 +101,12 @@ long bitmap_from_guest(struct vcpu *v, unsigned long *map, unsigned int bits,
 struct xen_domctl_getdomaininfo;
 void domain_report(struct domain *d, struct xen_domctl_getdomaininfo *info);
 
+/* sysctl get_pmstat and pm_op. */
+struct xen_sysctl_get_pmstat;
+struct xen_sysctl_pm_op;
+long sysctl_pmstat(struct vcpu *v, struct xen_sysctl_get_pmstat *op);
+long sysctl_pm_op(struct xen_sysctl_pm_op *op);
+
 /* The handlers, by the ABI's names (core: hc_*.c; x86: x86/pv, x86/glue). */
 hc_fn hc_multicall, hc_event_channel_op, hc_grant_table_op, hc_sched_op, hc_vcpu_op,
     hc_set_timer_op, hc_xen_version, hc_console_io, hc_memory_op, hc_vm_assist, hc_sysctl,

@@ -571,3 +571,37 @@ TEST(rank_violation_panics) /* last: it holds a lock afterwards */
     CHECK_EQ(host_end, HOST_PANIC);
     CHECK(strstr(host_panic_text, "lock rank") != NULL);
 }
+
+TEST(sysctl_power)
+{
+    struct xen_sysctl *op = host_guest(d, HOST_PAGE(0));
+    uint64_t *spent = host_guest(d, HOST_PAGE(1));
+
+    memset(op, 0, sizeof(*op));
+    op->interface_version = XEN_SYSCTL_INTERFACE_VERSION;
+    op->cmd = XEN_SYSCTL_get_pmstat;
+    op->u.get_pmstat.type = PMSTAT_get_max_cx;
+    CHECK_EQ(call(v, __HYPERVISOR_sysctl, HOST_PAGE(0), 0, 0), 0);
+    CHECK_EQ(op->u.get_pmstat.u.getcx.nr, 2);
+    op->u.get_pmstat.type = PMSTAT_get_cxstat;
+    op->u.get_pmstat.u.getcx.nr = 9;
+    op->u.get_pmstat.u.getcx.residencies.p = (void *)HOST_PAGE(1);
+    op->u.get_pmstat.u.getcx.triggers.p = (void *)(HOST_PAGE(1) + 64);
+    spent[2] = 0x55;
+    CHECK_EQ(call(v, __HYPERVISOR_sysctl, HOST_PAGE(0), 0, 0), 0);
+    CHECK_EQ(op->u.get_pmstat.u.getcx.nr, 2);
+    CHECK_EQ(spent[1], op->u.get_pmstat.u.getcx.idle_time);
+    CHECK_EQ(spent[0] + spent[1], host_time);
+    CHECK_EQ(spent[2], 0x55);
+    op->u.get_pmstat.cpuid = 2;
+    CHECK_EQ(call(v, __HYPERVISOR_sysctl, HOST_PAGE(0), 0, 0), E(EINVAL));
+    op->u.get_pmstat.cpuid = 0;
+    op->u.get_pmstat.type = PMSTAT_get_max_px;
+    CHECK_EQ(call(v, __HYPERVISOR_sysctl, HOST_PAGE(0), 0, 0), E(ENODEV));
+    op->cmd = XEN_SYSCTL_pm_op;
+    op->u.pm_op.cmd = XEN_SYSCTL_pm_op_get_max_cstate;
+    CHECK_EQ(call(v, __HYPERVISOR_sysctl, HOST_PAGE(0), 0, 0), 0);
+    CHECK_EQ(op->u.pm_op.u.get_max_cstate, XEN_SYSCTL_CX_UNLIMITED);
+    op->u.pm_op.cmd = GET_CPUFREQ_PARA;
+    CHECK_EQ(call(v, __HYPERVISOR_sysctl, HOST_PAGE(0), 0, 0), E(ENODEV));
+}
