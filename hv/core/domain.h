@@ -82,6 +82,8 @@ static inline uint64_t domain_pages(const struct domain *d)
     return __atomic_load_n(&d->tot_pages, __ATOMIC_RELAXED);
 }
 
+/* RANK_DOMCTL: one control operation, or audit, at a time. It is tried, never waited for. */
+extern spinlock_t domctl_lock;
 extern struct domain *dom0; /* set once by the Dom0 build */
 
 /*

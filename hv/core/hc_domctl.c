@@ -10,7 +10,7 @@
 #include "core/sched.h"
 #include "lib/string.h"
 
-static spinlock_t domctl_lock = SPINLOCK_INIT(RANK_DOMCTL);
+spinlock_t domctl_lock = SPINLOCK_INIT(RANK_DOMCTL);
 
 static uint32_t state_flags(const struct domain *d)
 {

@@ -11,6 +11,7 @@
 #define FIRST_KEY ' '
 #define NR_KEYS ('~' - FIRST_KEY + 1)
 #define QUEUE 32
+#define AUDIT_TRIES 100000
 
 static struct {
     const char *what;
@@ -144,17 +145,28 @@ static void key_memory(void)
              (unsigned long long)(ram_frames - frame_free_count() - owned));
 }
 
-/* Nobody but the vCPU that this CPU serves is in the middle of anything, and it waits for us. */
+/*
+ * Nobody but the vCPU that this CPU serves is in the middle of anything, and it waits for us. A
+ * tool that just waits for that vCPU to stop would be waited for: then the tool goes first.
+ */
 static void key_audit(void)
 {
+    unsigned int bad, tries = 0;
     struct domain *d;
-    unsigned int bad;
 
+    while (!spin_trylock(&domctl_lock)) {
+        if (++tries == AUDIT_TRIES) {
+            log_info("audit: a tool is at work, try again");
+            return;
+        }
+        arch_poll();
+    }
     for (domid_t id = 0; (d = domain_next(id)) != NULL; id = (domid_t)(d->id + 1), domain_put(d))
         domain_pause(d, true);
     bad = audit();
     for (domid_t id = 0; (d = domain_next(id)) != NULL; id = (domid_t)(d->id + 1), domain_put(d))
         domain_unpause(d);
+    spin_unlock(&domctl_lock);
     log_info("audit: %u contradictions", bad);
 }
 
