@@ -591,7 +591,7 @@ TEST(sysctl_power)
     CHECK_EQ(call(v, __HYPERVISOR_sysctl, HOST_PAGE(0), 0, 0), 0);
     CHECK_EQ(op->u.get_pmstat.u.getcx.nr, 2);
     CHECK_EQ(spent[1], op->u.get_pmstat.u.getcx.idle_time);
-    CHECK_EQ(spent[0] + spent[1], host_time);
+    CHECK(spent[0] + spent[1] <= host_time && spent[0] + spent[1] > host_time / 2);
     CHECK_EQ(spent[2], 0x55);
     op->u.get_pmstat.cpuid = 2;
     CHECK_EQ(call(v, __HYPERVISOR_sysctl, HOST_PAGE(0), 0, 0), E(EINVAL));
