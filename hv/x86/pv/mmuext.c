@@ -75,10 +75,20 @@ static void note_drop(struct domain *d)
         pv_mm_done(cur);
 }
 
+/*
+ * [pt_lock] As pt_get_table(). A call before this one may have left something to undo: in the same
+ * multicall or context, or that of another vCPU of Domain 0, after this one looked last.
+ */
+static int get_table(struct pt_drop *drop, struct domain *d, mfn_t mfn, int level)
+{
+    if (drop->any && !pt_drop_continue(drop, d))
+        return -PT_ERESTART;
+    return pt_get_table(drop, d, mfn, level);
+}
+
 int pv_get_l4(struct domain *d, mfn_t mfn)
 {
     struct frame *f = frame_of(mfn);
-    struct pt_drop *p;
     int rc;
 
     if (!f)
@@ -87,9 +97,7 @@ int pv_get_l4(struct domain *d, mfn_t mfn)
     if (rc != -XEN_EAGAIN)
         return rc;
     spin_lock(&pv_domain(d)->pt_lock);
-    p = drop_here(d);
-    /* A call before this one, in the same multicall or context, may have left something. */
-    rc = p->any && !pt_drop_continue(p, d) ? -PT_ERESTART : pt_get_table(p, d, mfn, 4);
+    rc = get_table(drop_here(d), d, mfn, 4);
     spin_unlock(&pv_domain(d)->pt_lock);
     note_drop(d);
     return rc;
@@ -162,7 +170,7 @@ static long pin(struct vcpu *v, struct domain *d, uint64_t mfn, int level)
         return E(EINVAL);
     spin_lock(&pd->pt_lock);
     struct pt_drop *drop = pv_drop_of(v, d);
-    rc = domain_dying(d) ? E(EINVAL) : pt_get_table(drop, d, MFN(mfn), level);
+    rc = domain_dying(d) ? E(EINVAL) : get_table(drop, d, MFN(mfn), level);
     if (!rc && (__atomic_fetch_or(&f->state, FRAME_PINNED, __ATOMIC_ACQ_REL) & FRAME_PINNED)) {
         pt_put_table(drop, d, f, level);
         log_refusal(d, "pin of frame %#lx, which is pinned already", mfn);
