@@ -1,19 +1,23 @@
 # SPDX-License-Identifier: MIT
 """An installed Debian with systemd on a disk image, booted by GRUB: made by mmdebstrap without mounting anything."""
+import glob
 import os
 import re
 import shutil
 import subprocess
+import zlib
 
 import vm
 
 TMP = vm.TOP + "/build/tmp"
-ROOT = TMP + "/debian-root.ext4"
 DISK = TMP + "/debian-disk.img"
 MIB = 1 << 20
 PART_START, PART_MIB = 1 * MIB, 2048
 GRUB = "/usr/lib/grub/i386-pc"
 PASSWORD = "orlop"
+
+BASE = ["linux-image-amd64", "initramfs-tools", "systemd-sysv", "udev", "dbus", "kmod", "iproute2"]
+INSTALL_BOOK = vm.TOP + "/docs/install.md"
 
 # tmpfs and hostname are what systemd units in a minimal system look for; the password is the test's.
 CUSTOMIZE = [
@@ -23,28 +27,40 @@ CUSTOMIZE = [
     'echo "/dev/vda1 / ext4 errors=remount-ro 0 1" >"$1/etc/fstab"',
     # A bind mount shows the tree without what is mounted inside it (proc, sys, dev).
     'mkdir "$1.bare" && mount --bind "$1" "$1.bare"',
-    f'mke2fs -q -t ext4 -F -L root -d "$1.bare" {ROOT}.part {PART_MIB}M; rc=$?; umount "$1.bare"; rmdir "$1.bare"; '
-    'exit $rc',
+    f'mke2fs -q -t ext4 -F -L root -d "$1.bare" {TMP}/debian-root.part {PART_MIB}M; rc=$?; umount "$1.bare"; '
+    'rmdir "$1.bare"; exit $rc',
 ]
 
 
+def needed_packages():
+    """The Debian packages that docs/install.md tells the user to install: so the test is also the book's."""
+    with open(INSTALL_BOOK, encoding="utf-8") as f:
+        text = f.read().replace("\\\n", " ")
+    return re.search(r"^ *apt install ((?:[a-z0-9.+-]+ *)+)$", text, re.M).group(1).split()
+
+
 def make_root():
-    """The root file system, once: some minutes of downloads and unpacking."""
-    if os.path.exists(ROOT):
-        return
+    """The root file system, once: some minutes of downloads and unpacking. Its path."""
+    packages = [*BASE, *needed_packages(), "iputils-ping"]
+    root = f"{TMP}/debian-root-{zlib.crc32(' '.join(packages + CUSTOMIZE).encode()):08x}.ext4"
+    if os.path.exists(root):
+        return root
     os.makedirs(TMP, exist_ok=True)
     command = [] if os.getuid() == 0 else ["sudo"]
-    command += ["mmdebstrap", "--variant=minbase",
-                "--include=linux-image-amd64,initramfs-tools,systemd-sysv,udev,dbus,kmod,iproute2"]
+    command += ["mmdebstrap", "--variant=minbase", "--include=" + ",".join(packages)]
     for hook in CUSTOMIZE:
         command.append("--customize-hook=" + hook)
-    release = re.search(r"VERSION_CODENAME=(\w+)", open("/etc/os-release", encoding="utf-8").read()).group(1)
+    with open("/etc/os-release", encoding="utf-8") as f:
+        release = re.search(r"VERSION_CODENAME=(\w+)", f.read()).group(1)
     command += [release, "/dev/null", vm.TOP + "/build/apt/sources.list"]
     env = dict(os.environ, PATH=os.environ["PATH"] + ":/sbin:/usr/sbin")
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     if done.returncode:
         raise RuntimeError("mmdebstrap failed:\n" + done.stderr[-3000:])
-    os.replace(ROOT + ".part", ROOT)
+    for old in glob.glob(TMP + "/debian-root*.ext4"):
+        os.unlink(old)
+    os.replace(TMP + "/debian-root.part", root)
+    return root
 
 
 def debugfs(image, *commands):
@@ -61,7 +77,7 @@ def list_boot(image):
                           env=env).stdout
 
 
-def grub_config(cfg, names):
+def grub_config(cfg, names, hypervisor):
     kernel = next(n for n in names if n.startswith("vmlinuz-"))
     initrd = next(n for n in names if n.startswith("initrd.img-"))
     console = "ttyS0" if cfg.hv == "bare" else "hvc0"
@@ -71,9 +87,22 @@ def grub_config(cfg, names):
         lines += [f"linux /boot/{kernel} {args}", f"initrd /boot/{initrd}"]
     else:
         # What Debian's own GRUB entries for Xen say, with another file name.
-        lines += [f"multiboot2 /boot/hypervisor.gz placeholder {vm.hypervisor_args(cfg)}",
+        lines += [f"multiboot2 {hypervisor} placeholder {vm.hypervisor_args(cfg)}",
                   f"module2 /boot/{kernel} placeholder {args}", f"module2 --nounzip /boot/{initrd}"]
     return "\n".join([*lines, "boot"]) + "\n"
+
+
+def lay_over(tree):
+    """debugfs commands that put a folder's contents over a file system's."""
+    commands = []
+    for folder, _, files in os.walk(tree):
+        place = "/" + os.path.relpath(folder, tree)
+        if place != "/.":
+            commands.append(f"mkdir {place}")
+        for name in files:
+            path, to = f"{folder}/{name}", os.path.normpath(f"{place}/{name}")
+            commands += [f"rm {to}", f"symlink {to} {os.readlink(path)}" if os.path.islink(path) else f"write {path} {to}"]
+    return commands
 
 
 def partition_table():
@@ -88,31 +117,33 @@ def partition_table():
     return mbr
 
 
-def make_disk(cfg):
-    """The disk for this hypervisor: root file system with it and a GRUB menu inside, boot loader in front."""
-    make_root()
-    part = DISK + ".part"
-    shutil.copyfile(ROOT, part)
+def make_disk(cfg, disk=DISK, tree=None):
+    """The disk for this hypervisor: root file system with it and a GRUB menu inside, boot loader in front. `tree`, what
+    a user has installed, is laid over it, with the hypervisor as /boot/orlop.gz. Returns the disk's path."""
+    root = make_root()
+    part = disk + ".part"
+    shutil.copyfile(root, part)
     names = re.findall(r"/([^/]+)/\d*/$", list_boot(part), re.M)
-    with open(TMP + "/grub.cfg", "w", encoding="ascii") as f:
-        f.write(grub_config(cfg, names))
-    commands = ["mkdir /boot/grub", f"write {TMP}/grub.cfg /boot/grub/grub.cfg"]
-    if cfg.hv != "bare":
+    hypervisor = "/boot/orlop.gz" if tree else "/boot/hypervisor.gz"
+    with open(disk + ".cfg", "w", encoding="ascii") as f:
+        f.write(grub_config(cfg, names, hypervisor))
+    commands = ["mkdir /boot/grub", f"write {disk}.cfg /boot/grub/grub.cfg", *(lay_over(tree) if tree else ())]
+    if cfg.hv != "bare" and not tree:
         image = {"orlop": vm.TOP + "/build/orlop.gz",
                  "xen": vm.FETCH + "/xen/boot/xen-4.17-amd64.gz"}[cfg.hv]
-        commands.append(f"write {image} /boot/hypervisor.gz")
+        commands.append(f"write {image} {hypervisor}")
     debugfs(part, *commands)
-    core = TMP + "/core.img"
+    core = disk + ".core"
     subprocess.run(["grub-mkimage", "-O", "i386-pc", "-d", GRUB, "-o", core, "-p", "(hd0,msdos1)/boot/grub",
                     "biosdisk", "part_msdos", "ext2", "normal", "multiboot", "multiboot2", "linux", "serial",
                     "gzio", "boot", "echo"], check=True)
-    with open(DISK, "wb") as disk, open(core, "rb") as f, open(part, "rb") as root:
-        disk.write(partition_table())
-        disk.write(f.read())
-        disk.seek(PART_START)
-        shutil.copyfileobj(root, disk, MIB)
+    with open(disk, "wb") as out, open(core, "rb") as f, open(part, "rb") as filled:
+        out.write(partition_table())
+        out.write(f.read())
+        out.seek(PART_START)
+        shutil.copyfileobj(filled, out, MIB)
     os.remove(part)
-    return DISK
+    return disk
 
 
 def drive(cfg, log):

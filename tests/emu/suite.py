@@ -9,6 +9,7 @@ from typing import Callable, Optional
 import cases
 import images
 import installed
+import installed_guests
 import vm
 
 LONG_STORM, QUICK_STORM = 600, 60
@@ -292,10 +293,41 @@ def work_cases():
              check=hello_says("Domain 0"), hvs=("orlop",)),
         Case("installed-debian", vm.Config(cpus=2, mem=2048, timeout=900), drive=installed.drive, long=True,
              make=lambda cfg: dataclasses.replace(cfg, disk_boot=installed.make_disk(cfg))),
+        Case("installed-guests", vm.Config(cpus=2, mem=2048, timeout=6000, hvargs=("dom0_mem=1G,max:1G",)), long=True,
+             make=installed_guests.make, drive=installed_guests.drive, hvs=("orlop", "xen")),
+        Case("guest-init", vm.Config(task="guest-init", initramfs="guests", cpus=2, mem=2048, timeout=600,
+                                     kargs=("consoled=orlop",), hvargs=("dom0_mem=768M,max:768M",)),
+             make=installed_guests.make_init, hvs=("orlop", "xen")),
         Case("iso-bios-multiboot1", dataclasses.replace(two, task="hello", machine="pc"),
              make=lambda cfg: images.boot_iso(cfg, entry=1), check=hello_says("Domain 0"), hvs=("orlop",)),
     ]
 
 
+# --- Many guests, their coming and going, and programs killed meanwhile. ---
+
+def with_guests(task, *words, own=True, dom0=768, **changes):
+    """A machine whose Domain 0 (of so many MiB) makes guests, with Orlop's programs or Debian's."""
+    whose = "orlop" if own else "debian"
+    kargs = tuple(f"{key}={whose}" for key in ("cli", "xenstored", "consoled"))
+    return dataclasses.replace(vm.Config(task=task, initramfs="guests", cpus=2, mem=2048, timeout=600,
+                                         hvargs=(f"dom0_mem={dom0}M,max:{dom0}M",), kargs=kargs + words), **changes)
+
+
+def scale_cases():
+    """The quick case is one boot for all; its words are the tasks' own defaults made smaller."""
+    def case(name, cfg, long=True):
+        return Case(name, cfg, long=long, check=audit_clean, hvs=("orlop", "xen"))
+    quick = with_guests("guest-cycles+guest-many+guest-chaos", "micro=30", "debian=2", "manymicro=50", "manydebian=4",
+                        "chaos=60")
+    return [
+        case("guest-scale", quick, long=False),
+        case("guest-cycles-1000", with_guests("guest-cycles", "micro=1000", "debian=50", timeout=3600)),
+        case("guest-many-24", with_guests("guest-many", "manymicro=0", "manydebian=24", mem=4096, timeout=1800)),
+        case("guest-many-500", with_guests("guest-many", "manymicro=500", "manydebian=0", mem=4096, timeout=1800)),
+        case("guest-kill-300", with_guests("guest-kill", "kills=300", "seed=2", timeout=2400)),
+        case("guest-chaos-10min", with_guests("guest-chaos", "chaos=600", "seed=3", timeout=1500)),
+    ]
+
+
 def all_cases():
-    return boot_cases() + option_cases() + kernel_cases() + refusal_cases() + work_cases()
+    return boot_cases() + option_cases() + kernel_cases() + refusal_cases() + work_cases() + scale_cases()
