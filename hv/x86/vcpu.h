@@ -12,7 +12,6 @@ struct x86_vcpu {
     struct vcpu v;        /* first: a struct vcpu * is a struct x86_vcpu * */
     struct x86_regs regs; /* guest registers while not running */
     void *xsave;          /* extended state area; size by CPUID leaf 0xD */
-    uint32_t fpu_cpu;     /* CPU + 1 whose registers hold the state; 0: it is in xsave */
     uint64_t xcr0;        /* the guest's XCR0 */
 };
 

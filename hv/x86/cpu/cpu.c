@@ -9,6 +9,7 @@
 #include "core/vcpu.h"
 #include "lib/string.h"
 #include "x86/cpu/ops.h"
+#include "x86/cpu/segs.h"
 #include "x86/cpu/spec.h"
 #include "x86/mm/paging.h"
 
@@ -273,11 +274,6 @@ static void load_msrs(struct x86_pcpu *xp)
     wrmsr(MSR_PAT, PAT_VALUE);
 }
 
-static void set_xcr0(uint64_t mask)
-{
-    __asm__ volatile("xsetbv" ::"c"(0), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32)));
-}
-
 void cpu_init_this(struct x86_pcpu *xp)
 {
     static bool tables_built;
@@ -306,7 +302,7 @@ void cpu_init_this(struct x86_pcpu *xp)
     write_cr0(0x80050033); /* PG AM WP NE ET MP PE: caches on, TS off */
     load_msrs(xp);
     if (cpu_feat.xsave) {
-        set_xcr0(cpu_feat.xcr0_mask);
+        xsetbv0(cpu_feat.xcr0_mask);
         cpuid(0xd, 0, &a, &b, &c, &d);
         cpu_feat.xsave_size = MAX(b, 576u);
     }

@@ -7,6 +7,7 @@
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/fpu.h"
 #include "x86/cpu/ops.h"
+#include "x86/cpu/segs.h"
 
 static unsigned int area_order(void)
 {
@@ -45,11 +46,6 @@ void fpu_free(struct x86_vcpu *v)
     v->xsave = NULL;
 }
 
-static void set_xcr0(uint64_t x)
-{
-    __asm__ volatile("xsetbv" ::"c"(0), "a"((uint32_t)x), "d"((uint32_t)(x >> 32)));
-}
-
 void fpu_save(struct x86_vcpu *v)
 {
     struct x86_pcpu *xp = this_x86();
@@ -57,20 +53,13 @@ void fpu_save(struct x86_vcpu *v)
     if (xp->fpu_owner != &v->v)
         return;
     xp->fpu_owner = NULL;
-    v->fpu_cpu = 0;
-    clts();
     if (!cpu_feat.xsave) {
         __asm__ volatile("fxsave64 (%0)" ::"r"(v->xsave) : "memory");
         return;
     }
-    set_xcr0(cpu_feat.xcr0_mask);
+    if (v->xcr0 != cpu_feat.xcr0_mask)
+        xsetbv0(cpu_feat.xcr0_mask);
     __asm__ volatile("xsave64 (%0)" ::"r"(v->xsave), "a"(-1), "d"(-1) : "memory");
-    set_xcr0(v->xcr0);
-}
-
-static void save_remote(void *v)
-{
-    fpu_save(v);
 }
 
 /*
@@ -88,25 +77,14 @@ void fpu_load(struct x86_vcpu *v)
 {
     struct x86_pcpu *xp = this_x86();
 
-    if (xp->fpu_owner == &v->v)
-        return;
-    if (v->fpu_cpu) { /* it ran elsewhere, and only idled there since */
-        unsigned long mask[MAX_CPUS / 64] = { 0 };
-        bitmap_set(mask, v->fpu_cpu - 1);
-        arch_call_others(mask, save_remote, v);
-    }
-    if (xp->fpu_owner)
-        fpu_save(x86_vcpu(xp->fpu_owner));
-    clts();
     if (__builtin_expect(cpu_feat.fpu_pointers_stay, 0))
         forget_pointers();
     if (!cpu_feat.xsave) {
         __asm__ volatile("fxrstor64 (%0)" ::"r"(v->xsave));
     } else {
-        set_xcr0(cpu_feat.xcr0_mask);
         __asm__ volatile("xrstor64 (%0)" ::"r"(v->xsave), "a"(-1), "d"(-1));
-        set_xcr0(v->xcr0);
+        if (v->xcr0 != cpu_feat.xcr0_mask)
+            xsetbv0(v->xcr0);
     }
     xp->fpu_owner = &v->v;
-    v->fpu_cpu = this_cpu_id() + 1;
 }

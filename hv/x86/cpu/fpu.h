@@ -13,9 +13,13 @@ struct x86_vcpu;
 /* Memory for v's state; false when there is none. */
 bool fpu_alloc(struct x86_vcpu *v);
 void fpu_free(struct x86_vcpu *v);
-/* v is about to run on this CPU: make the registers its own. */
+/*
+ * While nobody owns the registers CR0.TS is clear and XCR0 has all states; the owner has its own.
+ * Both are slow to write, so they are written only where they differ.
+ */
+/* v is about to run on this CPU, and nobody owns the registers: make them its own. */
 void fpu_load(struct x86_vcpu *v);
-/* v leaves this CPU for good or for another: its state goes to memory. */
+/* v leaves this CPU, where CR0.TS is clear: its state goes to memory. */
 void fpu_save(struct x86_vcpu *v);
 
 #endif

@@ -55,6 +55,8 @@ static void save_all(struct x86_pcpu *xp, struct pv_vcpu *v)
 {
     tsc_aux_left[xp->p.id] = v->priv.tsc_aux | TSC_AUX_KNOWN;
     save_integer(v);
+    if (v->ts)
+        clts();
     fpu_save(&v->x);
 }
 

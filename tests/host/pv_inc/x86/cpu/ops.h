@@ -20,6 +20,10 @@ static inline void swapgs(void)
 {
 }
 
+static inline void clts(void)
+{
+}
+
 static inline void stts(void)
 {
 }
