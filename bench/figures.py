@@ -168,4 +168,4 @@ def collect(result, counts_file):
                    if (m := re.match(r"orlop-dom0: uptime ([\d.]+)", line))), 0)
     return {"rows": rows, "before": counted["before"][0] if counted["before"] else {},
             "boot": counted["boot"][0] if counted["boot"] else {}, "uptime": uptime, "profile": profile,
-            "repetitions": max((len(runs) for runs in printed.values()), default=0)}
+            "runs": {name: len(runs) for name, runs in printed.items()}}
