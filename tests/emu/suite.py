@@ -7,6 +7,7 @@ import re
 from typing import Callable, Optional
 
 import cases
+import guest_cases
 import images
 import installed
 import installed_guests
@@ -330,4 +331,5 @@ def scale_cases():
 
 
 def all_cases():
-    return boot_cases() + option_cases() + kernel_cases() + refusal_cases() + work_cases() + scale_cases()
+    return boot_cases() + option_cases() + kernel_cases() + refusal_cases() + work_cases() + scale_cases() + \
+        guest_cases.all_cases(Case, audit_clean)
