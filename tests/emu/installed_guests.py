@@ -94,8 +94,8 @@ def make(cfg):
         cases.make_ext4(f"{TREE}/srv/guests/{name}.img", 64)
     shutil.copy(vm.FETCH + "/linux/boot/vmlinuz", TREE + "/srv/guests/vmlinuz")
     shutil.copy(vm.TOP + "/build/dom0/guest.cpio", TREE + "/srv/guests/initrd")
-    os.makedirs(TREE + "/root")
-    shutil.copy(vm.TOP + "/tests/emu/installed-check", TREE + "/root/check")
+    os.makedirs(TREE + "/opt", exist_ok=True)
+    shutil.copy(vm.TOP + "/tests/emu/installed-check", TREE + "/opt/installed-check")
     cfg.disk_boot = installed.make_disk(cfg, DISK, TREE)
     shutil.rmtree(TREE)
     return cfg
@@ -105,7 +105,7 @@ def steps(machine):
     """Types at the console; what went wrong, or ""."""
     for send, expect, timeout in [("", r"orlop-test login:", 1200), ("root\r", r"Password:", 180),
                                   (installed.PASSWORD + "\r", r"# $", 270),
-                                  ("dmesg -n 1; sh /root/check\r", r"^test: (done|FAIL.*)", 3000)]:
+                                  ("dmesg -n 1; sh /opt/installed-check\r", r"^test: (done|FAIL.*)", 3000)]:
         machine.send(send)
         line = machine.wait_for(expect, timeout)
         if not line:
