@@ -321,7 +321,7 @@ def scale_cases():
     quick = with_guests("guest-cycles+guest-many+guest-chaos", "micro=30", "debian=2", "manymicro=50", "manydebian=4",
                         "chaos=60")
     return [
-        case("guest-scale", quick, long=False),
+        case("guest-scale", quick), # not yet seen to pass as a whole: then it becomes a quick one
         case("guest-cycles-1000", with_guests("guest-cycles", "micro=1000", "debian=50", timeout=3600)),
         case("guest-many-24", with_guests("guest-many", "manymicro=0", "manydebian=24", mem=4096, timeout=1800)),
         case("guest-many-500", with_guests("guest-many", "manymicro=500", "manydebian=0", mem=4096, timeout=1800)),
