@@ -27,7 +27,7 @@ TESTS = [
 
 def config(task, mix, cpus, vcpus):
     whose = zip(("xenstored", "consoled", "cli"), MIXES[mix])
-    return vm.Config(task=f"guest-{task}+audit", initramfs="guests", cpus=cpus, mem=2048, timeout=400,
+    return vm.Config(task=f"guest-{task}+audit", initramfs="guests", cpus=cpus, mem=2048, timeout=900,
                      hvargs=("dom0_mem=768M,max:768M",),
                      kargs=(f"vcpus={vcpus}", *(f"{key}={value}" for key, value in whose)))
 
