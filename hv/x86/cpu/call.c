@@ -12,8 +12,12 @@
 #include "x86/irq/lapic.h"
 #include "x86/irq/vectors.h"
 
+/* What a call counts for when long work asks whether to give way: the wait is part of the work. */
+#define CALL_COST 32
+
 static struct {
-    uint32_t busy;    /* atomic: the right to make a call */
+    uint32_t next;    /* atomic: the ticket that the next caller draws */
+    uint32_t serving; /* atomic: whose turn it is to call */
     uint32_t pending; /* atomic: targets that have not run it */
     void (*fn)(void *);
     void *arg;
@@ -41,6 +45,7 @@ void arch_call_others(const unsigned long *cpus, void (*fn)(void *), void *arg)
     unsigned int self = this_cpu_id(), count = 0;
     unsigned long targets[MAX_CPUS / 64] = { 0 };
     struct patience patience = { 0 };
+    uint32_t ticket;
 
     for (unsigned int i = 0; i < nr_pcpus; i++) {
         if (i != self && bitmap_test(cpus, i) && pcpus[i] && pcpus[i]->online) {
@@ -50,7 +55,10 @@ void arch_call_others(const unsigned long *cpus, void (*fn)(void *), void *arg)
     }
     if (!count)
         return;
-    while (__atomic_exchange_n(&call.busy, 1, __ATOMIC_ACQUIRE)) {
+    arch_this_cpu()->work_left -= CALL_COST;
+    /* In the order of asking: one that calls all the time must not keep the others waiting. */
+    ticket = __atomic_fetch_add(&call.next, 1, __ATOMIC_RELAXED);
+    while (__atomic_load_n(&call.serving, __ATOMIC_ACQUIRE) != ticket) {
         arch_poll();
         watchdog_waiting(&patience, "its turn to call other CPUs");
     }
@@ -68,7 +76,7 @@ void arch_call_others(const unsigned long *cpus, void (*fn)(void *), void *arg)
         cpu_pause();
         watchdog_waiting(&patience, "another CPU to answer its call");
     }
-    __atomic_store_n(&call.busy, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&call.serving, ticket + 1, __ATOMIC_RELEASE);
 }
 
 void arch_kick(unsigned int cpu)
