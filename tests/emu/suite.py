@@ -298,7 +298,7 @@ def work_cases():
              make=installed_guests.make, drive=installed_guests.drive, hvs=("orlop", "xen")),
         Case("guest-init", vm.Config(task="guest-init", initramfs="guests", cpus=2, mem=2048, timeout=600,
                                      kargs=("consoled=orlop",), hvargs=("dom0_mem=768M,max:768M",)),
-             make=installed_guests.make_init, hvs=("orlop", "xen")),
+             long=True, make=installed_guests.make_init, hvs=("orlop", "xen")),
         Case("iso-bios-multiboot1", dataclasses.replace(two, task="hello", machine="pc"),
              make=lambda cfg: images.boot_iso(cfg, entry=1), check=hello_says("Domain 0"), hvs=("orlop",)),
     ]
