@@ -114,8 +114,12 @@ static const char *claim_pid_file(const char *path)
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (fd < 0)
         return "cannot be written";
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0)
-        return "is locked: another xenstored is running";
+    /* One that was killed a moment ago may still be giving up its memory, and the lock after it. */
+    for (int tries = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; tries++) {
+        if (tries == 20)
+            return "is locked: another xenstored is running";
+        usleep(100000);
+    }
     n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
     if (ftruncate(fd, 0) != 0 || write(fd, text, n) != n)
         return "cannot be written";
