@@ -7,8 +7,8 @@ TOOLS_CFLAGS ?= -std=gnu11 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -W
 	-D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE -pie \
 	-D__XEN_TOOLS__ -D__XEN_INTERFACE_VERSION__=0x00041100
 
-XENSTORED_SRC := $(wildcard tools/xenstored/*.c)
-XENSTORED_HDR := $(wildcard tools/xenstored/*.h)
+XENSTORED_SRC := $(wildcard tools/xenstored/*.c) tools/lib/daemon.c
+XENSTORED_HDR := $(wildcard tools/xenstored/*.h) tools/lib/daemon.h
 
 $(TOOLS_OUT)/xenstored: $(XENSTORED_SRC) $(XENSTORED_HDR) tools/tools.mk
 	@mkdir -p $(@D)
@@ -48,7 +48,7 @@ $(TOOLS_OUT)/orlop: $(CLI_OBJ) $(CLI_GEN_OBJ) $(PURE_OBJ)
 -include $(CLI_OBJ:.o=.d)
 
 # The console daemon.
-CONSOLED_OBJ := $(patsubst tools/%.c,$(TOOLS_OUT)/obj/%.o,$(wildcard tools/consoled/*.c))
+CONSOLED_OBJ := $(patsubst tools/%.c,$(TOOLS_OUT)/obj/%.o,$(wildcard tools/consoled/*.c) tools/lib/daemon.c)
 $(TOOLS_OUT)/orlop-consoled: $(CONSOLED_OBJ)
 	$(TOOLS_CC) $(TOOLS_CFLAGS) -o $@ $^ -lxenevtchn -lxengnttab -lxenforeignmemory -lxencall -lxenstore -levent_core
 -include $(CONSOLED_OBJ:.o=.d)

@@ -4,10 +4,14 @@
 #include "tools/cli/policy.h"
 #include "tools/cli/undo.h"
 #include "tools/cli/vif.h"
+#include "tools/lib/daemon.h"
 #include "tools/lib/error.h"
 #include "tools/lib/util.h"
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <xen/sched.h>
 #include "unit.h"
 
@@ -188,4 +192,52 @@ TEST(uuids)
     CHECK(!uuid_from_text("", v));
     strcat(strcpy(text, "00000000-0000-0000-0000-00000000000"), "g");
     CHECK(!uuid_from_text(text, v));
+}
+
+/* A child that has the pid file and dies a moment after we ask, or not at all. */
+static pid_t holder(const char *file, unsigned int dies_after_us)
+{
+    int ready[2];
+    pid_t pid;
+    char c;
+
+    CHECK_EQ(pipe(ready), 0);
+    pid = fork();
+    if (pid == 0) {
+        if (daemon_claim(file) || write(ready[1], "", 1) != 1)
+            _exit(1);
+        usleep(dies_after_us);
+        _exit(0);
+    }
+    CHECK_EQ(read(ready[0], &c, 1), 1);
+    close(ready[0]);
+    close(ready[1]);
+    return pid;
+}
+
+TEST(one_daemon_of_a_kind)
+{
+    char file[] = "/tmp/orlop-pid-XXXXXX", *text, number[16];
+    const char *why;
+    pid_t pid;
+
+    close(mkstemp(file));
+    pid = holder(file, 300000); /* as one that was just killed */
+    why = daemon_claim(file);
+    CHECK(!why);
+    CHECK_EQ(waitpid(pid, NULL, 0), pid);
+    text = file_read(file, 100, NULL);
+    snprintf(number, sizeof(number), "%d\n", (int)getpid());
+    CHECK_STR(text, number);
+    free(text);
+    unlink(file);
+
+    strcpy(file, "/tmp/orlop-pid-XXXXXX");
+    close(mkstemp(file));
+    pid = holder(file, 60000000);
+    why = daemon_claim(file);
+    CHECK(why && strstr(why, "another one"));
+    kill(pid, SIGKILL);
+    CHECK_EQ(waitpid(pid, NULL, 0), pid);
+    unlink(file);
 }

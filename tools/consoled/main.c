@@ -7,6 +7,7 @@
 #include "consoled/hypervisor.h"
 #include "consoled/store.h"
 #include "consoled/xen.h"
+#include "lib/daemon.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -234,60 +234,6 @@ static char *join(const char *dir, const char *name)
     return s;
 }
 
-/* One daemon only: the pid file is locked as long as it runs. */
-static const char *claim_pid_file(const char *path)
-{
-    static int fd;
-    char text[16];
-    int n;
-
-    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (fd < 0)
-        return strerror(errno);
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0)
-        return "is locked: another orlop-consoled is running";
-    n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
-    if (ftruncate(fd, 0) != 0 || write(fd, text, n) != n)
-        return strerror(errno);
-    return NULL;
-}
-
-/* Returns in the child; the parent waits until it is told that consoles are served. */
-static int detach(void)
-{
-    int fds[2];
-    char byte;
-
-    if (pipe(fds) != 0)
-        return -1;
-    switch (fork()) {
-    case -1:
-        return -1;
-    case 0:
-        close(fds[0]);
-        fcntl(fds[1], F_SETFD, FD_CLOEXEC);
-        setsid();
-        return fds[1];
-    default:
-        close(fds[1]);
-        _exit(read(fds[0], &byte, 1) == 1 ? 0 : 1);
-    }
-}
-
-static void detached(int fd)
-{
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-    con_log_to_syslog();
-    if (write(fd, "", 1) != 1)
-        con_log("nobody waited for the start");
-    close(fd);
-    for (int i = 0; i < 3 && null >= 0; i++)
-        dup2(null, i);
-    if (chdir("/") != 0)
-        con_log("cannot change to /");
-}
-
 /* Each guest has a log and two ends of a pty. */
 static void raise_limits(void)
 {
@@ -332,7 +278,7 @@ static int start(struct options *o)
     err = s->log.size ? make_dirs(s->log_dir, 0700) : 0;
     if (err)
         return fail(s->log_dir, strerror(err));
-    why = claim_pid_file(o->pid_file);
+    why = daemon_claim(o->pid_file);
     if (why)
         return fail(o->pid_file, why);
     raise_limits();
@@ -359,7 +305,7 @@ int main(int argc, char **argv)
     code = parse(argc, argv, &o);
     if (code >= 0)
         return code;
-    if (!o.foreground && (fd = detach()) < 0)
+    if (!o.foreground && (fd = daemon_detach()) < 0)
         return fail("fork", strerror(errno));
     signal(SIGPIPE, SIG_IGN);
     code = start(&o);
@@ -371,8 +317,10 @@ int main(int argc, char **argv)
     if (!hup || !term || !intr || event_add(hup, NULL) || event_add(term, NULL) ||
         event_add(intr, NULL))
         return fail("signals", "out of memory");
-    if (fd >= 0)
-        detached(fd);
+    if (fd >= 0) {
+        con_log_to_syslog();
+        daemon_ready(fd);
+    }
     event_base_dispatch(d.base);
     event_free(hup);
     event_free(term);

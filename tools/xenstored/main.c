@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* xenstored: options, start and end. */
+#include "lib/daemon.h"
 #include "xenstored/domain.h"
 #include "xenstored/server.h"
 #include "xenstored/wire.h"
@@ -12,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -104,64 +104,6 @@ static int parse(int argc, char **argv, struct options *o)
     return 2;
 }
 
-/* One daemon only: the pid file is locked as long as it runs. */
-static const char *claim_pid_file(const char *path)
-{
-    static int fd;
-    char text[16];
-    int n;
-
-    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (fd < 0)
-        return "cannot be written";
-    /* One that was killed a moment ago may still be giving up its memory, and the lock after it. */
-    for (int tries = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; tries++) {
-        if (tries == 20)
-            return "is locked: another xenstored is running";
-        usleep(100000);
-    }
-    n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
-    if (ftruncate(fd, 0) != 0 || write(fd, text, n) != n)
-        return "cannot be written";
-    return NULL;
-}
-
-/* Returns in the child; the parent waits until it is told that requests are served. */
-static int detach(void)
-{
-    int fds[2];
-    char byte;
-
-    if (pipe(fds) != 0)
-        return -1;
-    switch (fork()) {
-    case -1:
-        return -1;
-    case 0:
-        close(fds[0]);
-        fcntl(fds[1], F_SETFD, FD_CLOEXEC);
-        setsid();
-        return fds[1];
-    default:
-        close(fds[1]);
-        _exit(read(fds[0], &byte, 1) == 1 ? 0 : 1);
-    }
-}
-
-static void detached(int fd)
-{
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-    if (write(fd, "", 1) != 1)
-        xs_log("nobody waited for the start");
-    close(fd);
-    for (int i = 0; i < 3 && null >= 0; i++)
-        dup2(null, i);
-    xs_log_to_syslog();
-    if (chdir("/") != 0)
-        xs_log("cannot change to /");
-}
-
 static int fail(const char *what, const char *why)
 {
     xs_log("%s: %s", what, why);
@@ -176,7 +118,7 @@ static int start(struct options *o, struct platform *plat)
 
     if (strncmp(o->pid_file, RUN_DIR, strlen(RUN_DIR)) == 0)
         mkdir(RUN_DIR, 0755);
-    why = claim_pid_file(o->pid_file);
+    why = daemon_claim(o->pid_file);
     if (why)
         return fail(o->pid_file, why);
     if (!o->no_domains)
@@ -210,7 +152,7 @@ int main(int argc, char **argv)
     code = parse(argc, argv, &o);
     if (code >= 0)
         return code;
-    if (!o.foreground && (fd = detach()) < 0)
+    if (!o.foreground && (fd = daemon_detach()) < 0)
         return fail("fork", strerror(errno));
     code = start(&o, &plat);
     if (code)
@@ -218,8 +160,10 @@ int main(int argc, char **argv)
     sigaction(SIGTERM, &sa, NULL);
     sigaction(SIGINT, &sa, NULL);
     signal(SIGPIPE, SIG_IGN);
-    if (fd >= 0)
-        detached(fd);
+    if (fd >= 0) {
+        xs_log_to_syslog();
+        daemon_ready(fd);
+    }
     server_run(&xs);
     server_close(&xs);
     unlink(o.socket);
