@@ -1,6 +1,12 @@
 # SPDX-License-Identifier: MIT
 """The system tests with guests: whose programs make and serve them, with how many CPUs, and what is done with them
 (dom0/tasks/guest-*)."""
+import dataclasses
+import os
+import subprocess
+
+import cases
+import views
 import vm
 
 # Whose xenstored, console daemon and command line.
@@ -33,7 +39,29 @@ def config(task, mix, cpus, vcpus):
                      kargs=(f"vcpus={vcpus}", *(f"{key}={value}" for key, value in whose)))
 
 
+def add_images(cfg):
+    """GRUB's image, qemu-nbd and a qcow2 disk with an empty ext4 file system."""
+    have, made = vm.FETCH + "/images", vm.TOP + "/build/tmp/disk"
+    os.makedirs(os.path.dirname(made), exist_ok=True)
+    cases.make_ext4(made, 64)
+    subprocess.run([have + "/usr/bin/qemu-img", "convert", "-q", "-O", "qcow2", made, made + ".qcow2"], check=True)
+    os.unlink(made)
+    return dataclasses.replace(cfg, files=(
+        ("images/grub-x86_64-xen.bin", have + "/usr/lib/grub-xen/grub-x86_64-xen.bin"),
+        ("images/disk.qcow2", made + ".qcow2"), ("usr/bin/qemu-nbd", have + "/usr/bin/qemu-nbd")))
+
+
+def own_programs(case, check):
+    """What only Orlop's programs do."""
+    def view(result):
+        return check(result) or views.check(result)
+    return [case("guest-view", config("view", "orlop", 2, 1), check=view, hvs=("orlop", "xen")),
+            case("guest-images", config("images", "orlop", 2, 1), check=check, make=add_images, long=True, hvs=("orlop", "xen")),
+            case("guest-actions", config("actions", "orlop", 2, 1), check=check, long=True, hvs=("orlop", "xen")),
+            case("guest-cut", config("cut", "orlop", 2, 1), check=check, long=True, hvs=("orlop", "xen"))]
+
+
 def all_cases(case, check):
     """case: suite.Case; check: what must be true of the hypervisor's log afterwards."""
     return [case(f"guest-{task}-{mix}-{vcpus}of{cpus}", config(task, mix, cpus, vcpus), long=long, check=check,
-                 hvs=("orlop", "xen")) for task, mix, cpus, vcpus, long in TESTS]
+                 hvs=("orlop", "xen")) for task, mix, cpus, vcpus, long in TESTS] + own_programs(case, check)

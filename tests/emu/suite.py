@@ -224,7 +224,7 @@ def audit_clean(result):
     if not any("(orlop)" in line for line in result.lines):
         return None
     lines = [line for line in result.lines if re.search(r"\(orlop\).*audit: ", line)]
-    bad = [line for line in lines if "pressed" not in line and "audit: 0 contradictions" not in line]
+    bad = [line for line in lines if not re.search("pressed|=>|audit: 0 contradictions", line)]
     if bad:
         return bad[0]
     return None if any("audit: 0 contradictions" in line for line in lines) else "audit() printed nothing"

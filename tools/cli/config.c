@@ -147,26 +147,32 @@ static bool check_file(struct config_settings *s, const char *key, unsigned line
     return good;
 }
 
-/* An image whose first bytes say another format than the configuration would be read as rubbish. */
-static bool check_format(struct config_settings *s, const struct disk_config *disk)
+bool disk_format_fits(const struct disk_config *disk)
 {
     static const char qcow_magic[4] = { 'Q', 'F', 'I', '\xfb' };
-    char magic[8] = { 0 }, *begin;
+    bool said = disk->format == DISK_QCOW2 || disk->format == DISK_QCOW;
     int fd = open(disk->target, O_RDONLY | O_CLOEXEC);
-    bool qcow, said = disk->format == DISK_QCOW2 || disk->format == DISK_QCOW;
+    char magic[4] = { 0 };
 
     if (fd < 0)
         return true; /* whoever opens it for use says why not */
     if (read(fd, magic, sizeof(magic)) < 0)
         magic[0] = 0;
     close(fd);
-    qcow = memcmp(magic, qcow_magic, 4) == 0;
-    if (qcow == said)
+    return (memcmp(magic, qcow_magic, 4) == 0) == said;
+}
+
+static bool check_format(struct config_settings *s, const struct disk_config *disk)
+{
+    char *begin;
+
+    if (disk_format_fits(disk))
         return true;
     begin = where(s, "disk", disk->line);
     config_error(s->errors,
-                 qcow ? "%s: %s is a qcow image, not %s; write format=qcow2"
-                      : "%s: %s is no qcow image, though the format is %s",
+                 disk->format == DISK_QCOW2 || disk->format == DISK_QCOW
+                     ? "%s: %s is no qcow image, though the format is %s"
+                     : "%s: %s is a qcow image, not %s; write format=qcow2",
                  begin, disk->target, disk_format_name(disk->format));
     free(begin);
     return false;

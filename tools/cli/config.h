@@ -180,6 +180,8 @@ bool guest_name_valid(const char *name);
 /* Names as the configuration spells them. */
 const char *guest_action_name(enum guest_action action);
 const char *disk_format_name(enum disk_format format);
+/* Whether the first bytes of the target say no other format: it would be read as rubbish. */
+bool disk_format_fits(const struct disk_config *disk);
 const char *tsc_mode_name(enum tsc_mode mode);
 
 /*

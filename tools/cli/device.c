@@ -253,11 +253,14 @@ struct nodes {
     long long state; /* of the backend, before we asked it to close */
 };
 
+/* One that was asked before, by a detach that was killed, may have closed already: its state stays. */
 static int begin_close(struct store *s, void *ctx)
 {
     struct nodes *n = ctx;
     int rc = store_put(s, n->back, "online", "0");
 
+    if (n->state == XenbusStateClosing || n->state == XenbusStateClosed)
+        return rc;
     return rc ? rc : store_put(s, n->back, "state", "%d", XenbusStateClosing);
 }
 

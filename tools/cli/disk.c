@@ -71,6 +71,10 @@ static const char *const qemu_nbd_paths[] = { "/usr/bin/qemu-nbd", "/usr/local/b
 
 static int check_format(const struct disk_config *d, struct error *e)
 {
+    if (!disk_format_fits(d))
+        return error_set(e, EINVAL, "qemu-img info shows what it is; format=qcow2 says it.",
+                         "disk %s: %s is not in the format %s", d->vdev, d->target,
+                         disk_format_name(d->format));
     if (d->format == DISK_RAW)
         return 0;
     if (!find_program(qemu_nbd_paths))
@@ -160,14 +164,27 @@ static int loop_open(const struct disk_config *d, int file, struct disk_backing 
                      "disk %s: a loop device for %s", d->vdev, d->target);
 }
 
+/* Not through Domain 0's page cache, where the file system can do that (tmpfs cannot). */
+static const char *nbd_cache(const struct disk_config *d)
+{
+    int fd = open(d->target, O_RDONLY | O_DIRECT | O_CLOEXEC);
+
+    if (fd < 0)
+        return "--cache=writeback";
+    close(fd);
+    return "--cache=none";
+}
+
 static int nbd_spawn(const char *node, const struct disk_config *d, struct error *e)
 {
     static char *env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL };
     const char *program = find_program(qemu_nbd_paths);
     char *connect = str_fmt("--connect=%s", node);
     char *format = str_fmt("--format=%s", disk_format_name(d->format));
-    char *args[] = { "qemu-nbd", "--fork", "--cache=none",    "--discard=unmap",
-                     connect,    format,   (char *)d->target, d->readonly ? "--read-only" : NULL,
+    char *args[] = { "qemu-nbd",        "--fork",
+                     "--discard=unmap", (char *)nbd_cache(d),
+                     connect,           format,
+                     (char *)d->target, d->readonly ? "--read-only" : NULL,
                      NULL };
     int status = -1, rc;
     pid_t pid;
