@@ -7,8 +7,11 @@ TOOLS_CFLAGS ?= -std=gnu11 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -W
 	-D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE -pie \
 	-D__XEN_TOOLS__ -D__XEN_INTERFACE_VERSION__=0x00041100
 
-XENSTORED_SRC := $(wildcard tools/xenstored/*.c) tools/lib/daemon.c
-XENSTORED_HDR := $(wildcard tools/xenstored/*.h) tools/lib/daemon.h
+# What the daemons share.
+DAEMON_SRC := tools/lib/daemon.c tools/lib/ring.c
+
+XENSTORED_SRC := $(wildcard tools/xenstored/*.c) $(DAEMON_SRC)
+XENSTORED_HDR := $(wildcard tools/xenstored/*.h) $(DAEMON_SRC:.c=.h)
 
 $(TOOLS_OUT)/xenstored: $(XENSTORED_SRC) $(XENSTORED_HDR) tools/tools.mk
 	@mkdir -p $(@D)
@@ -39,7 +42,7 @@ $(PURE_OBJ): $(TOOLS_OUT)/obj/pure/%.o: lib/%.c tools/tools.mk
 -include $(PURE_OBJ:.o=.d)
 
 # The command line. What it uses of tools/lib and tools/builder is linked in as it appears there.
-CLI_OBJ := $(patsubst tools/%.c,$(TOOLS_OUT)/obj/%.o,$(wildcard tools/cli/*.c tools/lib/*.c tools/builder/*.c))
+CLI_OBJ := $(patsubst tools/%.c,$(TOOLS_OUT)/obj/%.o,$(filter-out $(DAEMON_SRC),$(wildcard tools/cli/*.c tools/lib/*.c tools/builder/*.c)))
 CLI_LIBS := -lxencall -lxenforeignmemory -lxenevtchn -lxengnttab -lxenstore -ljson-c -levent_core -lncurses -ltinfo \
 	-llzma -lzstd -llz4 -lz
 $(CLI_OBJ): $(CLI_GEN)/config_grammar.h
@@ -48,7 +51,7 @@ $(TOOLS_OUT)/orlop: $(CLI_OBJ) $(CLI_GEN_OBJ) $(PURE_OBJ)
 -include $(CLI_OBJ:.o=.d)
 
 # The console daemon.
-CONSOLED_OBJ := $(patsubst tools/%.c,$(TOOLS_OUT)/obj/%.o,$(wildcard tools/consoled/*.c) tools/lib/daemon.c)
+CONSOLED_OBJ := $(patsubst tools/%.c,$(TOOLS_OUT)/obj/%.o,$(wildcard tools/consoled/*.c) $(DAEMON_SRC))
 $(TOOLS_OUT)/orlop-consoled: $(CONSOLED_OBJ)
 	$(TOOLS_CC) $(TOOLS_CFLAGS) -o $@ $^ -lxenevtchn -lxengnttab -lxenforeignmemory -lxencall -lxenstore -levent_core
 -include $(CONSOLED_OBJ:.o=.d)

@@ -31,7 +31,7 @@ xs-tests: $(XS_TESTS)
 
 # The whole program, for the test with Debian's library.
 $(XS_OUT)/xs_libxenstore: $(XS_OUT)/xenstored
-$(XS_OUT)/xenstored: tools/xenstored/main.c tools/xenstored/xen.c tools/lib/daemon.c $(XS_OBJ)
+$(XS_OUT)/xenstored: tools/xenstored/main.c tools/xenstored/xen.c tools/lib/daemon.c tools/lib/ring.c $(XS_OBJ)
 	$(HOSTCC) $(XS_CFLAGS) -o $@ $^ -lxenevtchn -lxengnttab -lxenforeignmemory -lxencall
 
 XS_FUZZ_CC ?= clang

@@ -106,7 +106,7 @@ static int forget(struct store *s, struct guest_config *cfg, void *ctx)
     return rc;
 }
 
-int attach_detach(struct target *t, enum device_kind kind, unsigned int id, bool force)
+static int detach(struct target *t, enum device_kind kind, unsigned int id, bool force)
 {
     struct removal r = { t->info.handle, kind, id, NULL };
     char *key = store_read(&t->h.store, "/local/domain/0/backend/%s/%u/%u/key", device_class(kind),
@@ -118,6 +118,27 @@ int attach_detach(struct target *t, enum device_kind kind, unsigned int id, bool
         rc = record_change(&t->h.store, t->info.handle, forget, &r, &t->e);
     free(key);
     return rc;
+}
+
+int attach_detach(int argc, char **argv, enum device_kind kind, const char *what, attach_find *find)
+{
+    bool force = false, vbd = kind == DEVICE_VBD;
+    int rc = attach_options(argc, argv, &force, 2, what);
+    struct json_object *j;
+    unsigned int id = 0;
+    struct target t;
+
+    if (rc)
+        return rc;
+    if (argc - optind != 2)
+        return cmd_usage("%s", what);
+    if (!target_open(&t, argv[optind]) || find(&t, argv[optind + 1], &id) != 0 ||
+        detach(&t, kind, id, force) != 0)
+        return target_fail(&t);
+    j = target_json(&t);
+    json_object_object_add(j, vbd ? "id" : "devid", json_object_new_int64(id));
+    return target_done(&t, j, "%s: %s %s is gone", t.name, vbd ? "disk" : "network card",
+                       argv[optind + 1]);
 }
 
 void attach_forget(struct target *t, enum device_kind kind, unsigned int id, const char *key)

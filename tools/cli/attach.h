@@ -19,8 +19,14 @@ int attach_spec_vif(struct vif_config *vif, char **argv, int n);
 
 int attach_refuse_domain0(struct target *t);
 
-/* Takes the device and its place in the record away; -1 with t->e. */
-int attach_detach(struct target *t, enum device_kind kind, unsigned int id, bool force);
+/* The number of the device that the word names; 0, or -1 with t->e. */
+typedef int attach_find(struct target *t, const char *word, unsigned int *id);
+/*
+ * The whole command [-f] GUEST DEVICE: takes the device and its place in the record away. `what`
+ * names the two arguments for the usage message. Returns the exit code.
+ */
+int attach_detach(int argc, char **argv, enum device_kind kind, const char *what,
+                  attach_find *find);
 /* Takes a failed attach back. key: a disk's, else NULL. */
 void attach_forget(struct target *t, enum device_kind kind, unsigned int id, const char *key);
 

@@ -130,22 +130,8 @@ static int find_disk(struct target *t, const char *vdev, unsigned int *id)
 
 static int run_detach(int argc, char **argv)
 {
-    bool force = false;
-    int rc = attach_options(argc, argv, &force, 2, "give a guest and the name of a disk");
-    struct json_object *j;
-    struct target t;
-    unsigned int id;
-
-    if (rc)
-        return rc;
-    if (argc - optind != 2)
-        return cmd_usage("give a guest and the name of one disk");
-    if (!target_open(&t, argv[optind]) || find_disk(&t, argv[optind + 1], &id) != 0 ||
-        attach_detach(&t, DEVICE_VBD, id, force) != 0)
-        return target_fail(&t);
-    j = target_json(&t);
-    json_object_object_add(j, "id", json_object_new_int64(id));
-    return target_done(&t, j, "%s: disk %s is gone", t.name, argv[optind + 1]);
+    return attach_detach(argc, argv, DEVICE_VBD, "give a guest and the name of one disk",
+                         find_disk);
 }
 
 const struct command cmd_block_detach = {

@@ -242,9 +242,10 @@ static int64_t uptime_of(struct host *h, const struct view *v)
     return seconds;
 }
 
-static void print_uptime(const struct view *v, int64_t seconds, struct json_object *list)
+static void show_uptime(struct host *h, const struct view *v, struct json_object *list)
 {
     char label[NAME_SIZE], text[48] = "unknown";
+    int64_t seconds = uptime_of(h, v);
     struct json_object *j;
 
     if (!list) {
@@ -262,28 +263,10 @@ static void print_uptime(const struct view *v, int64_t seconds, struct json_obje
 
 static int uptime_run(int argc, char **argv)
 {
-    struct json_object *list = NULL;
-    struct error e = { 0 };
-    struct host h;
-    struct view *views = NULL;
-    int n;
+    char header[64];
 
-    if (!cmd_no_options(argc, argv))
-        return EXIT_USAGE;
-    if (view_open(&h, &e) < 0 ||
-        (n = views_select(&h, argv + optind, argc - optind, &views, &e)) < 0)
-        return host_fail(&h, &e);
-    if (json_output)
-        list = json_object_new_array();
-    else
-        printf("%-32s %5s  %s\n", "Name", "ID", "Uptime");
-    for (int i = 0; i < n; i++)
-        print_uptime(&views[i], uptime_of(&h, &views[i]), list);
-    if (list)
-        print_json(list);
-    free(views);
-    host_close(&h);
-    return EXIT_DONE;
+    snprintf(header, sizeof(header), "%-32s %5s  %s", "Name", "ID", "Uptime");
+    return views_command(argc, argv, header, show_uptime);
 }
 
 const struct command cmd_uptime = {

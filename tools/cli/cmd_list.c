@@ -7,10 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void print_domain(const struct view *v)
+static void show_domain(struct host *h, const struct view *v, struct json_object *list)
 {
     char letters[7], label[NAME_SIZE];
 
+    if (list) {
+        json_object_array_add(list, view_json(v));
+        return;
+    }
     view_letters(v, letters);
     printf("%-32s %5u %7llu %5u     %s %9.1f\n", view_label(v, label), v->info.domain,
            (unsigned long long)(pages_to_kib(v->info.tot_pages) >> 10), v->info.nr_online_vcpus,
@@ -19,30 +23,11 @@ static void print_domain(const struct view *v)
 
 static int list_run(int argc, char **argv)
 {
-    struct error e = { 0 };
-    struct json_object *list;
-    struct host h;
-    struct view *views = NULL;
-    int n;
+    char header[80];
 
-    if (!cmd_no_options(argc, argv))
-        return EXIT_USAGE;
-    if (view_open(&h, &e) < 0 ||
-        (n = views_select(&h, argv + optind, argc - optind, &views, &e)) < 0)
-        return host_fail(&h, &e);
-    if (json_output) {
-        list = json_object_new_array();
-        for (int i = 0; i < n; i++)
-            json_object_array_add(list, view_json(&views[i]));
-        print_json(list);
-    } else {
-        printf("%-32s %5s %7s %5s     %6s %9s\n", "Name", "ID", "MiB", "VCPUs", "State", "Time(s)");
-        for (int i = 0; i < n; i++)
-            print_domain(&views[i]);
-    }
-    free(views);
-    host_close(&h);
-    return EXIT_DONE;
+    snprintf(header, sizeof(header), "%-32s %5s %7s %5s     %6s %9s", "Name", "ID", "MiB", "VCPUs",
+             "State", "Time(s)");
+    return views_command(argc, argv, header, show_domain);
 }
 
 const struct command cmd_list = {
@@ -142,10 +127,11 @@ static void print_vcpu(const struct view *v, const struct vcpu_view *c)
            c->info.vcpu, cpu, vcpu_state(&c->info), c->info.cpu_time / 1e9, c->hard, c->soft);
 }
 
-/* All vCPUs of a domain, into `list` or onto stdout. A domain that is gone meanwhile has none. */
-static void show_vcpus(struct host *h, const struct view *v, unsigned cpus,
-                       struct json_object *list)
+/* A domain that is gone meanwhile has none. */
+static void show_vcpus(struct host *h, const struct view *v, struct json_object *list)
 {
+    unsigned cpus = count_cpus(h->xen);
+
     if (v->info.max_vcpu_id == XEN_INVALID_MAX_VCPU_ID)
         return;
     for (unsigned i = 0; i <= v->info.max_vcpu_id; i++) {
@@ -164,31 +150,11 @@ static void show_vcpus(struct host *h, const struct view *v, unsigned cpus,
 
 static int vcpu_list_run(int argc, char **argv)
 {
-    struct json_object *list = NULL;
-    struct error e = { 0 };
-    struct host h;
-    struct view *views = NULL;
-    unsigned cpus;
-    int n;
+    char header[96];
 
-    if (!cmd_no_options(argc, argv))
-        return EXIT_USAGE;
-    if (view_open(&h, &e) < 0 ||
-        (n = views_select(&h, argv + optind, argc - optind, &views, &e)) < 0)
-        return host_fail(&h, &e);
-    cpus = count_cpus(h.xen);
-    if (json_output)
-        list = json_object_new_array();
-    else
-        printf("%-32s %5s %4s %4s  %-8s %9s  %s\n", "Name", "ID", "VCPU", "CPU", "State", "Time(s)",
-               "Affinity (hard / soft)");
-    for (int i = 0; i < n; i++)
-        show_vcpus(&h, &views[i], cpus, list);
-    if (list)
-        print_json(list);
-    free(views);
-    host_close(&h);
-    return EXIT_DONE;
+    snprintf(header, sizeof(header), "%-32s %5s %4s %4s  %-8s %9s  %s", "Name", "ID", "VCPU", "CPU",
+             "State", "Time(s)", "Affinity (hard / soft)");
+    return views_command(argc, argv, header, show_vcpus);
 }
 
 const struct command cmd_vcpu_list = {

@@ -140,22 +140,8 @@ static int find_card(struct target *t, const char *which, unsigned int *id)
 
 static int run_detach(int argc, char **argv)
 {
-    bool force = false;
-    int rc = attach_options(argc, argv, &force, 2, "give a guest and a card's number or address");
-    struct json_object *j;
-    struct target t;
-    unsigned int id = 0;
-
-    if (rc)
-        return rc;
-    if (argc - optind != 2)
-        return cmd_usage("give a guest and the number or address of one card");
-    if (!target_open(&t, argv[optind]) || find_card(&t, argv[optind + 1], &id) != 0 ||
-        attach_detach(&t, DEVICE_VIF, id, force) != 0)
-        return target_fail(&t);
-    j = target_json(&t);
-    json_object_object_add(j, "devid", json_object_new_int64(id));
-    return target_done(&t, j, "%s: network card %u is gone", t.name, id);
+    return attach_detach(argc, argv, DEVICE_VIF,
+                         "give a guest and the number or address of one card", find_card);
 }
 
 const struct command cmd_network_detach = {

@@ -253,7 +253,8 @@ struct nodes {
     long long state; /* of the backend, before we asked it to close */
 };
 
-/* One that was asked before, by a detach that was killed, may have closed already: its state stays. */
+/* One that was asked before, by a detach that was killed, may have closed already: its state stays.
+ */
 static int begin_close(struct store *s, void *ctx)
 {
     struct nodes *n = ctx;

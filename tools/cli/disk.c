@@ -181,10 +181,8 @@ static int nbd_spawn(const char *node, const struct disk_config *d, struct error
     const char *program = find_program(qemu_nbd_paths);
     char *connect = str_fmt("--connect=%s", node);
     char *format = str_fmt("--format=%s", disk_format_name(d->format));
-    char *args[] = { "qemu-nbd",        "--fork",
-                     "--discard=unmap", (char *)nbd_cache(d),
-                     connect,           format,
-                     (char *)d->target, d->readonly ? "--read-only" : NULL,
+    char *args[] = { "qemu-nbd", "--fork", "--discard=unmap", (char *)nbd_cache(d),
+                     connect,    format,   (char *)d->target, d->readonly ? "--read-only" : NULL,
                      NULL };
     int status = -1, rc;
     pid_t pid;

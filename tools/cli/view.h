@@ -30,6 +30,14 @@ int views_get(struct host *h, struct view **out, struct error *e);
  */
 int views_select(struct host *h, char *const *words, int n, struct view **out, struct error *e);
 
+/* Prints a line about the domain, or adds to `list` when that is not NULL. */
+typedef void view_show(struct host *h, const struct view *v, struct json_object *list);
+/*
+ * A whole command of the form [GUEST...] without options: the header and a line for each, or a JSON
+ * array. Returns the exit code.
+ */
+int views_command(int argc, char **argv, const char *header, view_show *show);
+
 /* One domain by name or number; -1 with e. */
 int view_find(struct host *h, const char *word, struct view *out, struct error *e);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "xenstored/xen.h"
+#include "lib/ring.h"
 #include "xenstored/xs.h"
 
 #include <errno.h>
@@ -8,10 +9,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-#include <xencall.h>
-#include <xenevtchn.h>
-#include <xenforeignmemory.h>
-#include <xengnttab.h>
 #include <xen/xen.h>
 #include <xen/domctl.h>
 #include <xen/grant_table.h>
@@ -19,13 +16,10 @@
 #define PORTS (1u << 17) /* the ABI's limit with FIFO event channels */
 
 struct xen {
-    xenevtchn_handle *evtchn;
-    xengnttab_handle *gnttab;
-    xenforeignmemory_handle *fmem;
-    xencall_handle *call;
-    int dom_exc;             /* local port of VIRQ_DOM_EXC, -1 if it is not to be had */
-    uint16_t *by_port;       /* domid + 1 */
-    uint8_t granted[DOMIDS]; /* how the ring was mapped */
+    struct ring_host host;
+    int dom_exc;          /* local port of VIRQ_DOM_EXC, -1 if it is not to be had */
+    uint16_t *by_port;    /* domid + 1 */
+    bool granted[DOMIDS]; /* how the ring was mapped */
 };
 
 static struct xen xen;
@@ -59,37 +53,21 @@ bool xen_dom0_port(uint32_t *port)
     return true;
 }
 
-/* The reserved grant entry is what a builder prepares; by frame is the way of older ones. */
 static void *map_page(struct client *c)
 {
     uint16_t domid = c->id.domid;
-    xen_pfn_t gfn = c->gfn;
-    void *p;
 
-    xen.granted[domid] = 0;
-    if (domid == 0)
-        return map_dom0();
-    if (xen.gnttab) {
-        p = xengnttab_map_grant_ref(xen.gnttab, domid, GNTTAB_RESERVED_XENSTORE,
-                                    PROT_READ | PROT_WRITE);
-        if (p) {
-            xen.granted[domid] = 1;
-            return p;
-        }
-    }
-    return xenforeignmemory_map(xen.fmem, domid, PROT_READ | PROT_WRITE, 1, &gfn, NULL);
+    return domid == 0
+               ? map_dom0()
+               : ring_map(&xen.host, domid, GNTTAB_RESERVED_XENSTORE, c->gfn, &xen.granted[domid]);
 }
 
 static void unmap_page(struct client *c)
 {
-    void *p = (void *)c->page;
-
     if (c->id.domid == 0)
-        munmap(p, 4096);
-    else if (xen.granted[c->id.domid])
-        xengnttab_unmap(xen.gnttab, p, 1);
+        munmap((void *)c->page, 4096);
     else
-        xenforeignmemory_unmap(xen.fmem, p, 1);
+        ring_unmap(&xen.host, (void *)c->page, xen.granted[c->id.domid]);
     c->page = NULL;
 }
 
@@ -100,7 +78,7 @@ static bool map(void *ctx, struct client *c)
     c->page = map_page(c);
     if (!c->page)
         return false;
-    port = xenevtchn_bind_interdomain(xen.evtchn, c->id.domid, c->port);
+    port = xenevtchn_bind_interdomain(xen.host.evtchn, c->id.domid, c->port);
     if (port < 0 || port >= (int)PORTS) {
         unmap_page(c);
         return false;
@@ -113,24 +91,24 @@ static bool map(void *ctx, struct client *c)
 static void unmap(void *ctx, struct client *c)
 {
     xen.by_port[c->local_port] = 0;
-    xenevtchn_unbind(xen.evtchn, c->local_port);
+    xenevtchn_unbind(xen.host.evtchn, c->local_port);
     unmap_page(c);
 }
 
 static void notify(void *ctx, struct client *c)
 {
-    xenevtchn_notify(xen.evtchn, c->local_port);
+    xenevtchn_notify(xen.host.evtchn, c->local_port);
 }
 
 /* Unmasked at once: what comes while the ring is being read signals again. */
 static int next(void *ctx)
 {
     for (;;) {
-        int port = xenevtchn_pending(xen.evtchn);
+        int port = xenevtchn_pending(xen.host.evtchn);
 
         if (port < 0)
             return -1;
-        xenevtchn_unmask(xen.evtchn, port);
+        xenevtchn_unmask(xen.host.evtchn, port);
         if (port == xen.dom_exc)
             return -2;
         if (port < (int)PORTS && xen.by_port[port])
@@ -140,49 +118,29 @@ static int next(void *ctx)
 
 static bool alive(void *ctx, uint16_t domid, bool *shutdown)
 {
-    struct xen_domctl *op = xencall_alloc_buffer(xen.call, sizeof(*op));
-    bool there = true;
+    uint32_t flags = 0;
+    int rc = ring_domain_flags(&xen.host, domid, &flags);
 
-    if (!op)
-        return true;
-    memset(op, 0, sizeof(*op));
-    op->cmd = XEN_DOMCTL_getdomaininfo;
-    op->interface_version = XEN_DOMCTL_INTERFACE_VERSION;
-    op->domain = domid;
-    if (xencall1(xen.call, __HYPERVISOR_domctl, (unsigned long)op) != 0) {
-        there = errno != ESRCH;
-    } else if (op->domain != domid) {
-        there = false;
-    } else {
-        there = !(op->u.getdomaininfo.flags & XEN_DOMINF_dying);
-        *shutdown = op->u.getdomaininfo.flags & XEN_DOMINF_shutdown;
-    }
-    xencall_free_buffer(xen.call, op);
-    return there;
+    if (rc != 0)
+        return rc != -ESRCH;
+    *shutdown = flags & XEN_DOMINF_shutdown;
+    return !(flags & XEN_DOMINF_dying);
 }
 
 const char *xen_open(struct platform *plat)
 {
+    const char *why;
     int fd;
 
-    xen.evtchn = xenevtchn_open(NULL, 0);
-    if (!xen.evtchn)
-        return "cannot open /dev/xen/evtchn: is this Domain 0, and is the module xen-evtchn "
-               "loaded?";
-    xen.fmem = xenforeignmemory_open(NULL, 0);
-    xen.call = xencall_open(NULL, 0);
-    if (!xen.fmem || !xen.call)
-        return "cannot open /dev/xen/privcmd: is this Domain 0, and is the module xen-privcmd "
-               "loaded?";
-    xen.gnttab = xengnttab_open(NULL, 0);
-    if (!xen.gnttab)
+    why = ring_open(&xen.host, &fd);
+    if (why)
+        return why;
+    if (!xen.host.gnttab)
         xs_log("no /dev/xen/gntdev: rings are mapped by frame number");
     xen.by_port = xs_alloc(PORTS * sizeof(*xen.by_port));
-    xen.dom_exc = xenevtchn_bind_virq(xen.evtchn, VIRQ_DOM_EXC);
+    xen.dom_exc = xenevtchn_bind_virq(xen.host.evtchn, VIRQ_DOM_EXC);
     if (xen.dom_exc < 0)
         xs_log("no VIRQ_DOM_EXC (is another xenstored running?): ends of domains go unnoticed");
-    fd = xenevtchn_fd(xen.evtchn);
-    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     *plat = (struct platform){
         .fd = fd, .map = map, .unmap = unmap, .notify = notify, .next = next, .alive = alive
     };
