@@ -13,7 +13,14 @@ def web1(rows):
 EXPECTED = {
     "list": lambda j: j[0]["name"] == "Domain-0" and web1(j)["memory_kib"] == 131072
         and web1(j)["state"] in ("running", "blocked", "runnable") and len(web1(j)["uuid"]) == 36,
-    "vcpu-list": lambda j: web1(j)["vcpu"] == 0 and web1(j)["affinity"] == "all",
+    "vcpu-list": lambda j: [r["affinity"] for r in j if r["name"] == "web1"] == ["all", "all"],
+    "vcpu-pin": lambda j: j["name"] == "web1" and j["vcpu"] == "all" and j["cpus"] == "all",
+    "vcpu-set": lambda j: j["name"] == "web1" and j["vcpus"] == 2,
+    "mem-set": lambda j: j["name"] == "web1" and 124 << 10 in j.values(),
+    "mem-max": lambda j: j["name"] == "web1" and 160 << 10 in j.values(),
+    "block-list": lambda j: [(r["vdev"], r["id"], r["mode"]) for r in j] == [("xvda", 51712, "w"), ("xvdb", 51728, "w")],
+    "network-list": lambda j: [r["mac"] for r in j] == ["00:16:3e:00:00:02", "00:16:3e:00:00:44"],
+    "network-detach": lambda j: j["name"] == "web1" and j["devid"] == 1,
     "info": lambda j: j["domains"] == 2 and 0 < j["free_memory_kib"] < j["memory_kib"] and j["cpus"] >= 1,
     "info web1": lambda j: j["disks"][0]["dev"] == "xvda" and j["cards"][0]["mac"] == "00:16:3e:00:00:02",
     "uptime": lambda j: 0 < web1(j)["uptime_s"] < j[0]["uptime_s"],
