@@ -35,7 +35,7 @@ MODULES = {
 MODULES["tools"] = MODULES["small"]
 MODULES["guests"] = ["xen-privcmd", "xenfs", "xen-evtchn", "xen-gntdev", "xen-gntalloc", "xen-blkback", "xen-netback",
                      "loop", "nbd", "bridge", "tun", "virtio_pci", "virtio_blk", "ext4", "crc32c_generic"]
-MODULES["guest"] = ["xen-blkfront", "xen-netfront", "ext4", "crc32c_generic"]
+MODULES["guest"] = ["xen-blkfront", "xen-netfront", "ext4", "crc32c_generic", "xen_wdt"]
 
 TOOL_DIR = "usr/lib/xen-4.17/bin"
 TOOLS = ["xl", "xentop", "xenstored", "xen-init-dom0", "xenstore-control"]
