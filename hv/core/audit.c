@@ -4,10 +4,11 @@
 #include "core/domain.h"
 #include "core/evtchn.h"
 #include "core/grant.h"
+#include "core/keys.h"
 #include "core/log.h"
 #include "core/pcpu.h"
 
-unsigned int (*audit_kind)(struct domain *d);
+unsigned int (*audit_kind)(void);
 
 /* One list of d's frames from `first` on: each one's owner and references. [page_lock of d] */
 static unsigned int audit_list(struct domain *d, uint32_t first, uint64_t *total)
@@ -95,9 +96,10 @@ unsigned int audit(void)
         for (unsigned int i = 0; i < d->max_vcpus; i++)
             if (d->vcpu[i])
                 bad += audit_vcpu(d->vcpu[i]);
-        if (audit_kind)
-            bad += audit_kind(d);
+        keys_alive();
     }
+    if (audit_kind)
+        bad += audit_kind();
     for (unsigned int i = 0; i < nr_pcpus; i++)
         bad += audit_queue(pcpus[i]);
     if (claimed != frame_claimed_count() || claimed > frame_free_count()) {

@@ -5,11 +5,10 @@
 
 #include "core/types.h"
 
-struct domain;
 /* Contradictions found (0 = clean), each logged. All domains paused, or the caller knows it is
  * quiet. */
 unsigned int audit(void);
-/* The guest kind's own recount (page tables), handed over at boot. */
-extern unsigned int (*audit_kind)(struct domain *d);
+/* The recount of what the kind of guests adds (page tables) for all domains, handed over at boot. */
+extern unsigned int (*audit_kind)(void);
 
 #endif

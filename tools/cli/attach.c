@@ -141,13 +141,21 @@ int attach_detach(int argc, char **argv, enum device_kind kind, const char *what
                        argv[optind + 1]);
 }
 
+/*
+ * The guest may be just taking the device up, and waits for its backend: taken away under its hands
+ * a driver may never come back. So it is asked first.
+ */
 void attach_forget(struct target *t, enum device_kind kind, unsigned int id, const char *key)
 {
     struct removal r = { t->info.handle, kind, id, key };
     struct error e = { 0 };
+    int rc = store_reopen(&t->h.store, now_ms() + FORGET_WAIT_MS, &e);
 
-    if (device_unplug(&t->h, t->domid, kind, id, true, now_ms(), &e) != 0 ||
-        record_change(&t->h.store, t->info.handle, forget, &r, &e) != 0)
+    if (rc == 0)
+        rc = device_unplug(&t->h, t->domid, kind, id, false, now_ms() + FORGET_WAIT_MS, &e);
+    if (rc != 0 && t->h.store.h)
+        rc = device_unplug(&t->h, t->domid, kind, id, true, now_ms(), &e);
+    if (rc != 0 || record_change(&t->h.store, t->info.handle, forget, &r, &e) != 0)
         error_print(&e, "orlop: taking the device back");
 }
 

@@ -8,6 +8,7 @@
 
 #define ATTACH_WAIT_MS 30000
 #define DETACH_WAIT_MS 20000
+#define FORGET_WAIT_MS 5000
 
 /* Options (force: NULL if the command has no --force) and at least so many arguments; 0 or an exit
  * code. */

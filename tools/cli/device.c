@@ -16,6 +16,7 @@
 #include <xen/io/xenbus.h>
 
 #define NODE 128
+#define HANDSHAKE_MS 2000
 
 const char *device_class(enum device_kind kind)
 {
@@ -219,13 +220,37 @@ static int await_opened(struct host *h, unsigned int domid, const struct device 
     return 0;
 }
 
+/*
+ * The interface is made before the state says InitWait; but a backend that gives up takes it away
+ * again. An interface that has its other name already is there, too.
+ */
+static int await_interface(struct host *h, unsigned int domid, const struct device *d,
+                           const char *ifname, const char *back, int64_t deadline, struct error *e)
+{
+    while (!vif_exists(ifname) && !(d->vif->vifname && vif_exists(d->vif->vifname))) {
+        long long state = store_read_num(&h->store, -1, "%s/state", back);
+        struct timespec ms = { .tv_nsec = 1000000 };
+
+        if (interrupt_check(e) != 0)
+            return -1;
+        if (state < XenbusStateInitWait || state > XenbusStateConnected)
+            return failed(h, domid, d, "gave it up", e);
+        if (left_ms(deadline) == 0)
+            return failed(h, domid, d, "made no interface in time", e);
+        nanosleep(&ms, NULL);
+    }
+    return 0;
+}
+
 static int plug_vif(struct host *h, unsigned int domid, const struct device *d, const char *back,
-                    struct error *e)
+                    int64_t deadline, struct error *e)
 {
     char ifname[32];
     int rc;
 
     snprintf(ifname, sizeof(ifname), "vif%u.%u", domid, d->id);
+    if (await_interface(h, domid, d, ifname, back, deadline, e) != 0)
+        return -1;
     if (vif_plug(ifname, d->vif->vifname, d->vif->bridge, d->vif->mtu, e) != 0) {
         store_put(&h->store, back, "hotplug-error", "%s", e->cause);
         store_put(&h->store, back, "hotplug-status", "error");
@@ -245,7 +270,7 @@ int device_await(struct host *h, unsigned int domid, const struct device *d, int
         return -1;
     if (d->kind == DEVICE_VBD)
         return await_opened(h, domid, d, deadline, e);
-    return plug_vif(h, domid, d, back, e);
+    return plug_vif(h, domid, d, back, deadline, e);
 }
 
 struct nodes {
@@ -265,16 +290,40 @@ static int begin_close(struct store *s, void *ctx)
     return rc ? rc : store_put(s, n->back, "state", "%d", XenbusStateClosing);
 }
 
-/* It stays: what only we wrote is taken back. */
+/*
+ * It stays: what only we wrote is taken back. Not from a guest that has begun to close: Linux's
+ * blkfront does not survive a backend that connects to it then.
+ */
 static int reopen(struct store *s, void *ctx)
 {
     struct nodes *n = ctx;
-
     int rc = store_put(s, n->back, "online", "1");
 
-    if (store_read_num(s, -1, "%s/state", n->back) != XenbusStateClosing || n->state < 0)
+    if (store_read_num(s, -1, "%s/state", n->back) != XenbusStateClosing ||
+        store_read_num(s, -1, "%s/state", n->front) != XenbusStateConnected || n->state < 0)
         return rc;
     return rc ? rc : store_put(s, n->back, "state", "%lld", n->state);
+}
+
+/*
+ * While guest and backend are shaking hands, the backend may overwrite the state by which we ask
+ * the guest to close, and then connects to one that has closed. A guest that does not answer at all
+ * (paused, no driver) is not waited for long.
+ */
+static void let_connect(struct host *h, const struct nodes *n)
+{
+    int64_t deadline = now_ms() + HANDSHAKE_MS;
+
+    while (left_ms(deadline) > 0) {
+        long long back = store_read_num(&h->store, -1, "%s/state", n->back);
+        long long front = store_read_num(&h->store, -1, "%s/state", n->front);
+        struct timespec ms = { .tv_nsec = 5000000 };
+
+        if (back < XenbusStateInitialising || back >= XenbusStateConnected ||
+            front > XenbusStateConnected)
+            break;
+        nanosleep(&ms, NULL);
+    }
 }
 
 static int remove_nodes(struct store *s, void *ctx)
@@ -329,6 +378,7 @@ int device_unplug(struct host *h, unsigned int domid, enum device_kind kind, uns
 
     paths(domid, kind, id, n.front, n.back);
     node = store_read(&h->store, "%s/node", n.back);
+    let_connect(h, &n);
     if (!force) {
         n.state = store_read_num(&h->store, -1, "%s/state", n.back);
         rc = store_transact(&h->store, begin_close, &n);

@@ -52,6 +52,11 @@ int vif_check_bridge(const char *bridge, struct error *e)
     return 0;
 }
 
+bool vif_exists(const char *ifname)
+{
+    return if_nametoindex(ifname) != 0;
+}
+
 static int request(int sock, unsigned long nr, struct ifreq *r)
 {
     return ioctl(sock, nr, r) == 0 ? 0 : -errno;

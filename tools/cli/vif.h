@@ -3,6 +3,7 @@
 #ifndef TOOLS_CLI_VIF_H
 #define TOOLS_CLI_VIF_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct error;
@@ -12,6 +13,9 @@ void vif_mac(const uint8_t uuid[16], unsigned int devid, uint8_t mac[6]);
 
 /* Whether there is a bridge of that name. */
 int vif_check_bridge(const char *bridge, struct error *e);
+
+/* Whether Domain 0 has such an interface. */
+bool vif_exists(const char *ifname);
 
 /*
  * The interface `ifname` (vif7.0), which its backend has just made, gets its name (NULL: keeps it),

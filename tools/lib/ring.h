@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a daemon needs to serve guests' rings: their pages, event channels, whether they still live. */
+/* What a daemon needs to serve guests' rings: their pages, event channels, whether they still live.
+ */
 #ifndef TOOLS_LIB_RING_H
 #define TOOLS_LIB_RING_H
 

@@ -64,6 +64,26 @@ void store_close(struct store *s)
     s->life = 0;
 }
 
+int store_reopen(struct store *s, int64_t deadline, struct error *e)
+{
+    unsigned int len;
+    char *root = s->h ? xs_read(s->h, XBT_NULL, "/", &len) : NULL;
+
+    if (root) {
+        free(root);
+        return 0;
+    }
+    store_close(s);
+    while (store_open(s, e) != 0) {
+        if (left_ms(deadline) == 0)
+            return -1;
+        usleep(50000);
+    }
+    if (e)
+        e->code = 0;
+    return 0;
+}
+
 static int result(bool ok)
 {
     return ok ? 0 : -errno;

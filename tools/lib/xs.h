@@ -25,6 +25,11 @@ struct store {
 /* -1 with e filled when no xenstored answers: it never waits for one. */
 int store_open(struct store *s, struct error *e);
 void store_close(struct store *s);
+/*
+ * After a restart of xenstored, which cuts its clients off: connects again if need be, and waits
+ * for it until the deadline by now_ms(). Watches are gone then. -1 with e.
+ */
+int store_reopen(struct store *s, int64_t deadline, struct error *e);
 
 /* The value, to free(); NULL with errno (ENOENT: no such node). */
 char *store_read(struct store *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

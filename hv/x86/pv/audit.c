@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The recount of a PV domain's frames: who holds which reference, and whether the frame's word says
+ * The recount of all PV domains' frames: who holds which reference, and whether the frame's word says
  * the same. What holds references:
  *
  *   the allocation, a pin, a table half validated or half undone     bits of the frame itself
@@ -16,6 +16,7 @@
  */
 #include "core/evtchn.h"
 #include "core/grant.h"
+#include "core/keys.h"
 #include "core/log.h"
 #include "lib/string.h"
 #include "x86/cpu/cpu.h"
@@ -34,10 +35,9 @@ struct tally {
 };
 
 struct recount {
-    struct domain *d; /* whose frames */
     uint64_t base, n; /* frames of this pass */
     struct tally *tally;
-    uint64_t owned; /* frames found to be d's */
+    uint64_t owned; /* frames found to be some domain's */
     unsigned int bad;
 };
 
@@ -45,8 +45,8 @@ struct recount {
 static void report(struct recount *r, const struct frame *f, const char *what, uint64_t detail)
 {
     if (r->bad++ < MAX_REPORTS)
-        log_err("audit: d%u: frame %#lx, owner %u, state %#lx, progress %u: %s (%#lx)", r->d->id,
-                frame_mfn(f).v, f->owner, f->state, f->progress, what, detail);
+        log_err("audit: frame %#lx, owner %u, state %#lx, progress %u: %s (%#lx)", frame_mfn(f).v,
+                f->owner, f->state, f->progress, what, detail);
 }
 
 static bool is_table(uint64_t state)
@@ -71,12 +71,18 @@ static unsigned int live_entries(const struct frame *f)
 
 /* --- counting --- */
 
+/* A frame with an owner that is a domain; every one is of the kind that is audited here. */
+static bool is_owned(const struct frame *f)
+{
+    return f && f->owner < DOMID_FIRST_RESERVED && frame_refs(f->state);
+}
+
 /* A reference, relying on `type` unless that is FT_NONE. NULL: not a frame of this pass. */
 static struct tally *count(struct recount *r, mfn_t mfn, enum frame_type type)
 {
     struct frame *f = frame_of(mfn);
 
-    if (!f || f->owner != r->d->id || mfn.v - r->base >= r->n)
+    if (!f || f->owner >= DOMID_FIRST_RESERVED || mfn.v - r->base >= r->n)
         return NULL;
     struct tally *t = &r->tally[mfn.v - r->base];
     t->refs++;
@@ -100,7 +106,7 @@ static void count_table(struct recount *r, const struct domain *holder, struct f
             continue;
         enum frame_type type = e & PTE_RW ? FT_WRITABLE : FT_NONE;
         struct tally *t = count(r, pte_mfn(e), level > 1 ? level_type(level - 1) : type);
-        if (t && holder != r->d && !holder->privileged)
+        if (t && frame_of(pte_mfn(e))->owner != holder->id && !holder->privileged)
             t->foreign[type == FT_WRITABLE]++;
     }
 }
@@ -113,10 +119,9 @@ struct grant_count {
 static void count_grant(void *arg, domid_t owner, mfn_t mfn, bool writable)
 {
     struct grant_count *g = arg;
-    struct tally *t = owner == g->r->d->id ? count(g->r, mfn, writable ? FT_WRITABLE : FT_NONE)
-                                           : NULL;
+    struct tally *t = count(g->r, mfn, writable ? FT_WRITABLE : FT_NONE);
 
-    if (t && g->holder != g->r->d && !g->holder->privileged)
+    if (t && owner != g->holder->id && !g->holder->privileged)
         t->foreign[writable]--;
 }
 
@@ -148,15 +153,11 @@ static void count_holder(struct recount *r, struct domain *holder)
     struct grant_count g = { r, holder };
     uint32_t m;
 
-    if (holder == r->d)
-        count(r, pirq_eoi_frame(), FT_WRITABLE); /* one domain has it */
     grant_walk(holder, count_grant, &g);
     if (holder->ops != &pv_guest_ops)
         return;
     for_each_page (holder, m)
         count_table(r, holder, &frame_table[m]);
-    if (holder != r->d)
-        return;
     for (unsigned int i = 0; i < holder->max_vcpus; i++)
         if (holder->vcpu[i])
             count_vcpu(r, holder->vcpu[i]);
@@ -275,7 +276,7 @@ static bool slots_ok(const pte_t *l4)
     return true;
 }
 
-static void check_table(struct recount *r, struct frame *f)
+static void check_table(struct recount *r, const struct domain *d, struct frame *f)
 {
     unsigned int live = live_entries(f);
     int level = (int)frame_type_of(f->state);
@@ -287,7 +288,7 @@ static void check_table(struct recount *r, struct frame *f)
             report(r, f, "entry without its present bit that names RAM", e);
         if (!(e & PTE_P) || hv_slot(level, i))
             continue;
-        const char *what = level == 1 ? bad_l1e(r->d, e) : bad_upper(r->d, level, e);
+        const char *what = level == 1 ? bad_l1e(d, e) : bad_upper(d, level, e);
         if (what)
             report(r, f, what, e);
     }
@@ -309,14 +310,13 @@ static unsigned int allocate(struct recount *r)
     return 0;
 }
 
-/* The first frame of d's from `mfn` on; max_mfn: there is none. */
-static uint64_t next_owned(const struct domain *d, uint64_t mfn)
+/* The first owned frame from `mfn` on; max_mfn: there is none. */
+static uint64_t next_owned(uint64_t mfn)
 {
     while (mfn < max_mfn) {
         uint64_t chunk = mfn >> FRAME_CHUNK_SHIFT;
-        const struct frame *f = frame_of(MFN(mfn));
 
-        if (f && f->owner == d->id && frame_refs(f->state))
+        if (is_owned(frame_of(MFN(mfn))))
             return mfn;
         if (frame_chunks[chunk / 64] >> (chunk % 64) & 1)
             mfn++;
@@ -332,30 +332,48 @@ static void one_pass(struct recount *r)
     struct domain *h;
 
     memset(r->tally, 0, r->n * sizeof(struct tally));
-    for (domid_t id = 0; (h = domain_next(id)) != NULL; id = (domid_t)(h->id + 1), domain_put(h))
+    count(r, pirq_eoi_frame(), FT_WRITABLE);
+    for (domid_t id = 0; (h = domain_next(id)) != NULL; id = (domid_t)(h->id + 1), domain_put(h)) {
         count_holder(r, h);
-    for (uint64_t m = r->base; m < max_mfn && m - r->base < r->n; m = next_owned(r->d, m + 1))
+        keys_alive();
+    }
+    for (uint64_t m = r->base; m < max_mfn && m - r->base < r->n; m = next_owned(m + 1))
         compare(r, &frame_table[m], &r->tally[m - r->base]);
+    keys_alive();
 }
 
-unsigned int pv_audit(struct domain *d)
+/* Entries of all tables; how many pages the domains' totals say they have. */
+static uint64_t check_tables(struct recount *r)
 {
-    struct recount r = { .d = d };
+    struct domain *d;
+    uint64_t total = 0;
     uint32_t m;
 
-    if (d->ops != &pv_guest_ops)
-        return 0;
+    for (domid_t id = 0; (d = domain_next(id)) != NULL; id = (domid_t)(d->id + 1), domain_put(d)) {
+        if (d->ops == &pv_guest_ops)
+            for_each_page (d, m)
+                check_table(r, d, &frame_table[m]);
+        total += d->tot_pages;
+        keys_alive();
+    }
+    return total;
+}
+
+unsigned int pv_audit(void)
+{
+    struct recount r = { 0 };
     unsigned int order = allocate(&r);
+    uint64_t total;
+
     if (!r.tally) {
-        log_err("audit: d%u: no memory for the recount", d->id);
+        log_err("audit: no memory for the recount");
         return 0;
     }
-    for_each_page (d, m)
-        check_table(&r, &frame_table[m]);
-    for (r.base = next_owned(d, 0); r.base < max_mfn; r.base = next_owned(d, r.base + r.n))
+    total = check_tables(&r);
+    for (r.base = next_owned(0); r.base < max_mfn; r.base = next_owned(r.base + r.n))
         one_pass(&r);
-    if (r.owned != d->tot_pages) {
-        log_err("audit: d%u owns %lu frames, %lu are in its totals", d->id, r.owned, d->tot_pages);
+    if (r.owned != total) {
+        log_err("audit: domains own %lu frames, %lu are in their totals", r.owned, total);
         r.bad++;
     }
     frame_free_hv_order(r.tally, order);

@@ -120,7 +120,7 @@ int pv_get_desc_page(struct domain *d, mfn_t mfn);
 int pv_relinquish(struct domain *d);
 /* May the device frame be mapped by d? Never the hypervisor's, APICs, IOMMUs. */
 bool pv_iomem_ok(struct domain *d, mfn_t mfn);
-/* Recount all references that page tables hold (audit). */
-unsigned int pv_audit(struct domain *d);
+/* Recount all references to domains' frames (audit); the contradictions found. */
+unsigned int pv_audit(void);
 
 #endif
