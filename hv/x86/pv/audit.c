@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The recount of all PV domains' frames: who holds which reference, and whether the frame's word says
- * the same. What holds references:
+ * The recount of all PV domains' frames: who holds which reference, and whether the frame's word
+ * says the same. What holds references:
  *
  *   the allocation, a pin, a table half validated or half undone     bits of the frame itself
  *   entries of page tables, of any domain                            found by walking all tables
