@@ -52,6 +52,11 @@ static int check_new(struct target *t, const struct disk_config *disk, struct di
                          "it has a disk %s already", disk->vdev);
     if (disk_check(disk, b, &t->e) != 0)
         return -1;
+    /* Only now: what a guest writes into its disk later must not keep it from rebooting. */
+    if (!disk_format_fits(disk))
+        return error_set(&t->e, EINVAL, "qemu-img info shows what it is; format=qcow2 says it.",
+                         "disk %s: %s is not in the format %s", disk->vdev, disk->target,
+                         disk_format_name(disk->format));
     return record_check_disk(&t->h, disk, b, &t->e);
 }
 

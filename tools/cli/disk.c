@@ -71,10 +71,6 @@ static const char *const qemu_nbd_paths[] = { "/usr/bin/qemu-nbd", "/usr/local/b
 
 static int check_format(const struct disk_config *d, struct error *e)
 {
-    if (!disk_format_fits(d))
-        return error_set(e, EINVAL, "qemu-img info shows what it is; format=qcow2 says it.",
-                         "disk %s: %s is not in the format %s", d->vdev, d->target,
-                         disk_format_name(d->format));
     if (d->format == DISK_RAW)
         return 0;
     if (!find_program(qemu_nbd_paths))
