@@ -10,6 +10,7 @@
 #include "tools/lib/util.h"
 #include <errno.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "unit.h"
@@ -282,4 +283,97 @@ TEST(waits_end)
     free(event);
     CHECK_EQ(store_unwatch(&h.store, "/w", "tok"), 0);
     CHECK_EQ(store_rm(&h.store, "/w"), 0);
+}
+
+/* --- devices that go --- */
+
+#define FRONT "/local/domain/7/device/vbd/51728"
+#define BACK "/local/domain/0/backend/vbd/7/51728"
+
+static void have_device(const char *back, const char *front)
+{
+    CHECK_EQ(store_write(&h.store, BACK "/online", "1"), 0);
+    CHECK_EQ(store_write(&h.store, BACK "/state", back), 0);
+    CHECK_EQ(store_write(&h.store, FRONT "/state", front), 0);
+}
+
+static int unplug(int64_t ms)
+{
+    struct error e = { 0 };
+
+    return device_unplug(&h, 7, DEVICE_VBD, 51728, false, now_ms() + ms, &e);
+}
+
+/* Whoever asked before was killed; the backend has closed, and will not do so again. */
+TEST(unplug_finishes_what_was_begun)
+{
+    start_daemon();
+    have_device("6", "6");
+    CHECK_EQ(unplug(300), 0);
+    CHECK(!store_exists(&h.store, FRONT) && !store_exists(&h.store, BACK));
+}
+
+/* The backend connects after a while, and obeys then. 1: it was asked before that. */
+static int slow_backend(void)
+{
+    struct store s = { 0 };
+    int code = 0;
+
+    if (store_open(&s, NULL) != 0)
+        return 2;
+    usleep(200000);
+    if (store_read_num(&s, 0, BACK "/state") != 2)
+        code = 1;
+    store_write(&s, FRONT "/state", "4");
+    store_write(&s, BACK "/state", "4");
+    for (int i = 0; i < 500 && store_read_num(&s, 0, BACK "/state") != 5; i++)
+        usleep(10000);
+    store_write(&s, BACK "/state", "6");
+    store_close(&s);
+    return code;
+}
+
+TEST(unplug_waits_for_the_handshake)
+{
+    int status = -1;
+    pid_t pid;
+
+    start_daemon();
+    have_device("2", "1");
+    pid = fork();
+    if (pid == 0)
+        _exit(slow_backend());
+    CHECK_EQ(unplug(8000), 0);
+    CHECK_EQ(waitpid(pid, &status, 0), pid);
+    CHECK_EQ(status, 0);
+}
+
+TEST(unplug_gives_back_what_stays)
+{
+    start_daemon();
+    have_device("4", "4"); /* the guest does not answer */
+    CHECK_EQ(unplug(100), -1);
+    CHECK(is(BACK "/state", "4") && is(BACK "/online", "1"));
+    have_device("4", "5"); /* it has begun to close: no backend must connect to it now */
+    CHECK_EQ(unplug(100), -1);
+    CHECK(is(BACK "/state", "5"));
+    CHECK_EQ(store_rm(&h.store, FRONT), 0);
+    CHECK_EQ(store_rm(&h.store, BACK), 0);
+}
+
+TEST(reopened)
+{
+    struct error e = { 0 };
+    struct store s = { 0 };
+    void *first;
+
+    start_daemon();
+    CHECK_EQ(store_open(&s, &e), 0);
+    first = s.h;
+    CHECK_EQ(store_reopen(&s, now_ms(), &e), 0);
+    CHECK(s.h == first);
+    shutdown(xs_fileno(s.h), SHUT_RDWR); /* as a restart does */
+    CHECK_EQ(store_reopen(&s, now_ms() + 1000, &e), 0);
+    CHECK(store_exists(&s, "/"));
+    store_close(&s);
 }
