@@ -10,7 +10,6 @@
 #include "tools/lib/util.h"
 #include <errno.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "unit.h"
@@ -30,18 +29,12 @@ static void stop_daemon(void)
     free(cmd);
 }
 
-static void start_daemon(void)
+/* Goes on where one before it was killed. */
+static void spawn_daemon(void)
 {
-    struct error e = { 0 };
-    char *sock, *state, *pid;
+    char *sock = str_fmt("%s/socket", dir), *state = str_fmt("%s/state", dir),
+         *pid = str_fmt("%s/pid", dir);
 
-    if (daemon_pid)
-        return;
-    if (!mkdtemp(dir))
-        exit(1);
-    sock = str_fmt("%s/socket", dir);
-    state = str_fmt("%s/state", dir);
-    pid = str_fmt("%s/pid", dir);
     setenv("XENSTORED_PATH", sock, 1);
     daemon_pid = fork();
     if (daemon_pid == 0) {
@@ -49,13 +42,22 @@ static void start_daemon(void)
               "-P", pid, NULL);
         _exit(127);
     }
-    atexit(stop_daemon);
-    for (int i = 0; i < 500 && store_open(&h.store, &e) != 0; i++)
-        usleep(10000);
     free(sock);
     free(state);
     free(pid);
-    if (!h.store.h) {
+}
+
+static void start_daemon(void)
+{
+    struct error e = { 0 };
+
+    if (daemon_pid)
+        return;
+    if (!mkdtemp(dir))
+        exit(1);
+    spawn_daemon();
+    atexit(stop_daemon);
+    if (store_reopen(&h.store, now_ms() + 5000, &e) != 0) {
         puts(e.cause);
         exit(1);
     }
@@ -364,16 +366,16 @@ TEST(unplug_gives_back_what_stays)
 TEST(reopened)
 {
     struct error e = { 0 };
-    struct store s = { 0 };
     void *first;
 
     start_daemon();
-    CHECK_EQ(store_open(&s, &e), 0);
-    first = s.h;
-    CHECK_EQ(store_reopen(&s, now_ms(), &e), 0);
-    CHECK(s.h == first);
-    shutdown(xs_fileno(s.h), SHUT_RDWR); /* as a restart does */
-    CHECK_EQ(store_reopen(&s, now_ms() + 1000, &e), 0);
-    CHECK(store_exists(&s, "/"));
-    store_close(&s);
+    first = h.store.h;
+    CHECK_EQ(store_reopen(&h.store, now_ms(), &e), 0);
+    CHECK(h.store.h == first);
+    kill(daemon_pid, SIGKILL);
+    CHECK_EQ(waitpid(daemon_pid, NULL, 0), daemon_pid);
+    CHECK_EQ(store_reopen(&h.store, now_ms() + 100, &e), -1);
+    spawn_daemon();
+    CHECK_EQ(store_reopen(&h.store, now_ms() + 5000, &e), 0);
+    CHECK(store_exists(&h.store, "/"));
 }
