@@ -84,7 +84,7 @@ static const char *check_load(const struct phdr *ph)
 {
     if (ph->filesz > ph->memsz)
         return "an ELF segment is larger in the file than in memory";
-    if (ph->vaddr + ph->memsz < ph->vaddr || ph->paddr + ph->memsz < ph->paddr)
+    if (ph->paddr + ph->memsz < ph->paddr) /* virtual addresses are not used */
         return "an ELF segment wraps around the end of memory";
     return NULL;
 }
@@ -98,8 +98,8 @@ static const char *check_segments(const struct elf_image *e)
         struct phdr ph;
 
         get_phdr(e, i, &ph);
-        if (ph.type != ELF_PT_LOAD && ph.type != ELF_PT_NOTE)
-            continue;
+        if ((ph.type != ELF_PT_LOAD && ph.type != ELF_PT_NOTE) || !(ph.filesz | ph.memsz))
+            continue; /* of an empty segment nothing is used */
         if (!inside(ph.offset, ph.filesz, e->size))
             return "an ELF segment lies outside of the file (truncated?)";
         why = ph.type == ELF_PT_LOAD ? check_load(&ph) : NULL;

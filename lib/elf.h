@@ -39,7 +39,7 @@ struct elf_image {
 struct elf_segment {
     uint32_t type, flags;
     uint64_t vaddr, paddr;
-    uint64_t filesz, memsz; /* of a PT_LOAD: filesz <= memsz, no address + memsz overflows */
+    uint64_t filesz, memsz; /* of a PT_LOAD: filesz <= memsz, paddr + memsz does not overflow */
     uint64_t align;
     const uint8_t *data; /* filesz bytes of the image */
 };

@@ -112,65 +112,95 @@ static bool take_text(struct xen_notes *n, const struct elf_note *note)
     return true;
 }
 
-/* The notes whose value is one number of 4 or 8 bytes. */
-static const char *take_number(struct xen_notes *n, const struct elf_note *note)
+/* True if the value of the note is one number of 4 or 8 bytes. */
+static bool get_number(const struct elf_note *note, uint64_t *out)
+{
+    return note->desc_len >= 4 && elf_note_number(note, out);
+}
+
+/*
+ * The notes that a PV guest is built by, each one number. Sets *why if it is none. Returns false if
+ * `note` is none of them.
+ */
+static bool take_needed(struct xen_notes *n, const struct elf_note *note, const char **why)
+{
+    uint64_t features = 0, mod_start = 0, *to;
+
+    switch (note->type) {
+    case XEN_ELFNOTE_ENTRY:
+        to = &n->entry;
+        break;
+    case XEN_ELFNOTE_HYPERCALL_PAGE:
+        to = &n->hypercall_page;
+        break;
+    case XEN_ELFNOTE_VIRT_BASE:
+        to = &n->virt_base;
+        break;
+    case XEN_ELFNOTE_PADDR_OFFSET:
+        to = &n->paddr_offset;
+        break;
+    case XEN_ELFNOTE_HV_START_LOW:
+        to = &n->hv_start_low;
+        break;
+    case XEN_ELFNOTE_INIT_P2M:
+        to = &n->init_p2m;
+        break;
+    case XEN_ELFNOTE_MOD_START_PFN:
+        to = &mod_start;
+        break;
+    case XEN_ELFNOTE_SUPPORTED_FEATURES:
+        to = &features;
+        break;
+    default:
+        return false;
+    }
+    if (!get_number(note, to))
+        *why = "a numeric Xen note has a length other than 4 or 8";
+    n->mod_start_pfn |= mod_start != 0;
+    n->features_supported |= (uint32_t)features;
+    return true;
+}
+
+/*
+ * The notes that no PV guest needs: one that cannot be read counts as missing. Returns false then,
+ * and for notes that are unknown.
+ */
+static bool take_optional(struct xen_notes *n, const struct elf_note *note)
 {
     uint64_t v;
 
-    if (note->desc_len < 4 || !elf_note_number(note, &v))
-        return "a numeric Xen note has a length other than 4 or 8";
     switch (note->type) {
-    case XEN_ELFNOTE_ENTRY:
-        n->entry = v;
-        break;
-    case XEN_ELFNOTE_HYPERCALL_PAGE:
-        n->hypercall_page = v;
-        break;
-    case XEN_ELFNOTE_VIRT_BASE:
-        n->virt_base = v;
-        break;
-    case XEN_ELFNOTE_PADDR_OFFSET:
-        n->paddr_offset = v;
-        break;
-    case XEN_ELFNOTE_HV_START_LOW:
-        n->hv_start_low = v;
-        break;
-    case XEN_ELFNOTE_INIT_P2M:
-        n->init_p2m = v;
-        break;
     case XEN_ELFNOTE_PHYS32_ENTRY:
-        n->phys32_entry = v;
-        break;
+        return get_number(note, &n->phys32_entry);
     case XEN_ELFNOTE_SUSPEND_CANCEL:
+        if (!get_number(note, &v))
+            return false;
         n->suspend_cancel = v != 0;
-        break;
-    case XEN_ELFNOTE_MOD_START_PFN:
-        n->mod_start_pfn = v != 0;
-        break;
-    case XEN_ELFNOTE_SUPPORTED_FEATURES:
-        n->features_supported |= (uint32_t)v;
-        break;
+        return true;
+    case XEN_ELFNOTE_L1_MFN_VALID:
+        if (note->desc_len < 16)
+            return false;
+        memcpy(&n->l1_valid_mask, note->desc, 8);
+        memcpy(&n->l1_valid_value, note->desc + 8, 8);
+        return true;
     default:
-        break;
+        return false;
     }
-    return NULL;
 }
 
+/*
+ * Notes that are unknown here say what newer hypervisors may make use of, in a form that is theirs:
+ * whatever stands in them is passed over. The list of the known ones is this file's, not that of
+ * the headers it is compiled with.
+ */
 static const char *take_note(struct xen_notes *n, const struct elf_note *note)
 {
     const char *why = NULL;
 
-    if (note->type > XEN_ELFNOTE_MAX || xennote_has(n, note->type))
+    if (note->type >= 32 || xennote_has(n, note->type))
         return NULL;
-    if (note->type == XEN_ELFNOTE_L1_MFN_VALID) {
-        if (note->desc_len < 16)
-            return "the Xen note L1_MFN_VALID is too short";
-        memcpy(&n->l1_valid_mask, note->desc, 8);
-        memcpy(&n->l1_valid_value, note->desc + 8, 8);
-    } else if (!take_text(n, note)) {
-        why = take_number(n, note);
-    }
-    n->present |= UINT32_C(1) << note->type;
+    if (take_text(n, note) || take_needed(n, note, &why) || take_optional(n, note))
+        n->present |= UINT32_C(1) << note->type;
     return why;
 }
 

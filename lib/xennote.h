@@ -46,7 +46,9 @@ static inline bool xennote_has(const struct xen_notes *n, unsigned note)
 
 /*
  * Collects the notes of an opened image; where one occurs twice, the first counts (so PT_NOTE
- * before sections). Returns NULL, or what is wrong: no Xen notes at all, or one of the wrong size.
+ * before sections). Notes that are unknown here, or that no PV guest is built by and cannot be
+ * read, are passed over. Returns NULL, or what is wrong: no Xen notes at all, or one of the wrong
+ * size.
  */
 const char *xennote_parse(const struct elf_image *e, struct xen_notes *out);
 
