@@ -25,6 +25,7 @@ enum lock_rank {
     RANK_PIRQ,       /* machine interrupts bound to guests */
     RANK_IRQ,        /* one interrupt source's state */
     RANK_EVTQUEUE,   /* a vCPU's queues of events */
+    RANK_P2M,        /* a hardware-assisted domain's physical memory */
     RANK_PAGELIST,   /* a domain's list of frames and its totals */
     RANK_VCPU,       /* a vCPU's timers and pause state */
     RANK_SCHED,      /* a CPU's run queue */
