@@ -32,6 +32,25 @@ static const struct row {
     { "bts %rax,(%rbx)", 8, INSN_BTS, 8, D(0x48, 0x0f, 0xab, 0x03) },
     { "btc %rax,(%rbx)", 8, INSN_BTC, 8, D(0x48, 0x0f, 0xbb, 0x03) },
     { "stosq", 8, INSN_STOS, 8, D(0x48, 0xab) },
+    { "add (%rbx),%rax", 8, INSN_ADD, 8, D(0x48, 0x03, 0x03) },
+    { "lock adcb $1,(%rbx)", 8, INSN_ADC, 1, D(0xf0, 0x80, 0x13, 0x01) },
+    { "sbb %ax,(%rbx)", 8, INSN_SBB, 2, D(0x66, 0x19, 0x03) },
+    { "cmpl $-1,(%rbx)", 8, INSN_CMP, 4, D(0x83, 0x3b, 0xff) },
+    { "testw $0x1234,(%rbx)", 8, INSN_TEST, 2, D(0x66, 0xf7, 0x03, 0x34, 0x12) },
+    { "negq (%rbx)", 8, INSN_NEG, 8, D(0x48, 0xf7, 0x1b) },
+    { "lock incb (%rbx)", 8, INSN_INC, 1, D(0xf0, 0xfe, 0x03) },
+    { "movzbl (%rbx),%eax", 8, INSN_MOVZX, 4, D(0x0f, 0xb6, 0x03) },
+    { "movswq (%rbx),%rax", 8, INSN_MOVSX, 8, D(0x48, 0x0f, 0xbf, 0x03) },
+    { "movslq (%rbx),%rax", 8, INSN_MOVSX, 8, D(0x48, 0x63, 0x03) },
+    { "movabs 0x1122334455667788,%al", 8, INSN_MOV, 1,
+      D(0xa0, 0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11) },
+    { "mov %ax,0x1234, 16-bit code", 2, INSN_MOV, 2, D(0xa3, 0x34, 0x12) },
+    { "push (%rbx)", 8, INSN_PUSH, 8, D(0xff, 0x33) },
+    { "pushw $1", 8, INSN_PUSH, 2, D(0x66, 0x6a, 0x01) },
+    { "pop %r12", 8, INSN_POP, 8, D(0x41, 0x5c) },
+    { "pop %ecx", 4, INSN_POP, 4, D(0x59) },
+    { "xadd %ecx,(%rbx)", 8, INSN_XADD, 4, D(0x0f, 0xc1, 0x0b) },
+    { "repne cmpsw", 8, INSN_CMPS, 2, D(0xf2, 0x66, 0xa7) },
     { "in $0x71,%al", 8, INSN_IN, 1, D(0xe4, 0x71) },
     { "in (%dx),%ax", 8, INSN_IN, 2, D(0x66, 0xed) },
     { "out %eax,(%dx)", 8, INSN_OUT, 4, D(0xef) },
@@ -98,6 +117,25 @@ TEST(forms)
     }
 }
 
+TEST(direction_and_width)
+{
+    struct insn in;
+
+    CHECK_EQ(insn_decode((const uint8_t[]){ 0x48, 0x0f, 0xbf, 0x03 }, 4, INSN_MODE_64, &in),
+             INSN_OK);
+    CHECK(in.to_reg && in.mem_size == 2 && in.size == 8);
+    CHECK_EQ(insn_decode((const uint8_t[]){ 0x48, 0x63, 0x03 }, 3, INSN_MODE_64, &in), INSN_OK);
+    CHECK(in.to_reg && in.mem_size == 4);
+    CHECK_EQ(insn_decode((const uint8_t[]){ 0x89, 0x03 }, 2, INSN_MODE_64, &in), INSN_OK);
+    CHECK(!in.to_reg && in.mem_size == 4);
+    CHECK_EQ(insn_decode((const uint8_t[]){ 0x67, 0xa1, 1, 0, 0, 0x80 }, 6, INSN_MODE_64, &in),
+             INSN_OK);
+    CHECK(in.to_reg && in.mem && in.len == 6);
+    CHECK_EQ(insn_offset(&in, &(struct x86_regs){ .rbx = 5 }), 0x80000001);
+    CHECK_EQ(insn_decode((const uint8_t[]){ 0x41, 0x55 }, 2, INSN_MODE_64, &in), INSN_OK);
+    CHECK_EQ(in.reg, 13);
+}
+
 TEST(details)
 {
     struct insn in;
@@ -136,8 +174,8 @@ TEST(refusals)
         { "lgdt", { 0x0f, 0x01, 0x10 } },
         { "lldt", { 0x0f, 0x00, 0xd0 } },
         { "vmcall", { 0x0f, 0x01, 0xc1 } },
-        { "group 1 add", { 0x48, 0x83, 0x00, 0x01 } },
-        { "bt imm", { 0x0f, 0xba, 0x20, 0x01 } },
+        { "call (%rbx)", { 0xff, 0x13 } },
+        { "lock bt", { 0xf0, 0x0f, 0xba, 0x20, 0x01 } },
         { "rdrand", { 0x0f, 0xc7, 0xf0 } },
         { "fxsave", { 0x0f, 0xae, 0x00 } },
         { "lfence", { 0x0f, 0xae, 0xe8 } },

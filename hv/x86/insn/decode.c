@@ -17,23 +17,47 @@ enum {
     F_LOCK = 1 << 4, /* LOCK allowed with a memory operand */
     F_REGS = 1 << 5, /* moves with special registers: r/m is a register whatever mod says */
     F_PORT = 1 << 6, /* operand size at most 4 */
+    F_TO_REG = 1 << 7,
+    F_MOFFS = 1 << 8,  /* the operand's address stands behind the opcode */
+    F_STACK = 1 << 9,  /* operand size 8 or 2 in 64-bit code */
+    F_OPREG = 1 << 10, /* the opcode's low bits name the register */
+    F_SRC8 = 1 << 11,  /* the source has 1, 2, 4 bytes whatever the operand size */
+    F_SRC16 = 1 << 12,
+    F_SRC32 = 1 << 13, /* and exists in 64-bit code only */
 };
 
-enum group { G_NONE, G_1, G_MOV, G_6, G_7, G_8, G_9, G_AE, G_COUNT };
+enum group { G_NONE, G_1, G_MOV, G_3, G_FE, G_FF, G_8F, G_6, G_7, G_8, G_9, G_AE, G_COUNT };
 
 struct form {
     uint8_t op; /* enum insn_op; with a group, the ModRM byte says more */
-    uint8_t flags;
+    uint16_t flags;
     uint8_t group;
 };
 
+/* The four forms of an arithmetic instruction with ModRM. */
+#define ALU_FORMS(first, op, lock)                                                                 \
+    [(first)] = { op, F_MODRM | F_BYTE | (lock), 0 }, [(first) + 1] = { op, F_MODRM | (lock), 0 }, \
+    [(first) + 2] = { op, F_MODRM | F_BYTE | F_TO_REG, 0 },                                        \
+    [(first) + 3] = { op, F_MODRM | F_TO_REG, 0 }
+#define EIGHT(first, ...)                                                                  \
+    [(first)] = __VA_ARGS__, [(first) + 1] = __VA_ARGS__, [(first) + 2] = __VA_ARGS__,     \
+    [(first) + 3] = __VA_ARGS__, [(first) + 4] = __VA_ARGS__, [(first) + 5] = __VA_ARGS__, \
+    [(first) + 6] = __VA_ARGS__, [(first) + 7] = __VA_ARGS__
+
 static const struct form one_byte[256] = {
-    [0x08] = { INSN_OR, F_MODRM | F_BYTE | F_LOCK, 0 },
-    [0x09] = { INSN_OR, F_MODRM | F_LOCK, 0 },
-    [0x20] = { INSN_AND, F_MODRM | F_BYTE | F_LOCK, 0 },
-    [0x21] = { INSN_AND, F_MODRM | F_LOCK, 0 },
-    [0x30] = { INSN_XOR, F_MODRM | F_BYTE | F_LOCK, 0 },
-    [0x31] = { INSN_XOR, F_MODRM | F_LOCK, 0 },
+    ALU_FORMS(0x00, INSN_ADD, F_LOCK),
+    ALU_FORMS(0x08, INSN_OR, F_LOCK),
+    ALU_FORMS(0x10, INSN_ADC, F_LOCK),
+    ALU_FORMS(0x18, INSN_SBB, F_LOCK),
+    ALU_FORMS(0x20, INSN_AND, F_LOCK),
+    ALU_FORMS(0x28, INSN_SUB, F_LOCK),
+    ALU_FORMS(0x30, INSN_XOR, F_LOCK),
+    ALU_FORMS(0x38, INSN_CMP, 0),
+    EIGHT(0x50, { INSN_PUSH, F_OPREG | F_STACK, 0 }),
+    EIGHT(0x58, { INSN_POP, F_OPREG | F_STACK, 0 }),
+    [0x63] = { INSN_MOVSX, F_MODRM | F_TO_REG | F_SRC32, 0 },
+    [0x68] = { INSN_PUSH, F_IMMZ | F_STACK, 0 },
+    [0x6a] = { INSN_PUSH, F_IMM8 | F_STACK, 0 },
     [0x6c] = { INSN_INS, F_BYTE | F_PORT, 0 },
     [0x6d] = { INSN_INS, F_PORT, 0 },
     [0x6e] = { INSN_OUTS, F_BYTE | F_PORT, 0 },
@@ -41,12 +65,29 @@ static const struct form one_byte[256] = {
     [0x80] = { 0, F_MODRM | F_BYTE | F_IMM8 | F_LOCK, G_1 },
     [0x81] = { 0, F_MODRM | F_IMMZ | F_LOCK, G_1 },
     [0x83] = { 0, F_MODRM | F_IMM8 | F_LOCK, G_1 },
+    [0x84] = { INSN_TEST, F_MODRM | F_BYTE, 0 },
+    [0x85] = { INSN_TEST, F_MODRM, 0 },
     [0x86] = { INSN_XCHG, F_MODRM | F_BYTE | F_LOCK, 0 },
     [0x87] = { INSN_XCHG, F_MODRM | F_LOCK, 0 },
     [0x88] = { INSN_MOV, F_MODRM | F_BYTE, 0 },
     [0x89] = { INSN_MOV, F_MODRM, 0 },
+    [0x8a] = { INSN_MOV, F_MODRM | F_BYTE | F_TO_REG, 0 },
+    [0x8b] = { INSN_MOV, F_MODRM | F_TO_REG, 0 },
+    [0x8f] = { 0, F_MODRM | F_STACK, G_8F },
+    [0xa0] = { INSN_MOV, F_MOFFS | F_BYTE | F_TO_REG, 0 },
+    [0xa1] = { INSN_MOV, F_MOFFS | F_TO_REG, 0 },
+    [0xa2] = { INSN_MOV, F_MOFFS | F_BYTE, 0 },
+    [0xa3] = { INSN_MOV, F_MOFFS, 0 },
+    [0xa4] = { INSN_MOVS, F_BYTE, 0 },
+    [0xa5] = { INSN_MOVS, 0, 0 },
+    [0xa6] = { INSN_CMPS, F_BYTE, 0 },
+    [0xa7] = { INSN_CMPS, 0, 0 },
     [0xaa] = { INSN_STOS, F_BYTE, 0 },
     [0xab] = { INSN_STOS, 0, 0 },
+    [0xac] = { INSN_LODS, F_BYTE, 0 },
+    [0xad] = { INSN_LODS, 0, 0 },
+    [0xae] = { INSN_SCAS, F_BYTE, 0 },
+    [0xaf] = { INSN_SCAS, 0, 0 },
     [0xc6] = { 0, F_MODRM | F_BYTE | F_IMM8, G_MOV },
     [0xc7] = { 0, F_MODRM | F_IMMZ, G_MOV },
     [0xcf] = { INSN_IRET, 0, 0 },
@@ -59,8 +100,12 @@ static const struct form one_byte[256] = {
     [0xee] = { INSN_OUT, F_BYTE | F_PORT, 0 },
     [0xef] = { INSN_OUT, F_PORT, 0 },
     [0xf4] = { INSN_HLT, 0, 0 },
+    [0xf6] = { 0, F_MODRM | F_BYTE | F_LOCK, G_3 },
+    [0xf7] = { 0, F_MODRM | F_LOCK, G_3 },
     [0xfa] = { INSN_CLI, 0, 0 },
     [0xfb] = { INSN_STI, 0, 0 },
+    [0xfe] = { 0, F_MODRM | F_BYTE | F_LOCK, G_FE },
+    [0xff] = { 0, F_MODRM | F_LOCK, G_FF },
 };
 
 /* Behind 0f. */
@@ -79,28 +124,39 @@ static const struct form two_byte[256] = {
     [0x32] = { INSN_RDMSR, 0, 0 },
     [0x33] = { INSN_RDPMC, 0, 0 },
     [0xa2] = { INSN_CPUID, 0, 0 },
+    [0xa3] = { INSN_BT, F_MODRM, 0 },
     [0xab] = { INSN_BTS, F_MODRM | F_LOCK, 0 },
     [0xae] = { 0, F_MODRM, G_AE },
     [0xb0] = { INSN_CMPXCHG, F_MODRM | F_BYTE | F_LOCK, 0 },
     [0xb1] = { INSN_CMPXCHG, F_MODRM | F_LOCK, 0 },
     [0xb3] = { INSN_BTR, F_MODRM | F_LOCK, 0 },
+    [0xb6] = { INSN_MOVZX, F_MODRM | F_TO_REG | F_SRC8, 0 },
+    [0xb7] = { INSN_MOVZX, F_MODRM | F_TO_REG | F_SRC16, 0 },
     [0xba] = { 0, F_MODRM | F_IMM8 | F_LOCK, G_8 },
     [0xbb] = { INSN_BTC, F_MODRM | F_LOCK, 0 },
+    [0xbe] = { INSN_MOVSX, F_MODRM | F_TO_REG | F_SRC8, 0 },
+    [0xbf] = { INSN_MOVSX, F_MODRM | F_TO_REG | F_SRC16, 0 },
+    [0xc0] = { INSN_XADD, F_MODRM | F_BYTE | F_LOCK, 0 },
+    [0xc1] = { INSN_XADD, F_MODRM | F_LOCK, 0 },
     [0xc3] = { INSN_MOVNTI, F_MODRM, 0 },
     [0xc7] = { 0, F_MODRM | F_LOCK, G_9 },
 };
 
 /* By ModRM's reg field, for memory operands and for registers. */
 static const uint8_t group_mem[G_COUNT][8] = {
-    [G_1] = { [1] = INSN_OR, [4] = INSN_AND, [6] = INSN_XOR },
+    [G_1] = { INSN_ADD, INSN_OR, INSN_ADC, INSN_SBB, INSN_AND, INSN_SUB, INSN_XOR, INSN_CMP },
     [G_MOV] = { [0] = INSN_MOV },
+    [G_3] = { INSN_TEST, INSN_TEST, INSN_NOT, INSN_NEG },
+    [G_FE] = { INSN_INC, INSN_DEC },
+    [G_FF] = { INSN_INC, INSN_DEC, [6] = INSN_PUSH },
+    [G_8F] = { [0] = INSN_POP },
     [G_6] = { [0] = INSN_SLDT, [1] = INSN_STR },
     [G_7] = { [0] = INSN_SGDT,
               [1] = INSN_SIDT,
               [4] = INSN_SMSW,
               [6] = INSN_LMSW,
               [7] = INSN_INVLPG },
-    [G_8] = { [5] = INSN_BTS, [6] = INSN_BTR, [7] = INSN_BTC },
+    [G_8] = { [4] = INSN_BT, [5] = INSN_BTS, [6] = INSN_BTR, [7] = INSN_BTC },
     [G_9] = { [1] = INSN_CMPXCHG8B },
 };
 
@@ -303,6 +359,8 @@ static uint8_t operand_size(const struct form *f, uint8_t op, enum insn_mode mod
         return 1;
     if (f->flags & F_REGS)
         return mode == INSN_MODE_64 ? 8 : 4;
+    if ((f->flags & F_STACK || op == INSN_PUSH) && mode == INSN_MODE_64)
+        return pf->opsize && !wide ? 2 : 8;
     if (op == INSN_CMPXCHG8B)
         return wide ? 16 : 8;
     if (wide)
@@ -322,10 +380,16 @@ static const struct form *find_form(struct cursor *c, uint8_t b, const struct pr
     return &two_byte[b];
 }
 
+/* Members of groups with LOCK forms that have none. */
+static bool never_locked(uint8_t op)
+{
+    return op == INSN_CMP || op == INSN_TEST || op == INSN_BT || op == INSN_PUSH;
+}
+
 /* Rules that a table entry cannot say. */
 static bool form_ok(const struct form *f, bool opsize, const struct insn *out)
 {
-    if (out->lock && (!(f->flags & F_LOCK) || !out->mem))
+    if (out->lock && (!(f->flags & F_LOCK) || !out->mem || never_locked(out->op)))
         return false;
     if (out->op == INSN_MOVNTI && (!out->mem || out->rep || opsize))
         return false;
@@ -341,7 +405,7 @@ static int decode_body(struct cursor *c, enum insn_mode mode, struct insn *out)
 
     if (c->empty)
         return INSN_TRUNCATED;
-    if (!f->op && !f->group)
+    if ((!f->op && !f->group) || (f->flags & F_SRC32 && mode != INSN_MODE_64))
         return INSN_UNKNOWN;
     out->op = f->op;
     out->rex = pf.rex != 0;
@@ -355,7 +419,19 @@ static int decode_body(struct cursor *c, enum insn_mode mode, struct insn *out)
             out->op = group_op((enum group)f->group, modrm, out, mode == INSN_MODE_64);
     }
     out->size = operand_size(f, out->op, mode, &pf);
-    if (f->flags & (F_IMM8 | F_IMMZ)) {
+    out->mem_size = f->flags & F_SRC8    ? 1
+                    : f->flags & F_SRC16 ? 2
+                    : f->flags & F_SRC32 ? MIN(out->size, 4)
+                                         : out->size;
+    out->to_reg = (f->flags & F_TO_REG) != 0;
+    if (f->flags & F_OPREG)
+        out->reg = (uint8_t)((c->p[-1] & 7) | (pf.rex & 1) << 3);
+    if (f->flags & F_MOFFS) {
+        out->mem = true;
+        out->base = out->index = INSN_NO_REG;
+        out->disp = next_signed(c, out->addr_size);
+    }
+    if (f->flags & (F_IMM8 | F_IMMZ) || (f->group == G_3 && out->op == INSN_TEST)) {
         unsigned int n = f->flags & F_IMM8 ? 1 : MIN(out->size, 4);
 
         out->has_imm = true;

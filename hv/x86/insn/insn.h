@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Decoder for the instructions that the hypervisor completes on a guest's behalf: privileged ones,
- * port I/O, and writes to memory as kernels use them on page tables. Pure: bytes in, structure out.
+ * port I/O, and those that read or write memory as kernels and drivers use them on page tables and
+ * device registers. Pure: bytes in, structure out.
  * Encodings: Intel SDM volume 2, AMD APM volume 3.
  */
 #ifndef X86_INSN_INSN_H
@@ -19,7 +20,7 @@ enum insn_mode { INSN_MODE_16 = 2, INSN_MODE_32 = 4, INSN_MODE_64 = 8 };
 
 enum insn_op {
     INSN_NONE,
-    /* memory writes: r/m = r/m op (reg or imm) */
+    /* r/m = r/m op (reg or imm); with to_reg, reg = reg op r/m */
     INSN_MOV,
     INSN_MOVNTI,
     INSN_XCHG,
@@ -32,6 +33,26 @@ enum insn_op {
     INSN_BTR,
     INSN_BTC,
     INSN_STOS,
+    INSN_ADD,
+    INSN_ADC,
+    INSN_SBB,
+    INSN_SUB,
+    INSN_CMP,
+    INSN_TEST,
+    INSN_BT,
+    INSN_INC,
+    INSN_DEC,
+    INSN_NOT,
+    INSN_NEG,
+    INSN_XADD,
+    INSN_MOVZX, /* reg = r/m of mem_size, extended to size; MOVSXD is MOVSX */
+    INSN_MOVSX,
+    INSN_PUSH, /* of imm, of r/m if mem, else of reg */
+    INSN_POP,
+    INSN_MOVS,
+    INSN_LODS,
+    INSN_SCAS,
+    INSN_CMPS,
     /* port I/O: `imm` is the port if has_imm, else DX; ins and outs obey `rep` */
     INSN_IN,
     INSN_OUT,
@@ -81,6 +102,7 @@ struct insn {
     uint8_t op;        /* enum insn_op */
     uint8_t len;       /* bytes, prefixes included */
     uint8_t size;      /* operand size in bytes: 1, 2, 4, 8; CMPXCHG8B: 8 or 16 */
+    uint8_t mem_size;  /* bytes of the memory operand: size, but for MOVZX and MOVSX */
     uint8_t addr_size; /* 2, 4, 8 */
     uint8_t rep;       /* 0, 0xf2 or 0xf3 */
     uint8_t seg;       /* enum insn_seg: segment of the memory operand (source, for outs) */
@@ -88,6 +110,7 @@ struct insn {
     bool forced;  /* behind the ABI's prefix that asks for emulation (ud2; "xen") */
     bool rex;     /* byte registers 4-7 are SPL..DIL, not AH..BH */
     bool has_imm; /* source is `imm` */
+    bool to_reg;  /* the register is the destination, r/m the source */
     bool has_modrm;
     bool mem; /* r/m is memory: base, index, scale, disp are valid */
     bool rip_rel;

@@ -414,9 +414,6 @@ int p2m_place(struct p2m *p, gfn_t gfn, mfn_t mfn, unsigned int order, enum p2m_
     spin_lock(&p->lock);
     rc = place_locked(p, gfn, mfn, order, type);
     spin_unlock(&p->lock);
-    if (rc == 0 && (p2m_is_ram(type) || type == P2M_SHARED))
-        for (uint64_t i = 0; i <= low; i++)
-            arch_set_gfn(mfn_add(mfn, i), gfn.v + i);
     return rc;
 }
 

@@ -131,9 +131,10 @@ int p2m_get(struct p2m *p, gfn_t gfn, unsigned int access, struct p2m_entry *e);
 
 /*
  * 2^order frames from mfn on at gfn and up, both aligned to the order, which is at most 18; mfn is
- * MFN_NONE for types without a frame. Only holes, MMIO_DM and POD may be there. Records gfn in the
- * M2P for types RAM and SHARED. 0; -EINVAL: out of range or unaligned; -EBUSY: something is there;
- * -ENOMEM: no page for a table. On failure nothing has changed. Takes RANK_P2M.
+ * MFN_NONE for types without a frame. Only holes, MMIO_DM and POD may be there. The M2P's entries
+ * are the caller's, and were made before the frames became d's. 0; -EINVAL: out of range or
+ * unaligned; -EBUSY: something is there; -ENOMEM: no page for a table. On failure nothing has
+ * changed. Takes RANK_P2M.
  */
 int p2m_place(struct p2m *p, gfn_t gfn, mfn_t mfn, unsigned int order, enum p2m_type type);
 /*

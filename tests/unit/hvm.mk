@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: MIT
+# Unit tests of what hardware-assisted guests need and what runs as an ordinary program: walks of a guest's tables,
+# emulated devices, the emulator.
+
+UNIT_OUT ?= build/tests/unit
+HVM_HDR := $(wildcard hv/x86/hvm/*.h hv/x86/emul/*.h hv/x86/insn/*.h hv/x86/mm/guest_walk.h hv/x86/*.h lib/*.h tests/unit/*.h)
+
+UNIT_TESTS += $(UNIT_OUT)/guest_walk
+$(UNIT_OUT)/guest_walk: tests/unit/guest_walk.c hv/x86/mm/guest_walk.c $(HVM_HDR) tests/unit/hvm.mk
+	@mkdir -p $(@D)
+	$(HOSTCC) $(HOST_CFLAGS) -I. -Ihv -Itests/unit -o $@ $<
+
+HVM_DEVICES := $(wildcard hv/x86/hvm/v*.c hv/x86/hvm/pmtimer.c)
+HVM_UNIT := $(patsubst tests/unit/%.c,$(UNIT_OUT)/%,$(wildcard tests/unit/hvm_*.c))
+UNIT_TESTS += $(HVM_UNIT)
+$(HVM_UNIT): $(UNIT_OUT)/%: tests/unit/%.c $(HVM_DEVICES) $(HVM_HDR) tests/unit/hvm.mk
+	@mkdir -p $(@D)
+	$(HOSTCC) $(HOST_CFLAGS) -I. -Ihv -Itests/unit -o $@ $< $(HVM_DEVICES)
+
+EMUL_SRC := hv/x86/emul/emul.c hv/x86/emul/alu.c hv/x86/insn/decode.c
+EMUL_UNIT := $(patsubst tests/unit/%.c,$(UNIT_OUT)/%,$(wildcard tests/unit/emul_*.c))
+UNIT_TESTS += $(EMUL_UNIT)
+$(EMUL_UNIT): $(UNIT_OUT)/%: tests/unit/%.c $(EMUL_SRC) $(HVM_HDR) tests/unit/hvm.mk
+	@mkdir -p $(@D)
+	$(HOSTCC) $(HOST_CFLAGS) -I. -Ihv -Itests/unit -o $@ $< $(EMUL_SRC)
+
+FUZZ_CC ?= clang
+FUZZ_OUT ?= build/tests/fuzz
+FUZZERS += $(FUZZ_OUT)/fuzz_guest_walk $(FUZZ_OUT)/fuzz_emul
+FUZZ_HVM_CFLAGS := -std=gnu11 -g -O1 -Wall -Wextra -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
+	-D__XEN_TOOLS__ -D__XEN_INTERFACE_VERSION__=0x00041100 -I. -Ihv -Itests/unit
+
+$(FUZZ_OUT)/fuzz_guest_walk: tests/fuzz/fuzz_guest_walk.c hv/x86/mm/guest_walk.c $(HVM_HDR) tests/unit/hvm.mk
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(FUZZ_HVM_CFLAGS) -o $@ $< hv/x86/mm/guest_walk.c
+
+$(FUZZ_OUT)/fuzz_emul: tests/fuzz/fuzz_emul.c $(EMUL_SRC) $(HVM_HDR) tests/unit/hvm.mk
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(FUZZ_HVM_CFLAGS) -o $@ $< $(EMUL_SRC)
