@@ -134,7 +134,7 @@ int domain_init(struct domain *d, domid_t id, const struct guest_ops *ops, unsig
     d->is_64bit = true;
     d->state = DOM_NEW;
     d->pause_count = 0;
-    d->sched.weight = 256;
+    sched_init_domain(d);
     spin_init(&d->lock, RANK_DOMAIN);
     spin_init(&d->page_lock, RANK_PAGELIST);
     list_init(&d->link);

@@ -67,9 +67,7 @@ struct domain {
     uint32_t watchdogs_on;                   /* [lock] bit per one in use */
     uint32_t log_budget;                     /* rate limit of log_refusal */
     uint64_t log_window;                     /* ns: start of the current budget */
-    struct {                                 /* credit scheduler parameters: kept, reported */
-        uint16_t weight, cap;
-    } sched;
+    struct sched_domain sched;               /* weight, cap, and what was used of them */
 };
 
 /* Each frame m (uint32_t) of d's two lists. [page_lock], or d runs no more */

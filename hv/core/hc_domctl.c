@@ -134,28 +134,6 @@ static long op_setaffinity(struct vcpu *v, struct domain *d, struct xen_domctl_v
     return rc;
 }
 
-static long op_scheduler(struct domain *d, struct xen_domctl_scheduler_op *op)
-{
-    struct xen_domctl_sched_credit *c = &op->u.credit;
-
-    if (op->sched_id != sched_policy->abi_id)
-        return E(EINVAL);
-    switch (op->cmd) {
-    case XEN_DOMCTL_SCHEDOP_getinfo:
-        c->weight = d->sched.weight;
-        c->cap = d->sched.cap;
-        return 0;
-    case XEN_DOMCTL_SCHEDOP_putinfo:
-        if (c->weight != 0) /* 0 and all ones: leave as it is */
-            d->sched.weight = c->weight;
-        if (c->cap != (uint16_t)~0u)
-            d->sched.cap = c->cap;
-        return 0;
-    default:
-        return E(EINVAL);
-    }
-}
-
 static long op_getcontext(struct vcpu *v, struct domain *d, struct xen_domctl_vcpucontext *op)
 {
     const unsigned int order = sizeof(struct vcpu_guest_context) > PAGE_SIZE ? 1 : 0;
@@ -244,7 +222,7 @@ static long do_domctl(struct vcpu *v, struct domain *d, struct xen_domctl *op, b
         return op_setaffinity(v, d, &op->u.vcpuaffinity);
     case XEN_DOMCTL_scheduler_op:
         *copy_back = true;
-        return op_scheduler(d, &op->u.scheduler_op);
+        return domctl_scheduler(v, d, &op->u.scheduler_op);
     case XEN_DOMCTL_getvcpucontext:
         return op_getcontext(v, d, &op->u.vcpucontext);
     case XEN_DOMCTL_pausedomain:

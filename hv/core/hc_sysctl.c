@@ -200,7 +200,7 @@ static long op_cpupool(struct vcpu *v, struct xen_sysctl_cpupool_op *op)
     case XEN_SYSCTL_CPUPOOL_OP_INFO:
         if (op->cpupool_id != 0)
             return E(ENOENT);
-        op->sched_id = sched_policy->abi_id;
+        op->sched_id = XEN_SCHEDULER_CREDIT;
         op->n_dom = count_domains();
         for (unsigned int i = 0; i < nr_pcpus; i++)
             bitmap_set(cpus, i);
@@ -215,19 +215,6 @@ static long op_cpupool(struct vcpu *v, struct xen_sysctl_cpupool_op *op)
     }
 }
 
-static long op_scheduler(struct xen_sysctl_scheduler_op *op)
-{
-    if (op->sched_id != sched_policy->abi_id ||
-        (op->cpupool_id != 0 && op->cpupool_id != XEN_SYSCTL_CPUPOOL_PAR_ANY))
-        return E(EINVAL);
-    if (op->cmd != XEN_SYSCTL_SCHEDOP_getinfo)
-        return E(EOPNOTSUPP);
-    op->u.sched_credit.tslice_ms = SCHED_SLICE_NS / 1000000;
-    op->u.sched_credit.ratelimit_us = 1000;
-    op->u.sched_credit.vcpu_migr_delay_us = 0;
-    return 0;
-}
-
 static long do_sysctl(struct vcpu *v, struct xen_sysctl *op, bool *copy_back)
 {
     *copy_back = true;
@@ -237,7 +224,7 @@ static long do_sysctl(struct vcpu *v, struct xen_sysctl *op, bool *copy_back)
     case XEN_SYSCTL_physinfo:
         return op_physinfo(&op->u.physinfo);
     case XEN_SYSCTL_sched_id:
-        op->u.sched_id.sched_id = sched_policy->abi_id;
+        op->u.sched_id.sched_id = XEN_SCHEDULER_CREDIT;
         return 0;
     case XEN_SYSCTL_getdomaininfolist:
         return op_domaininfolist(v, &op->u.getdomaininfolist);
@@ -262,7 +249,7 @@ static long do_sysctl(struct vcpu *v, struct xen_sysctl *op, bool *copy_back)
     case XEN_SYSCTL_cpupool_op:
         return op_cpupool(v, &op->u.cpupool_op);
     case XEN_SYSCTL_scheduler_op:
-        return op_scheduler(&op->u.scheduler_op);
+        return sysctl_scheduler(v, &op->u.scheduler_op);
     default:
         *copy_back = false;
         return arch_sysctl(v, op, copy_back);

@@ -101,6 +101,12 @@ long bitmap_from_guest(struct vcpu *v, unsigned long *map, unsigned int bits,
 struct xen_domctl_getdomaininfo;
 void domain_report(struct domain *d, struct xen_domctl_getdomaininfo *info);
 
+/* domctl and sysctl scheduler_op. */
+struct xen_domctl_scheduler_op;
+struct xen_sysctl_scheduler_op;
+long domctl_scheduler(struct vcpu *v, struct domain *d, struct xen_domctl_scheduler_op *op);
+long sysctl_scheduler(struct vcpu *v, struct xen_sysctl_scheduler_op *op);
+
 /* sysctl get_pmstat and pm_op. */
 struct xen_sysctl_get_pmstat;
 struct xen_sysctl_pm_op;

@@ -85,6 +85,8 @@ static const char *vcpu_place(const struct vcpu *v)
         return "running";
     if (v->sched.queued)
         return "queued";
+    if (v->sched.parked)
+        return "parked by its cap";
     return v->pause_flags & VP_DOWN ? "down" : v->pause_flags & VP_BLOCKED ? "blocked" : "paused";
 }
 
@@ -115,7 +117,7 @@ static void key_domains(void)
 
 static void key_queues(void)
 {
-    log_info("Scheduler: %s; now=%llu ns", sched_policy->name, (unsigned long long)arch_now());
+    log_info("Scheduler: credit; now=%llu ns", (unsigned long long)arch_now());
     for (unsigned int i = 0; i < nr_pcpus; i++) {
         const struct pcpu *p = pcpus[i];
         const struct vcpu *cur = p->current;

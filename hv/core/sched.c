@@ -1,14 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The mechanism of scheduling. A vCPU is in one of four places, told by `queued` and `running`:
+ * The mechanism of scheduling. A vCPU is in one of five places, told by three flags, at most one of
+ * which is set:
  *
- *   neither   blocked, paused or down; or about to be queued by who holds its queue's lock
+ *   none      blocked, paused or down; or about to be queued by who holds its queue's lock
  *   queued    in its CPU's queue
  *   running   on its CPU, or its registers are still being saved there: nobody else touches it
- *   (both)    never
+ *   parked    it may run, but its domain has used up what its cap allows; sched_unpark() ends that
  *
  * A vCPU loses its CPU only in sched_run(), on that CPU's exit path; everyone else merely asks for
  * that. v->cpu changes only while v is neither running nor queued, under the old queue's lock.
+ *
+ * Each CPU has a queue of its own, ordered by virtual time (sched_credit.c). Virtual times of
+ * different CPUs can be compared as long as vCPUs move between them: a CPU that chooses takes the
+ * first one of another CPU's queue if that is further behind than its own, and a CPU whose queue
+ * is never empty asks the one whose vCPU is furthest ahead to do so. So the machine is shared as if
+ * there was one queue, within credit_margin(), and nobody takes a lock of the whole machine.
  */
 #include "core/sched.h"
 
@@ -20,8 +27,11 @@
 #include "core/domain.h"
 #include "core/log.h"
 #include "core/pcpu.h"
+#include "core/sched_credit.h"
 
-const struct sched_policy *sched_policy = &sched_policy_rr;
+#define VTIME_START (1ull << 40) /* room for who is behind it */
+#define MOST_LOOKED_AT 64
+#define NEIGHBOURS 16 /* CPUs among which queues are compared each time one chooses */
 
 static void slice_over(void *arg)
 {
@@ -31,8 +41,11 @@ static void slice_over(void *arg)
 void sched_init_cpu(struct pcpu *p)
 {
     spin_init(&p->rq.lock, RANK_SCHED);
-    list_init(&p->rq.runnable);
+    pqueue_init(&p->rq.waiting);
+    list_init(&p->rq.movable);
     p->rq.nr = 0;
+    p->rq.vtime = VTIME_START;
+    p->rq.first = VTIME_NONE;
     timer_init(&p->slice, slice_over, p);
     if (p->idle)
         p->idle->sched.running = true;
@@ -46,6 +59,12 @@ static inline bool is_idle(const struct vcpu *v)
 static inline bool is_running(const struct vcpu *v)
 {
     return __atomic_load_n(&v->sched.running, __ATOMIC_ACQUIRE);
+}
+
+/* Is v running, queued or parked? Queue lock held. */
+static inline bool is_somewhere(const struct vcpu *v)
+{
+    return is_running(v) || v->sched.queued || v->sched.parked;
 }
 
 bool sched_runnable(const struct vcpu *v)
@@ -67,18 +86,35 @@ static struct pcpu *lock_queue(const struct vcpu *v)
     }
 }
 
-static void enqueue(struct pcpu *p, struct vcpu *v, bool front)
+/* What others look at without the lock, after the queue changed. */
+static void tell_queue(struct runqueue *rq, unsigned int nr)
 {
-    sched_policy->enqueue(&p->rq, v, front);
+    struct pqnode *first = pqueue_first(&rq->waiting);
+
+    __atomic_store_n(&rq->nr, nr, __ATOMIC_RELAXED);
+    __atomic_store_n(&rq->first, first ? first->key : VTIME_NONE, __ATOMIC_RELAXED);
+}
+
+static void enqueue(struct pcpu *p, struct vcpu *v)
+{
+    credit_activate(v);
+    pqueue_insert(&p->rq.waiting, &v->sched.node, v->sched.vtime);
     v->sched.queued = true;
-    __atomic_store_n(&p->rq.nr, p->rq.nr + 1, __ATOMIC_RELAXED);
+    if (!v->sched.bound)
+        list_add_tail(&p->rq.movable, &v->sched.link);
+    v->sched.share = credit_share(v);
+    p->rq.load += v->sched.share;
+    tell_queue(&p->rq, p->rq.nr + 1);
 }
 
 static void dequeue(struct pcpu *p, struct vcpu *v)
 {
-    list_del(&v->sched.link);
+    pqueue_remove(&p->rq.waiting, &v->sched.node);
+    if (list_linked(&v->sched.link))
+        list_del(&v->sched.link);
     v->sched.queued = false;
-    __atomic_store_n(&p->rq.nr, p->rq.nr - 1, __ATOMIC_RELAXED);
+    p->rq.load -= v->sched.share;
+    tell_queue(&p->rq, p->rq.nr - 1);
 }
 
 static bool allowed(const struct vcpu *v, const struct pcpu *p)
@@ -98,53 +134,132 @@ static bool is_free(const struct pcpu *p)
            waiting(p) == 0;
 }
 
-/* The best CPU for v to wake on: where it was if free, any free one, else the shortest queue. */
+/*
+ * How good a place p is for v, 0 the best: free and preferred by its soft affinity, free, or by the
+ * number that wait.
+ */
+static unsigned int distance(const struct vcpu *v, const struct pcpu *p)
+{
+    if (is_free(p))
+        return bitmap_test(v->soft_affinity, p->id) ? 0 : 1;
+    return 2 + waiting(p);
+}
+
+/* The best CPU for v to wait on: where it was if that is as good as any. */
 static struct pcpu *choose_cpu(const struct vcpu *v)
 {
     struct pcpu *best = v->cpu;
+    unsigned int least = ~0u;
 
-    if (allowed(v, best) && (is_free(best) || nr_pcpus == 1))
+    if (nr_pcpus == 1)
         return best;
-    if (!allowed(v, best) || !best->online)
-        best = NULL;
-    for (unsigned int i = 0; i < nr_pcpus; i++) {
+    if (allowed(v, best) && best->online)
+        least = distance(v, best);
+    for (unsigned int i = 0; i < nr_pcpus && least != 0; i++) {
         struct pcpu *p = pcpus[i];
 
-        if (!p || !p->online || !allowed(v, p))
-            continue;
-        if (is_free(p))
-            return p;
-        if (!best || waiting(p) < waiting(best))
+        if (p && p->online && allowed(v, p) && distance(v, p) < least) {
             best = p;
+            least = distance(v, p);
+        }
     }
-    return best ? best : v->cpu;
+    return best;
+}
+
+/* The CPU i places after p's own among those whose queues are compared, or NULL. */
+static struct pcpu *neighbour(const struct pcpu *p, unsigned int i)
+{
+    unsigned int id = (p->id & ~(NEIGHBOURS - 1u)) + ((p->id + i) & (NEIGHBOURS - 1));
+
+    return id < nr_pcpus ? pcpus[id] : NULL;
 }
 
 /*
- * v may run and is nowhere: queue it. Its queue's lock is held on p, and released. `woken`: it has
- * waited, so it goes before one that computes.
+ * vCPUs wait on p: if another CPU runs one that is ahead of the first of them and has none waiting,
+ * it is to look here. Queue lock held.
+ */
+static void ask_for_help(const struct pcpu *p, uint64_t now)
+{
+    vtime_t furthest = p->rq.first;
+    struct pcpu *found = NULL;
+
+    for (unsigned int i = 1; i < NEIGHBOURS; i++) {
+        struct pcpu *q = neighbour(p, i);
+        vtime_t t;
+
+        if (!q || waiting(q) != 0 || is_free(q))
+            continue;
+        t = credit_running_at(&q->rq, now);
+        t -= 2 * credit_margin(__atomic_load_n(&q->rq.run_rate, __ATOMIC_RELAXED));
+        if (t > furthest) {
+            furthest = t;
+            found = q;
+        }
+    }
+    if (!found)
+        return;
+    __atomic_store_n(&found->rq.help, true, __ATOMIC_RELAXED);
+    pcpu_raise(found, WORK_SCHED);
+}
+
+/*
+ * v is about to wait on p, where cur runs: cur's slice is limited now. True if cur is to go at
+ * once. Queue lock held.
+ */
+static bool limit_slice(struct pcpu *p, struct vcpu *cur, const struct vcpu *v, uint64_t now)
+{
+    uint64_t at = credit_preempt_at(v, cur, now);
+
+    if (at <= now)
+        return true;
+    if (at < cur->sched.slice_end)
+        cur->sched.slice_end = at;
+    timer_set(&p->slice, p, cur->sched.slice_end);
+    return false;
+}
+
+/*
+ * v may run and is nowhere: queue it, or park it. Its queue's lock is held on p, and released.
+ * `woken`: it waited for something.
  */
 static void place(struct pcpu *p, struct vcpu *v, bool woken)
 {
     struct pcpu *to = choose_cpu(v);
+    uint64_t now = arch_now();
+    struct vcpu *cur;
     bool kick;
 
     if (to != p) {
         __atomic_store_n(&v->cpu, to, __ATOMIC_RELAXED);
         spin_unlock(&p->rq.lock);
         p = lock_queue(v);
-        if (v->sched.queued || is_running(v) || !sched_runnable(v)) {
+        if (is_somewhere(v) || !sched_runnable(v)) {
             spin_unlock(&p->rq.lock);
             return;
         }
     }
     if (v->runstate.state != RUNSTATE_runnable)
-        vcpu_set_runstate(v, RUNSTATE_runnable);
-    kick = p->current == p->idle || (woken && sched_policy->preempts(v, p->current, arch_now()));
-    enqueue(p, v, kick);
+        vcpu_runstate_at(v, RUNSTATE_runnable, now);
+    cur = p->current;
+    if (!is_idle(cur) && p->rq.nr == 0)
+        credit_charge(&p->rq, cur, now, true);
+    if (woken)
+        credit_place_woken(&p->rq, v);
+    else if (to == p)
+        credit_place_moved(&p->rq, v);
+    credit_activate(v);
+    if (!credit_cap_allows(v, p, now)) {
+        v->sched.parked = true;
+        spin_unlock(&p->rq.lock);
+        return;
+    }
+    enqueue(p, v);
+    if (!is_idle(cur) && p->rq.nr == 1)
+        credit_share_slice(&p->rq, cur, now);
+    kick = is_idle(cur) || limit_slice(p, cur, v, now);
     p->rq.preempt |= kick;
-    if (!kick)
-        timer_set(&p->slice, p, p->current->sched.slice_end);
+    if (!kick && nr_pcpus > 1)
+        ask_for_help(p, now);
     spin_unlock(&p->rq.lock);
     if (kick)
         pcpu_raise(p, WORK_SCHED);
@@ -152,6 +267,7 @@ static void place(struct pcpu *p, struct vcpu *v, bool woken)
 
 void sched_add_vcpu(struct vcpu *v)
 {
+    pqueue_node_init(&v->sched.node);
     list_init(&v->sched.link);
     bitmap_fill(v->affinity, MAX_CPUS);
     bitmap_fill(v->soft_affinity, MAX_CPUS);
@@ -171,15 +287,17 @@ void sched_wake(struct vcpu *v)
     struct pcpu *p;
 
     p = lock_queue(v);
-    if (is_running(v) || v->sched.queued || !sched_runnable(v))
+    if (is_somewhere(v) || !sched_runnable(v))
         spin_unlock(&p->rq.lock); /* sched_run() looks again before it lets a vCPU go */
     else
         place(p, v, true);
 }
 
-static int stopped_state(const struct vcpu *v)
+/* v, which may not run any more, is nowhere. Queue lock held. */
+static void stop(struct vcpu *v, uint64_t now)
 {
-    return vcpu_flags(v) & VP_BLOCKED ? RUNSTATE_blocked : RUNSTATE_offline;
+    credit_deactivate(v);
+    vcpu_runstate_at(v, vcpu_flags(v) & VP_BLOCKED ? RUNSTATE_blocked : RUNSTATE_offline, now);
 }
 
 void sched_sleep(struct vcpu *v)
@@ -187,9 +305,11 @@ void sched_sleep(struct vcpu *v)
     struct pcpu *p = lock_queue(v);
     bool running = is_running(v);
 
-    if (v->sched.queued && !sched_runnable(v)) {
-        dequeue(p, v);
-        vcpu_set_runstate(v, stopped_state(v));
+    if ((v->sched.queued || v->sched.parked) && !sched_runnable(v)) {
+        if (v->sched.queued)
+            dequeue(p, v);
+        v->sched.parked = false;
+        stop(v, arch_now());
     }
     spin_unlock(&p->rq.lock);
     if (running)
@@ -212,25 +332,99 @@ void sched_give_way(struct vcpu *v)
 }
 
 /*
- * What becomes of the vCPU that ran so far: true when it keeps the CPU. Else it is queued, or (to
- * be placed by the caller after the switch) wants another CPU. Queue lock held.
+ * What becomes of the vCPU that ran so far: true when it keeps the CPU. Else it is to be placed by
+ * the caller after the switch, if it may still run. Queue lock held.
  */
 static bool retire(struct pcpu *p, struct vcpu *prev, uint64_t now)
 {
     bool give_way = prev->sched.yielding || p->rq.preempt || now >= prev->sched.slice_end;
-    int state = RUNSTATE_runnable;
 
+    credit_charge(&p->rq, prev, now, p->rq.nr == 0);
+    if (!sched_runnable(prev)) {
+        prev->sched.yielding = false;
+        stop(prev, now);
+        return false;
+    }
+    if (prev->sched.yielding)
+        credit_yield(&p->rq, prev);
     prev->sched.yielding = false;
-    if (!sched_runnable(prev))
-        state = stopped_state(prev);
-    else if (allowed(prev, p) && (p->rq.nr == 0 || !give_way))
-        return true;
-    vcpu_runstate_at(prev, state, now);
+    if (allowed(prev, p) && credit_cap_allows(prev, p, now)) {
+        if (!give_way)
+            return true;
+        if (prev->sched.vtime <= p->rq.first) { /* it is its own successor */
+            credit_start(&p->rq, prev, now);
+            return true;
+        }
+    }
+    vcpu_runstate_at(prev, RUNSTATE_runnable, now);
     return false;
 }
 
-/* A vCPU that another CPU has too many of, or NULL. No lock held. */
-static struct vcpu *steal(struct pcpu *self)
+/* The neighbour whose first waiting vCPU is the furthest behind `limit`, or NULL. Without locks. */
+static struct pcpu *furthest_behind(const struct pcpu *self, vtime_t limit)
+{
+    struct pcpu *found = NULL;
+
+    for (unsigned int i = 1; i < NEIGHBOURS; i++) {
+        struct pcpu *p = neighbour(self, i);
+        vtime_t first = p ? __atomic_load_n(&p->rq.first, __ATOMIC_RELAXED) : VTIME_NONE;
+
+        if (first < limit) {
+            limit = first;
+            found = p;
+        }
+    }
+    return found;
+}
+
+/* Takes the first vCPU that waits on p for `self`, if it may run there and is behind `limit`. */
+static struct vcpu *take_first(struct pcpu *self, struct pcpu *p, vtime_t limit)
+{
+    struct pqnode *first;
+    struct vcpu *v = NULL;
+
+    if (!spin_trylock(&p->rq.lock))
+        return NULL;
+    first = pqueue_first(&p->rq.waiting);
+    if (first && first->key < limit)
+        v = list_entry(first, struct vcpu, sched.node);
+    if (v && allowed(v, self) && (limit == VTIME_NONE || bitmap_test(v->soft_affinity, self->id))) {
+        dequeue(p, v);
+        __atomic_store_n(&v->cpu, self, __ATOMIC_RELAXED);
+    } else {
+        v = NULL;
+    }
+    spin_unlock(&p->rq.lock);
+    return v;
+}
+
+/*
+ * One of those that wait on p and may run on `self`. Those bound to one CPU are not even looked at;
+ * of others, bound to some, the first MOST_LOOKED_AT.
+ */
+static struct vcpu *take_allowed(struct pcpu *self, struct pcpu *p)
+{
+    struct vcpu *v = NULL, *w;
+    unsigned int looked = 0;
+
+    if (!spin_trylock(&p->rq.lock))
+        return NULL;
+    list_for_each (w, &p->rq.movable, sched.link) {
+        if (allowed(w, self))
+            v = w;
+        if (v || ++looked == MOST_LOOKED_AT)
+            break;
+    }
+    if (v) {
+        dequeue(p, v);
+        __atomic_store_n(&v->cpu, self, __ATOMIC_RELAXED);
+    }
+    spin_unlock(&p->rq.lock);
+    return v;
+}
+
+/* A vCPU that waits anywhere and may run on `self`, which would idle; or NULL. No lock held. */
+static struct vcpu *take_any(struct pcpu *self)
 {
     for (unsigned int i = 0; i < nr_pcpus; i++) {
         struct pcpu *p = pcpus[i];
@@ -238,35 +432,59 @@ static struct vcpu *steal(struct pcpu *self)
 
         if (p == self || !p || waiting(p) == 0)
             continue;
-        if (!spin_trylock(&p->rq.lock))
-            continue;
-        list_for_each (v, &p->rq.runnable, sched.link) {
-            if (allowed(v, self)) {
-                dequeue(p, v);
-                __atomic_store_n(&v->cpu, self, __ATOMIC_RELAXED);
-                spin_unlock(&p->rq.lock);
-                return v;
-            }
-        }
-        spin_unlock(&p->rq.lock);
+        v = take_first(self, p, VTIME_NONE);
+        if (!v)
+            v = take_allowed(self, p);
+        if (v)
+            return v;
     }
     return NULL;
 }
 
-/* Takes the next vCPU to run on p, or its idle one. Queue lock held. */
-static struct vcpu *choose(struct pcpu *p)
+/*
+ * A vCPU of another CPU that is to run on p rather than those that are there: when p would idle any
+ * one, else one that is further behind. No lock held.
+ */
+static struct vcpu *steal(struct pcpu *p, const struct vcpu *prev)
 {
-    struct vcpu *v;
+    vtime_t limit = __atomic_load_n(&p->rq.first, __ATOMIC_RELAXED);
+    bool stays = !is_idle(prev) && sched_runnable(prev) && allowed(prev, p);
+    struct pcpu *from;
+
+    if (limit == VTIME_NONE && !stays)
+        return take_any(p);
+    if (stays)
+        limit = MIN(limit, credit_vtime_at(prev, arch_now()));
+    limit -= credit_margin(__atomic_load_n(&p->rq.run_rate, __ATOMIC_RELAXED));
+    from = furthest_behind(p, limit);
+    return from ? take_first(p, from, limit) : NULL;
+}
+
+/* Takes the next vCPU to run on p, or its idle one. Queue lock held. */
+static struct vcpu *choose(struct pcpu *p, uint64_t now)
+{
+    struct pqnode *first;
 
     p->rq.preempt = false;
-    while ((v = sched_policy->pick(&p->rq)) != NULL) {
-        v->sched.queued = false;
-        __atomic_store_n(&p->rq.nr, p->rq.nr - 1, __ATOMIC_RELAXED);
-        if (sched_runnable(v))
+    while ((first = pqueue_first(&p->rq.waiting)) != NULL) {
+        struct vcpu *v = list_entry(first, struct vcpu, sched.node);
+
+        dequeue(p, v);
+        if (!sched_runnable(v))
+            stop(v, now);
+        else if (credit_cap_allows(v, p, now))
             return v;
-        vcpu_set_runstate(v, stopped_state(v));
+        else
+            v->sched.parked = true;
     }
     return p->idle;
+}
+
+/* Who runs on p is to be looked at again when its slice ends, if that matters. Queue lock held. */
+static void arm_slice(struct pcpu *p, const struct vcpu *cur)
+{
+    if (p->rq.nr != 0 || credit_capped(cur))
+        timer_set(&p->slice, p, cur->sched.slice_end);
 }
 
 static void enter(struct pcpu *p, struct vcpu *next, uint64_t now)
@@ -277,9 +495,8 @@ static void enter(struct pcpu *p, struct vcpu *next, uint64_t now)
         return;
     }
     vcpu_runstate_at(next, RUNSTATE_running, now);
-    next->sched.slice_end = now + SCHED_SLICE_NS;
-    if (p->rq.nr != 0)
-        timer_set(&p->slice, p, next->sched.slice_end);
+    credit_start(&p->rq, next, now);
+    arm_slice(p, next);
     /* A full barrier: who marks an event pending after this sees that next runs, or next sees it.
      */
     (void)__atomic_exchange_n(&next->sched.running, true, __ATOMIC_SEQ_CST);
@@ -299,10 +516,10 @@ static void leave(struct vcpu *prev)
     if (!sched_runnable(prev))
         return;
     p = lock_queue(prev);
-    if (prev->sched.queued || is_running(prev) || !sched_runnable(prev))
+    if (is_somewhere(prev) || !sched_runnable(prev))
         spin_unlock(&p->rq.lock); /* somebody else was quicker */
     else
-        place(p, prev, false);
+        place(p, prev, !prev->sched.active);
 }
 
 static void switch_to(struct pcpu *p, struct vcpu *prev, struct vcpu *next)
@@ -322,14 +539,26 @@ static void switch_to(struct pcpu *p, struct vcpu *prev, struct vcpu *next)
  * Queues v, which this CPU stole. Between two queues' locks it was nowhere: who woke it then placed
  * it, or runs it elsewhere; who paused it, to end its domain perhaps, found nothing to stop.
  */
-static void take_in(struct pcpu *p, struct vcpu *v)
+static void take_in(struct pcpu *p, struct vcpu *v, uint64_t now)
 {
-    if (v->cpu != p || v->sched.queued || is_running(v))
+    if (v->cpu != p || is_somewhere(v))
         return;
-    if (sched_runnable(v))
-        enqueue(p, v, false);
-    else
-        vcpu_set_runstate(v, stopped_state(v));
+    if (!sched_runnable(v)) {
+        stop(v, now);
+        return;
+    }
+    if (!is_idle(p->current) && p->rq.nr == 0)
+        credit_charge(&p->rq, p->current, now, true);
+    credit_place_moved(&p->rq, v);
+    enqueue(p, v);
+    p->rq.preempt = true;
+}
+
+/* Nobody else waits and the current one may stay: nothing to do, no clock to read. */
+static bool nothing_changes(struct pcpu *p, struct vcpu *cur)
+{
+    return !is_idle(cur) && sched_runnable(cur) && allowed(cur, p) && waiting(p) == 0 &&
+           !__atomic_load_n(&p->rq.help, __ATOMIC_RELAXED) && !credit_capped(cur);
 }
 
 void sched_run(struct pcpu *p)
@@ -337,24 +566,24 @@ void sched_run(struct pcpu *p)
     struct vcpu *prev = p->current, *next, *stolen = NULL;
     uint64_t now;
 
-    /* Nobody else waits and the current one may stay: nothing to do, no clock to read. */
-    if (!is_idle(prev) && sched_runnable(prev) && allowed(prev, p) && waiting(p) == 0) {
+    if (nothing_changes(p, prev)) {
         prev->sched.yielding = false;
         return;
     }
-    if (waiting(p) == 0 && nr_pcpus > 1)
-        stolen = steal(p);
+    if (nr_pcpus > 1)
+        stolen = steal(p, prev);
     now = arch_now();
     spin_lock(&p->rq.lock);
+    __atomic_store_n(&p->rq.help, false, __ATOMIC_RELAXED);
     if (stolen)
-        take_in(p, stolen);
+        take_in(p, stolen, now);
     if (!is_idle(prev) && retire(p, prev, now)) {
-        if (p->rq.nr != 0)
-            timer_set(&p->slice, p, prev->sched.slice_end);
+        p->rq.preempt = false;
+        arm_slice(p, prev);
         spin_unlock(&p->rq.lock);
         return;
     }
-    next = choose(p);
+    next = choose(p, now);
     if (next == prev) { /* idle stays idle */
         spin_unlock(&p->rq.lock);
         return;
@@ -364,6 +593,26 @@ void sched_run(struct pcpu *p)
     enter(p, next, now);
     spin_unlock(&p->rq.lock);
     switch_to(p, prev, next);
+}
+
+void sched_unpark(struct domain *d)
+{
+    for (unsigned int i = 0; i < d->max_vcpus; i++) {
+        struct vcpu *v = __atomic_load_n(&d->vcpu[i], __ATOMIC_ACQUIRE);
+        struct pcpu *p;
+
+        if (!v)
+            continue;
+        p = lock_queue(v);
+        if (is_running(v))
+            pcpu_raise(p, WORK_SCHED);
+        if (!v->sched.parked) {
+            spin_unlock(&p->rq.lock);
+            continue;
+        }
+        v->sched.parked = false;
+        place(p, v, false);
+    }
 }
 
 int sched_set_affinity(struct vcpu *v, const unsigned long *cpus)
@@ -377,8 +626,9 @@ int sched_set_affinity(struct vcpu *v, const unsigned long *cpus)
         return -XEN_EINVAL;
     p = lock_queue(v);
     bitmap_copy(v->affinity, cpus, MAX_CPUS);
+    v->sched.bound = bitmap_weight(cpus, MAX_CPUS) == 1;
     moved = !allowed(v, p);
-    if (moved && v->sched.queued) {
+    if (v->sched.queued) {
         dequeue(p, v);
         place(p, v, false);
         return 0;

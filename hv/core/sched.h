@@ -1,54 +1,97 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Scheduling: which vCPU runs on which CPU. The mechanism (block, wake, pause, affinity,
- * preemption) is here; which runnable vCPU is next is the policy's business.
+ * Scheduling: which vCPU runs on which CPU, and for how long. sched.c is the mechanism (block,
+ * wake, pause, affinity, preemption, moving between CPUs); sched_credit.c says what a vCPU has had
+ * of what it may have, and so which one is next.
  */
 #ifndef CORE_SCHED_H
 #define CORE_SCHED_H
 
 #include "core/lock.h"
 #include "core/param.h"
+#include "core/timer.h"
 #include "lib/bitmap.h"
 #include "lib/list.h"
+#include "lib/pqueue.h"
 
 struct vcpu;
 struct domain;
 struct pcpu;
 
+/*
+ * Virtual time: the CPU time that a vCPU has had, divided by its part of its domain's weight.
+ * Who has had least is next. See sched_credit.c for its unit.
+ */
+typedef uint64_t vtime_t;
+#define VTIME_NONE (~0ull)
+
 /* Per physical CPU. */
 struct runqueue {
-    spinlock_t lock;      /* RANK_SCHED */
-    struct list runnable; /* [lock] vCPUs that may run and do not, in order */
-    unsigned int nr;      /* [lock] their number; read anywhere as a hint */
-    bool preempt;         /* [lock] the first of them goes before the one that runs */
+    spinlock_t lock;       /* RANK_SCHED */
+    struct pqueue waiting; /* [lock] vCPUs that may run and do not, by virtual time */
+    struct list movable;   /* [lock] those of them that are not bound to this CPU */
+    unsigned int nr;       /* [lock] their number; read anywhere as a hint */
+    bool help;             /* atomic: look for vCPUs that are further behind than the one here */
+    bool preempt;          /* [lock] the first of them goes before the one that runs */
+    uint64_t load;         /* [lock] sum of sched_unit.share of those that wait */
+    vtime_t vtime;         /* [lock] how far the vCPUs of this CPU have come; never goes back */
+    vtime_t first;         /* [lock] virtual time of the first that waits, VTIME_NONE: none; a hint
+                            * to others */
+    vtime_t run_vtime;     /* [lock] of the one that runs, at time run_since; hints to others */
+    uint64_t run_since;    /* ns */
+    uint32_t run_rate;     /* its sched_domain.rate then; 0: idle */
 };
 
 /* Per-vCPU scheduling state, embedded in struct vcpu. */
 struct sched_unit {
-    struct list link;   /* [rq lock] in runqueue.runnable while `queued` */
+    struct pqnode node; /* [rq lock] in runqueue.waiting while `queued` */
+    struct list link;   /* [rq lock] in runqueue.movable while queued and not bound */
+    bool bound;         /* [rq lock] its affinity names one CPU */
     bool queued;        /* [rq lock] */
     bool running;       /* [rq lock] on its CPU now */
+    bool parked;        /* [rq lock] may run, but its domain has used what its cap allows */
+    bool active;        /* [rq lock] counted in sched_domain.active: runs, is queued or parked */
     bool yielding;      /* [its CPU] wants others first at the next choice */
+    uint32_t share;     /* [rq lock] its part of the weight, as counted in runqueue.load */
+    vtime_t vtime;      /* [rq lock] */
+    uint64_t charged;   /* [rq lock] ns: up to when vtime counts, while it runs */
+    uint64_t entered;   /* [rq lock] ns: when it got the CPU */
     uint64_t slice_end; /* [rq lock] ns */
+    uint64_t granted;   /* [rq lock] ns taken from its domain's budget for this slice */
 };
 
-/* Which runnable vCPU of a queue is next, and for how long. All calls hold the queue's lock. */
-struct sched_policy {
-    const char *name;
-    uint32_t abi_id; /* XEN_SCHEDULER_* that tools see */
-    /* Queue v; `front`: it was preempted with time left. */
-    void (*enqueue)(struct runqueue *rq, struct vcpu *v, bool front);
-    /* Take the next vCPU out of the queue; NULL when it is empty. */
-    struct vcpu *(*pick)(struct runqueue *rq);
-    /* Should v, just woken, take the CPU from cur at once? */
-    bool (*preempts)(const struct vcpu *v, const struct vcpu *cur, uint64_t now);
+/* Per-domain scheduling state, embedded in struct domain. */
+struct sched_domain {
+    uint16_t weight; /* atomic */
+    uint16_t cap;    /* atomic: percent of one CPU, 0: none */
+    uint32_t active; /* atomic: its vCPUs that run or would */
+    uint32_t rate; /* atomic: virtual time for each ns that one of them runs, see sched_credit.c */
+    vtime_t vtime; /* atomic: the virtual time of the domain as a whole */
+    spinlock_t lock;     /* RANK_CAP */
+    int64_t budget;      /* [lock] ns that its vCPUs may run under the cap; negative: owed */
+    uint64_t filled;     /* [lock] ns: when the budget was last filled up */
+    struct timer refill; /* [lock to arm] lets the parked ones run again */
 };
-extern const struct sched_policy *sched_policy;
-extern const struct sched_policy sched_policy_rr;
 
-#define SCHED_SLICE_NS 30000000ull
+#define SCHED_WEIGHT_DEFAULT 256
+#define SCHED_SLICE_NS 30000000ull /* the longest slice, and what XEN_SYSCTL tells by default */
+#define SCHED_RATE_LIMIT_NS \
+    1000000ull /* a vCPU that got a CPU keeps it so long, if it can use it */
+
+/* The scheduler's settings: options and sysctl scheduler_op. Written under the domctl lock. */
+struct sched_settings {
+    uint64_t slice_ns;      /* 1 to 1,000 ms */
+    uint64_t rate_limit_ns; /* 0: none; at most the slice */
+};
+extern struct sched_settings sched_settings; /* its fields: atomic */
 
 void sched_init_cpu(struct pcpu *p);
+/* A new domain's part; d is zeroed. */
+void sched_init_domain(struct domain *d);
+/* No timer of d's cap fires any more. d is dying, none of its vCPUs runs. No locks. */
+void sched_stop_domain(struct domain *d);
+/* Weight (not 0) and cap of d, from now on. Any CPU, no locks of RANK_SCHED and beyond. */
+void sched_set_share(struct domain *d, uint16_t weight, uint16_t cap);
 /* Place a new vCPU on a CPU; it is blocked and offline (VCPU down). */
 void sched_add_vcpu(struct vcpu *v);
 void sched_remove_vcpu(struct vcpu *v);
@@ -66,5 +109,7 @@ void sched_run(struct pcpu *p);
 bool sched_runnable(const struct vcpu *v);
 /* New hard affinity (MAX_CPUS bits): -EINVAL when it names no online CPU. */
 int sched_set_affinity(struct vcpu *v, const unsigned long *cpus);
+/* The vCPUs of d that wait for its cap may run again. No locks. */
+void sched_unpark(struct domain *d);
 
 #endif

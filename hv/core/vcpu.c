@@ -89,6 +89,7 @@ void domain_stop_timers(struct domain *d)
         timer_stop_sync(&v->singleshot);
         timer_stop_sync(&v->poll_timer);
     }
+    sched_stop_domain(d);
     for (unsigned int i = 0; i < NR_WATCHDOGS; i++)
         timer_stop_sync(&d->watchdog[i]);
 }

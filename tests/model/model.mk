@@ -25,3 +25,9 @@ $(MODEL_OUT)/tsan/%.o: %.c $(CORE_HDR) $(MODEL_HDR) tests/model/model.mk
 
 $(MODEL_OUT)/threads $(MODEL_OUT)/events: $(MODEL_OUT)/%: $(MODEL_OUT)/tsan/tests/model/%.o $(TSAN_OBJ)
 	@$(HOSTCC) $(TSAN_CFLAGS) -o $@ $^ $(CORE_LDFLAGS)
+
+# The scheduler in simulated time, on the workloads of tests/model/sched.
+UNIT_TESTS += $(MODEL_OUT)/sched
+$(MODEL_OUT)/sched: tests/model/sched.c $(CORE_OBJ)
+	@mkdir -p $(@D)
+	@$(HOSTCC) $(CORE_CFLAGS) $(CORE_CPPFLAGS) -o $@ $< $(CORE_OBJ) $(CORE_LDFLAGS)

@@ -147,6 +147,8 @@ static bool unknown; /* set by parse_one for a name that is none of ours */
 
 static const char *parse_one(const struct cmdline_opt *o)
 {
+    const char *why = NULL;
+
     if (cmdline_is(o, "com1") || cmdline_is(o, "console") || cmdline_is(o, "smap") ||
         cmdline_is(o, "smep"))
         return NULL; /* options_early */
@@ -176,8 +178,10 @@ static const char *parse_one(const struct cmdline_opt *o)
         options.vga_keep = list_has(o->value, "keep");
         return NULL;
     }
-    unknown = true;
-    return NULL;
+    if (cmdline_is(o, "dom0_vcpus_pin"))
+        return parse_bool(o, &options.dom0_vcpus_pin);
+    unknown = !options_sched(o, &why);
+    return why;
 }
 
 void options_parse(const char *cmdline)

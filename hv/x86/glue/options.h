@@ -20,6 +20,7 @@ struct options {
     const char *crash_test; /* NULL: none; see glue/crash_test.h */
     struct cmdline_dom0_mem dom0_mem;
     unsigned int dom0_min_vcpus, dom0_max_vcpus;
+    bool dom0_vcpus_pin; /* vCPU n of Domain 0 stays on CPU n */
 };
 extern struct options options;
 
@@ -27,5 +28,10 @@ extern struct options options;
 void options_early(const char *cmdline);
 /* Everything; what is wrong or unknown is named in the log. */
 void options_parse(const char *cmdline);
+
+/* If o is one of the scheduler's, follows it (options_sched.c): *why says what is wrong, or NULL.
+ */
+struct cmdline_opt;
+bool options_sched(const struct cmdline_opt *o, const char **why);
 
 #endif

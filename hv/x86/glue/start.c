@@ -228,6 +228,18 @@ static void publish_tsc(void)
                                             .stable = tsc_is_stable() };
 }
 
+/* Option dom0_vcpus_pin. */
+static void pin_dom0(void)
+{
+    for (unsigned int i = 0; i < dom0->max_vcpus; i++) {
+        unsigned long map[BITMAP_LONGS(MAX_CPUS)] = { 0 };
+
+        bitmap_set(map, i % nr_pcpus);
+        if (dom0->vcpu[i])
+            sched_set_affinity(dom0->vcpu[i], map);
+    }
+}
+
 void boot_main(uint32_t magic, uint32_t info)
 {
     cpu_early_traps();
@@ -274,6 +286,8 @@ void boot_main(uint32_t magic, uint32_t info)
     const char *why = dom0_build(&o);
     if (why)
         panic("Domain 0 cannot be built: %s", why);
+    if (options.dom0_vcpus_pin)
+        pin_dom0();
     log_info("Domain 0 starts; Ctrl-A three times switches the keyboard to debug keys");
     if (options.console_vga && !options.vga_keep) {
         log_remove_sink(vga_write);
