@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The life-cycle commands' pure parts: what is taken back and in which order, addresses, what
  * becomes of a guest that stopped, how often it may come back; errors with their remedies. */
+#include "tools/cli/dump_dir.h"
 #include "tools/cli/policy.h"
 #include "tools/cli/undo.h"
 #include "tools/cli/vif.h"
@@ -240,4 +241,56 @@ TEST(one_daemon_of_a_kind)
     kill(pid, SIGKILL);
     CHECK_EQ(waitpid(pid, NULL, 0), pid);
     unlink(file);
+}
+
+TEST(only_a_no_is_a_no)
+{
+    CHECK_EQ(policy_listens("0"), LISTENS_NOT);
+    CHECK_EQ(policy_listens("1"), LISTENS);
+    CHECK_EQ(policy_listens(""), LISTENS_PERHAPS); /* as made, until the kernel has come so far */
+    CHECK_EQ(policy_listens(NULL), LISTENS_PERHAPS);
+}
+
+static bool there_is(const char *dir, const char *file)
+{
+    char *path = str_fmt("%s/%s", dir, file);
+    bool is = access(path, F_OK) == 0;
+
+    free(path);
+    return is;
+}
+
+TEST(core_files_of_a_guest_are_few)
+{
+    static const char *const files[] = {
+        "web-20260101-000000.core",  "web-20260102-000000.core",   "web-20251231-235959.core",
+        "web-20260103-000000.core",  "web-1-20200101-000000.core", "web-20260102-00000x.core",
+        "xweb-20200101-000000.core",
+    };
+    char dir[] = "/tmp/dumps.XXXXXX", *path;
+
+    if (!mkdtemp(dir))
+        abort();
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        path = str_fmt("%s/%s", dir, files[i]);
+        CHECK_EQ(file_write(path, "x"), 0);
+        free(path);
+    }
+    CHECK_EQ(dump_prune(dir, "web", 3), 2);
+    CHECK(!there_is(dir, files[2]) && !there_is(dir, files[0]));
+    CHECK(there_is(dir, files[1]) && there_is(dir, files[3]) && there_is(dir, files[4]));
+    CHECK(there_is(dir, files[5]) && there_is(dir, files[6]));
+    CHECK_EQ(dump_prune(dir, "web", 3), 0);
+    CHECK_EQ(dump_prune("/nowhere", "web", 3), 0);
+    path = dump_path(dir, "web", 1767225600);
+    CHECK_EQ(file_write(path, "x"), 0);
+    CHECK_EQ(dump_prune(dir, "web", 1), 3);
+    CHECK(access(path, F_OK) != 0);
+    free(path);
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        path = str_fmt("%s/%s", dir, files[i]);
+        unlink(path);
+        free(path);
+    }
+    CHECK_EQ(rmdir(dir), 0);
 }

@@ -163,7 +163,7 @@ TEST(nodes_of_a_guest)
     CHECK(is("/local/domain/0/backend/vif/7/1/mac", "00:16:3e:01:02:03"));
     CHECK(owned("/local/domain/7", 0, 7));
     CHECK(owned("/local/domain/7/name", 0, 7));
-    CHECK(owned("/local/domain/7/control", 7, 7));
+    CHECK(owned("/local/domain/7/control/sysrq", 7, 7));
     CHECK(owned("/local/domain/7/device/vif/0/state", 7, 0));
     CHECK(owned("/local/domain/0/backend/vif/7/0/bridge", 0, 7));
     CHECK(owned("/orlop/00112233-4455-6677-8899-aabbccddeeff/config/0", 0, 0));
@@ -176,11 +176,149 @@ TEST(nodes_of_a_guest)
     CHECK_EQ(store_rm(&h.store, "/local/domain/7"), 0);
     CHECK_EQ(store_rm(&h.store, "/local/domain/0/backend/vbd/7"), 0);
     CHECK_EQ(store_rm(&h.store, "/local/domain/0/backend/vif/7"), 0);
+    CHECK_EQ(store_rm(&h.store, "/local/domain/0/backend/console/7"), 0);
     CHECK_EQ(guest_erase(&h, -1, cfg.uuid, false, now_ms(), NULL), 0);
     CHECK(!store_exists(&h.store, "/orlop") && !store_exists(&h.store, "/vm"));
     CHECK(!store_exists(&h.store, "/local/domain/0/backend"));
     CHECK(nodes_below("/") <= before + 1); /* /local */
     free(n.backing);
+    config_free(&cfg);
+}
+
+/* --- the tree as a whole, beside xl's --- */
+
+struct lines {
+    char **line;
+    size_t n;
+};
+
+static void add_line(struct lines *l, char *text)
+{
+    l->line = mem_grow(l->line, (l->n + 1) * sizeof(*l->line));
+    l->line[l->n++] = text;
+}
+
+static void free_lines(struct lines *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        free(l->line[i]);
+    free(l->line);
+}
+
+/* As xenstore-ls -fp writes it: PATH = "VALUE" (n0,r1). */
+static void dump_tree(struct lines *l, const char *path)
+{
+    unsigned int n, perms;
+    struct xs_permissions *p = xs_get_permissions(h.store.h, XBT_NULL, path, &perms);
+    char *value = store_read(&h.store, "%s", path), text[64] = "", **names;
+    size_t used = 0;
+
+    for (unsigned int i = 0; p && i < perms; i++)
+        used += snprintf(text + used, sizeof(text) - used, "%s%c%u", i ? "," : "",
+                         p[i].perms == XS_PERM_NONE ? 'n' : 'r', p[i].id);
+    add_line(l, str_fmt("%s = \"%s\" (%s)", path, value ? value : "?", text));
+    free(p);
+    free(value);
+    names = store_list(&h.store, &n, "%s", path);
+    for (unsigned int i = 0; i < n; i++) {
+        char *child = str_fmt("%s/%s", path, names[i]);
+
+        dump_tree(l, child);
+        free(child);
+    }
+    free(names);
+}
+
+static void read_lines(struct lines *l, const char *path)
+{
+    size_t len;
+    char *text = file_read(path, 1 << 20, &len), *save, *line;
+
+    for (line = text ? strtok_r(text, "\n", &save) : NULL; line; line = strtok_r(NULL, "\n", &save))
+        if (*line == '/')
+            add_line(l, str_dup(line));
+    free(text);
+}
+
+/* What differs on purpose, or is written later than here, or by others: paths, or their ends. */
+static bool may_differ(const char *path, size_t len)
+{
+    static const char *const ends[] = {
+        "/script",                 /* no script is run */
+        "/vif/1/0/hotplug-status", /* once the card is in its bridge */
+        "/vif/0/mtu",              /* told only if the configuration does */
+        "/ring-ref",               /* once the memory is built */
+        "/tty",                    /* the console daemon's */
+        "/state",                  /* the kernel's backends had begun */
+        "/start_time",
+        "/key", /* ours: under which name the disk's bytes are known */
+    };
+
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        size_t n = strlen(ends[i]);
+
+        if (len >= n && strncmp(path + len - n, ends[i], n) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool has_line(const struct lines *l, const char *line)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (strcmp(l->line[i], line) == 0)
+            return true;
+    return false;
+}
+
+static unsigned int missing(const struct lines *in, const struct lines *from, const char *what)
+{
+    unsigned int n = 0;
+
+    for (size_t i = 0; i < from->n; i++) {
+        const char *line = from->line[i];
+
+        if (may_differ(line, strcspn(line, " ")) || has_line(in, line))
+            continue;
+        printf("%s: %s\n", what, line);
+        n++;
+    }
+    return n;
+}
+
+TEST(tree_is_as_xl_makes_it)
+{
+    struct guest_config cfg = { 0 };
+    struct config_errors errors = { 0 };
+    struct guest_nodes n = { .cfg = &cfg, .domid = 1, .console_port = 2, .store_port = 1 };
+    struct disk_backing backing = { .fd = -1, .major = 7, .node = "/dev/loop0", .key = "f1-2" };
+    struct lines xl = { 0 }, ours = { 0 };
+    static const char text[] =
+        "name='web1'\nkernel='/guest/vmlinuz.lz4'\nramdisk='/guest/initrd'\nmemory=128\nvcpus=2\n"
+        "maxvcpus=4\nuuid='00112233-4455-6677-8899-aabbccddeeff'\n"
+        "extra='console=hvc0 panic=-1 net.ifnames=0 name=web1 addr=10.9.0.2/24'\n"
+        "disk=['format=raw, vdev=xvda, access=rw, target=/run/guests/a.img']\n"
+        "vif=['mac=00:16:3e:00:00:02, bridge=xenbr0']\n";
+
+    start_daemon();
+    CHECK(config_parse(&cfg, "/t.cfg", text, strlen(text), NULL, 0, &errors));
+    n.backing = &backing;
+    CHECK_EQ(store_transact(&h.store, guest_store_nodes, &n), 0);
+    dump_tree(&ours, "/local/domain/1");
+    dump_tree(&ours, "/local/domain/0/backend");
+    dump_tree(&ours, "/vm/00112233-4455-6677-8899-aabbccddeeff");
+    read_lines(&xl, "tests/cli/xl-tree.txt");
+    CHECK(xl.n > 100);
+    CHECK_EQ(missing(&ours, &xl, "xl has, and we do not"), 0);
+    CHECK_EQ(missing(&xl, &ours, "we have, and xl does not"), 0);
+    /* What only the guest's own kernel may change is its own, and nothing else. */
+    CHECK(owned("/local/domain/1/control/shutdown", 1, 1));
+    CHECK(owned("/local/domain/1/control", 0, 1));
+    free_lines(&xl);
+    free_lines(&ours);
+    CHECK_EQ(store_rm(&h.store, "/local/domain/1"), 0);
+    CHECK_EQ(store_rm(&h.store, "/local/domain/0/backend"), 0);
+    CHECK_EQ(guest_erase(&h, -1, cfg.uuid, false, now_ms(), NULL), 0);
     config_free(&cfg);
 }
 

@@ -5,6 +5,7 @@
 #include "tools/cli/guest_lock.h"
 #include "tools/cli/host.h"
 #include "tools/cli/monitor.h"
+#include "tools/cli/policy.h"
 #include "tools/cli/undo.h"
 #include "tools/lib/error.h"
 #include "tools/lib/names.h"
@@ -197,14 +198,20 @@ static int write_request(struct host *h, unsigned int domid)
 
 static int ask(struct host *h, unsigned int domid, struct error *e)
 {
+    char *feature = store_read(&h->store, "/local/domain/%u/control/feature-%s", domid,
+                               asking.what);
+    enum policy_listens listens = policy_listens(feature);
     int rc;
 
-    if (!asking.force && store_read_num(&h->store, 0, "/local/domain/%u/control/feature-%s", domid,
-                                        asking.what) == 0)
-        return error_set(e, EOPNOTSUPP,
-                         "If it is still starting, try again in a moment; if its kernel has no "
-                         "driver for this, use orlop destroy. --force asks all the same.",
-                         "the guest does not say that it listens to requests to %s", asking.what);
+    free(feature);
+    if (listens == LISTENS_NOT && !asking.force)
+        return error_set(e, EOPNOTSUPP, "Use orlop destroy to end it. --force asks all the same.",
+                         "the guest says that it does not listen to requests to %s", asking.what);
+    if (listens == LISTENS_PERHAPS && !asking.wait)
+        fprintf(stderr,
+                "orlop: domain %u has not said that it listens to this; a kernel that still starts "
+                "drops the request (--wait repeats it)\n",
+                domid);
     rc = write_request(h, domid);
     return rc ? store_error(e, rc, "asking the guest") : 0;
 }
@@ -381,7 +388,7 @@ static int run_reboot(int argc, char **argv)
     "  -a, --all          all guests\n"                             \
     "  -w, --wait         return when they have ended\n"            \
     "  -t, --timeout S    with --wait: not longer than S seconds\n" \
-    "  -F, --force        ask even guests that do not say that they listen"
+    "  -F, --force        ask even guests that say that they do not listen"
 
 const struct command cmd_shutdown = {
     .name = "shutdown",

@@ -4,11 +4,16 @@
  * there could be, pages are appended as they are read, and the headers are written last:
  *
  *   ELF header, section headers, .shstrtab, .note.Xen, .xen_prstatus, .xen_shared_info
- *   .xen_p2m     room for max_pfn entries
+ *   .xen_p2m     room for as many entries as the guest has frames
  *   .xen_pages   aligned to a page; holes for zeros
+ *
+ * The guest writes the table that says which frames it has. So each frame is written once however
+ * often the table names it, no more of them than the hypervisor counts for the guest, and a table
+ * that goes on naming frames that are not the guest's is not read to its end.
  */
 #define _GNU_SOURCE
 #include "tools/cli/core.h"
+#include "tools/cli/frame_set.h"
 #include "tools/cli/host.h"
 #include "tools/cli/p2m.h"
 #include "tools/cli/undo.h"
@@ -22,6 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 #include <xen/elfnote.h>
 #include <xen/version.h>
@@ -29,6 +35,8 @@
 #define PAGE 4096ull
 #define MAGIC_PV 0xF00FEBEDull
 #define FORMAT_VERSION 1ull
+#define KEEP_FREE (64ull << 20) /* bytes that a core file leaves to others, at least ... */
+#define KEEP_SHARE 20           /* ... and this part of the file system */
 
 enum { S_NULL, S_STRTAB, S_NOTE, S_PRSTATUS, S_SHARED, S_P2M, S_PAGES, S_COUNT };
 
@@ -62,6 +70,9 @@ struct core {
     Elf64_Shdr section[S_COUNT];
     struct version_note version;
     uint64_t nr_vcpus, nr_pages;
+    uint64_t max_pages; /* that the guest has, by the hypervisor's count */
+    uint64_t strange;   /* entries of its table that name no frame of its own */
+    struct frame_set written;
 };
 
 static int put_at(struct core *c, uint64_t at, const void *data, size_t n)
@@ -213,14 +224,14 @@ static bool all_zero(const void *page)
 }
 
 /* A run of pages that are not zero goes out at once. */
-static int write_pages(struct core *c, const char *pages, const int *bad, unsigned int n)
+static int write_pages(struct core *c, const char *pages, unsigned int n)
 {
     uint64_t at = c->section[S_PAGES].sh_offset + c->nr_pages * PAGE;
     unsigned int from = 0;
     int rc = 0;
 
     for (unsigned int i = 0; rc == 0 && i <= n; i++) {
-        if (i < n && !bad[i] && !all_zero(pages + i * PAGE))
+        if (i < n && !all_zero(pages + i * PAGE))
             continue;
         if (i > from)
             rc = put_at(c, at + from * PAGE, pages + from * PAGE, (i - from) * PAGE);
@@ -229,53 +240,110 @@ static int write_pages(struct core *c, const char *pages, const int *bad, unsign
     return rc;
 }
 
-/* What one page of the guest's table names. */
-static int write_batch(struct core *c, uint64_t page)
-{
-    xenforeignmemory_handle *fmem = xen_fmem(c->h->xen, NULL);
+/* What one page of the guest's table names and is still to be written. */
+struct batch {
     struct p2m_entry list[P2M_PER_PAGE];
-    uint64_t entry[P2M_PER_PAGE];
-    xen_pfn_t frame[P2M_PER_PAGE];
-    int bad[P2M_PER_PAGE], rc;
-    unsigned int n = 0;
-    char *pages;
+    unsigned int n;
+};
 
+static void choose(struct core *c, uint64_t page, struct batch *b)
+{
+    uint64_t entry[P2M_PER_PAGE];
+
+    b->n = 0;
     p2m_read(&c->p2m, page, entry);
     for (unsigned int i = 0; i < P2M_PER_PAGE; i++) {
-        if (entry[i] == P2M_NONE)
-            continue;
-        list[n] = (struct p2m_entry){ page * P2M_PER_PAGE + i, entry[i] };
-        frame[n++] = entry[i];
+        if (entry[i] != P2M_NONE && !frame_set_has(&c->written, entry[i]))
+            b->list[b->n++] = (struct p2m_entry){ page * P2M_PER_PAGE + i, entry[i] };
     }
-    if (!n)
+}
+
+/* Maps them; the frames that are not the guest's are left out, and a second one of the same. */
+static char *map_batch(struct core *c, struct batch *b)
+{
+    xenforeignmemory_handle *fmem = xen_fmem(c->h->xen, NULL);
+    xen_pfn_t frame[P2M_PER_PAGE];
+    int bad[P2M_PER_PAGE];
+    unsigned int good = 0;
+    char *pages;
+
+    for (unsigned int i = 0; i < b->n; i++)
+        frame[i] = b->list[i].gmfn;
+    pages = xenforeignmemory_map(fmem, c->domid, PROT_READ, b->n, frame, bad);
+    for (unsigned int i = 0; pages && i < b->n; i++) {
+        c->strange += bad[i] != 0;
+        if (bad[i] || c->nr_pages + good == c->max_pages || frame_set_has(&c->written, frame[i]))
+            continue;
+        frame_set_add(&c->written, frame[i]);
+        b->list[good++] = b->list[i];
+    }
+    if (!pages || good == b->n)
+        return pages;
+    xenforeignmemory_unmap(fmem, pages, b->n);
+    b->n = good;
+    for (unsigned int i = 0; i < good; i++)
+        frame[i] = b->list[i].gmfn;
+    return good ? xenforeignmemory_map(fmem, c->domid, PROT_READ, good, frame, bad) : NULL;
+}
+
+static int write_batch(struct core *c, uint64_t page)
+{
+    struct batch b;
+    char *pages;
+    int rc;
+
+    choose(c, page, &b);
+    if (!b.n)
         return 0;
-    pages = xenforeignmemory_map(fmem, c->domid, PROT_READ, n, frame, bad);
+    pages = map_batch(c, &b);
     if (!pages)
-        return -errno;
-    rc = write_pages(c, pages, bad, n);
-    xenforeignmemory_unmap(fmem, pages, n);
+        return b.n ? -errno : 0;
+    rc = write_pages(c, pages, b.n);
+    xenforeignmemory_unmap(xen_fmem(c->h->xen, NULL), pages, b.n);
     rc = rc ? rc
-            : put_at(c, c->section[S_P2M].sh_offset + c->nr_pages * sizeof(*list), list,
-                     n * sizeof(*list));
-    c->nr_pages += n;
+            : put_at(c, c->section[S_P2M].sh_offset + c->nr_pages * sizeof(*b.list), b.list,
+                     b.n * sizeof(*b.list));
+    c->nr_pages += b.n;
     return rc;
+}
+
+/* Whether the file system keeps enough for others after one more batch. */
+static bool room_left(const struct core *c)
+{
+    struct statvfs v;
+    uint64_t keep, free_bytes;
+
+    if (fstatvfs(c->fd, &v) != 0 || !v.f_blocks) /* one that does not count, such as ramfs */
+        return true;
+    free_bytes = (uint64_t)v.f_bavail * v.f_frsize;
+    keep = (uint64_t)v.f_blocks * v.f_frsize / KEEP_SHARE;
+    return free_bytes >= (keep > KEEP_FREE ? keep : KEEP_FREE) + P2M_PER_PAGE * (PAGE + 16);
+}
+
+static bool goes_on(const struct core *c)
+{
+    return c->nr_pages < c->max_pages && c->strange <= c->max_pages;
 }
 
 static int write_memory(struct core *c, struct error *e)
 {
-    uint64_t pages = (c->p2m.max_pfn + P2M_PER_PAGE - 1) / P2M_PER_PAGE;
+    uint64_t pages = (c->p2m.max_pfn + P2M_PER_PAGE - 1) / P2M_PER_PAGE, i;
 
-    for (uint64_t i = 0; i < pages; i++) {
-        int rc = write_batch(c, i);
+    for (i = 0; i < pages && goes_on(c); i++) {
+        int rc = room_left(c) ? write_batch(c, i) : -ENOSPC;
 
         if (rc)
             return error_sys(e, -rc,
-                             rc == -ENOSPC ? "Make room there, or name another place." : NULL,
+                             rc == -ENOSPC ? "Make room there (a core file leaves a twentieth of "
+                                             "the file system free), or name another place."
+                                           : NULL,
                              "writing the guest's memory");
         if (interrupt_check(e) != 0)
             return -1;
         progress("core file", i + 1, pages);
     }
+    if (i < pages)
+        progress("core file", pages, pages);
     c->section[S_P2M].sh_size = c->nr_pages * sizeof(struct p2m_entry);
     c->section[S_PAGES].sh_size = c->nr_pages * PAGE;
     if (ftruncate(c->fd, c->section[S_PAGES].sh_offset + c->nr_pages * PAGE) != 0)
@@ -292,7 +360,7 @@ static int write_all_of_it(struct core *c, struct error *e)
     rc = write_vcpus(c, end_of(c, S_NOTE));
     place(c, S_SHARED, end_of(c, S_PRSTATUS), PAGE, SHT_PROGBITS, PAGE);
     rc = rc ? rc : put_at(c, c->section[S_SHARED].sh_offset, c->p2m.shared, PAGE);
-    place(c, S_P2M, end_of(c, S_SHARED), c->p2m.max_pfn * sizeof(struct p2m_entry), SHT_PROGBITS,
+    place(c, S_P2M, end_of(c, S_SHARED), c->max_pages * sizeof(struct p2m_entry), SHT_PROGBITS,
           sizeof(struct p2m_entry));
     place(c, S_PAGES, (end_of(c, S_P2M) + PAGE - 1) & ~(PAGE - 1), 0, SHT_PROGBITS, PAGE);
     if (rc)
@@ -312,7 +380,8 @@ int core_write(struct host *h, unsigned int domid, const char *path, struct erro
 
     c->h = h;
     c->domid = domid;
-    c->max_vcpu = info.max_vcpu_id;
+    c->max_vcpu = rc < 0 ? 0 : info.max_vcpu_id;
+    c->max_pages = rc < 0 ? 0 : info.tot_pages;
     if (rc < 0)
         rc = xen_error(e, rc, "domain %u", domid);
     else
@@ -326,6 +395,7 @@ int core_write(struct host *h, unsigned int domid, const char *path, struct erro
             unlink(path);
         p2m_close(&c->p2m);
     }
+    frame_set_free(&c->written);
     free(c);
     return rc ? -1 : 0;
 }

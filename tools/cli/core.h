@@ -11,7 +11,8 @@ struct host;
 
 /*
  * Writes it while the guest stands still (the caller pauses it, or it has stopped). Pages of zeros
- * become holes. A file that could not be completed is removed. -1 with e.
+ * become holes. A file that could not be completed is removed, and one that would leave less than a
+ * twentieth (or 64 MiB) of the file system free is not completed. -1 with e.
  */
 int core_write(struct host *h, unsigned int domid, const char *path, struct error *e);
 

@@ -59,7 +59,9 @@ static int store_disk(struct store *s, const char *front, const char *back, cons
     int rc = store_put(s, front, "virtual-device", "%u", d->id);
 
     rc = rc ? rc : store_put(s, front, "device-type", "%s", type);
+    rc = rc ? rc : store_put(s, front, "protocol", "x86_64-abi");
     rc = rc ? rc : store_put(s, back, "params", "%s", c->target);
+    rc = rc ? rc : store_put(s, back, "specification", "xen");
     rc = rc ? rc : store_put(s, back, "node", "%s", b->node);
     rc = rc ? rc : store_put(s, back, "key", "%s", b->key);
     rc = rc ? rc : store_put(s, back, "type", "phy");
@@ -70,20 +72,25 @@ static int store_disk(struct store *s, const char *front, const char *back, cons
     rc = rc ? rc : store_put(s, back, "bootable", "1");
     rc = rc ? rc : store_put(s, back, "discard-enable", "%d", c->discard);
     rc = rc ? rc : store_put(s, back, "physical-device", "%x:%x", b->major, b->minor);
+    rc = rc ? rc : store_put(s, back, "physical-device-path", "%s", b->node);
     return rc ? rc : store_put(s, back, "hotplug-status", "connected");
 }
 
-static int store_vif(struct store *s, const char *front, const char *back, const struct device *d)
+static int store_vif(struct store *s, unsigned int domid, const char *front, const char *back,
+                     const struct device *d)
 {
     const struct vif_config *c = d->vif;
-    char mac[18];
+    char mac[18], path[NODE + 8];
     int rc;
 
     mac_format(mac, d->mac);
     rc = store_put(s, front, "handle", "%u", d->id);
     rc = rc ? rc : store_put(s, front, "mac", "%s", mac);
-    if (c->mtu)
+    if (c->mtu) {
+        snprintf(path, sizeof(path), "%s/mtu", front);
         rc = rc ? rc : store_put(s, front, "mtu", "%u", c->mtu);
+        rc = rc ? rc : store_mkdir(s, path, 0, domid); /* read-only for the guest */
+    }
     rc = rc ? rc : store_put(s, back, "handle", "%u", d->id);
     rc = rc ? rc : store_put(s, back, "mac", "%s", mac);
     rc = rc ? rc : store_put(s, back, "bridge", "%s", c->bridge);
@@ -112,14 +119,14 @@ int device_store(struct store *s, unsigned int domid, const struct device *d)
     rc = rc ? rc : store_mkdir(s, back, 0, domid);
     rc = rc ? rc : store_put(s, front, "backend", "%s", back);
     rc = rc ? rc : store_put(s, front, "backend-id", "0");
-    if (untrusted)
-        rc = rc ? rc : store_put(s, front, "trusted", "0");
+    rc = rc ? rc : store_put(s, front, "trusted", "%d", !untrusted);
     rc = rc ? rc : store_put(s, back, "frontend", "%s", front);
     rc = rc ? rc : store_put(s, back, "frontend-id", "%u", domid);
     rc = rc ? rc : store_put(s, back, "online", "1");
     if (rc)
         return rc;
-    rc = d->kind == DEVICE_VBD ? store_disk(s, front, back, d) : store_vif(s, front, back, d);
+    rc = d->kind == DEVICE_VBD ? store_disk(s, front, back, d)
+                               : store_vif(s, domid, front, back, d);
     rc = rc ? rc : store_put(s, back, "state", "%d", XenbusStateInitialising);
     return rc ? rc : store_put(s, front, "state", "%d", XenbusStateInitialising);
 }

@@ -55,6 +55,7 @@ static int prune_all(struct store *s)
 {
     static const char *const dirs[] = { "/local/domain/0/backend/vbd",
                                         "/local/domain/0/backend/vif",
+                                        "/local/domain/0/backend/console",
                                         "/local/domain/0/backend",
                                         "/local/domain/0/error/backend/vbd",
                                         "/local/domain/0/error/backend/vif",
@@ -81,6 +82,7 @@ static int remove_nodes(struct store *s, void *ctx)
         rc = store_rm(s, "/local/domain/%d", x->domid);
         rc = rc ? rc : store_rm(s, "/local/domain/0/backend/vbd/%d", x->domid);
         rc = rc ? rc : store_rm(s, "/local/domain/0/backend/vif/%d", x->domid);
+        rc = rc ? rc : store_rm(s, "/local/domain/0/backend/console/%d", x->domid);
         rc = rc ? rc : store_rm(s, "/local/domain/0/error/backend/vbd/%d", x->domid);
         rc = rc ? rc : store_rm(s, "/local/domain/0/error/backend/vif/%d", x->domid);
         rc = rc ? rc : store_rm(s, "/libxl/%d", x->domid); /* if xl made it */

@@ -11,10 +11,33 @@
 #include <string.h>
 #include <time.h>
 
-/* What the guest may write: its answers, what it says about itself. Children inherit the owner. */
-static const char *const guests_own[] = {
-    "control", "data", "drivers", "feature", "attr", "error", "device/suspend/event-channel"
-};
+/*
+ * What the guest may write: its answers, what it says about itself (Xen's xenstore-paths). Children
+ * inherit the owner. The other nodes of control/ are not the guest's.
+ */
+static const char *const guests_own[] = { "control/shutdown",
+                                          "control/feature-poweroff",
+                                          "control/feature-reboot",
+                                          "control/feature-suspend",
+                                          "control/sysrq",
+                                          "data",
+                                          "drivers",
+                                          "feature",
+                                          "attr",
+                                          "error",
+                                          "device/suspend/event-channel" };
+
+/* For those who look; only xl's own restart would read it. */
+static int image(struct store *s, const struct guest_nodes *n, const char *vm)
+{
+    const struct guest_config *c = n->cfg;
+    int rc = store_put(s, vm, "image/ostype", "linux");
+
+    rc = rc ? rc : store_put(s, vm, "image/kernel", "%s", c->kernel);
+    if (c->ramdisk)
+        rc = rc ? rc : store_put(s, vm, "image/ramdisk", "%s", c->ramdisk);
+    return rc ? rc : store_put(s, vm, "image/cmdline", "%s", c->cmdline);
+}
 
 static int identity(struct store *s, const struct guest_nodes *n, const char *base)
 {
@@ -27,6 +50,7 @@ static int identity(struct store *s, const struct guest_nodes *n, const char *ba
     rc = rc ? rc : store_put(s, vm, "name", "%s", n->cfg->name);
     rc = rc ? rc : store_put(s, vm, "uuid", "%s", uuid);
     rc = rc ? rc : store_put(s, vm, "start_time", "%lld.00", (long long)time(NULL));
+    rc = rc ? rc : image(s, n, vm);
     rc = rc ? rc : store_mkdir(s, base, 0, n->domid);
     rc = rc ? rc : store_put(s, base, "name", "%s", n->cfg->name);
     rc = rc ? rc : store_put(s, base, "domid", "%u", n->domid);
@@ -47,6 +71,33 @@ static int resources(struct store *s, const struct guest_nodes *n, const char *b
     return rc;
 }
 
+/* What the platform can do, for the guest to read. */
+static int platform(struct store *s, const char *base)
+{
+    int rc = store_put(s, base, "control/platform-feature-multiprocessor-suspend", "1");
+
+    return rc ? rc : store_put(s, base, "control/platform-feature-xs_reset_watches", "1");
+}
+
+/* The console daemon goes by the guest's own nodes; these are for whoever looks for backends. */
+static int console_backend(struct store *s, const struct guest_nodes *n, const char *base)
+{
+    char back[96], path[128];
+    int rc;
+
+    snprintf(back, sizeof(back), "/local/domain/0/backend/console/%u/0", n->domid);
+    rc = store_mkdir(s, back, 0, n->domid);
+    rc = rc ? rc : store_put(s, back, "frontend", "%s/console", base);
+    rc = rc ? rc : store_put(s, back, "frontend-id", "%u", n->domid);
+    rc = rc ? rc : store_put(s, back, "online", "1");
+    rc = rc ? rc : store_put(s, back, "protocol", "vt100");
+    rc = rc ? rc : store_put(s, back, "state", "1");
+    rc = rc ? rc : store_put(s, base, "console/backend", "%s", back);
+    rc = rc ? rc : store_put(s, base, "console/backend-id", "0");
+    snprintf(path, sizeof(path), "%s/console/backend-id", base);
+    return rc ? rc : store_mkdir(s, path, n->domid, 0);
+}
+
 static int console(struct store *s, const struct guest_nodes *n, const char *base)
 {
     int rc = store_put(s, base, "console/port", "%u", n->console_port);
@@ -55,6 +106,7 @@ static int console(struct store *s, const struct guest_nodes *n, const char *bas
     rc = rc ? rc : store_put(s, base, "console/type", "xenconsoled");
     rc = rc ? rc : store_put(s, base, "console/output", "pty");
     rc = rc ? rc : store_put(s, base, "console/tty", "%s", "");
+    rc = rc ? rc : console_backend(s, n, base);
     return rc ? rc : store_put(s, base, "store/port", "%u", n->store_port);
 }
 
@@ -102,6 +154,7 @@ int guest_store_nodes(struct store *s, void *ctx)
         snprintf(path, sizeof(path), "%s/%s", base, guests_own[i]);
         rc = store_mkdir(s, path, n->domid, -1);
     }
+    rc = rc ? rc : platform(s, base);
     rc = rc ? rc : resources(s, n, base);
     rc = rc ? rc : console(s, n, base);
     rc = rc ? rc : record(s, n);

@@ -6,6 +6,7 @@
  */
 #include "tools/cli/monitor_act.h"
 #include "tools/cli/core.h"
+#include "tools/cli/dump_dir.h"
 #include "tools/cli/guest.h"
 #include "tools/cli/guest_lock.h"
 #include "tools/cli/host.h"
@@ -20,7 +21,6 @@
 #include <time.h>
 
 #define ERASE_WAIT_MS 30000
-#define DUMP_DIR "/var/lib/orlop/dump/"
 
 struct guest {
     struct host *h;
@@ -58,13 +58,12 @@ static void log_error(struct guest *g, const char *what, const struct error *e)
 static void write_core(struct guest *g)
 {
     struct error e = { 0 };
-    time_t now = time(NULL);
-    struct tm tm;
-    char when[32], *path;
+    char *path = dump_path(DUMP_DIR, g->cfg.name, time(NULL));
+    unsigned int gone = dump_prune(DUMP_DIR, g->cfg.name, DUMP_KEEP);
 
-    localtime_r(&now, &tm);
-    strftime(when, sizeof(when), "%Y%m%d-%H%M%S", &tm);
-    path = str_fmt(DUMP_DIR "%s-%s.core", g->cfg.name, when);
+    if (gone)
+        monitor_log("%s: %u older core file%s removed: %d of a guest are kept", g->cfg.name, gone,
+                    gone == 1 ? "" : "s", DUMP_KEEP);
     if (make_dirs(path, 0700) < 0 || core_write(g->h, g->domid, path, &e) != 0)
         log_error(g, "no core file", &e);
     else

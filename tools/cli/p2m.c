@@ -33,17 +33,19 @@ static void unmap(struct p2m *p, void *page)
     xenforeignmemory_unmap(xen_fmem(p->h->xen, NULL), page, 1);
 }
 
-/* One word of a guest's page; P2M_NONE if that is none of its pages. */
-static uint64_t word(struct p2m *p, uint64_t mfn, unsigned int index)
+/*
+ * One word of a guest's page, which stays mapped until the next one of its level; P2M_NONE if that
+ * is none of its pages.
+ */
+static uint64_t word(struct p2m *p, unsigned int level, uint64_t mfn, unsigned int index)
 {
-    volatile uint64_t *page = map(p, mfn);
-    uint64_t v;
-
-    if (!page)
-        return P2M_NONE;
-    v = page[index];
-    unmap(p, (void *)page);
-    return v;
+    if (!p->last[level].page || p->last[level].mfn != mfn) {
+        if (p->last[level].page)
+            unmap(p, (void *)p->last[level].page);
+        p->last[level].page = map(p, mfn);
+        p->last[level].mfn = mfn;
+    }
+    return p->last[level].page ? p->last[level].page[index] : P2M_NONE;
 }
 
 /* The machine frame behind a virtual address, through the guest's page tables. */
@@ -51,8 +53,8 @@ static uint64_t walk(struct p2m *p, uint64_t va)
 {
     uint64_t mfn = p->cr3;
 
-    for (int level = 3; level >= 0; level--) {
-        uint64_t pte = word(p, mfn, va >> (12 + 9 * level) & 511);
+    for (int level = P2M_LEVELS - 1; level >= 0; level--) {
+        uint64_t pte = word(p, level, mfn, va >> (12 + 9 * level) & 511);
 
         if (pte == P2M_NONE || !(pte & 1))
             return P2M_NONE;
@@ -67,8 +69,8 @@ static uint64_t page_of_table(struct p2m *p, uint64_t page)
 
     if (p->vaddr)
         return walk(p, p->vaddr + (page << 12));
-    list = word(p, p->list_list, page / P2M_PER_PAGE);
-    return list == P2M_NONE ? P2M_NONE : word(p, list, page % P2M_PER_PAGE);
+    list = word(p, 1, p->list_list, page / P2M_PER_PAGE);
+    return list == P2M_NONE ? P2M_NONE : word(p, 0, list, page % P2M_PER_PAGE);
 }
 
 int p2m_open(struct p2m *p, struct host *h, unsigned int domid, uint64_t shared_info_mfn,
@@ -105,17 +107,27 @@ void p2m_close(struct p2m *p)
     if (p->shared)
         unmap(p, p->shared);
     p->shared = NULL;
+    for (unsigned int i = 0; i < P2M_LEVELS; i++) {
+        if (p->last[i].page)
+            unmap(p, (void *)p->last[i].page);
+        p->last[i].page = NULL;
+    }
+    frame_set_free(&p->tables);
 }
 
 /* Linux marks frames that are not its own in the two top bits. */
 void p2m_read(struct p2m *p, uint64_t page, uint64_t entry[P2M_PER_PAGE])
 {
     uint64_t mfn = page_of_table(p, page);
-    const uint64_t *table = mfn == P2M_NONE ? NULL : map(p, mfn);
+    const uint64_t *table;
 
     memset(entry, 0xff, P2M_PER_PAGE * sizeof(*entry));
+    if (mfn == P2M_NONE || frame_set_has(&p->tables, mfn))
+        return;
+    table = map(p, mfn);
     if (!table)
         return;
+    frame_set_add(&p->tables, mfn);
     for (unsigned int i = 0; i < P2M_PER_PAGE && page * P2M_PER_PAGE + i < p->max_pfn; i++) {
         uint64_t v = ((const volatile uint64_t *)table)[i];
 

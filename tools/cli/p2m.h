@@ -4,6 +4,8 @@
 #ifndef TOOLS_CLI_P2M_H
 #define TOOLS_CLI_P2M_H
 
+#include "tools/cli/frame_set.h"
+
 #include <stdint.h>
 #include <xen/xen.h>
 
@@ -13,6 +15,8 @@
 struct error;
 struct host;
 
+#define P2M_LEVELS 4
+
 struct p2m {
     struct host *h;
     unsigned int domid;
@@ -20,6 +24,11 @@ struct p2m {
     uint64_t list_list;  /* mfn of the list of lists; or */
     uint64_t vaddr, cr3; /* where the table lies in the guest's address space */
     void *shared;        /* the shared info page, mapped */
+    struct {
+        uint64_t mfn;
+        volatile uint64_t *page; /* mapped; NULL: none yet */
+    } last[P2M_LEVELS];          /* the page that was looked at last at each level of the way */
+    struct frame_set tables;     /* the pages of the table that were read */
 };
 
 /* -1 with e; the guest says nothing until its kernel has come up some way. */
@@ -27,8 +36,11 @@ int p2m_open(struct p2m *p, struct host *h, unsigned int domid, uint64_t shared_
              struct error *e);
 void p2m_close(struct p2m *p);
 
-/* The entries of pfns page * 512 on: machine frames, or P2M_NONE. A hostile table gives nonsense,
- * which mapping it finds. */
+/*
+ * The entries of pfns page * 512 on: machine frames, or P2M_NONE. A hostile table gives nonsense,
+ * which mapping it finds. A page that the guest has in several places of its table is read in the
+ * first: kernels share only pages without frames.
+ */
 void p2m_read(struct p2m *p, uint64_t page, uint64_t entry[P2M_PER_PAGE]);
 
 #endif

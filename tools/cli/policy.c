@@ -68,3 +68,10 @@ bool policy_restart_allowed(const char *history, int64_t now, char **next)
     free(kept);
     return true;
 }
+
+enum policy_listens policy_listens(const char *feature)
+{
+    if (!feature || !*feature)
+        return LISTENS_PERHAPS;
+    return strcmp(feature, "0") == 0 ? LISTENS_NOT : LISTENS;
+}

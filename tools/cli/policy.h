@@ -31,4 +31,12 @@ struct policy_plan policy_plan(enum guest_action action);
  */
 bool policy_restart_allowed(const char *history, int64_t now, char **next);
 
+/*
+ * What a guest says in control/feature-poweroff or -reboot (NULL: there is no such node) about
+ * requests by control/shutdown: xenstore-paths has it that only "0" is a no. Kernels that know
+ * nothing of these nodes listen as well.
+ */
+enum policy_listens { LISTENS_NOT, LISTENS_PERHAPS, LISTENS };
+enum policy_listens policy_listens(const char *feature);
+
 #endif
