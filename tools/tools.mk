@@ -9,6 +9,7 @@ TOOLS_CFLAGS ?= -std=gnu11 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -W
 
 # What the daemons share.
 DAEMON_SRC := tools/lib/daemon.c tools/lib/ring.c
+TEXT_SRC := tools/lib/text.c
 
 XENSTORED_SRC := $(wildcard tools/xenstored/*.c) $(DAEMON_SRC)
 XENSTORED_HDR := $(wildcard tools/xenstored/*.h) $(DAEMON_SRC:.c=.h)
@@ -51,7 +52,7 @@ $(TOOLS_OUT)/orlop: $(CLI_OBJ) $(CLI_GEN_OBJ) $(PURE_OBJ)
 -include $(CLI_OBJ:.o=.d)
 
 # The console daemon.
-CONSOLED_OBJ := $(patsubst tools/%.c,$(TOOLS_OUT)/obj/%.o,$(wildcard tools/consoled/*.c) $(DAEMON_SRC))
+CONSOLED_OBJ := $(patsubst tools/%.c,$(TOOLS_OUT)/obj/%.o,$(wildcard tools/consoled/*.c) $(DAEMON_SRC) $(TEXT_SRC))
 $(TOOLS_OUT)/orlop-consoled: $(CONSOLED_OBJ)
 	$(TOOLS_CC) $(TOOLS_CFLAGS) -o $@ $^ -lxenevtchn -lxengnttab -lxenforeignmemory -lxencall -lxenstore -levent_core
 -include $(CONSOLED_OBJ:.o=.d)

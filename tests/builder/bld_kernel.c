@@ -6,12 +6,19 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <lzma.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/macros.h"
 #include "make_kernel.h"
 #include "tools/builder/builder.h"
+#include "tools/builder/child.h"
+#include "tools/builder/confine.h"
 #include "tools/builder/kernel.h"
 #include "tools/lib/error.h"
 
@@ -143,6 +150,137 @@ TEST(large)
 }
 
 /* Each cut and each flipped byte is either noticed or makes no difference. */
+/* --- the process that unpacks --- */
+
+static int *outcome; /* what the child leaves to us */
+static int inherited;
+
+static void try_open(void)
+{
+    open("/etc/passwd", O_RDONLY);
+}
+
+static void try_socket(void)
+{
+    socket(AF_UNIX, SOCK_STREAM, 0);
+}
+
+static void try_fork(void)
+{
+    if (fork() == 0)
+        _exit(0);
+}
+
+static void try_kill(void)
+{
+    kill(getppid(), 0);
+}
+
+static void try_exec(void)
+{
+    execl("/bin/true", "true", NULL);
+}
+
+static void try_hypercall(void)
+{
+    ioctl(inherited, 1, 0);
+}
+
+static void (*const tries[])(void) = { try_open, try_socket, try_fork,
+                                       try_kill, try_exec,   try_hypercall };
+
+static void run_try(void *arg)
+{
+    int fd = memfd_create("out", 0);
+
+    *outcome = confine(fd, 4096);
+    if (*outcome == 0)
+        (*(void (*const *)(void))arg)();
+}
+
+TEST(confined_child_can_do_nothing_else)
+{
+    outcome = child_share(sizeof(*outcome));
+    for (size_t i = 0; i < ARRAY_SIZE(tries); i++) {
+        struct error e = { 0 };
+
+        inherited = open("/dev/null", O_RDWR);
+        CHECK(child_run(run_try, (void *)&tries[i], "try", &e) != 0);
+        CHECK_EQ(*outcome, 0);
+        CHECK_WHY(e.cause, "system call");
+        close(inherited);
+    }
+    child_unshare(outcome, sizeof(*outcome));
+}
+
+struct limits_seen {
+    int rc, fd;
+    ssize_t within, beyond;
+    bool memory, too_much, other_fd;
+};
+
+static void try_limits(void *arg)
+{
+    struct limits_seen *l = arg;
+    char page[4096] = "";
+
+    signal(SIGXFSZ, SIG_IGN);
+    l->rc = confine(l->fd, sizeof(page));
+    if (l->rc)
+        return;
+    l->within = pwrite(l->fd, page, sizeof(page), 0);
+    l->beyond = pwrite(l->fd, page, sizeof(page), sizeof(page));
+    l->memory = mmap(NULL, 300 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) !=
+                MAP_FAILED;
+    l->too_much = mmap(NULL, 300 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+                       0) != MAP_FAILED;
+    l->other_fd = write(inherited, "x", 1) == 1;
+}
+
+TEST(confined_child_has_limits)
+{
+    struct limits_seen *l = child_share(sizeof(*l));
+    struct error e = { 0 };
+
+    l->fd = memfd_create("out", 0);
+    inherited = open("/dev/null", O_RDWR);
+    CHECK_EQ(child_run(try_limits, l, "try", &e), 0);
+    CHECK_EQ(l->rc, 0);
+    CHECK_EQ(l->within, 4096);
+    CHECK_EQ(l->beyond, -1);
+    CHECK(l->memory && !l->too_much && !l->other_fd);
+    close(inherited);
+    close(l->fd);
+    child_unshare(l, sizeof(*l));
+}
+
+/* A stream that wants a dictionary of 384 MiB: it ends at the decoder's own limit, before the
+ * process's. */
+TEST(xz_memory_limit)
+{
+    size_t len, packed, at;
+    uint8_t *elf = make_elf(&spec, &len), *p = make_bzimage(elf, len, BZ_XZ, &packed);
+    uint32_t crc;
+
+    enter();
+    for (at = 1024; memcmp(p + at, "\3757zXZ", 6) != 0; at++)
+        ;
+    at += 12; /* the block's header: size, flags, (LZMA2 0x21, 1, dictionary), padding, CRC32 */
+    for (size_t i = at + 2;; i++) {
+        if (p[i] == 0x21 && p[i + 1] == 1) {
+            p[i + 2] = 33; /* 384 MiB */
+            break;
+        }
+    }
+    crc = lzma_crc32(p + at, (p[at] + 1) * 4 - 4, 0);
+    memcpy(p + at + (p[at] + 1) * 4 - 4, &crc, 4);
+    write_file(file, p, packed);
+    refused("not enough memory", "damaged");
+    free(p);
+    free(elf);
+    leave();
+}
+
 TEST(damaged)
 {
     static const enum bz_format format[] = { BZ_XZ, BZ_GZIP, BZ_ZSTD, BZ_LZ4 };

@@ -6,7 +6,7 @@ BLD_LIBS := -llzma -lzstd -llz4 -lz
 BLD_CFLAGS := -std=gnu11 -g -O1 -Wall -Wextra -Wno-unused-function -Wno-unused-parameter -Wno-sign-compare \
 	-fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 	-D__XEN_TOOLS__ -D__XEN_INTERFACE_VERSION__=0x00041100 -I. -Itools -Itests/unit -Itests/builder
-BLD_SRC := $(wildcard tools/builder/*.c) tools/lib/error.c tools/lib/util.c \
+BLD_SRC := $(wildcard tools/builder/*.c) tools/lib/error.c tools/lib/text.c tools/lib/util.c \
 	$(patsubst %,lib/%.c,bzimage elf pvlayout strutil xennote)
 BLD_TEST_SRC := $(patsubst %,tests/builder/%.c,fake_xen make_kernel)
 BLD_HDR := $(wildcard tools/builder/*.h tests/builder/*.h tools/lib/*.h lib/*.h) tests/unit/unit.h
@@ -38,4 +38,4 @@ FUZZERS += build/tests/fuzz/fuzz_builder
 build/tests/fuzz/fuzz_builder: tests/builder/fuzz_builder.c $(BLD_SRC) $(BLD_HDR) tests/builder/builder.mk
 	@mkdir -p $(@D)
 	clang -fsanitize=fuzzer $(BLD_CFLAGS) -D_GNU_SOURCE -Wno-macro-redefined -o $@ $< \
-		$(filter-out tools/builder/build.c tools/builder/domain.c,$(BLD_SRC)) $(BLD_LIBS)
+		$(filter-out tools/builder/build.c tools/builder/child.c tools/builder/confine.c tools/builder/domain.c,$(BLD_SRC)) $(BLD_LIBS)

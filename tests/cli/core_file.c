@@ -18,8 +18,8 @@
 #include "unit.h"
 
 #define FRAMES 4096u
-#define OWN 1000u   /* frames below this are the guest's */
-#define SHARED 1    /* the frames of shared info, list of lists, lists ... */
+#define OWN 1000u /* frames below this are the guest's */
+#define SHARED 1  /* the frames of shared info, list of lists, lists ... */
 #define LISTS 2
 #define FIRST_LIST 3
 #define TABLE 4 /* ... and the table's pages */

@@ -7,6 +7,7 @@
 #include "tools/cli/vif.h"
 #include "tools/lib/daemon.h"
 #include "tools/lib/error.h"
+#include "tools/lib/text.h"
 #include "tools/lib/util.h"
 #include <errno.h>
 #include <signal.h>
@@ -293,4 +294,49 @@ TEST(core_files_of_a_guest_are_few)
         free(path);
     }
     CHECK_EQ(rmdir(dir), 0);
+}
+
+static const char *cleaned(const char *text, bool lines)
+{
+    static char buf[128];
+
+    snprintf(buf, sizeof(buf), "%s", text);
+    return lines ? text_clean_lines(buf) : text_clean(buf);
+}
+
+TEST(foreign_text)
+{
+    char all[256];
+
+    CHECK_STR(cleaned("web-1 M\u00fcnchen \u65e5\u672c \U0001f600", false),
+              "web-1 M\u00fcnchen \u65e5\u672c \U0001f600");
+    CHECK_STR(cleaned("a\033[2Jb\x7f\r\n\tc", false), "a?[2Jb????c");
+    CHECK_STR(cleaned("a\r\n\tc", true), "a?\n\tc");
+    CHECK_STR(cleaned("\xc2\x9b"
+                      "31m",
+                      false),
+              "?31m");                                                 /* CSI as one character */
+    CHECK_STR(cleaned("x\u202egnp.exe", false), "x?gnp.exe");          /* right to left */
+    CHECK_STR(cleaned("\xff\xc0\x80\xed\xa0\x80.", false), "??????."); /* no UTF-8 */
+    CHECK_STR(cleaned("cut \xe6\x97", false), "cut ??");
+    CHECK_STR(cleaned("\xf4\x90\x80\x80", false), "????");
+    for (int c = 1; c < 256; c++)
+        all[c - 1] = c;
+    all[255] = 0;
+    text_clean(all);
+    for (int i = 0; i < 255; i++)
+        CHECK(all[i] >= 0x20 && all[i] < 0x7f);
+}
+
+TEST(errors_are_clean)
+{
+    struct error e = { 0 };
+
+    error_set(&e, EINVAL, "do\033this", "guest %s", "\033]0;evil\007");
+    CHECK_STR(e.cause, "guest ?]0;evil?");
+    CHECK_STR(e.remedy, "do?this");
+    error_in(&e, "%s", "a\nb");
+    CHECK_STR(e.cause, "a?b: guest ?]0;evil?");
+    error_remedy(&e, "%s", "x\ry");
+    CHECK_STR(e.remedy, "x?y");
 }

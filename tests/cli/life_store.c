@@ -6,7 +6,9 @@
 #include "tools/cli/disk.h"
 #include "tools/cli/guest.h"
 #include "tools/cli/host.h"
+#include "tools/cli/nbd.h"
 #include "tools/lib/error.h"
+#include "tools/lib/names.h"
 #include "tools/lib/util.h"
 #include <errno.h>
 #include <signal.h>
@@ -320,6 +322,82 @@ TEST(tree_is_as_xl_makes_it)
     CHECK_EQ(store_rm(&h.store, "/local/domain/0/backend"), 0);
     CHECK_EQ(guest_erase(&h, -1, cfg.uuid, false, now_ms(), NULL), 0);
     config_free(&cfg);
+}
+
+/* The guest owns its frontend's nodes: whatever it writes there, the list says what is. */
+TEST(lists_follow_no_guest)
+{
+    struct device_info *list;
+
+    start_daemon();
+    store_write(&h.store, "/local/domain/0/backend/vif/7/0/bridge", "xenbr0");
+    store_write(&h.store, "/local/domain/0/backend/vif/7/0/mac", "00:16:3e:00:00:01");
+    store_write(&h.store, "/local/domain/0/backend/vif/7/0/state", "4");
+    store_write(&h.store, "/local/domain/7/device/vif/0/mac", "\033[2J");
+    store_write(&h.store, "/local/domain/7/device/vif/0/backend", "/evil");
+    store_write(&h.store, "/local/domain/7/device/vif/0/backend-id", "9");
+    store_write(&h.store, "/local/domain/7/device/vif/1/backend", "/evil");
+    store_write(&h.store, "/evil/bridge", "evil");
+    store_write(&h.store, "/evil/state", "6");
+    CHECK_EQ(device_list(&h.store, 7, DEVICE_VIF, &list), 1);
+    CHECK_STR(list[0].target, "xenbr0");
+    CHECK_STR(list[0].mode, "00:16:3e:00:00:01");
+    CHECK(list[0].backend == 0 && list[0].backend_state == 4);
+    device_list_free(list, 1);
+    store_write(&h.store, "/local/domain/0/backend/vif/7/0/bridge", "x\033[2J");
+    device_list(&h.store, 7, DEVICE_VIF, &list);
+    CHECK_STR(list[0].target, "x?[2J");
+    device_list_free(list, 1);
+    store_write(&h.store, "/local/domain/7/name", "web\033[2J\n");
+    {
+        char name[NAME_SIZE];
+
+        name_of(&h.store, 7, name);
+        CHECK_STR(name, "web?[2J?");
+    }
+    store_rm(&h.store, "/local/domain/0/backend");
+    store_rm(&h.store, "/local/domain/7");
+    store_rm(&h.store, "/evil");
+}
+
+static char released[64];
+
+static void release(const char *node)
+{
+    snprintf(released + strlen(released), sizeof(released) - strlen(released), "%s ", node);
+}
+
+/* Commands that were killed before they had recorded their qemu-nbd; others that are at it. */
+TEST(forgotten_qemu_nbd)
+{
+    char notes[] = "/tmp/nbd_notes.XXXXXX", *path, *old;
+    int held, killed, done;
+
+    start_daemon();
+    if (!mkdtemp(notes))
+        abort();
+    held = nbd_note(notes, 901);
+    killed = nbd_note(notes, 902);
+    done = nbd_note(notes, 903);
+    CHECK(held >= 0 && killed >= 0 && done >= 0);
+    CHECK_EQ(nbd_note(notes, 901), -EWOULDBLOCK);
+    close(killed);
+    close(done);
+    store_write(&h.store, "/local/domain/0/backend/vbd/7/51712/node", "/dev/nbd903");
+    CHECK_EQ(nbd_sweep(&h.store, notes, release), 1);
+    CHECK_STR(released, "/dev/nbd902 ");
+    path = str_fmt("%s/902", notes); /* it may still be starting: the note stays for a while */
+    CHECK(access(path, F_OK) == 0);
+    old = str_fmt("touch -d '2 minutes ago' %s", path);
+    CHECK_EQ(system(old), 0);
+    CHECK_EQ(nbd_sweep(&h.store, notes, release), 1);
+    CHECK(access(path, F_OK) != 0);
+    free(path);
+    free(old);
+    CHECK_EQ(nbd_sweep(&h.store, notes, release), 0);
+    nbd_note_done(notes, 901, held);
+    CHECK_EQ(rmdir(notes), 0);
+    store_rm(&h.store, "/local/domain/0/backend");
 }
 
 static int one_disk_less(struct store *s, struct guest_config *cfg, void *ctx)

@@ -18,12 +18,12 @@
 #include "lib/strutil.h"
 #include "tools/builder/cache.h"
 #include "tools/builder/child.h"
+#include "tools/builder/confine.h"
 #include "tools/builder/memory.h"
 #include "tools/builder/unpack.h"
 #include "tools/lib/error.h"
 #include "tools/lib/util.h"
 
-#define CHILD_BYTES (1u << 20)        /* of payload, from which on a child unpacks it */
 #define HV_START 0xffff800000000000ul /* fixed by the ABI: L4 slots 256 to 271 */
 #define HV_END 0xffff880000000000ul
 #define FEATURE(name) (UINT32_C(1) << XENFEAT_##name)
@@ -99,6 +99,7 @@ struct unpacking {
     int fd;
     const char *why; /* not a word of the child's own memory, but of the program's text */
     int err;         /* why is for want of room */
+    int confined;    /* 0, or the -errno for which nothing was done */
 };
 
 static void unpack_to(void *arg)
@@ -107,6 +108,9 @@ static void unpack_to(void *arg)
     uint64_t size = u->payload->unpacked_size;
     struct file_sink f = { .sink = { put_in_file }, .fd = u->fd, .total = size };
 
+    u->confined = u->payload->format == BZ_ELF ? 0 : confine(u->fd, size);
+    if (u->confined < 0)
+        return;
     u->why = unpack_stream(u->payload, &f.sink);
     if (!u->why && ftruncate(u->fd, (off_t)size)) {
         f.err = errno;
@@ -115,14 +119,17 @@ static void unpack_to(void *arg)
     u->err = f.err;
 }
 
-/* Large ones by a child: a decompressor takes tens of MiB for itself. */
+/*
+ * By a child, unless it only has to be copied: decompressors are large, take tens of MiB for
+ * themselves, and read what anybody may have written. The child can do nothing else (confine.h).
+ */
 static int unpack_once(struct unpacking *u, struct error *e)
 {
     struct unpacking *shared;
     int rc;
 
     u->err = 0;
-    if (u->payload->format == BZ_ELF || u->payload->len < CHILD_BYTES) {
+    if (u->payload->format == BZ_ELF) {
         unpack_to(u);
         return 0;
     }
@@ -153,6 +160,9 @@ static int unpack(struct builder_kernel *k, const struct bz_payload *p, const st
         in_memory = u.err != ENOSPC || !cache_drop_oldest(c);
     }
     k->size = p->unpacked_size;
+    if (u.confined)
+        return error_sys(e, -u.confined, "Domain 0's kernel needs seccomp (CONFIG_SECCOMP_FILTER).",
+                         "%s: the process that unpacks it cannot be confined", k->path);
     if (u.fd < 0 || u.err)
         return error_sys(e, u.fd < 0 ? errno : u.err, "Domain 0 needs more free memory.",
                          "%s: the unpacked kernel (%lu MiB) cannot be stored", k->path,

@@ -47,7 +47,7 @@ static int check_new(struct target *t, const struct disk_config *disk, struct di
 {
     if (device_check_backend(DEVICE_VBD, &t->e) != 0)
         return -1;
-    if (store_exists(&t->h.store, "/local/domain/%u/device/vbd/%u", t->domid, disk->number))
+    if (store_exists(&t->h.store, "/local/domain/0/backend/vbd/%u/%u", t->domid, disk->number))
         return error_set(&t->e, EEXIST, "Choose another vdev; orlop block-list shows those in use.",
                          "it has a disk %s already", disk->vdev);
     if (disk_check(disk, b, &t->e) != 0)
@@ -128,7 +128,7 @@ static int find_disk(struct target *t, const char *vdev, unsigned int *id)
     if (!vdev_number(vdev, id) && !parse_uint(vdev, id))
         return error_set(&t->e, EINVAL, "orlop block-list shows its disks.",
                          "\"%s\" is no name of a disk", vdev);
-    if (store_exists(&t->h.store, "/local/domain/%u/device/vbd/%u", t->domid, *id))
+    if (store_exists(&t->h.store, "/local/domain/0/backend/vbd/%u/%u", t->domid, *id))
         return 0;
     return error_set(&t->e, ENOENT, "orlop block-list shows its disks.", "it has no disk %s", vdev);
 }

@@ -7,6 +7,7 @@
 #include "tools/cli/command.h"
 #include "tools/cli/view.h"
 #include "tools/lib/error.h"
+#include "tools/lib/text.h"
 #include <errno.h>
 #include <json-c/json.h>
 #include <stdio.h>
@@ -155,6 +156,7 @@ static void tell_path(struct follower *f, const char *path)
     value = store_read(&f->host.store, "%s", path);
     if (!value)
         return; /* removed: the end of a domain is told otherwise */
+    text_clean(value);
     if (sscanf(path, "/local/domain/0/backend/%15[a-z]/%u/%u/stat%1[e]%n", kind, &domid, &device,
                rest, &end) == 4 &&
         !path[end]) {

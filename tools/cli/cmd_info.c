@@ -114,10 +114,10 @@ static struct json_object *devices(struct store *s, const char *kind, unsigned d
 
         put_text(j, "id", ids[i]);
         for (const char *const *node = nodes; *node; node++) {
-            char *value = store_read(s, "/local/domain/0/backend/%s/%u/%s/%s", kind, domid, ids[i],
+            char *value = store_text(s, "/local/domain/0/backend/%s/%u/%s/%s", kind, domid, ids[i],
                                      *node);
 
-            if (value)
+            if (*value)
                 put_text(j, *node, value);
             free(value);
         }

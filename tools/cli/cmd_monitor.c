@@ -12,6 +12,7 @@
 #include "tools/cli/host.h"
 #include "tools/cli/monitor_act.h"
 #include "tools/lib/error.h"
+#include "tools/lib/text.h"
 #include "tools/lib/util.h"
 
 #include <errno.h>
@@ -55,7 +56,7 @@ void monitor_log(const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    fprintf(stderr, "%s %s\n", when, text);
+    fprintf(stderr, "%s %s\n", when, text_clean(text));
 }
 
 static void on_signal(int sig)

@@ -50,7 +50,7 @@ static int choose_id(struct target *t, struct vif_config *vif)
 
     if (!taken)
         vif->devid = 0;
-    while (store_exists(&t->h.store, "/local/domain/%u/device/vif/%u", t->domid, vif->devid)) {
+    while (store_exists(&t->h.store, "/local/domain/0/backend/vif/%u/%u", t->domid, vif->devid)) {
         if (taken)
             return error_set(&t->e, EEXIST, "Leave out devid=, and the next free one is taken.",
                              "it has a network card %u already", vif->devid);

@@ -15,7 +15,7 @@
 #include <unistd.h>
 #include <xen/io/xenbus.h>
 
-#define NODE 128
+#define NODE DEVICE_PATH
 #define HANDSHAKE_MS 2000
 
 const char *device_class(enum device_kind kind)
@@ -23,8 +23,8 @@ const char *device_class(enum device_kind kind)
     return kind == DEVICE_VBD ? "vbd" : "vif";
 }
 
-static void paths(unsigned int domid, enum device_kind kind, unsigned int id, char front[NODE],
-                  char back[NODE])
+void device_paths(unsigned int domid, enum device_kind kind, unsigned int id,
+                  char front[DEVICE_PATH], char back[DEVICE_PATH])
 {
     snprintf(front, NODE, "/local/domain/%u/device/%s/%u", domid, device_class(kind), id);
     snprintf(back, NODE, "/local/domain/0/backend/%s/%u/%u", device_class(kind), domid, id);
@@ -114,7 +114,7 @@ int device_store(struct store *s, unsigned int domid, const struct device *d)
     char front[NODE], back[NODE];
     int rc;
 
-    paths(domid, d->kind, d->id, front, back);
+    device_paths(domid, d->kind, d->id, front, back);
     rc = store_mkdir(s, front, domid, 0);
     rc = rc ? rc : store_mkdir(s, back, 0, domid);
     rc = rc ? rc : store_put(s, front, "backend", "%s", back);
@@ -272,7 +272,7 @@ int device_await(struct host *h, unsigned int domid, const struct device *d, int
 {
     char front[NODE], back[NODE];
 
-    paths(domid, d->kind, d->id, front, back);
+    device_paths(domid, d->kind, d->id, front, back);
     if (await_state(h, domid, d, back, deadline, e) != 0)
         return -1;
     if (d->kind == DEVICE_VBD)
@@ -383,7 +383,7 @@ int device_unplug(struct host *h, unsigned int domid, enum device_kind kind, uns
     char *node;
     int rc = 0;
 
-    paths(domid, kind, id, n.front, n.back);
+    device_paths(domid, kind, id, n.front, n.back);
     node = store_read(&h->store, "%s/node", n.back);
     let_connect(h, &n);
     if (!force) {

@@ -31,6 +31,12 @@ struct device {
 
 const char *device_class(enum device_kind kind); /* "vbd", "vif" */
 
+#define DEVICE_PATH 128
+/* The folders of a device, frontend's and backend's: computed, never read from what guests write.
+ */
+void device_paths(unsigned int domid, enum device_kind kind, unsigned int id,
+                  char front[DEVICE_PATH], char back[DEVICE_PATH]);
+
 void device_of_disk(struct device *d, const struct disk_config *disk, struct disk_backing *b);
 /* uuid: the guest's, for a card without an address. */
 void device_of_vif(struct device *d, const struct vif_config *vif, const uint8_t uuid[16]);

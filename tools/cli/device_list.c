@@ -8,38 +8,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-static char *text_of(struct store *s, const char *dir, const char *name)
-{
-    char *v = store_read(s, "%s/%s", dir, name);
-
-    return v ? v : str_dup("");
-}
-
+/*
+ * The frontend's nodes are the guest's to write, so of them only its state is read. Where the
+ * backend is follows from the numbers, and what the device is, the backend's nodes say.
+ */
 static void read_one(struct store *s, unsigned int domid, enum device_kind kind,
                      struct device_info *d)
 {
-    char front[96], *back;
+    char front[DEVICE_PATH], back[DEVICE_PATH];
 
-    snprintf(front, sizeof(front), "/local/domain/%u/device/%s/%u", domid, device_class(kind),
-             d->id);
-    back = text_of(s, front, "backend");
-    d->backend = store_read_num(s, 0, "%s/backend-id", front);
+    device_paths(domid, kind, d->id, front, back);
+    d->backend = 0;
     d->state = store_read_num(s, 0, "%s/state", front);
     d->backend_state = store_read_num(s, 0, "%s/state", back);
     if (kind == DEVICE_VBD) {
-        d->name = text_of(s, back, "dev");
-        d->target = text_of(s, back, "params");
-        d->mode = text_of(s, back, "mode");
+        d->name = store_text(s, "%s/dev", back);
+        d->target = store_text(s, "%s/params", back);
+        d->mode = store_text(s, "%s/mode", back);
     } else {
-        d->name = text_of(s, back, "vifname");
+        d->name = store_text(s, "%s/vifname", back);
         if (!d->name[0]) {
             free(d->name);
             d->name = str_fmt("vif%u.%u", domid, d->id);
         }
-        d->target = text_of(s, back, "bridge");
-        d->mode = text_of(s, front, "mac");
+        d->target = store_text(s, "%s/bridge", back);
+        d->mode = store_text(s, "%s/mac", back);
     }
-    free(back);
 }
 
 static int by_id(const void *a, const void *b)
@@ -53,7 +47,7 @@ unsigned int device_list(struct store *s, unsigned int domid, enum device_kind k
                          struct device_info **out)
 {
     unsigned int names, n = 0;
-    char **name = store_list(s, &names, "/local/domain/%u/device/%s", domid, device_class(kind));
+    char **name = store_list(s, &names, "/local/domain/0/backend/%s/%u", device_class(kind), domid);
     struct device_info *list = mem_alloc((names + 1) * sizeof(*list));
 
     for (unsigned int i = 0; i < names; i++) {

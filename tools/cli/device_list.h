@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What devices a guest has, by the nodes in xenstore: whoever attached them. */
+/* What devices a guest has, by the backends' nodes in xenstore: whoever attached them. */
 #ifndef TOOLS_CLI_DEVICE_LIST_H
 #define TOOLS_CLI_DEVICE_LIST_H
 

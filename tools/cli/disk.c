@@ -2,6 +2,7 @@
 /* Block devices behind guests' disks. */
 #define _GNU_SOURCE
 #include "tools/cli/disk.h"
+#include "tools/cli/nbd.h"
 #include "tools/lib/error.h"
 #include "tools/lib/util.h"
 
@@ -200,8 +201,12 @@ static int nbd_spawn(const char *node, const struct disk_config *d, struct error
 
 static int nbd_open(const struct disk_config *d, struct disk_backing *b, struct error *e)
 {
+    char key[DISK_KEY];
+
+    memcpy(key, b->key, sizeof(key));
     for (int n = 0; n < 1024; n++) {
         char path[64], node[32];
+        int note;
 
         snprintf(path, sizeof(path), "/sys/block/nbd%d", n);
         if (access(path, F_OK) != 0)
@@ -209,13 +214,22 @@ static int nbd_open(const struct disk_config *d, struct disk_backing *b, struct 
         snprintf(path, sizeof(path), "/sys/block/nbd%d/pid", n);
         if (access(path, F_OK) == 0)
             continue;
+        note = nbd_note(NBD_NOTES, n);
+        if (note == -EWOULDBLOCK)
+            continue; /* another command is about to take it */
+        if (note < 0)
+            return error_sys(e, -note, "Run this as root, with /run writable.", NBD_NOTES);
+        if (access(path, F_OK) == 0) {
+            nbd_note_done(NBD_NOTES, n, note);
+            continue;
+        }
         snprintf(node, sizeof(node), "/dev/nbd%d", n);
-        if (nbd_spawn(node, d, e) != 0)
-            return -1;
-        b->nbd = true;
-        if (fill(b, node, d, e) == 0)
+        *b = (struct disk_backing){ .fd = -1, .nbd = true, .nbd_number = n, .nbd_note = note };
+        snprintf(b->node, sizeof(b->node), "%s", node);
+        memcpy(b->key, key, sizeof(key));
+        if (nbd_spawn(node, d, e) == 0 && fill(b, node, d, e) == 0)
             return 0;
-        disk_node_release(node);
+        disk_drop(b);
         return -1;
     }
     return error_set(e, EBUSY, "Load it with more: modprobe -r nbd; modprobe nbd nbds_max=64",
@@ -247,14 +261,19 @@ void disk_close(struct disk_backing *b)
     if (b->fd >= 0)
         close(b->fd);
     b->fd = -1;
+    if (b->nbd)
+        nbd_note_done(NBD_NOTES, b->nbd_number, b->nbd_note);
+    b->nbd = false;
 }
 
 void disk_drop(struct disk_backing *b)
 {
-    disk_close(b);
+    if (b->fd >= 0)
+        close(b->fd);
+    b->fd = -1;
     if (b->nbd)
         disk_node_release(b->node);
-    b->nbd = false;
+    disk_close(b);
 }
 
 void disk_node_release(const char *node)

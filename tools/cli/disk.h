@@ -4,7 +4,7 @@
  * network block device that qemu-nbd serves from a qcow2 file.
  *
  * A loop device clears itself with its last user, so it never needs undoing: it lives as long as we
- * hold `fd` or the backend has it open. qemu-nbd is a process and must be told to go.
+ * hold `fd` or the backend has it open. qemu-nbd is a process and must be told to go (nbd.h).
  */
 #ifndef TOOLS_CLI_DISK_H
 #define TOOLS_CLI_DISK_H
@@ -18,8 +18,10 @@ struct error;
 struct disk_backing {
     int fd; /* of the block device; -1: not open */
     unsigned int major, minor;
-    char node[64];      /* /dev/loop3 */
-    bool nbd;           /* qemu-nbd serves it */
+    char node[64]; /* /dev/loop3 */
+    bool nbd;      /* qemu-nbd serves it */
+    unsigned int nbd_number;
+    int nbd_note;       /* nbd.h; only while nbd */
     char key[DISK_KEY]; /* the same for all who use the same file or device; a store node's name */
 };
 
@@ -29,7 +31,7 @@ int disk_check(const struct disk_config *d, struct disk_backing *b, struct error
 /* Opens it and makes the block device. -1 with e leaves nothing. */
 int disk_open(const struct disk_config *d, struct disk_backing *b, struct error *e);
 
-/* Our descriptor only: for a disk whose backend has it open now. */
+/* What we hold of it only: for a disk that is recorded, and whose backend has it open now. */
 void disk_close(struct disk_backing *b);
 
 /* Takes disk_open back. */

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* One program at a time for a guest. */
 #include "tools/cli/guest_lock.h"
+#include "tools/cli/disk.h"
 #include "tools/cli/guest.h"
+#include "tools/cli/host.h"
+#include "tools/cli/nbd.h"
 #include "tools/lib/error.h"
 #include "tools/lib/util.h"
 
@@ -72,5 +75,5 @@ int leftovers_clean(struct host *h)
     }
     if (dir)
         closedir(dir);
-    return found;
+    return found + nbd_sweep(&h->store, NBD_NOTES, disk_node_release);
 }

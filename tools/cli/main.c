@@ -2,6 +2,8 @@
 /* orlop: finds the command, takes out the options that all have, and runs it. */
 #include "tools/cli/command.h"
 #include "tools/cli/config.h"
+#include "tools/lib/text.h"
+#include "tools/lib/util.h"
 #include <errno.h>
 #include <json-c/json.h>
 #include <stdarg.h>
@@ -15,10 +17,12 @@ static const struct command *running;
 
 static void complain(const char *fmt, va_list ap)
 {
+    char text[4096];
+
     fflush(stdout);
-    fprintf(stderr, "orlop%s%s: ", running ? " " : "", running ? running->name : "");
-    vfprintf(stderr, fmt, ap);
-    fputc('\n', stderr);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    fprintf(stderr, "orlop%s%s: %s\n", running ? " " : "", running ? running->name : "",
+            text_clean_lines(text));
 }
 
 int cmd_fail(const char *fmt, ...)
@@ -82,7 +86,12 @@ bool parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *value)
 
 static void print_json_as(struct json_object *json, int flags)
 {
-    puts(json_object_to_json_string_ext(json, flags | JSON_C_TO_STRING_NOSLASHESCAPE));
+    /* json-c escapes control characters; what is no UTF-8 it passes on. */
+    char *text = str_dup(
+        json_object_to_json_string_ext(json, flags | JSON_C_TO_STRING_NOSLASHESCAPE));
+
+    puts(text_clean_lines(text));
+    free(text);
     json_object_put(json);
 }
 

@@ -187,12 +187,12 @@ int record_check_disk(struct host *h, const struct disk_config *d, const struct 
 
         mode = store_read(&h->store, RECORD_ROOT "/disks/%s/%s", b->key, users[i]);
         if (mode && (*mode == 'w' || !d->readonly) && uses_still(h, users[i])) {
-            name = store_read(&h->store, "/vm/%s/name", users[i]);
+            name = store_text(&h->store, "/vm/%s/name", users[i]);
             rc = error_set(e, EBUSY,
                            "Two guests that write one file system destroy it. Give this one a "
                            "copy, or attach it read-only to both.",
                            "disk %s: %s is in use by guest %s", d->vdev, d->target,
-                           name ? name : users[i]);
+                           *name ? name : users[i]);
             free(name);
         }
         free(mode);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "consoled/util.h"
+#include "lib/text.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -79,6 +80,7 @@ void con_log(const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(line, sizeof(line), fmt, ap);
     va_end(ap);
+    text_clean(line);
     if (to_syslog)
         syslog(LOG_NOTICE, "%s", line);
     else

@@ -2,6 +2,7 @@
 #include "lib/console_client.h"
 #include "lib/console_proto.h"
 #include "lib/error.h"
+#include "lib/text.h"
 #include "lib/util.h"
 
 #include <errno.h>
@@ -160,7 +161,10 @@ static int open_session(struct session *s, bool again, unsigned int ms, struct e
 /* A line between the guest's: the terminal is raw. */
 static void say(const char *what)
 {
-    fprintf(stderr, "\r\n[console: %s]\r\n", what);
+    char text[CONSOLE_FRAME_MAX + 1];
+
+    snprintf(text, sizeof(text), "%s", what);
+    fprintf(stderr, "\r\n[console: %s]\r\n", text_clean(text));
 }
 
 static enum step frame(struct session *s, const uint8_t *p, size_t n)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Errors with cause and remedy. */
 #include "tools/lib/error.h"
+#include "tools/lib/text.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -17,7 +18,9 @@ int error_set(struct error *e, int code, const char *remedy, const char *fmt, ..
     va_start(ap, fmt);
     vsnprintf(e->cause, sizeof(e->cause), fmt, ap);
     va_end(ap);
+    text_clean(e->cause);
     snprintf(e->remedy, sizeof(e->remedy), "%s", remedy ? remedy : "");
+    text_clean(e->remedy);
     return -1;
 }
 
@@ -30,6 +33,7 @@ int error_remedy(struct error *e, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(e->remedy, sizeof(e->remedy), fmt, ap);
     va_end(ap);
+    text_clean(e->remedy);
     return -1;
 }
 
@@ -40,6 +44,7 @@ static void prefix(struct error *e, const char *front)
     memcpy(old, e->cause, sizeof(old));
     if (snprintf(e->cause, sizeof(e->cause), "%s: %s", front, old) >= (int)sizeof(e->cause))
         memcpy(e->cause + sizeof(e->cause) - 4, "...", 4);
+    text_clean(e->cause);
 }
 
 int error_in(struct error *e, const char *fmt, ...)

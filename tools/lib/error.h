@@ -2,7 +2,8 @@
 /*
  * What went wrong, in words: a cause and, where there is one, a remedy. A function that can fail
  * takes a struct error and fills it where the failure is understood best; callers above put the
- * context in front ("web1: disk 2: ..."). The command prints it once, at its end.
+ * context in front ("web1: disk 2: ..."). The command prints it once, at its end. Foreign text in
+ * it is cleaned here (text.h).
  */
 #ifndef TOOLS_LIB_ERROR_H
 #define TOOLS_LIB_ERROR_H

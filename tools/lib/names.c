@@ -2,6 +2,7 @@
 /* Domains by name. */
 #include "tools/lib/names.h"
 #include "tools/lib/error.h"
+#include "tools/lib/text.h"
 #include "tools/lib/util.h"
 
 #include <errno.h>
@@ -16,6 +17,7 @@ void name_of(struct store *s, uint32_t domid, char name[NAME_SIZE])
     char *v = store_read(s, "/local/domain/%u/name", domid);
 
     snprintf(name, NAME_SIZE, "%s", v ? v : domid == 0 ? "Domain-0" : "");
+    text_clean(name);
     free(v);
 }
 

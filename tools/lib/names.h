@@ -10,7 +10,8 @@ struct error;
 
 #define NAME_SIZE 128
 
-/* The name of a domain; "" when it has none (it is just being made, or its tools died). */
+/* The name of a domain, cleaned (text.h); "" when it has none (it is just being made, or its tools
+ * died). */
 void name_of(struct store *s, uint32_t domid, char name[NAME_SIZE]);
 
 /* The domain with this name, or with this number; -1 with e. */

@@ -2,6 +2,7 @@
 /* xenstore, through libxenstore. */
 #include "tools/lib/xs.h"
 #include "tools/lib/error.h"
+#include "tools/lib/text.h"
 #include "tools/lib/util.h"
 
 #include <errno.h>
@@ -104,6 +105,16 @@ char *store_read(struct store *s, const char *fmt, ...)
 
     FORMAT(path, fmt);
     return xs_read(s->h, s->t, path, &len);
+}
+
+char *store_text(struct store *s, const char *fmt, ...)
+{
+    char path[PATH_SIZE], *text;
+    unsigned int len;
+
+    FORMAT(path, fmt);
+    text = xs_read(s->h, s->t, path, &len);
+    return text ? text_clean(text) : str_dup("");
 }
 
 long long store_read_num(struct store *s, long long otherwise, const char *fmt, ...)

@@ -33,6 +33,8 @@ int store_reopen(struct store *s, int64_t deadline, struct error *e);
 
 /* The value, to free(); NULL with errno (ENOENT: no such node). */
 char *store_read(struct store *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The same for people's eyes: cleaned (text.h), and "" when there is none. */
+char *store_text(struct store *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* A decimal number, or `otherwise` when there is none. */
 long long store_read_num(struct store *s, long long otherwise, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
