@@ -22,14 +22,14 @@
 #include "lib/macros.h"
 
 #define NOBODY 65534
-#define MEMORY (448ull << 20) /* of liblzma at its limit, or of zstd's largest window, and buffers */
-#define CPU_SECONDS 300       /* a kernel of 1 GiB by an emulated CPU */
+#define MEMORY \
+    (448ull << 20)      /* of liblzma at its limit, or of zstd's largest window, and buffers */
+#define CPU_SECONDS 300 /* a kernel of 1 GiB by an emulated CPU */
 
 static const int calls[] = {
-    SYS_pwrite64, SYS_write,   SYS_ftruncate,  SYS_brk,           SYS_mmap,
-    SYS_munmap,   SYS_mremap,  SYS_mprotect,   SYS_madvise,       SYS_clock_gettime,
-    SYS_futex,    SYS_gettid,  SYS_getrandom,  SYS_rt_sigreturn,  SYS_sigaltstack,
-    SYS_exit,     SYS_exit_group,
+    SYS_pwrite64,  SYS_write,        SYS_ftruncate,   SYS_brk,           SYS_mmap,       SYS_munmap,
+    SYS_mremap,    SYS_mprotect,     SYS_madvise,     SYS_clock_gettime, SYS_futex,      SYS_gettid,
+    SYS_getrandom, SYS_rt_sigreturn, SYS_sigaltstack, SYS_exit,          SYS_exit_group,
 };
 
 #define FIELD(f) ((uint32_t)offsetof(struct seccomp_data, f))
@@ -90,7 +90,7 @@ static int limit_all(uint64_t max_bytes)
     static const struct {
         int what;
         uint64_t value;
-    } fixed[] = { { RLIMIT_CORE, 0 },   { RLIMIT_NOFILE, 0 },        { RLIMIT_NPROC, 0 },
+    } fixed[] = { { RLIMIT_CORE, 0 },    { RLIMIT_NOFILE, 0 },        { RLIMIT_NPROC, 0 },
                   { RLIMIT_MEMLOCK, 0 }, { RLIMIT_CPU, CPU_SECONDS }, { RLIMIT_MSGQUEUE, 0 } };
     int rc = limit(RLIMIT_DATA, data_now() + MEMORY);
 

@@ -25,8 +25,8 @@ int nbd_note(const char *dir, unsigned int n)
     if (fd == 0)
         fd = lock_file(path, false);
     /* Its last holder may have removed it meanwhile: then another number does. */
-    if (fd >= 0 && (stat(path, &named) != 0 || fstat(fd, &held) != 0 ||
-                    named.st_ino != held.st_ino)) {
+    if (fd >= 0 &&
+        (stat(path, &named) != 0 || fstat(fd, &held) != 0 || named.st_ino != held.st_ino)) {
         close(fd);
         fd = -EWOULDBLOCK;
     }
