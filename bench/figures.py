@@ -2,7 +2,6 @@
 """Boots a hypervisor with the counting plugin and reads its counts: what bench/run and bench/profile share."""
 import collections
 import glob
-import lzma
 import os
 import re
 import statistics
@@ -11,7 +10,8 @@ import sys
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, TOP + "/tests/emu")
-import vm  # noqa: E402  (its place is known only now)
+import images  # noqa: E402  (its place is known only now)
+import vm  # noqa: E402
 
 OUT = TOP + "/build/bench"
 ROW_BOOT, ROW_BEFORE = 63, 62
@@ -26,6 +26,7 @@ def build():
     subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-fvisibility=hidden",
                     "-o", OUT + "/count.so", TOP + "/bench/count.c"], check=True)
     subprocess.run([TOP + "/dom0/build"], check=True, stdout=subprocess.DEVNULL)
+    unpacked_kernel()   # before several threads ask for it
 
 
 def symbols(hv):
@@ -55,16 +56,7 @@ def plugin_option(hv, out, linux):
 
 def unpacked_kernel():
     """Debian's kernel as the ELF inside its bzImage: booting that shows what is left without decompression."""
-    path = OUT + "/vmlinux"
-    if not os.path.exists(path):
-        with open(vm.FETCH + "/linux/boot/vmlinuz", "rb") as f:
-            image = f.read()
-        setup_sectors = image[0x1f1] or 4
-        offset, length = (int.from_bytes(image[at:at + 4], "little") for at in (0x248, 0x24c))
-        start = (setup_sectors + 1) * 512 + offset
-        with open(path, "wb") as f:
-            f.write(lzma.LZMADecompressor().decompress(image[start:start + length]))
-    return path
+    return images.repack_kernel("elf")
 
 
 # Linux's shortest timeout on Xen is 100 us by default, which would hide what the hypervisor takes for one of 1 us.
@@ -111,19 +103,17 @@ GUEST_WORDS = {"xen": (), "orlop": ("cli=orlop", "xenstored=orlop", "consoled=or
 def compressed_kernel():
     """The payload of Debian's kernel, whose decompression a creation with a cold cache contains."""
     path = OUT + "/vmlinux.xz"
-    with open(vm.FETCH + "/linux/boot/vmlinuz", "rb") as f:
-        image = f.read()
-    start = ((image[0x1f1] or 4) + 1) * 512 + int.from_bytes(image[0x248:0x24c], "little")
-    end = start + int.from_bytes(image[0x24c:0x250], "little") - 4  # the length unpacked follows the stream
+    image = images.read_kernel()
+    start, length = images.payload_place(image)
     with open(path, "wb") as f:
-        f.write(image[start:end])
+        f.write(image[start:start + length - 4])    # the length unpacked follows the stream
     return path
 
 
 def measure_guest(hv, repetitions=5, linux=False):
     """The same with the bench in a guest, with rows for creating one; "memory": {what: pages of the hypervisor}."""
     counts_file = f"{OUT}/{hv}-guest.counts"
-    brd = glob.glob(vm.FETCH + "/linux/lib/modules/*/kernel/drivers/block/brd.ko")[0]
+    brd = glob.glob(vm.FETCH + "/linux/lib/modules/*/kernel/drivers/block/brd.ko*")[0]
     cfg = vm.Config(hv=hv, initramfs="guests", task="bench-guest", cpus=1, mem=1280, timeout=1500,
                     kernel=unpacked_kernel(), kargs=(f"secs={repetitions}", *KERNEL_ARGS, *GUEST_WORDS[hv]),
                     accel="tcg,thread=single", hvargs=("dom0_mem=768M,max:768M",),

@@ -13,6 +13,7 @@
 They are not compressed: unpacking would only add the kernel's decompressor to every boot's time."""
 import glob
 import gzip
+import lzma
 import os
 import re
 import subprocess
@@ -37,7 +38,7 @@ MODULES["guests"] = ["xen-privcmd", "xenfs", "xen-evtchn", "xen-gntdev", "xen-gn
                      "loop", "nbd", "bridge", "tun", "virtio_pci", "virtio_blk", "ext4", "crc32c_generic"]
 MODULES["guest"] = ["xen-blkfront", "xen-netfront", "ext4", "crc32c_generic", "xen_wdt"]
 
-TOOL_DIR = "usr/lib/xen-4.17/bin"
+TOOL_DIR = os.readlink(FETCH + "/tools/xen-bin")   # usr/lib/xen-VERSION/bin
 TOOLS = ["xl", "xentop", "xenstored", "xen-init-dom0", "xenstore-control"]
 TOOL_FILES = ["usr/bin/xenstore-ls", "usr/bin/xenstore-read", "usr/bin/xenstore-write",
               "usr/bin/xenstore-list", "etc/default/xen", "etc/xen/xl.conf"]
@@ -50,7 +51,7 @@ DISK_MIB = 64
 
 
 def module_order(names):
-    """The .ko files to load, in order, so that each comes after what it depends on."""
+    """The modules to load, [(name, content)], in order, so that each comes after what it depends on."""
     files = {}
     for path in glob.glob(FETCH + "/linux/lib/modules/*/kernel/**/*.ko*", recursive=True):
         files[re.sub(r"\.ko.*", "", os.path.basename(path)).replace("-", "_")] = path
@@ -63,13 +64,14 @@ def module_order(names):
             continue
         if name not in files:
             sys.exit(f"mkinitramfs: Debian's kernel package has no module {name}")
-        with open(files[name], "rb") as f:
-            depends = re.search(rb"\0depends=([^\0]*)\0", f.read()).group(1).decode()
+        with (lzma.open if files[name].endswith(".xz") else open)(files[name], "rb") as f:
+            content = f.read()
+        depends = re.search(rb"\0depends=([^\0]*)\0", content).group(1).decode()
         missing = [d for d in depends.replace("-", "_").split(",") if d and d not in done]
         if missing:
             todo += missing
         else:
-            order.append(files[name])
+            order.append((os.path.basename(files[name]).removesuffix(".xz"), content))
             done.add(name)
             todo.pop()
     return order
@@ -80,11 +82,9 @@ def add_libraries(cpio, programs):
         cpio.file("lib/x86_64-linux-gnu/" + lib, path)
     cpio.dir("lib64")
     cpio.link("lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2")
-    for path in sorted(glob.glob(f"{FETCH}/tools/lib/terminfo/*/*") +
-                       glob.glob("/lib/terminfo/[lvx]/[lvx]*")):
+    for path in glob.glob(f"{FETCH}/tools/**/terminfo/[lvx]/*", recursive=True):
         if os.path.basename(path) in ("linux", "vt100", "xterm", "xterm-256color"):
-            short = os.path.relpath(path, path.split("/lib/terminfo")[0])
-            cpio.file(short, path, 0o644)
+            cpio.file("lib/terminfo/" + "/".join(path.split("/")[-2:]), path, 0o644)
 
 
 def add_tools(cpio, tools, place, files):
@@ -154,8 +154,8 @@ def base(init, tasks, progs, modules):
     for path in sorted(glob.glob(OUT + "/progs/*")):
         if progs is None or os.path.basename(path) in progs:
             cpio.file("progs/" + os.path.basename(path), path, 0o755)
-    for i, path in enumerate(module_order(modules)):
-        cpio.file(f"modules/{i:02d}-{os.path.basename(path)}", path, 0o644)
+    for i, (name, content) in enumerate(module_order(modules)):
+        cpio.text(f"modules/{i:02d}-{name}", content)
     return cpio
 
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Prints apt sources (one-line style): the machine's own Debian suites and the backports beside them.
+"""Prints apt sources (one-line style) of a Debian release, by default the machine's own and then with its backports.
 
-Only entries that name this Debian release's suites are taken, so other repositories that the machine
-may use stay out, and the mirror is the one the user chose."""
+Only entries that name this machine's Debian suites are taken, so other repositories that it may use stay out, and the
+mirror is the one the user chose; another release has the same suites there under its own name."""
 import glob
 import re
 import sys
@@ -38,8 +38,25 @@ def deb822(path):
             yield options, uri, fields.get("suites", "").split()
 
 
+def suites(entries, own, release):
+    """The lines for `release`: the machine's suites of its own release `own`, under the other's name."""
+    lines = []
+    for options, uri, names in entries:
+        for name in names:
+            if not re.fullmatch(own + r"(-updates|-security|/updates|-backports)?", name):
+                continue
+            other = name.replace(own, release).replace("/updates", "-security")
+            if release != own and other.endswith("-backports"):
+                continue
+            line = f"deb {options} {uri} {name if release == own else other} main".replace("  ", " ")
+            if line not in lines:
+                lines.append(line)
+    return lines
+
+
 def main():
-    codename = re.search(r'^VERSION_CODENAME="?([a-z]+)', open("/etc/os-release").read(), re.M).group(1)
+    own = re.search(r'^VERSION_CODENAME="?([a-z]+)', open("/etc/os-release").read(), re.M).group(1)
+    release = sys.argv[1] if len(sys.argv) > 1 else own
     entries = []
     for path in ["/etc/apt/sources.list", *glob.glob("/etc/apt/sources.list.d/*.list")]:
         try:
@@ -48,21 +65,14 @@ def main():
             pass
     for path in glob.glob("/etc/apt/sources.list.d/*.sources"):
         entries += deb822(path)
-    lines, main_entry = [], None
-    for options, uri, suites in entries:
-        for suite in suites:
-            if re.fullmatch(codename + r"(-updates|-security|/updates|-backports)?", suite):
-                line = f"deb {options} {uri} {suite} main".replace("  ", " ")
-                if line not in lines:
-                    lines.append(line)
-                if suite == codename and main_entry is None:
-                    main_entry = (options, uri)
-    if main_entry is None:
-        sys.exit(f"apt-sources: no apt source of Debian {codename} is configured on this machine")
-    options, uri = main_entry
-    backports = f"deb {options} {uri} {codename}-backports main".replace("  ", " ")
-    if backports not in lines:
-        lines.append(backports)
+    lines = suites(entries, own, release)
+    main_line = next((line for line in lines if line.endswith(f" {release} main")), None)
+    if main_line is None:
+        sys.exit(f"apt-sources: no apt source of Debian {own} is configured on this machine")
+    if release == own:
+        backports = main_line.replace(f" {own} main", f" {own}-backports main")
+        if backports not in lines:
+            lines.append(backports)
     print("\n".join(lines))
 
 

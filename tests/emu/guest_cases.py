@@ -41,10 +41,12 @@ def config(task, mix, cpus, vcpus):
 
 def add_images(cfg):
     """GRUB's image, qemu-nbd and a qcow2 disk with an empty ext4 file system."""
+    if reason := vm.missing_group("images"):
+        return reason
     have, made = vm.FETCH + "/images", vm.TOP + "/build/tmp/disk"
     os.makedirs(os.path.dirname(made), exist_ok=True)
     cases.make_ext4(made, 64)
-    subprocess.run([have + "/usr/bin/qemu-img", "convert", "-q", "-O", "qcow2", made, made + ".qcow2"], check=True)
+    subprocess.run([vm.TOP + "/scripts/unpacked", have, "qemu-img", "convert", "-q", "-O", "qcow2", made, made + ".qcow2"], check=True)
     os.unlink(made)
     return dataclasses.replace(cfg, files=(
         ("images/grub-x86_64-xen.bin", have + "/usr/lib/grub-xen/grub-x86_64-xen.bin"),

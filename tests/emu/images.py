@@ -4,6 +4,7 @@ import dataclasses
 import lzma
 import os
 import subprocess
+import tempfile
 import zlib
 
 import vm
@@ -40,14 +41,14 @@ def with_payload(image, payload):
 
 
 def save(name, make):
-    """build/tmp/NAME with what make() returns; made once."""
+    """build/tmp/NAME with what make() returns; made once for each kernel that is fetched."""
     path = f"{TMP}/{name}"
-    if not os.path.exists(path):
+    if not os.path.exists(path) or os.path.getmtime(path) < os.path.getmtime(vm.FETCH + "/.linux.done"):
         os.makedirs(TMP, exist_ok=True)
         data = make()
-        with open(f"{path}.{os.getpid()}", "wb") as f:
+        with tempfile.NamedTemporaryFile(dir=TMP, delete=False) as f:
             f.write(data)
-        os.replace(f"{path}.{os.getpid()}", path)
+        os.replace(f.name, path)
     return path
 
 

@@ -52,7 +52,10 @@ def make_root():
         command.append("--customize-hook=" + hook)
     with open("/etc/os-release", encoding="utf-8") as f:
         release = re.search(r"VERSION_CODENAME=(\w+)", f.read()).group(1)
-    command += [release, "/dev/null", vm.TOP + "/build/apt/sources.list"]
+    sources = TMP + "/sources.list"
+    with open(sources, "wb") as f:
+        f.write(subprocess.run([vm.TOP + "/scripts/apt-sources.py"], capture_output=True, check=True).stdout)
+    command += [release, "/dev/null", sources]
     env = dict(os.environ, PATH=os.environ["PATH"] + ":/sbin:/usr/sbin")
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     if done.returncode:
@@ -130,7 +133,7 @@ def make_disk(cfg, disk=DISK, tree=None):
     commands = ["mkdir /boot/grub", f"write {disk}.cfg /boot/grub/grub.cfg", *(lay_over(tree) if tree else ())]
     if cfg.hv != "bare" and not tree:
         image = {"orlop": vm.TOP + "/build/orlop.gz",
-                 "xen": vm.FETCH + "/xen/boot/xen-4.17-amd64.gz"}[cfg.hv]
+                 "xen": vm.FETCH + "/xen/boot/xen.gz"}[cfg.hv]
         commands.append(f"write {image} {hypervisor}")
     debugfs(part, *commands)
     core = disk + ".core"

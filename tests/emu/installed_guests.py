@@ -79,7 +79,7 @@ def make(cfg):
     """For suite.Case: the disk with everything installed."""
     install(TREE)
     if cfg.hv == "xen":
-        shutil.copy(vm.FETCH + "/xen/boot/xen-4.17-amd64.gz", TREE + "/boot/orlop.gz")
+        shutil.copy(vm.FETCH + "/xen/boot/xen.gz", TREE + "/boot/orlop.gz")
     for unit in UNITS:
         enable(unit)
     # What the services say at boot and poweroff, where the test can read it.

@@ -37,6 +37,8 @@ class Case:
             cfg = self.make(cfg)
             if isinstance(cfg, str):
                 return cfg
+        if reason := vm.cannot_run(cfg):
+            return reason
         with cases.devices(cfg, self.disks, self.nets) as full:
             result = (self.drive or vm.run)(full, log)
         if result.ok and self.check:
@@ -80,7 +82,7 @@ def new_warnings(result):
 # --- The boot matrix: each pair of values of two factors occurs in one machine. ---
 
 FACTORS = [["q35", "pc"], [1, 2, 4], [512, 2048, 12288],
-           [("7.2", "max,-smap"), ("7.2", "qemu64"), ("10", "max"), ("10", "EPYC"), ("10", "Skylake-Server")]]
+           [("system", "max,-smap"), ("system", "qemu64"), ("10", "max"), ("10", "EPYC"), ("10", "Skylake-Server")]]
 
 
 def pairs_of(row):
@@ -99,7 +101,7 @@ def pairwise(factors):
 
 def boot_name(row):
     machine, cpus, mem, (qemu, cpu) = row
-    return f"boot-{machine}-{cpus}cpu-{mem}M-{cpu.replace(',', '')}-qemu{qemu.split('.')[0]}"
+    return f"boot-{machine}-{cpus}cpu-{mem}M-{cpu.replace(',', '')}-qemu{qemu.replace('system', '')}"
 
 
 def boot_case(row, long=False):

@@ -5,6 +5,7 @@ The hypervisor is a parameter: `orlop` is build/orlop.elf, `xen` is Debian's Xen
 the same kernel without one. Domain 0's side of the conversation is dom0/init."""
 import contextlib
 import dataclasses
+import functools
 import os
 import re
 import select
@@ -32,7 +33,7 @@ class Config:
     """One machine. Memory in MiB; a disk is (kind, image path) and a net is a kind."""
     hv: str = "orlop"
     task: str = "none"
-    qemu: str = "7.2"
+    qemu: str = "system"    # or at least this version
     machine: str = "q35"
     cpus: int = 1
     mem: int = 2048
@@ -60,7 +61,7 @@ class Config:
         # in their own data) with this model; not on Orlop, not on Xen without guests, and not seen with qemu64.
         if self.hv == "xen" and os.path.basename(self.initramfs).startswith(("guests", "initramfs-")):
             return "qemu64"
-        return "max,-smap" if self.qemu == "7.2" else "max"
+        return "max" if smap_is_right(self.qemu) else "max,-smap"
 
 
 @dataclasses.dataclass
@@ -92,14 +93,40 @@ def hypervisor_image(hv, debug=False):
     return {"orlop": os.path.join(TOP, orlop), "xen": FETCH + "/xen/xen.elf"}[hv]
 
 
+@functools.cache
+def system_qemu():
+    """The major version of the system's QEMU."""
+    text = subprocess.run(["qemu-system-x86_64", "--version"], capture_output=True, text=True, check=True).stdout
+    return int(re.search(r"version (\d+)", text).group(1))
+
+
+def uses_system_qemu(version):
+    return version == "system" or int(version) <= system_qemu()
+
+
 def qemu_binary(version):
-    """Program and options of a QEMU: the system's, or the one unpacked under build/."""
-    if version == "7.2":
+    """Program and options of a QEMU: the system's ("system", or where that is new enough), or the one under build/."""
+    if uses_system_qemu(version):
         return ["qemu-system-x86_64"]
-    root = FETCH + "/qemu10/usr"
-    dirs = [root + "/share/qemu", root + "/share/seabios", "/usr/share/qemu", "/usr/share/seabios",
-            "/usr/lib/ipxe/qemu"]
-    return [root + "/bin/qemu-system-x86_64"] + [a for d in dirs for a in ("-L", d)]
+    return [TOP + "/scripts/unpacked", FETCH + "/qemu10", "qemu-system-x86_64"]
+
+
+def missing_group(name):
+    """Why scripts/fetch could not get this group of packages, or None if it has it."""
+    with contextlib.suppress(FileNotFoundError), open(f"{FETCH}/{name}.missing", encoding="utf-8") as f:
+        return f"Debian's packages of {name} could not be had: {f.read().strip()}"
+    return None
+
+
+def cannot_run(cfg):
+    """Why this machine cannot be started on this computer, or None."""
+    groups = ["xen"] * (cfg.hv == "xen") + ["qemu10"] * (not uses_system_qemu(cfg.qemu))
+    return next((reason for g in groups if (reason := missing_group(g))), None)
+
+
+def smap_is_right(version):
+    """QEMU 7.2 emulates SMAP wrongly."""
+    return not uses_system_qemu(version) or system_qemu() >= 10
 
 
 def kernel_args(cfg):
@@ -118,7 +145,7 @@ def hypervisor_args(cfg):
     args = ["com1=115200,8n1", "console=com1", "loglvl=all", "guest_loglvl=all", "noreboot"]
     if cfg.reboots:
         args.remove("noreboot")
-    if cfg.hv == "xen" and cfg.qemu == "7.2" and "-smap" not in cfg.cpu_model():
+    if cfg.hv == "xen" and not smap_is_right(cfg.qemu) and "-smap" not in cfg.cpu_model():
         args.append("smap=0")
     return " ".join([*args, *cfg.hvargs])
 
@@ -142,7 +169,7 @@ def add_files(cfg):
     for name, path in files:
         more.file(name, path)
     # The image has those libraries that the distribution's tools need; the fetched ones go before the machine's.
-    for lib, path in newc.libraries([p for _, p in files], [FETCH + "/tools", "/"]).items():
+    for lib, path in newc.libraries([p for _, p in files], [FETCH + "/tools", FETCH + "/images", "/"]).items():
         more.file("lib/x86_64-linux-gnu/" + lib, path)
     os.makedirs(TOP + "/build/tmp", exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=TOP + "/build/tmp", prefix="initramfs-", delete=False) as out:
@@ -202,14 +229,11 @@ class Machine:
         if not cfg.cdrom and not cfg.disk_boot and (cfg.files or cfg.initramfs == "guests"):
             self.made = add_files(cfg)
             cfg = dataclasses.replace(cfg, initramfs=self.made)
-        env = dict(os.environ, QEMU_MODULE_DIR=FETCH + "/qemu10/usr/lib/x86_64-linux-gnu/qemu")
-        if cfg.qemu == "7.2":
-            del env["QEMU_MODULE_DIR"]
         argv = command(cfg)
         self.file = open(log, "wb")
         self.file.write(("+ " + shlex.join(argv) + "\n").encode())
         self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT, env=env)
+                                        stderr=subprocess.STDOUT)
 
     def elapsed(self):
         return time.monotonic() - self.start
