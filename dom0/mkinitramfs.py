@@ -56,6 +56,9 @@ def module_order(names):
     for path in glob.glob(FETCH + "/linux/lib/modules/*/kernel/**/*.ko*", recursive=True):
         files[re.sub(r"\.ko.*", "", os.path.basename(path)).replace("-", "_")] = path
     order, done = [], set()
+    for path in glob.glob(FETCH + "/linux/lib/modules/*/modules.builtin"):
+        with open(path, encoding="utf-8") as f:
+            done |= {os.path.basename(line.strip()).removesuffix(".ko").replace("-", "_") for line in f}
     todo = [n.replace("-", "_") for n in reversed(names)]
     while todo:
         name = todo[-1]

@@ -26,9 +26,13 @@ def read_kernel():
 
 
 def unpacked():
+    """The ELF inside: Debian 12 packs it with xz, Debian 13 with zstd. The length unpacked follows the stream."""
     image = read_kernel()
     start, length = payload_place(image)
-    return lzma.LZMADecompressor().decompress(image[start:start + length])
+    payload = image[start:start + length]
+    if payload.startswith(b"\xfd7zXZ"):
+        return lzma.LZMADecompressor().decompress(payload)
+    return subprocess.run(["zstd", "-dcq"], input=payload[:-4], capture_output=True, check=True).stdout
 
 
 def with_payload(image, payload):
