@@ -318,7 +318,7 @@ int main(int argc, char **argv)
     for (unsigned long i = 0; i < t.count; i++)
         run(&t, false);
     t.seen |= t.count != 0;
-    for (int64_t end = now_ms() + 5000; left_ms(end) && after != before; usleep(10000))
+    for (int64_t end = now_ms() + 60000; left_ms(end) && after != before; usleep(10000))
         after = free_pages(&t);
     printf("\npvbuild: free pages before %lu, after %lu\n", before, after);
     builder_kernel_close(t.k);

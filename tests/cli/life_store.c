@@ -544,7 +544,7 @@ static int slow_backend(void)
         code = 1;
     store_write(&s, FRONT "/state", "4");
     store_write(&s, BACK "/state", "4");
-    for (int i = 0; i < 500 && store_read_num(&s, 0, BACK "/state") != 5; i++)
+    for (int i = 0; i < 6000 && store_read_num(&s, 0, BACK "/state") != 5; i++)
         usleep(10000);
     store_write(&s, BACK "/state", "6");
     store_close(&s);

@@ -108,7 +108,7 @@ static bool user_sees(struct user *u, const char *text)
     struct pollfd p = { .fd = u->from, .events = POLLIN };
 
     while (!strstr(u->got, text)) {
-        ssize_t n = poll(&p, 1, 10000) > 0 ? read(u->from, u->got + u->len, 900 - u->len) : 0;
+        ssize_t n = poll(&p, 1, 100000) > 0 ? read(u->from, u->got + u->len, 900 - u->len) : 0;
 
         if (n <= 0)
             return false;

@@ -25,7 +25,7 @@ static pid_t start(void)
               "-s", sock, "-d", state, NULL);
         _exit(9);
     }
-    for (int i = 0; i < 500 && access(sock, R_OK) != 0; i++)
+    for (int i = 0; i < 6000 && access(sock, R_OK) != 0; i++)
         usleep(10000);
     return pid;
 }
@@ -41,7 +41,7 @@ static bool next(struct store *st, const char *path, const char *token)
     char p[64], t[16];
     struct pollfd fd = { .fd = st->fd(NULL), .events = POLLIN };
 
-    poll(&fd, 1, 5000);
+    poll(&fd, 1, 60000);
     return st->next(NULL, p, sizeof(p), t, sizeof(t)) && strcmp(p, path) == 0 &&
            strcmp(t, token) == 0;
 }

@@ -203,7 +203,7 @@ int main(int argc, char **argv)
         else
             return 2;
     }
-    alarm(60);
+    alarm(600);
     host_boot(2048, CPUS);
     create(0);
     before = frame_free_count();

@@ -58,7 +58,7 @@ static bool fails(unsigned int n, unsigned int audit_every, bool quiet, bool ver
     fflush(stdout);
     pid = fork();
     if (pid == 0) {
-        alarm(60);
+        alarm(600);
         if (quiet && (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr)))
             _exit(2);
         run_stream(n, audit_every, verbose);

@@ -30,7 +30,7 @@ static bool fails(unsigned int n, bool quiet, bool verbose)
     if (pid == 0) {
         bool ok;
 
-        alarm(20);
+        alarm(300);
         if (quiet && (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr)))
             _exit(2);
         ok = run_stream(words, n, verbose);

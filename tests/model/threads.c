@@ -109,7 +109,7 @@ int main(int argc, char **argv)
         else
             return 2;
     }
-    alarm(300);
+    alarm(900);
     host_boot(2048, CPUS);
     model_setup();
     for (unsigned int i = 0; i < CPUS; i++)

@@ -27,7 +27,7 @@ static bool start(void)
               "-s", sock, "-d", state, NULL);
         _exit(9);
     }
-    for (int i = 0; i < 200 && access(sock, R_OK) != 0; i++)
+    for (int i = 0; i < 6000 && access(sock, R_OK) != 0; i++)
         usleep(10000);
     return access(sock, R_OK) == 0;
 }
