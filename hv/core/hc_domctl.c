@@ -239,7 +239,11 @@ static long do_domctl(struct vcpu *v, struct domain *d, struct xen_domctl *op, b
     case XEN_DOMCTL_getnodeaffinity:
         return op_node_affinity(v, &op->u.nodeaffinity);
     case XEN_DOMCTL_setnodeaffinity:
-        return 0; /* one node: every choice is that one */
+        return 0;                /* one node: every choice is that one */
+#ifdef XEN_DOMCTL_set_llc_colors /* since Xen 4.20, whose tools go on after this answer only */
+    case XEN_DOMCTL_set_llc_colors:
+        return E(EOPNOTSUPP);
+#endif
     default:
         rc = domctl_life(v, d, op);
         return rc == E(ENOSYS) ? arch_domctl(v, d, op, copy_back) : rc;

@@ -63,7 +63,7 @@ long hc_xen_version(struct vcpu *v, unsigned long cmd, unsigned long arg, unsign
     (void)a2, (void)a3, (void)a4;
     /* First, since Linux calls it just to have pending events looked at. */
     if (__builtin_expect((uint32_t)cmd == XENVER_version, 1))
-        return ORLOP_VERSION_MAJOR << 16 | ORLOP_VERSION_MINOR;
+        return XEN_ABI_VERSION;
     switch ((uint32_t)cmd) {
     case XENVER_extraversion:
         return put_string(v, arg, ORLOP_EXTRAVERSION, XEN_EXTRAVERSION_LEN);

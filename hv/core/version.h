@@ -3,9 +3,8 @@
 #ifndef CORE_VERSION_H
 #define CORE_VERSION_H
 
-/* The ABI that is spoken: tools and guests check for it. */
-#define ORLOP_VERSION_MAJOR 4
-#define ORLOP_VERSION_MINOR 17
+#include "lib/xenabi.h"
+
 #define ORLOP_EXTRAVERSION ".orlop"
 
 /* The hypervisor's command line without its first word; set at boot, at most 1023 bytes are told.

@@ -12,7 +12,7 @@ GUEST_CC    ?= $(CC)
 GUEST_FLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Wno-unused-parameter -Werror -ffreestanding \
     -fno-builtin-printf -mgeneral-regs-only -mno-red-zone -fPIC -fvisibility=hidden \
     -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables -fno-strict-aliasing \
-    -D__XEN_TOOLS__ -D__XEN_INTERFACE_VERSION__=0x00041100 -I$(GUEST_DIR)/lib
+    -D__XEN_TOOLS__ -D__XEN_INTERFACE_VERSION__=0x00041100 -I$(GUEST_DIR)/lib -I.
 
 -include $(wildcard $(GUEST_DIR)/*/guest.mk)
 

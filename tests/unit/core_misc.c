@@ -15,6 +15,7 @@
 #include "core/keys.h"
 #include "core/log.h"
 #include "host/host.h"
+#include "lib/xenabi.h"
 #include "unit.h"
 
 static struct domain *d, *e;
@@ -276,7 +277,7 @@ TEST(multicall)
     for (int i = 0; i < 40; i++) {
         m[i].op = __HYPERVISOR_xen_version;
         m[i].args[0] = i % 2 ? XENVER_version : 1000;
-        m[i].result = i == 3 ? 4 << 16 | 17 : 77;
+        m[i].result = i == 3 ? XEN_ABI_VERSION : 77;
     }
     m[7].op = __HYPERVISOR_multicall; /* no multicall inside */
     m[7].args[0] = HOST_PAGE(0);
@@ -284,11 +285,11 @@ TEST(multicall)
     m[9].op = ~0ul;
     CHECK_EQ(call(v, __HYPERVISOR_multicall, HOST_PAGE(0), 40, 0), 0);
     CHECK_EQ(m[0].result, E(ENOSYS));
-    CHECK_EQ(m[1].result, 4 << 16 | 17);
-    CHECK_EQ(m[3].result, 4 << 16 | 17);
+    CHECK_EQ(m[1].result, XEN_ABI_VERSION);
+    CHECK_EQ(m[3].result, XEN_ABI_VERSION);
     CHECK_EQ(m[7].result, E(EINVAL));
     CHECK_EQ(m[9].result, E(ENOSYS));
-    CHECK_EQ(m[39].result, 4 << 16 | 17);
+    CHECK_EQ(m[39].result, XEN_ABI_VERSION);
     CHECK(!v->in_multicall);
     CHECK_EQ(call(v, __HYPERVISOR_multicall, HOST_PAGE(6) - 64, 2, 0), E(EFAULT));
     CHECK_EQ(call(v, __HYPERVISOR_multicall, ~0ul - 63, 2, 0), E(EFAULT));
@@ -423,7 +424,7 @@ TEST(version)
     char *buf = host_guest(d, HOST_PAGE(0));
     struct xen_feature_info *fi = host_guest(d, HOST_PAGE(0));
 
-    CHECK_EQ(call(v, __HYPERVISOR_xen_version, XENVER_version, 0, 0), 4 << 16 | 17);
+    CHECK_EQ(call(v, __HYPERVISOR_xen_version, XENVER_version, 0, 0), XEN_ABI_VERSION);
     memset(buf, 0xff, 64);
     CHECK_EQ(call(v, __HYPERVISOR_xen_version, XENVER_extraversion, HOST_PAGE(0), 0), 0);
     CHECK_STR(buf, ".orlop");

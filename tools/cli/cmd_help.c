@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/xenabi.h"
+
 #define ORLOP_TOOLS_VERSION "0.3"
 
 static const char *const group_title[] = {
@@ -150,11 +152,11 @@ static int version_run(int argc, char **argv)
         struct json_object *v = json_object_new_object();
 
         json_object_object_add(v, "orlop", json_object_new_string(ORLOP_TOOLS_VERSION));
-        json_object_object_add(v, "abi", json_object_new_string("4.17"));
+        json_object_object_add(v, "abi", json_object_new_string(XEN_ABI_TEXT));
         print_json(v);
         return EXIT_DONE;
     }
-    printf("orlop " ORLOP_TOOLS_VERSION " (Xen ABI 4.17)\n");
+    printf("orlop " ORLOP_TOOLS_VERSION " (Xen ABI " XEN_ABI_TEXT ")\n");
     return EXIT_DONE;
 }
 

@@ -63,7 +63,7 @@ static void console_init(void)
 
 static void announce(const char *boot_error)
 {
-    log_info("Orlop, a hypervisor with Xen's ABI %d.%d", ORLOP_VERSION_MAJOR, ORLOP_VERSION_MINOR);
+    log_info("Orlop, a hypervisor with Xen's ABI " XEN_ABI_TEXT);
     if (serial_error)
         log_warn("Serial line: %s%s", serial_error,
                  uart_error() ? "" : "; going on with COM1 at 115200 baud");

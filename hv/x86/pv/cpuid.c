@@ -5,6 +5,7 @@
 #include <xen/arch-x86/cpufeatureset.h>
 #include <xen/arch-x86/cpuid.h>
 
+#include "lib/xenabi.h"
 #include "x86/cpu/cpu.h"
 #include "x86/pv/cpu_policy.h"
 
@@ -60,7 +61,7 @@ static void xen_leaf(const struct domain *d, uint32_t leaf, uint32_t sub, struct
                                   XEN_CPUID_SIGNATURE_ECX, XEN_CPUID_SIGNATURE_EDX };
         break;
     case 1:
-        r->a = 4u << 16 | 17; /* the ABI's version: 4.17 */
+        r->a = XEN_ABI_VERSION;
         break;
     case 2:
         *r = (struct cpuid_regs){ 1, XEN_HYPERCALL_MSR, XEN_CPUID_FEAT1_MMU_PT_UPDATE_PRESERVE_AD,

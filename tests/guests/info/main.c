@@ -5,6 +5,8 @@
 #include <xen/domctl.h>
 #include <xen/sysctl.h>
 
+#include "lib/xenabi.h"
+
 static void check_version(void)
 {
     struct xen_feature_info f = { .submap_idx = 0 };
@@ -14,7 +16,7 @@ static void check_version(void)
     xen_commandline_t line;
     long v = hc_xen_version(XENVER_version, NULL);
 
-    CHECK_EQ(v, 4 << 16 | 17, "version");
+    CHECK_EQ(v, XEN_ABI_VERSION, "version");
     memset(extra, 0x55, sizeof(extra));
     CHECK(hc_xen_version(XENVER_extraversion, extra) >= 0, "extraversion");
     CHECK(strlen(extra) < sizeof(extra), "extraversion ends");
