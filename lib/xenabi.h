@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Which Xen's ABI this is: the one whose public headers it is built with, and so the one that the distribution's tools
- * speak. Tools and guests are told its version. */
+/* Which Xen's ABI this is: the one whose public headers it is built with, and so the one that the
+ * distribution's tools speak. Tools and guests are told its version. */
 #ifndef LIB_XENABI_H
 #define LIB_XENABI_H
 
