@@ -128,6 +128,7 @@ int domain_init(struct domain *d, domid_t id, const struct guest_ops *ops, unsig
         return -XEN_EINVAL;
     d->id = id;
     d->ops = ops;
+    d->kind = (uint8_t)ops->kind;
     d->refs = 1;
     d->max_vcpus = max_vcpus;
     d->target = DOMID_INVALID;

@@ -26,6 +26,7 @@ enum domain_state {
 struct domain {
     domid_t id;                  /* constant */
     bool privileged;             /* constant: may control others and the machine (Dom0) */
+    uint8_t kind;                /* enum guest_kind; constant once vCPUs exist */
     const struct guest_ops *ops; /* constant: its guest kind */
     uint32_t refs;               /* atomic; the list holds one */
     struct list link;            /* [domlist lock] in the list of all domains */

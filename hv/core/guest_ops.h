@@ -9,8 +9,12 @@ struct vcpu;
 struct domain;
 struct vcpu_guest_context;
 
+/* As the hypercall table counts them. PVH is HVM without a device model. */
+enum guest_kind { GUEST_PV, GUEST_PV32, GUEST_HVM };
+
 struct guest_ops {
-    const char *name; /* "PV", ... for the log */
+    enum guest_kind kind; /* of a new domain; tools may make a PV domain one of PV32 */
+    const char *name;     /* "PV", ... for the log */
     /* Guest kernel memory; v is current. 0, or -EFAULT with nothing said about how much moved. */
     int (*copy_from)(struct vcpu *v, void *dst, gptr_t src, size_t n);
     int (*copy_to)(struct vcpu *v, gptr_t dst, const void *src, size_t n);

@@ -81,7 +81,7 @@ static long console_write(struct vcpu *v, unsigned long count, unsigned long buf
         buf += n;
         count -= n;
         if (hc_preempt(32) && count > 0)
-            return hc_restart(v, CONSOLEIO_write, count, buf, 0, 0);
+            return hc_restart(v, HC_ARGS(CONSOLEIO_write, count, buf));
     }
     return 0;
 }
@@ -100,12 +100,13 @@ static long console_read(struct vcpu *v, unsigned long count, unsigned long buf)
     return (long)total;
 }
 
-long hc_console_io(struct vcpu *v, unsigned long cmd, unsigned long count, unsigned long buf,
-                   unsigned long a3, unsigned long a4)
+long hc_console_io(struct vcpu *v, const struct hc_args *args)
 {
-    (void)a3, (void)a4;
+    unsigned long count = args->a[1];
+    unsigned long buf = args->a[2];
+
     count = (uint32_t)count;
-    switch ((uint32_t)cmd) {
+    switch ((uint32_t)args->a[0]) {
     case CONSOLEIO_write:
         return count > INT32_MAX ? E(EINVAL) : console_write(v, count, buf);
     case CONSOLEIO_read: /* the machine's own input */

@@ -274,24 +274,23 @@ static long locked_domctl(struct vcpu *v, struct xen_domctl *op, bool *copy_back
     return rc;
 }
 
-long hc_domctl(struct vcpu *v, unsigned long arg, unsigned long a1, unsigned long a2,
-               unsigned long a3, unsigned long a4)
+long hc_domctl(struct vcpu *v, const struct hc_args *args)
 {
+    unsigned long arg = args->a[0];
     struct xen_domctl op;
     bool copy_back = true;
     long rc;
 
-    (void)a1, (void)a2, (void)a3, (void)a4;
     if (guest_get(v, &op, GPTR(arg)))
         return E(EFAULT);
     if (op.interface_version != XEN_DOMCTL_INTERFACE_VERSION)
         return E(EACCES);
     if (!spin_trylock(&domctl_lock)) /* another CPU is at it: come again */
-        return hc_restart(v, arg, 0, 0, 0, 0);
+        return hc_restart(v, HC_ARGS(arg));
     rc = locked_domctl(v, &op, &copy_back);
     spin_unlock(&domctl_lock);
     if (rc == E(EAGAIN))
-        return hc_restart(v, arg, 0, 0, 0, 0);
+        return hc_restart(v, HC_ARGS(arg));
     /* Some errors, too, say more in op. */
     if (copy_back && guest_put(v, GPTR(arg), &op) && rc == 0)
         rc = E(EFAULT);

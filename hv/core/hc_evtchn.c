@@ -145,7 +145,7 @@ static long op_reset(struct vcpu *v, gptr_t arg)
     rc = domain_controls(v->domain, d) ? evtchn_reset(d, d == v->domain) : E(EPERM);
     domain_put(d);
     if (rc == E(EAGAIN))
-        return hc_restart(v, EVTCHNOP_reset, arg.v, 0, 0, 0);
+        return hc_restart(v, HC_ARGS(EVTCHNOP_reset, arg.v));
     return rc;
 }
 
@@ -182,12 +182,11 @@ static long op_set_priority(struct vcpu *v, gptr_t arg)
     return evtchn_set_priority(v->domain, op.port, op.priority);
 }
 
-long hc_event_channel_op(struct vcpu *v, unsigned long cmd, unsigned long arg, unsigned long a2,
-                         unsigned long a3, unsigned long a4)
+long hc_event_channel_op(struct vcpu *v, const struct hc_args *args)
 {
-    gptr_t p = GPTR(arg);
+    unsigned long cmd = args->a[0];
+    gptr_t p = GPTR(args->a[1]);
 
-    (void)a2, (void)a3, (void)a4;
     switch ((uint32_t)cmd) {
     case EVTCHNOP_send:
     case EVTCHNOP_unmask:

@@ -124,7 +124,7 @@ static long in_steps(struct vcpu *v, unsigned int cmd, gptr_t arg, unsigned long
         arg = gptr_add(arg, n * b->size);
         count -= n;
         if (hc_preempt((int32_t)n * ELEMENT_COST) && count > 0)
-            return hc_restart(v, cmd, arg.v, count, 0, 0);
+            return hc_restart(v, HC_ARGS(cmd, arg.v, count));
     }
     return 0;
 }
@@ -247,13 +247,12 @@ static long op_get_version(struct vcpu *v, gptr_t arg)
     return guest_put(v, arg, &op) ? E(EFAULT) : 0;
 }
 
-long hc_grant_table_op(struct vcpu *v, unsigned long cmd, unsigned long arg, unsigned long count,
-                       unsigned long a3, unsigned long a4)
+long hc_grant_table_op(struct vcpu *v, const struct hc_args *args)
 {
-    unsigned int op = (uint32_t)cmd;
-    gptr_t p = GPTR(arg);
+    unsigned long count = args->a[2];
+    unsigned int op = (uint32_t)args->a[0];
+    gptr_t p = GPTR(args->a[1]);
 
-    (void)a3, (void)a4;
     count = (uint32_t)count;
     if (count > INT32_MAX)
         return E(EINVAL);

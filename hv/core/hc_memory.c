@@ -121,7 +121,7 @@ static long change_reservation(struct vcpu *v, unsigned int op, gptr_t arg, unsi
             break;
         if (hc_preempt(1 << res.r.extent_order) && i + 1 < res.r.nr_extents) {
             domain_put(res.d);
-            return hc_restart(v, op | (i + 1) << OP_BITS, arg.v, 0, 0, 0);
+            return hc_restart(v, HC_ARGS(op | (i + 1) << OP_BITS, arg.v));
         }
     }
     domain_put(res.d);
@@ -182,14 +182,13 @@ static long claim_pages(struct vcpu *v, gptr_t arg)
     return rc;
 }
 
-long hc_memory_op(struct vcpu *v, unsigned long cmd, unsigned long arg, unsigned long a2,
-                  unsigned long a3, unsigned long a4)
+long hc_memory_op(struct vcpu *v, const struct hc_args *args)
 {
+    unsigned long cmd = args->a[0];
     unsigned int op = cmd & (BIT(OP_BITS) - 1);
     unsigned long start = cmd >> OP_BITS;
-    gptr_t p = GPTR(arg);
+    gptr_t p = GPTR(args->a[1]);
 
-    (void)a2, (void)a3, (void)a4;
     switch (op) {
     case XENMEM_increase_reservation:
     case XENMEM_decrease_reservation:

@@ -6,6 +6,8 @@
 #include "core/hypercall.h"
 
 #define CHUNK 8
+_Static_assert(sizeof(((struct multicall_entry *)0)->args) >= sizeof(struct hc_args),
+               "an entry's arguments can be handed on");
 
 #define ENTRY_SIZE sizeof(struct multicall_entry)
 
@@ -17,11 +19,10 @@ static gptr_t entry_ptr(unsigned long list, unsigned long i)
 /* Runs entry e. 0, or -errno when its outcome cannot be told, or HC_RESTART: run it again. */
 static long run_entry(struct vcpu *v, const struct multicall_entry *e, gptr_t at)
 {
-    long result = hypercall_dispatch(v, e->op, e->args[0], e->args[1], e->args[2], e->args[3],
-                                     e->args[4]);
+    long result = hypercall_dispatch(v, e->op, (const struct hc_args *)e->args);
 
     if (__builtin_expect(result == HC_RESTART, 0)) {
-        if (guest_write(v, gptr_add(at, offsetof(struct multicall_entry, args)), v->restart_args,
+        if (guest_write(v, gptr_add(at, offsetof(struct multicall_entry, args)), &v->restart_args,
                         sizeof(v->restart_args)))
             return E(EFAULT);
         return HC_RESTART;
@@ -46,22 +47,22 @@ static long run_list(struct vcpu *v, unsigned long list, unsigned long nr)
             long rc = run_entry(v, &chunk[i], entry_ptr(list, done));
 
             if (rc == HC_RESTART)
-                return hc_restart(v, list + done * ENTRY_SIZE, nr - done, 0, 0, 0);
+                return hc_restart(v, HC_ARGS(list + done * ENTRY_SIZE, nr - done));
             if (rc)
                 return rc;
             if (hc_preempt(1) && done + 1 < nr)
-                return hc_restart(v, list + (done + 1) * ENTRY_SIZE, nr - done - 1, 0, 0, 0);
+                return hc_restart(v, HC_ARGS(list + (done + 1) * ENTRY_SIZE, nr - done - 1));
         }
     }
     return 0;
 }
 
-long hc_multicall(struct vcpu *v, unsigned long list, unsigned long nr, unsigned long a2,
-                  unsigned long a3, unsigned long a4)
+long hc_multicall(struct vcpu *v, const struct hc_args *args)
 {
+    unsigned long list = args->a[0];
+    unsigned long nr = args->a[1];
     long rc;
 
-    (void)a2, (void)a3, (void)a4;
     nr = (uint32_t)nr;
     if (v->in_multicall)
         return E(EINVAL);

@@ -164,13 +164,11 @@ static long op_watchdog(struct vcpu *v, gptr_t arg)
     return rc;
 }
 
-long hc_sched_op(struct vcpu *v, unsigned long cmd, unsigned long arg, unsigned long a2,
-                 unsigned long a3, unsigned long a4)
+long hc_sched_op(struct vcpu *v, const struct hc_args *args)
 {
-    gptr_t p = GPTR(arg);
+    gptr_t p = GPTR(args->a[1]);
 
-    (void)a2, (void)a3, (void)a4;
-    switch ((uint32_t)cmd) {
+    switch ((uint32_t)args->a[0]) {
     case SCHEDOP_block:
         return op_block(v);
     case SCHEDOP_yield:

@@ -256,14 +256,13 @@ static long do_sysctl(struct vcpu *v, struct xen_sysctl *op, bool *copy_back)
     }
 }
 
-long hc_sysctl(struct vcpu *v, unsigned long arg, unsigned long a1, unsigned long a2,
-               unsigned long a3, unsigned long a4)
+long hc_sysctl(struct vcpu *v, const struct hc_args *args)
 {
+    unsigned long arg = args->a[0];
     struct xen_sysctl op;
     bool copy_back;
     long rc;
 
-    (void)a1, (void)a2, (void)a3, (void)a4;
     if (guest_get(v, &op, GPTR(arg)))
         return E(EFAULT);
     if (op.interface_version != XEN_SYSCTL_INTERFACE_VERSION)

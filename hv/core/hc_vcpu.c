@@ -34,7 +34,7 @@ static long op_initialise(struct vcpu *v, struct vcpu *target, gptr_t arg)
     }
     frame_free_hv_order(c, order);
     if (rc == E(EAGAIN)) /* its page tables are being checked: pending work first */
-        return hc_restart(v, VCPUOP_initialise, target->id, arg.v, 0, 0);
+        return hc_restart(v, HC_ARGS(VCPUOP_initialise, target->id, arg.v));
     return rc;
 }
 
@@ -177,20 +177,19 @@ static long op_get_physid(struct vcpu *v, struct vcpu *target, gptr_t arg)
     return guest_put(v, arg, &op) ? E(EFAULT) : 0;
 }
 
-long hc_vcpu_op(struct vcpu *v, unsigned long cmd, unsigned long id, unsigned long arg,
-                unsigned long a3, unsigned long a4)
+long hc_vcpu_op(struct vcpu *v, const struct hc_args *args)
 {
+    unsigned long id = args->a[1];
     struct domain *d = v->domain;
     struct vcpu *target = v;
-    gptr_t p = GPTR(arg);
+    gptr_t p = GPTR(args->a[2]);
 
-    (void)a3, (void)a4;
     id = (uint32_t)id;
     if (id != v->id) {
         if (id >= d->max_vcpus || !(target = d->vcpu[index_nospec(id, MAX_VCPUS)]))
             return E(ENOENT);
     }
-    switch ((uint32_t)cmd) {
+    switch ((uint32_t)args->a[0]) {
     case VCPUOP_set_singleshot_timer:
         return op_set_singleshot(v, target, p);
     case VCPUOP_stop_singleshot_timer:

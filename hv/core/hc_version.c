@@ -55,12 +55,12 @@ static long put_parameters(struct vcpu *v, unsigned long arg)
     return guest_put(v, GPTR(arg), &p) ? E(EFAULT) : 0;
 }
 
-long hc_xen_version(struct vcpu *v, unsigned long cmd, unsigned long arg, unsigned long a2,
-                    unsigned long a3, unsigned long a4)
+long hc_xen_version(struct vcpu *v, const struct hc_args *args)
 {
+    unsigned long cmd = args->a[0];
+    unsigned long arg = args->a[1];
     struct domain *d = v->domain;
 
-    (void)a2, (void)a3, (void)a4;
     /* First, since Linux calls it just to have pending events looked at. */
     if (__builtin_expect((uint32_t)cmd == XENVER_version, 1))
         return XEN_ABI_VERSION;
@@ -92,13 +92,13 @@ long hc_xen_version(struct vcpu *v, unsigned long cmd, unsigned long arg, unsign
     }
 }
 
-long hc_vm_assist(struct vcpu *v, unsigned long cmd, unsigned long type, unsigned long a2,
-                  unsigned long a3, unsigned long a4)
+long hc_vm_assist(struct vcpu *v, const struct hc_args *args)
 {
+    unsigned long cmd = args->a[0];
+    unsigned long type = args->a[1];
     struct domain *d = v->domain;
     uint64_t bit;
 
-    (void)a2, (void)a3, (void)a4;
     cmd = (uint32_t)cmd;
     type = (uint32_t)type;
     if (type >= 64 || !(arch_vm_assist_valid(d) >> type & 1))

@@ -15,15 +15,18 @@
 #define EOK 0
 #define E(x) (-(long)(XEN_##x))
 
-/* Arguments as the guest passed them; what is not used is garbage. v is current. */
-typedef long hc_fn(struct vcpu *v, unsigned long a0, unsigned long a1, unsigned long a2,
-                   unsigned long a3, unsigned long a4);
+/* v is current. args may be its saved registers: a handler that changes those reads them first. */
+typedef long hc_fn(struct vcpu *v, const struct hc_args *args);
 
 struct hypercall {
     const char *name;
-    hc_fn *fn;       /* NULL: -ENOSYS */
-    bool privileged; /* Dom0 only: others get -EPERM before the handler runs */
-    uint8_t nr_args; /* how many argument registers the ABI defines */
+    hc_fn *fn;   /* for callers in 64-bit mode */
+    hc_fn *fn32; /* for callers in 32-bit mode, whose structures differ; NULL: -ENOSYS */
+    /*
+     * Who may call it: bits of enum guest_kind, for domains without ([0]) and with ([1]) privilege.
+     * A kind that is in neither gets -ENOSYS, one that lacks privilege -EPERM.
+     */
+    uint8_t kinds[2];
 };
 #define NR_HYPERCALLS 64
 extern const struct hypercall hypercall_table[NR_HYPERCALLS]; /* glue/hypercall_table.c */
@@ -34,14 +37,9 @@ extern const struct hypercall hypercall_table[NR_HYPERCALLS]; /* glue/hypercall_
  * this one is not canonical.
  */
 #define HC_RESTART (-(1l << 62))
-static inline long hc_restart(struct vcpu *v, unsigned long a0, unsigned long a1, unsigned long a2,
-                              unsigned long a3, unsigned long a4)
+static inline long hc_restart(struct vcpu *v, struct hc_args again)
 {
-    v->restart_args[0] = a0;
-    v->restart_args[1] = a1;
-    v->restart_args[2] = a2;
-    v->restart_args[3] = a3;
-    v->restart_args[4] = a4;
+    v->restart_args = again;
     pcpu_gave_way(arch_this_cpu());
     return HC_RESTART;
 }
@@ -73,21 +71,21 @@ static inline unsigned long index_nospec(unsigned long i, unsigned long n)
     return i & mask;
 }
 
-/* Dispatch: checks number and privilege, calls the handler. May return HC_RESTART. */
-static inline long hypercall_dispatch(struct vcpu *v, unsigned long nr, unsigned long a0,
-                                      unsigned long a1, unsigned long a2, unsigned long a3,
-                                      unsigned long a4)
+/*
+ * Dispatch for a caller in 64-bit mode: checks number, guest kind and privilege, calls the handler.
+ * May return HC_RESTART.
+ */
+static inline long hypercall_dispatch(struct vcpu *v, unsigned long nr, const struct hc_args *args)
 {
+    const struct domain *d = v->domain;
     const struct hypercall *h;
 
     if (__builtin_expect(nr >= NR_HYPERCALLS, 0))
         return E(ENOSYS);
     h = &hypercall_table[index_nospec(nr, NR_HYPERCALLS)];
-    if (__builtin_expect(!h->fn, 0))
-        return E(ENOSYS);
-    if (h->privileged && !v->domain->privileged)
-        return E(EPERM);
-    return h->fn(v, a0, a1, a2, a3, a4);
+    if (__builtin_expect(!(h->kinds[d->privileged] & 1u << d->kind), 0))
+        return h->kinds[1] & 1u << d->kind ? E(EPERM) : E(ENOSYS);
+    return h->fn(v, args);
 }
 
 /* Tools' bitmaps. Copies `bits` of map out; what the tools' buffer has beyond becomes zero. */

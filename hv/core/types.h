@@ -34,6 +34,12 @@ typedef struct {
     uint64_t v;
 } gptr_t;
 
+/* Arguments of a hypercall as the guest passed them; what a call does not use is garbage. */
+struct hc_args {
+    unsigned long a[5];
+};
+#define HC_ARGS(...) ((struct hc_args){ { __VA_ARGS__ } })
+
 #define PAGE_SHIFT 12
 #define PAGE_SIZE 4096ul
 #define PAGE_MASK (~(PAGE_SIZE - 1))

@@ -70,7 +70,7 @@ struct vcpu {
      * A hypercall that gives way to pending work leaves here the arguments with which it is to be
      * called again, and returns HC_RESTART; who called it (registers, multicall) stores them.
      */
-    unsigned long restart_args[5];
+    struct hc_args restart_args;
     bool in_multicall;
 };
 

@@ -33,14 +33,14 @@
         .endm
 
         .macro PUSH_REGS
-        pushq   %rdi
-        pushq   %rsi
+        pushq   %r8
+        pushq   %r10
         pushq   %rdx
+        pushq   %rsi
+        pushq   %rdi
         pushq   %rcx
         pushq   %rax
-        pushq   %r8
         pushq   %r9
-        pushq   %r10
         pushq   %r11
         pushq   %rbx
         pushq   %rbp
@@ -57,14 +57,14 @@
         popq    %rbp
         popq    %rbx
         popq    %r11
-        popq    %r10
         popq    %r9
-        popq    %r8
         popq    %rax
         popq    %rcx
-        popq    %rdx
-        popq    %rsi
         popq    %rdi
+        popq    %rsi
+        popq    %rdx
+        popq    %r10
+        popq    %r8
         .endm
 
 /*

@@ -1,12 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* A guest's (or the interrupted hypervisor's) registers as the entry code pushes them. */
+/*
+ * A guest's (or the interrupted hypervisor's) registers as the entry code pushes them. Those that
+ * carry a hypercall's arguments are in a row, so that nothing has to be moved.
+ */
 #ifndef X86_REGS_H
 #define X86_REGS_H
 
-#include <stdint.h>
+#include "core/types.h"
 
 struct x86_regs {
-    uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi;
+    uint64_t r15, r14, r13, r12, rbp, rbx, r11, r9, rax, rcx;
+    union {
+        struct {
+            uint64_t rdi, rsi, rdx, r10, r8;
+        };
+        struct hc_args args;
+    };
     uint32_t error_code;
     uint32_t vector; /* exception or interrupt, or REGS_SYSCALL */
     uint64_t rip, cs, rflags, rsp, ss;

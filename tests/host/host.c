@@ -427,15 +427,15 @@ void host_settle(void)
 long host_call(struct vcpu *v, unsigned long nr, unsigned long a0, unsigned long a1,
                unsigned long a2, unsigned long a3)
 {
-    long rc = hypercall_dispatch(v, nr, a0, a1, a2, a3, 0);
+    long rc = hypercall_dispatch(v, nr, &HC_ARGS(a0, a1, a2, a3));
 
     while (rc == HC_RESTART) {
-        unsigned long *a = v->restart_args;
+        struct hc_args again = v->restart_args;
 
         host_exit_path();
         if (self->p.current != v)
             return rc; /* it lost its CPU: the rest of the call waits with it */
-        rc = hypercall_dispatch(v, nr, a[0], a[1], a[2], a[3], a[4]);
+        rc = hypercall_dispatch(v, nr, &again);
     }
     return rc;
 }

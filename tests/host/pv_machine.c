@@ -596,3 +596,26 @@ void pv_machine_boot(bool verbose)
     grant_map_ops = &pv_grant_map_ops;
     audit_kind = pv_audit;
 }
+
+/* --- hypercalls about registers and devices, of which this machine has none --- */
+#define LEFT_OUT(name)                                    \
+    hc_fn name;                                           \
+    long name(struct vcpu *v, const struct hc_args *args) \
+    {                                                     \
+        (void)v, (void)args;                              \
+        return E(ENOSYS);                                 \
+    }
+
+LEFT_OUT(hc_set_trap_table)
+LEFT_OUT(hc_stack_switch)
+LEFT_OUT(hc_set_callbacks)
+LEFT_OUT(hc_fpu_taskswitch)
+LEFT_OUT(hc_platform_op)
+LEFT_OUT(hc_set_debugreg)
+LEFT_OUT(hc_get_debugreg)
+LEFT_OUT(hc_iret)
+LEFT_OUT(hc_set_segment_base)
+LEFT_OUT(hc_nmi_op)
+LEFT_OUT(hc_callback_op)
+LEFT_OUT(hc_physdev_op)
+LEFT_OUT(hc_mca)

@@ -211,17 +211,17 @@ static void step(void);
 /* A call by d's vCPU, with others' steps in between where it gives way. */
 static long call(struct domain *d, unsigned int cmd, const void *ops, size_t bytes, unsigned int n)
 {
-    unsigned long a[5] = { cmd, HOST_PAGE(0), n };
+    struct hc_args again = HC_ARGS(cmd, HOST_PAGE(0), n);
     void *args = host_guest(d, HOST_PAGE(0));
     long rc;
 
     memcpy(args, ops, bytes);
     arch_this_cpu()->work_left = one_in(3) ? 1 : 1000;
     for (;;) {
-        rc = hypercall_dispatch(d->vcpu[0], __HYPERVISOR_grant_table_op, a[0], a[1], a[2], 0, 0);
+        rc = hypercall_dispatch(d->vcpu[0], __HYPERVISOR_grant_table_op, &again);
         if (rc != HC_RESTART)
             return rc;
-        memcpy(a, d->vcpu[0]->restart_args, sizeof(a));
+        again = d->vcpu[0]->restart_args;
         if (depth == 0 && one_in(2)) {
             depth++;
             step();

@@ -202,12 +202,11 @@ long call(struct vcpu *v, unsigned long nr, unsigned long a0, unsigned long a1, 
           unsigned long a3)
 {
     unsigned int cpu = arch_this_cpu()->id, turns = 0;
-    long rc = hypercall_dispatch(v, nr, a0, a1, a2, a3, 0);
+    long rc = hypercall_dispatch(v, nr, &HC_ARGS(a0, a1, a2, a3));
 
     while (rc == HC_RESTART) {
-        unsigned long a[5];
+        struct hc_args again = v->restart_args;
 
-        memcpy(a, v->restart_args, sizeof(a));
         pv_restarts++;
         pv_machine_exit(v);
         if (depth == 0 && !pv_threaded && one_in(4)) {
@@ -223,7 +222,7 @@ long call(struct vcpu *v, unsigned long nr, unsigned long a0, unsigned long a1, 
             break; /* it never comes back to this call */
         while (pv_vcpu(v)->drop.any)
             pv_machine_exit(v);
-        rc = hypercall_dispatch(v, nr, a[0], a[1], a[2], a[3], a[4]);
+        rc = hypercall_dispatch(v, nr, &again);
     }
     while (arch_this_cpu()->current == v && (pv_vcpu(v)->drop.any || arch_this_cpu()->pending))
         pv_machine_exit(v);

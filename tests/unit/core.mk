@@ -9,10 +9,10 @@ CORE_CFLAGS := -std=gnu11 -g -O1 -Wall -Wextra -Wno-unused-parameter -fno-omit-f
 CORE_OUT := $(UNIT_OUT)/core
 CORE_CPPFLAGS := -I. -Ihv -Itests -Itests/unit -DORLOP_DEBUG
 CORE_LDFLAGS := -Wl,--wrap=frame_alloc,--wrap=frame_alloc_for,--wrap=frame_alloc_hv,--wrap=frame_alloc_hv_order -pthread
-CORE_SRC := $(wildcard hv/core/*.c) hv/x86/glue/hypercall_table.c tests/host/host.c tests/host/toy.c \
+CORE_SRC := $(wildcard hv/core/*.c) tests/host/host.c tests/host/toy.c tests/host/toy_calls.c \
 	$(filter-out lib/string.c,$(wildcard lib/*.c))
 CORE_OBJ := $(patsubst %.c,$(CORE_OUT)/%.o,$(CORE_SRC))
-CORE_HDR := $(wildcard hv/core/*.h lib/*.h tests/host/*.h) hv/x86/glue/handlers.h
+CORE_HDR := $(wildcard hv/core/*.h lib/*.h tests/host/*.h)
 CORE_UNIT := $(patsubst tests/unit/%.c,$(UNIT_OUT)/%,$(wildcard tests/unit/core_*.c))
 UNIT_TESTS += $(CORE_UNIT)
 

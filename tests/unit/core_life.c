@@ -261,7 +261,7 @@ TEST(many_vcpus_are_made_in_steps)
     struct domain *e = domain_get(id);
     rc = HC_RESTART;
     for (int i = 0; rc == HC_RESTART && i < 8; i++) {
-        rc = hc_domctl(v, HOST_PAGE(0), 0, 0, 0, 0);
+        rc = hc_domctl(v, &HC_ARGS(HOST_PAGE(0)));
         if (i == 0)
             CHECK(rc == HC_RESTART && e->vcpu[0] && !e->vcpu[MAX_VCPUS - 1]);
         pcpu_gave_way(arch_this_cpu());

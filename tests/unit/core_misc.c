@@ -300,9 +300,9 @@ TEST(multicall)
         m[i].result = 5;
     host_be(v->cpu->id);
     v->cpu->pending = WORK_CONRING;
-    CHECK_EQ(hypercall_dispatch(v, __HYPERVISOR_multicall, HOST_PAGE(0), 40, 0, 0, 0), HC_RESTART);
-    CHECK_EQ(v->restart_args[0], HOST_PAGE(0) + 64);
-    CHECK_EQ(v->restart_args[1], 39);
+    CHECK_EQ(hypercall_dispatch(v, __HYPERVISOR_multicall, &HC_ARGS(HOST_PAGE(0), 40)), HC_RESTART);
+    CHECK_EQ(v->restart_args.a[0], HOST_PAGE(0) + 64);
+    CHECK_EQ(v->restart_args.a[1], 39);
     CHECK_EQ(m[0].result, E(ENOSYS));
     CHECK_EQ(m[1].result, 5);
     host_settle();
@@ -321,7 +321,7 @@ TEST(long_calls_give_way)
     host_settle();
     host_be(v->cpu->id);
     for (int i = 0; i < 40; i++) {
-        rc = hypercall_dispatch(v, __HYPERVISOR_grant_table_op, 5, HOST_PAGE(0), 100, 0, 0);
+        rc = hypercall_dispatch(v, __HYPERVISOR_grant_table_op, &HC_ARGS(5, HOST_PAGE(0), 100));
         CHECK(rc == 0 || rc == HC_RESTART);
         restarts += rc == HC_RESTART;
     }
@@ -348,10 +348,27 @@ TEST(short_calls_add_up)
         m[i] = (struct multicall_entry){ .op = __HYPERVISOR_memory_op,
                                          .args = { XENMEM_increase_reservation, HOST_PAGE(0) } };
     pcpu_gave_way(v->cpu);
-    rc = hypercall_dispatch(v, __HYPERVISOR_multicall, HOST_PAGE(1), 16, 0, 0, 0);
+    rc = hypercall_dispatch(v, __HYPERVISOR_multicall, &HC_ARGS(HOST_PAGE(1), 16));
     CHECK_EQ(rc, HC_RESTART);
     CHECK(d->tot_pages - had <= 3 * 256);
     v->in_multicall = false;
+}
+
+/* The toys' table gives set_trap_table and platform_op to PV domains only. */
+TEST(the_table_knows_who_may_call)
+{
+    CHECK_EQ(call(v, __HYPERVISOR_set_trap_table, 0, 0, 0), 1234);
+    CHECK_EQ(call(w, __HYPERVISOR_set_trap_table, 0, 0, 0), 1234);
+    CHECK_EQ(call(v, __HYPERVISOR_platform_op, 0, 0, 0), 1234);
+    CHECK_EQ(call(w, __HYPERVISOR_platform_op, 0, 0, 0), E(EPERM));
+    v->domain->kind = w->domain->kind = GUEST_HVM;
+    CHECK_EQ(call(v, __HYPERVISOR_set_trap_table, 0, 0, 0), E(ENOSYS));
+    CHECK_EQ(call(v, __HYPERVISOR_platform_op, 0, 0, 0), E(ENOSYS));
+    CHECK_EQ(call(w, __HYPERVISOR_platform_op, 0, 0, 0), E(ENOSYS));
+    CHECK_EQ(call(w, __HYPERVISOR_sysctl, 0, 0, 0), E(EPERM));
+    CHECK_EQ(call(w, __HYPERVISOR_xen_version, XENVER_pagesize, 0, 0), PAGE_SIZE);
+    CHECK_EQ(call(v, NR_HYPERCALLS, 0, 0, 0), E(ENOSYS));
+    v->domain->kind = w->domain->kind = GUEST_PV;
 }
 
 TEST(console)

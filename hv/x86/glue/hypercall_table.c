@@ -1,42 +1,49 @@
 /* SPDX-License-Identifier: MIT */
-/* Every hypercall that is answered. What is not here says -ENOSYS. */
+/*
+ * Every hypercall that is answered. What is not here, or not for the caller's kind and mode, says
+ * -ENOSYS.
+ */
 #include "x86/glue/handlers.h"
 
 #include <xen/arch-x86/xen-mca.h> /* __HYPERVISOR_mca */
 
-#define CALL(name, args) [__HYPERVISOR_##name] = { #name, hc_##name, false, args }
-#define PRIVILEGED(name, args) [__HYPERVISOR_##name] = { #name, hc_##name, true, args }
+#define PV BIT(GUEST_PV)
+#define ANY (BIT(GUEST_PV) | BIT(GUEST_PV32) | BIT(GUEST_HVM))
+/* The call, its handler for 32-bit callers, the guest kinds that may make it. */
+#define CALL(name, fn32, kinds) [__HYPERVISOR_##name] = { #name, hc_##name, fn32, { kinds, kinds } }
+#define PRIVILEGED(name, fn32, kinds) \
+    [__HYPERVISOR_##name] = { #name, hc_##name, fn32, { 0, kinds } }
 
 const struct hypercall hypercall_table[NR_HYPERCALLS] = {
-    CALL(set_trap_table, 1),
-    CALL(mmu_update, 4),
-    CALL(set_gdt, 2),
-    CALL(stack_switch, 2),
-    CALL(set_callbacks, 3),
-    CALL(fpu_taskswitch, 1),
-    PRIVILEGED(platform_op, 1),
-    CALL(set_debugreg, 2),
-    CALL(get_debugreg, 1),
-    CALL(update_descriptor, 2),
-    CALL(memory_op, 2),
-    CALL(multicall, 2),
-    CALL(update_va_mapping, 3),
-    CALL(set_timer_op, 1),
-    CALL(xen_version, 2),
-    CALL(console_io, 3),
-    CALL(grant_table_op, 3),
-    CALL(vm_assist, 2),
-    CALL(update_va_mapping_otherdomain, 4),
-    CALL(iret, 0),
-    CALL(vcpu_op, 3),
-    CALL(set_segment_base, 2),
-    CALL(mmuext_op, 4),
-    CALL(nmi_op, 2),
-    CALL(sched_op, 2),
-    CALL(callback_op, 2),
-    CALL(event_channel_op, 2),
-    CALL(physdev_op, 2),
-    PRIVILEGED(sysctl, 1),
-    PRIVILEGED(domctl, 1),
-    PRIVILEGED(mca, 1),
+    CALL(set_trap_table, NULL, PV),
+    CALL(mmu_update, NULL, PV),
+    CALL(set_gdt, NULL, PV),
+    CALL(stack_switch, NULL, PV),
+    CALL(set_callbacks, NULL, PV),
+    CALL(fpu_taskswitch, NULL, PV),
+    PRIVILEGED(platform_op, NULL, ANY),
+    CALL(set_debugreg, NULL, PV),
+    CALL(get_debugreg, NULL, PV),
+    CALL(update_descriptor, NULL, PV),
+    CALL(memory_op, NULL, ANY),
+    CALL(multicall, NULL, ANY),
+    CALL(update_va_mapping, NULL, PV),
+    CALL(set_timer_op, NULL, ANY),
+    CALL(xen_version, NULL, ANY),
+    CALL(console_io, NULL, ANY),
+    CALL(grant_table_op, NULL, ANY),
+    CALL(vm_assist, NULL, ANY),
+    CALL(update_va_mapping_otherdomain, NULL, PV),
+    CALL(iret, NULL, PV),
+    CALL(vcpu_op, NULL, ANY),
+    CALL(set_segment_base, NULL, PV),
+    CALL(mmuext_op, NULL, PV),
+    CALL(nmi_op, NULL, PV),
+    CALL(sched_op, NULL, ANY),
+    CALL(callback_op, NULL, PV),
+    CALL(event_channel_op, NULL, ANY),
+    CALL(physdev_op, NULL, ANY),
+    PRIVILEGED(sysctl, NULL, ANY),
+    PRIVILEGED(domctl, NULL, ANY),
+    PRIVILEGED(mca, NULL, ANY),
 };

@@ -23,14 +23,13 @@ bool pv_set_trap(struct pv_vcpu *v, const struct trap_info *t)
     return true;
 }
 
-long hc_set_trap_table(struct vcpu *v, unsigned long table, unsigned long a1, unsigned long a2,
-                       unsigned long a3, unsigned long a4)
+long hc_set_trap_table(struct vcpu *v, const struct hc_args *args)
 {
+    unsigned long table = args->a[0];
     struct pv_vcpu *pv = pv_vcpu(v);
     struct trap_info t;
     gptr_t at;
 
-    (void)a1, (void)a2, (void)a3, (void)a4;
     if (!table) {
         memset(pv->traps, 0, sizeof(pv->traps));
         return 0;
@@ -52,12 +51,13 @@ long hc_set_trap_table(struct vcpu *v, unsigned long table, unsigned long a1, un
     return E(EINVAL);
 }
 
-long hc_set_callbacks(struct vcpu *v, unsigned long event, unsigned long failsafe,
-                      unsigned long syscall, unsigned long a3, unsigned long a4)
+long hc_set_callbacks(struct vcpu *v, const struct hc_args *args)
 {
+    unsigned long event = args->a[0];
+    unsigned long failsafe = args->a[1];
+    unsigned long syscall = args->a[2];
     struct pv_vcpu *pv = pv_vcpu(v);
 
-    (void)a3, (void)a4;
     if (!callback_address_ok(event) || !callback_address_ok(failsafe) ||
         !callback_address_ok(syscall))
         return E(EINVAL);
@@ -123,11 +123,11 @@ static long do_unregister(struct vcpu *v, gptr_t arg)
     return set_callback(pv_vcpu(v), u.type, 0, false);
 }
 
-long hc_callback_op(struct vcpu *v, unsigned long cmd, unsigned long arg, unsigned long a2,
-                    unsigned long a3, unsigned long a4)
+long hc_callback_op(struct vcpu *v, const struct hc_args *args)
 {
-    (void)a2, (void)a3, (void)a4;
-    switch ((int)cmd) {
+    unsigned long arg = args->a[1];
+
+    switch ((int)args->a[0]) {
     case CALLBACKOP_register:
         return do_register(v, GPTR(arg));
     case CALLBACKOP_unregister:
@@ -137,17 +137,15 @@ long hc_callback_op(struct vcpu *v, unsigned long cmd, unsigned long arg, unsign
     }
 }
 
-long hc_nmi_op(struct vcpu *v, unsigned long cmd, unsigned long arg, unsigned long a2,
-               unsigned long a3, unsigned long a4)
+long hc_nmi_op(struct vcpu *v, const struct hc_args *args)
 {
     struct xennmi_callback cb;
 
-    (void)a2, (void)a3, (void)a4;
-    switch ((unsigned int)cmd) {
+    switch ((unsigned int)args->a[0]) {
     case XENNMI_register_callback:
         if (v->id != 0 || !v->domain->privileged)
             return E(EINVAL);
-        if (guest_get(v, &cb, GPTR(arg)))
+        if (guest_get(v, &cb, GPTR(args->a[1])))
             return E(EFAULT);
         return set_callback(pv_vcpu(v), CALLBACKTYPE_nmi, cb.handler_address, true);
     case XENNMI_unregister_callback:

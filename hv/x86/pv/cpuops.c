@@ -16,13 +16,13 @@
 #define STACK_BELOW 128
 #define STACK_ABOVE 64
 
-long hc_stack_switch(struct vcpu *v, unsigned long ss, unsigned long sp, unsigned long a2,
-                     unsigned long a3, unsigned long a4)
+long hc_stack_switch(struct vcpu *v, const struct hc_args *args)
 {
+    unsigned long ss = args->a[0];
+    unsigned long sp = args->a[1];
     struct pv_vcpu *pv = pv_vcpu(v);
     uint64_t aligned = sp & ~15ull;
 
-    (void)a2, (void)a3, (void)a4;
     if (!pv_selector_ok((uint16_t)ss) ||
         !pv_range_ok(aligned - STACK_BELOW, STACK_BELOW + STACK_ABOVE)) {
         log_refusal(v->domain, "kernel stack %#lx:%#lx", ss, sp);
@@ -46,11 +46,9 @@ void pv_set_ts(struct pv_vcpu *v, bool on)
         clts();
 }
 
-long hc_fpu_taskswitch(struct vcpu *v, unsigned long set, unsigned long a1, unsigned long a2,
-                       unsigned long a3, unsigned long a4)
+long hc_fpu_taskswitch(struct vcpu *v, const struct hc_args *args)
 {
-    (void)a1, (void)a2, (void)a3, (void)a4;
-    pv_set_ts(pv_vcpu(v), (int)set != 0);
+    pv_set_ts(pv_vcpu(v), (int)args->a[0] != 0);
     return 0;
 }
 
@@ -123,10 +121,11 @@ static long set_gs_selector(struct pv_vcpu *v, uint16_t sel)
     return 0;
 }
 
-long hc_set_segment_base(struct vcpu *v, unsigned long which, unsigned long base, unsigned long a2,
-                         unsigned long a3, unsigned long a4)
+long hc_set_segment_base(struct vcpu *v, const struct hc_args *args)
 {
-    (void)a2, (void)a3, (void)a4;
+    unsigned long which = args->a[0];
+    unsigned long base = args->a[1];
+
     switch ((unsigned int)which) {
     case SEGBASE_FS:
     case SEGBASE_GS_USER:
@@ -201,24 +200,22 @@ uint64_t pv_get_debugreg(struct pv_vcpu *v, unsigned int reg)
     return v->dr[reg & 7];
 }
 
-long hc_set_debugreg(struct vcpu *v, unsigned long reg, unsigned long val, unsigned long a2,
-                     unsigned long a3, unsigned long a4)
+long hc_set_debugreg(struct vcpu *v, const struct hc_args *args)
 {
+    unsigned long reg = args->a[0];
+    unsigned long val = args->a[1];
     long rc;
 
-    (void)a2, (void)a3, (void)a4;
     rc = pv_set_debugreg(pv_vcpu(v), (unsigned int)reg, val);
     if (rc)
         log_refusal(v->domain, "debug register %u := %#lx", (unsigned int)reg, val);
     return rc;
 }
 
-long hc_get_debugreg(struct vcpu *v, unsigned long reg, unsigned long a1, unsigned long a2,
-                     unsigned long a3, unsigned long a4)
+long hc_get_debugreg(struct vcpu *v, const struct hc_args *args)
 {
-    unsigned int n = (unsigned int)reg;
+    unsigned int n = (unsigned int)args->a[0];
 
-    (void)a1, (void)a2, (void)a3, (void)a4;
     if (n > 7 || n == 4 || n == 5)
         return E(EINVAL);
     return (long)pv_get_debugreg(pv_vcpu(v), n);

@@ -173,16 +173,14 @@ int pv_set_gdt(struct vcpu *v, const uint64_t *mfns, unsigned int ents)
     return 0;
 }
 
-long hc_set_gdt(struct vcpu *v, unsigned long frames, unsigned long entries, unsigned long a2,
-                unsigned long a3, unsigned long a4)
+long hc_set_gdt(struct vcpu *v, const struct hc_args *args)
 {
     uint64_t mfns[GDT_GUEST_PAGES];
-    uint32_t ents = (uint32_t)entries;
+    uint32_t ents = (uint32_t)args->a[1];
 
-    (void)a2, (void)a3, (void)a4;
     if (ents > GDT_GUEST_ENTRIES)
         return E(EINVAL);
-    if (ents && guest_read(v, mfns, GPTR(frames), pages_of(ents) * sizeof(mfns[0])))
+    if (ents && guest_read(v, mfns, GPTR(args->a[0]), pages_of(ents) * sizeof(mfns[0])))
         return E(EFAULT);
     return pv_set_gdt(v, mfns, ents);
 }
@@ -263,14 +261,14 @@ static long write_desc(struct vcpu *v, struct frame *f, unsigned int index, uint
     return 0;
 }
 
-long hc_update_descriptor(struct vcpu *v, unsigned long maddr, unsigned long desc, unsigned long a2,
-                          unsigned long a3, unsigned long a4)
+long hc_update_descriptor(struct vcpu *v, const struct hc_args *args)
 {
+    unsigned long maddr = args->a[0];
+    unsigned long desc = args->a[1];
     struct frame *f = frame_of(MFN(maddr >> PAGE_SHIFT));
     uint64_t fixed = desc;
     long rc = E(EINVAL);
 
-    (void)a2, (void)a3, (void)a4;
     if (f && maddr % sizeof(uint64_t) == 0 && desc_ok(&fixed))
         rc = write_desc(v, f, maddr % PAGE_SIZE / sizeof(uint64_t), fixed);
     if (rc)

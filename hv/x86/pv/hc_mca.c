@@ -69,13 +69,12 @@ static long fetch(struct xen_mc_fetch *op)
     return 0;
 }
 
-long hc_mca(struct vcpu *v, unsigned long arg, unsigned long a1, unsigned long a2, unsigned long a3,
-            unsigned long a4)
+long hc_mca(struct vcpu *v, const struct hc_args *args)
 {
+    unsigned long arg = args->a[0];
     struct xen_mc op;
     long rc;
 
-    (void)a1, (void)a2, (void)a3, (void)a4;
     if (guest_get(v, &op, GPTR(arg)))
         return E(EFAULT);
     if (op.interface_version != XEN_MCA_INTERFACE_VERSION)

@@ -251,7 +251,7 @@ static long exchange_all(struct vcpu *v, gptr_t arg, struct exchange *e, unsigne
             break;
         if (hc_preempt(1 << e->chunk_order) && c + 1 < e->nr_chunks) {
             c++;
-            rc = hc_restart(v, XENMEM_exchange | c << OP_BITS, arg.v, 0, 0, 0);
+            rc = hc_restart(v, HC_ARGS(XENMEM_exchange | c << OP_BITS, arg.v));
             break;
         }
     }

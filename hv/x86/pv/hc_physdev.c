@@ -305,14 +305,11 @@ static long dom0_op(struct vcpu *v, uint32_t cmd, gptr_t arg)
     }
 }
 
-long hc_physdev_op(struct vcpu *v, unsigned long a0, unsigned long a1, unsigned long a2,
-                   unsigned long a3, unsigned long a4)
+long hc_physdev_op(struct vcpu *v, const struct hc_args *args)
 {
-    uint32_t cmd = (uint32_t)a0;
+    unsigned long a1 = args->a[1];
+    uint32_t cmd = (uint32_t)args->a[0];
 
-    (void)a2;
-    (void)a3;
-    (void)a4;
     if (cmd == PHYSDEVOP_set_iopl)
         return op_set_iopl(v, GPTR(a1));
     if (cmd == PHYSDEVOP_set_iobitmap)

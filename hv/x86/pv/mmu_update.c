@@ -135,8 +135,8 @@ static long finish_batch(struct batch *b, long rc, uint32_t before, unsigned lon
     if (pdone && guest_put(b->v, GPTR(pdone), &total))
         rc = rc == HC_RESTART || !rc ? E(EFAULT) : rc;
     if (rc == HC_RESTART)
-        return hc_restart(b->v, b->reqs.v + b->done * sizeof(struct mmu_update),
-                          (b->count - b->done) | UPDATE_PREEMPTED, pdone, foreign, 0);
+        return hc_restart(b->v, HC_ARGS(b->reqs.v + b->done * sizeof(struct mmu_update),
+                                        (b->count - b->done) | UPDATE_PREEMPTED, pdone, foreign));
     return rc;
 }
 
@@ -155,21 +155,23 @@ static inline long update_single(struct vcpu *v, unsigned long reqs, unsigned lo
     spin_unlock(&pd->pt_lock);
     pv_mm_done(v);
     if (__builtin_expect(rc == -PT_ERESTART, 0))
-        return hc_restart(v, reqs, 1, pdone, DOMID_SELF, 0);
+        return hc_restart(v, HC_ARGS(reqs, 1, pdone, DOMID_SELF));
     done = rc == 0;
     return pdone && guest_put(v, GPTR(pdone), &done) ? E(EFAULT) : rc;
 }
 
-long hc_mmu_update(struct vcpu *v, unsigned long reqs, unsigned long count, unsigned long pdone,
-                   unsigned long foreign, unsigned long unused)
+long hc_mmu_update(struct vcpu *v, const struct hc_args *args)
 {
+    unsigned long reqs = args->a[0];
+    unsigned long count = args->a[1];
+    unsigned long pdone = args->a[2];
+    unsigned long foreign = args->a[3];
     struct batch b = { .v = v, .pt_owner = v->domain, .reqs = GPTR(reqs) };
     uint32_t before = 0;
     long rc;
 
-    (void)unused;
     if (!pv_mm_ready(v))
-        return hc_restart(v, reqs, count, pdone, foreign, 0);
+        return hc_restart(v, HC_ARGS(reqs, count, pdone, foreign));
     if (count == 1 && (uint32_t)foreign == DOMID_SELF)
         return update_single(v, reqs, pdone);
     b.count = (uint32_t)count & ~UPDATE_PREEMPTED;
@@ -241,24 +243,28 @@ static long update_va(struct vcpu *v, unsigned long va, unsigned long val, unsig
     return rc ? rc : flush_after(v, va, flags);
 }
 
-long hc_update_va_mapping(struct vcpu *v, unsigned long va, unsigned long val, unsigned long flags,
-                          unsigned long a3, unsigned long a4)
+long hc_update_va_mapping(struct vcpu *v, const struct hc_args *args)
 {
-    (void)a3, (void)a4;
+    unsigned long va = args->a[0];
+    unsigned long val = args->a[1];
+    unsigned long flags = args->a[2];
+
     if (!pv_mm_ready(v))
-        return hc_restart(v, va, val, flags, 0, 0);
+        return hc_restart(v, HC_ARGS(va, val, flags));
     return update_va(v, va, val, flags, NULL);
 }
 
-long hc_update_va_mapping_otherdomain(struct vcpu *v, unsigned long va, unsigned long val,
-                                      unsigned long flags, unsigned long domid, unsigned long a4)
+long hc_update_va_mapping_otherdomain(struct vcpu *v, const struct hc_args *args)
 {
+    unsigned long va = args->a[0];
+    unsigned long val = args->a[1];
+    unsigned long flags = args->a[2];
+    unsigned long domid = args->a[3];
     struct domain *pg_owner;
     long rc;
 
-    (void)a4;
     if (!pv_mm_ready(v))
-        return hc_restart(v, va, val, flags, domid, 0);
+        return hc_restart(v, HC_ARGS(va, val, flags, domid));
     rc = pv_foreign_get(v, domid & 0xffff, &pg_owner);
     if (rc)
         return rc;

@@ -345,15 +345,17 @@ static void run_ops(struct vcpu *v, struct domain *d, gptr_t ops, struct ext_bat
         b->rc = -PT_ERESTART;
 }
 
-long hc_mmuext_op(struct vcpu *v, unsigned long ops, unsigned long count, unsigned long pdone,
-                  unsigned long foreign, unsigned long unused)
+long hc_mmuext_op(struct vcpu *v, const struct hc_args *args)
 {
+    unsigned long ops = args->a[0];
+    unsigned long count = args->a[1];
+    unsigned long pdone = args->a[2];
+    unsigned long foreign = args->a[3];
     struct ext_batch b = { .count = (uint32_t)count & ~UPDATE_PREEMPTED };
     uint32_t before = 0;
     struct domain *pg_owner;
     long rc;
 
-    (void)unused;
     if (((uint32_t)count & UPDATE_PREEMPTED) && pdone)
         (void)guest_get(v, &before, GPTR(pdone));
     if (ops + (uint64_t)b.count * sizeof(struct mmuext_op) < ops)
@@ -369,7 +371,7 @@ long hc_mmuext_op(struct vcpu *v, unsigned long ops, unsigned long count, unsign
             return E(EFAULT);
     }
     if (b.rc == -PT_ERESTART)
-        return hc_restart(v, ops + b.done * sizeof(struct mmuext_op),
-                          (b.count - b.done) | UPDATE_PREEMPTED, pdone, foreign, 0);
+        return hc_restart(v, HC_ARGS(ops + b.done * sizeof(struct mmuext_op),
+                                     (b.count - b.done) | UPDATE_PREEMPTED, pdone, foreign));
     return b.rc;
 }

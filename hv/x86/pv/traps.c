@@ -173,10 +173,8 @@ void arch_vm_assist_changed(struct domain *d)
 }
 
 /* Reached through multicall only: the call has no return to give there. */
-long hc_iret(struct vcpu *v, unsigned long a0, unsigned long a1, unsigned long a2, unsigned long a3,
-             unsigned long a4)
+long hc_iret(struct vcpu *v, const struct hc_args *args)
 {
-    (void)v, (void)a0, (void)a1, (void)a2, (void)a3, (void)a4;
     return E(ENOSYS);
 }
 
@@ -193,19 +191,14 @@ void pv_iret_fault(struct x86_regs *regs)
 
 static void hypercall(struct vcpu *v, struct x86_regs *regs)
 {
-    long rc = hypercall_dispatch(v, regs->rax, regs->rdi, regs->rsi, regs->rdx, regs->r10,
-                                 regs->r8);
+    long rc = hypercall_dispatch(v, regs->rax, &regs->args);
 
     if (__builtin_expect(rc != HC_RESTART, 1)) {
         regs->rax = (uint64_t)rc;
         return;
     }
     regs->rip -= 2; /* the SYSCALL instruction again, after what is pending */
-    regs->rdi = v->restart_args[0];
-    regs->rsi = v->restart_args[1];
-    regs->rdx = v->restart_args[2];
-    regs->r10 = v->restart_args[3];
-    regs->r8 = v->restart_args[4];
+    regs->args = v->restart_args;
 }
 
 void pv_syscall(struct x86_regs *regs)
