@@ -53,47 +53,37 @@ void arch_fill_time(struct vcpu *v, struct vcpu_time_info *t);
 /* --- vCPUs --- */
 /* Leave prev, enter next on this CPU: registers, page tables, FPU, segments. Either may be idle. */
 void arch_switch(struct vcpu *prev, struct vcpu *next);
-
-/* NMI for v, as the ABI's VCPUOP_send_nmi. 0 or -errno. */
-int arch_send_nmi(struct vcpu *v);
 /* CPU's identity for VCPUOP_get_physid: APIC id in bits 31:0, ACPI id in bits 63:32. */
 uint64_t arch_physid(unsigned int cpu);
 
 /* --- what the ABI tells guests and tools of the machine --- */
-/* XENVER_get_features' bits of one 32-bit submap for d. */
-uint32_t arch_features(const struct domain *d, unsigned int submap);
 /* XENVER_capabilities: the guest kinds that run here, as "xen-3.0-x86_64 ". */
 const char *arch_capabilities(void);
 /* XENVER_platform_parameters: lowest address of the hypervisor's hole. */
 uint64_t arch_virt_start(void);
-/* VMASST_TYPE_* bits that d may switch on. */
-uint64_t arch_vm_assist_valid(const struct domain *d);
-/* d->vm_assist changed, perhaps while other vCPUs of d run. */
-void arch_vm_assist_changed(struct domain *d);
 /*
- * memory_op, sysctl, domctl sub-operations that the core does not know. arg and op as the guest
- * passed them; the caller's privilege was checked for the latter two. -ENOSYS for what nobody
- * knows.
+ * memory_op, sysctl, domctl sub-operations that the core does not know and that are the same for
+ * all guest kinds. arg and op as the guest passed them; the caller's privilege was checked for the
+ * latter two. -ENOSYS for what it does not know.
  */
 long arch_memory_op(struct vcpu *v, unsigned int op, gptr_t arg, unsigned long start_extent);
 struct xen_sysctl;
 long arch_sysctl(struct vcpu *v, struct xen_sysctl *op, bool *copy_back);
 struct xen_domctl;
 long arch_domctl(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *copy_back);
-/*
- * createdomain: a new unpublished domain of a kind that the flags name, without vCPUs and memory.
- * 0 or -errno.
- */
-struct xen_domctl_createdomain;
-int arch_domain_create(domid_t id, const struct xen_domctl_createdomain *config, struct domain **d);
-/* vCPU `id` of d, down and without a context. 0 or -errno. */
-int arch_vcpu_create(struct domain *d, unsigned int id);
 /* sysctl physinfo: the machine's CPU frequency, features and capabilities. */
 struct xen_sysctl_physinfo;
 void arch_physinfo(struct xen_sysctl_physinfo *info);
 /* sysctl cputopoinfo: ids of a CPU's core, socket and node. */
 struct xen_sysctl_cputopo;
 void arch_cputopo(unsigned int cpu, struct xen_sysctl_cputopo *topo);
+
+/* --- machine interrupts of a domain, by its own numbers (PIRQs). [evtchn lock of d] --- */
+/* From now on it raises `port`; share: as EVTCHNOP_bind_pirq says. 0 or -errno. */
+int arch_pirq_bind(struct domain *d, unsigned int pirq, uint32_t port, bool share);
+void arch_pirq_unbind(struct domain *d, unsigned int pirq);
+/* Its port is v's now. */
+void arch_pirq_set_affinity(struct domain *d, unsigned int pirq, struct vcpu *v);
 
 /* --- machine control (shutdown of Dom0) --- */
 /* ACPI S5; where that fails, halts with a message. */

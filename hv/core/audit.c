@@ -8,8 +8,6 @@
 #include "core/log.h"
 #include "core/pcpu.h"
 
-unsigned int (*audit_kind)(void);
-
 /* One list of d's frames from `first` on: each one's owner and references. [page_lock of d] */
 static unsigned int audit_list(struct domain *d, uint32_t first, uint64_t *total)
 {
@@ -93,8 +91,9 @@ unsigned int audit(void)
                 bad += audit_vcpu(d->vcpu[i], queued);
         keys_alive();
     }
-    if (audit_kind)
-        bad += audit_kind();
+    for (unsigned int i = 0; i < NR_GUEST_KINDS; i++)
+        if (guest_kinds[i])
+            bad += guest_kinds[i]->audit();
     for (unsigned int i = 0; i < nr_pcpus; i++)
         bad += audit_queue(pcpus[i], queued[i]);
     if (claimed != frame_claimed_count() || claimed > frame_free_count()) {

@@ -8,8 +8,5 @@
 /* Contradictions found (0 = clean), each logged. All domains paused, or the caller knows it is
  * quiet. */
 unsigned int audit(void);
-/* The recount of what the kind of guests adds (page tables) for all domains, handed over at
- * boot. */
-extern unsigned int (*audit_kind)(void);
 
 #endif

@@ -105,8 +105,8 @@ static void domain_destroy_record(struct domain *d)
     frame_unshare(d->shared);
     for (unsigned int i = 0; i < d->max_vcpus; i++)
         if (d->vcpu[i])
-            d->ops->free_vcpu(d->vcpu[i]);
-    d->ops->free_domain(d);
+            d->ops->vcpu_free(d->vcpu[i]);
+    d->ops->domain_free(d);
 }
 
 void domain_put(struct domain *d)

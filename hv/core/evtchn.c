@@ -16,8 +16,6 @@
 
 #include "core/pcpu.h"
 
-const struct pirq_hooks *pirq_hooks;
-
 static void set_kind(struct evtchn *ch, uint8_t kind)
 {
     __atomic_store_n(&ch->kind, kind, __ATOMIC_RELEASE);
@@ -353,14 +351,12 @@ int evtchn_bind_pirq(struct domain *d, unsigned int pirq, bool share, evtchn_por
 
     if (!d->privileged)
         return -XEN_EPERM;
-    if (!pirq_hooks)
-        return -XEN_EINVAL;
     spin_lock(&d->evtchn->lock);
     rc = find_port(d);
     if (rc > 0) {
         *port = (evtchn_port)rc;
         open_port(d, *port, EVTCHNSTAT_pirq, pirq, 0);
-        rc = pirq_hooks->bind(d, pirq, *port, share);
+        rc = arch_pirq_bind(d, pirq, *port, share);
         if (rc) {
             set_kind(port_of(d, *port), EVTCHNSTAT_closed);
             d->evtchn->used--;
@@ -385,7 +381,7 @@ static void close_locked(struct domain *d, evtchn_port port, struct evtchn *ch)
         break;
     }
     case EVTCHNSTAT_pirq:
-        pirq_hooks->unbind(d, ch->num);
+        arch_pirq_unbind(d, ch->num);
         break;
     case EVTCHNSTAT_virq:
         if (virq_is_global(ch->num))
@@ -515,7 +511,7 @@ int evtchn_bind_vcpu(struct domain *d, evtchn_port port, unsigned int vcpu)
         break;
     case EVTCHNSTAT_pirq:
         set_vcpu(ch, vcpu);
-        pirq_hooks->set_affinity(d, ch->num, d->vcpu[vcpu]);
+        arch_pirq_set_affinity(d, ch->num, d->vcpu[vcpu]);
         break;
     default:
         rc = -XEN_EINVAL;

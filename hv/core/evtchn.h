@@ -64,17 +64,6 @@ bool evtchn_is_masked(struct domain *d, evtchn_port port);
 /* One past the highest port that d may have, in the form that it uses now. */
 uint32_t evtchn_ports(const struct domain *d);
 
-/*
- * Machine interrupts: the x86 part registers at boot what to call when a guest binds, unmasks
- * (end of interrupt) or closes a PIRQ port. bind returns 0 or -errno.
- */
-struct pirq_hooks {
-    int (*bind)(struct domain *d, unsigned int pirq, evtchn_port port, bool share);
-    void (*unbind)(struct domain *d, unsigned int pirq);
-    void (*set_affinity)(struct domain *d, unsigned int pirq, struct vcpu *v);
-};
-extern const struct pirq_hooks *pirq_hooks;
-
 /* Debug key: one line a port, for each domain. */
 void evtchn_dump(void);
 /* Calls fn for each reference on d's frames that its FIFO form holds. For audits, d at rest. */

@@ -9,8 +9,6 @@
 
 #define ENTRY_TRIES 4 /* a guest that keeps changing its entry gets an error */
 
-const struct grant_map_ops *grant_map_ops;
-
 int grant_init(struct domain *d)
 {
     struct grant_state *g = frame_alloc_hv();

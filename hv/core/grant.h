@@ -34,18 +34,6 @@ int grant_teardown(struct domain *d);
 /* The last reference of d is gone, so nobody maps its frames. */
 void grant_free(struct domain *d);
 
-/*
- * The kind's part of mapping a granted frame (PV: into a page-table entry). host_addr and flags
- * are the ABI's (GNTMAP_*). Both return GNTST_*; the caller holds references on the frame, which is
- * `owner`'s.
- */
-struct grant_map_ops {
-    int (*map)(struct vcpu *v, struct domain *owner, uint64_t host_addr, mfn_t mfn, uint32_t flags);
-    /* new_addr: 0, or for unmap_and_replace the address whose entry takes its place. */
-    int (*unmap)(struct vcpu *v, uint64_t host_addr, mfn_t mfn, uint32_t flags, uint64_t new_addr);
-};
-extern const struct grant_map_ops *grant_map_ops;
-
 /* XENMAPSPACE_grant_table, acquire_resource: machine frame of table frame idx (growing it), or
  * none: above d's limit, no memory, or d is dying. */
 mfn_t grant_frame_mfn(struct domain *d, unsigned int idx);

@@ -149,7 +149,7 @@ static int map_from(struct vcpu *v, struct domain *owner, struct gnttab_map_gran
     if (!t) {
         rc = GNTST_no_space;
     } else if (op->flags & GNTMAP_host_map) {
-        rc = grant_map_ops->map(v, owner, op->host_addr, mfn, op->flags);
+        rc = v->domain->ops->grant_map(v, owner, op->host_addr, mfn, op->flags);
         if (rc != GNTST_okay)
             track_free(v->domain->grants, t, handle);
     }
@@ -168,7 +168,7 @@ int grant_map_one(struct vcpu *v, struct gnttab_map_grant_ref *op)
     struct domain *owner;
     int rc;
 
-    if (!(op->flags & (GNTMAP_device_map | GNTMAP_host_map)) || !grant_map_ops)
+    if (!(op->flags & (GNTMAP_device_map | GNTMAP_host_map)))
         return GNTST_bad_gntref;
     owner = domain_get_self(v, op->dom);
     rc = owner ? map_from(v, owner, op) : GNTST_bad_domain;
@@ -193,7 +193,7 @@ static int unmap_parts(struct vcpu *v, mfn_t mfn, uint32_t *flags, uint64_t host
         left &= ~GNTMAP_device_map;
     }
     if ((host_addr || replace) && (left & GNTMAP_host_map)) {
-        rc = grant_map_ops->unmap(v, host_addr, mfn, left, replace ? new_addr : 0);
+        rc = v->domain->ops->grant_unmap(v, host_addr, mfn, left, replace ? new_addr : 0);
         if (rc != GNTST_okay)
             return rc;
         left &= ~GNTMAP_host_map;

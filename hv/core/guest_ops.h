@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What a guest kind (PV, later HVM and PVH) provides to the core. */
+/*
+ * What a guest kind owes the core: one table for each kind (PV; HVM, which PVH is part of), found
+ * through domain.ops. An architecture's records nest it: struct x86_guest_ops begins with it and
+ * adds what only x86 calls.
+ *
+ * NULL where a call's comment says what stands for it. Errors are the ABI's (-XEN_*). Unless a
+ * comment says otherwise a call runs on any CPU and takes no lock that its caller could hold.
+ */
 #ifndef CORE_GUEST_OPS_H
 #define CORE_GUEST_OPS_H
 
@@ -7,38 +14,124 @@
 
 struct vcpu;
 struct domain;
+struct frame;
 struct vcpu_guest_context;
+struct xen_domctl;
+struct xen_domctl_createdomain;
 
 /* As the hypercall table counts them. PVH is HVM without a device model. */
-enum guest_kind { GUEST_PV, GUEST_PV32, GUEST_HVM };
+enum guest_kind { GUEST_PV, GUEST_PV32, GUEST_HVM, NR_GUEST_KINDS };
 
 struct guest_ops {
     enum guest_kind kind; /* of a new domain; tools may make a PV domain one of PV32 */
     const char *name;     /* "PV", ... for the log */
-    /* Guest kernel memory; v is current. 0, or -EFAULT with nothing said about how much moved. */
-    int (*copy_from)(struct vcpu *v, void *dst, gptr_t src, size_t n);
-    int (*copy_to)(struct vcpu *v, gptr_t dst, const void *src, size_t n);
+    uint64_t vm_assist;   /* VMASST_TYPE_* bits that its domains may switch on */
+
+    /* --- life --- */
     /*
-     * v, current, may be in its program, which does not map its kernel: between on and off, copies
-     * reach the kernel's memory. NULL: they always do.
+     * createdomain: a domain without memory and vCPUs, not published, or -errno with the reason in
+     * the log. The flags were checked but for what only the kind knows (`arch`). [domctl lock]
      */
-    void (*kernel_view)(struct vcpu *v, bool on);
-    /* Registers of v (not running, or current) to the log, for domain_crash and debug keys. */
-    void (*dump)(const struct vcpu *v);
+    int (*domain_create)(domid_t id, const struct xen_domctl_createdomain *config,
+                         struct domain **d);
+    /* vCPU `id` of d, down and without a context. 0 or -errno. [domctl lock] */
+    int (*vcpu_create)(struct domain *d, unsigned int id);
+    /*
+     * One step of giving up everything that dying d holds and the kind knows of, its memory last.
+     * None of its vCPUs runs. -EAGAIN: call again, 0: nothing is left.
+     */
+    int (*relinquish)(struct domain *d);
+    /* Memory of a destroyed domain's records. */
+    void (*vcpu_free)(struct vcpu *v);
+    void (*domain_free)(struct domain *d);
+
+    /* --- registers; v does not run and nobody lets it, or it is current --- */
     /*
      * Take over a context from the guest (VCPUOP_initialise) or the tools. 0 or -errno; -EAGAIN:
      * gave way to pending work, call again.
      */
     int (*set_context)(struct vcpu *v, const struct vcpu_guest_context *c);
     void (*get_context)(struct vcpu *v, struct vcpu_guest_context *c);
+    /* Registers of v to the log, for domain_crash and debug keys. */
+    void (*dump)(const struct vcpu *v);
+
+    /* --- memory by address: what the guest's kernel would reach, v is current --- */
+    /* 0, or -EFAULT with nothing said about how much moved. Never touches the hypervisor's. */
+    int (*copy_from)(struct vcpu *v, void *dst, gptr_t src, size_t n);
+    int (*copy_to)(struct vcpu *v, gptr_t dst, const void *src, size_t n);
     /*
-     * One step of giving up everything the domain holds that the kind knows of (page tables);
-     * -EAGAIN: call again, 0: nothing is left.
+     * v may be in its program, whose tables do not map its kernel: between on and off, copies reach
+     * the kernel's memory. NULL: they always do.
      */
-    int (*relinquish)(struct domain *d);
-    /* Memory of a destroyed domain's records. */
-    void (*free_vcpu)(struct vcpu *v);
-    void (*free_domain)(struct domain *d);
+    void (*kernel_view)(struct vcpu *v, bool on);
+
+    /*
+     * --- memory by frame number, for core/gfn.c alone. All NULL: the guest's numbers are the
+     * machine's. Else the kind has a map of its own, under a lock of RANK_P2M ---
+     */
+    /*
+     * The frame of d's that gfn stands for, with a reference. `access`: enum gfn_access. 0;
+     * -EINVAL: nothing is there, another domain's, or the access is not allowed; -ENOSPC: the count
+     * is full.
+     */
+    int (*gfn_get)(struct domain *d, gfn_t gfn, unsigned int access, struct frame **f);
+    /*
+     * gfn .. gfn + 2^order - 1, where nothing is, stand for d's own frames mfn .. from now on.
+     * 0; -EBUSY: something is there; -EINVAL; -ENOMEM; on failure nothing has changed.
+     */
+    int (*gfn_place)(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned int order);
+    /*
+     * The piece that begins at gfn, of at most 2^*order frames of d's own memory, stands for
+     * nothing any more; *mfn is what it stood for, *order how much it was. It is not released, and
+     * CPUs may still use it until gfn_flush(). 0; -EINVAL: nothing of its own is there; -ENOMEM.
+     */
+    int (*gfn_remove)(struct domain *d, gfn_t gfn, unsigned int *order, mfn_t *mfn);
+    /* No CPU uses what was taken away before. May call other CPUs; no lock of RANK_P2M or above. */
+    void (*gfn_flush)(struct domain *d);
+
+    /* --- mappings of other domains' frames: GNTST_*; the caller holds references on them --- */
+    /* host_addr and flags (GNTMAP_*) are the ABI's; the frame is owner's. v is current. */
+    int (*grant_map)(struct vcpu *v, struct domain *owner, uint64_t host_addr, mfn_t mfn,
+                     uint32_t flags);
+    /* new_addr: 0, or for unmap_and_replace the address whose entry takes its place. */
+    int (*grant_unmap)(struct vcpu *v, uint64_t host_addr, mfn_t mfn, uint32_t flags,
+                       uint64_t new_addr);
+
+    /* --- interrupts --- */
+    /*
+     * v's evtchn_upcall_pending was just set. vcpu_notify() follows, which wakes or kicks v, so
+     * that its exit work delivers the upcall. NULL: nothing else is to be done.
+     */
+    void (*upcall)(struct vcpu *v);
+    /*
+     * v, current, wants to wait: may it, or would something interrupt it at once? It is marked as
+     * blocked already, so whoever sends it something from now on wakes it. NULL: an upcall that is
+     * pending and not masked is all that can.
+     */
+    bool (*can_block)(const struct vcpu *v);
+    /* NMI for v, as VCPUOP_send_nmi. 0 or -errno. */
+    int (*send_nmi)(struct vcpu *v);
+
+    /* --- what guests and tools ask --- */
+    /* XENVER_get_features' bits of one 32-bit submap for d. */
+    uint32_t (*features)(const struct domain *d, unsigned int submap);
+    /* d->vm_assist changed, perhaps while other vCPUs of d run. NULL: nobody minds. */
+    void (*vm_assist_changed)(struct domain *d);
+    /*
+     * memory_op and domctl sub-operations that core and architecture leave to the kind of the
+     * caller and the subject; -ENOSYS for what it does not know. The ABI's arguments; for domctl
+     * the privilege was checked, and the domctl lock is held.
+     */
+    long (*memory_op)(struct vcpu *v, unsigned int op, gptr_t arg, unsigned long start_extent);
+    long (*domctl)(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *copy_back);
+    /*
+     * Recount of what the kind adds (page tables, the map) for all its domains: contradictions,
+     * each logged. Everything is at rest.
+     */
+    unsigned int (*audit)(void);
 };
+
+/* The kinds that run here, by their number; NULL: not this one. glue/ has the table. */
+extern const struct guest_ops *const guest_kinds[NR_GUEST_KINDS];
 
 #endif

@@ -246,7 +246,9 @@ static long do_domctl(struct vcpu *v, struct domain *d, struct xen_domctl *op, b
 #endif
     default:
         rc = domctl_life(v, d, op);
-        return rc == E(ENOSYS) ? arch_domctl(v, d, op, copy_back) : rc;
+        if (rc == E(ENOSYS))
+            rc = arch_domctl(v, d, op, copy_back);
+        return rc == E(ENOSYS) ? d->ops->domctl(v, d, op, copy_back) : rc;
     }
 }
 

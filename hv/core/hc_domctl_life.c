@@ -12,12 +12,13 @@
 
 /* --- createdomain --- */
 
-#define CDF_IGNORED (XEN_DOMCTL_CDF_oos_off | XEN_DOMCTL_CDF_xs_domain | XEN_DOMCTL_CDF_hap)
+#define CDF_IGNORED \
+    (XEN_DOMCTL_CDF_hvm | XEN_DOMCTL_CDF_oos_off | XEN_DOMCTL_CDF_xs_domain | XEN_DOMCTL_CDF_hap)
 
 /* What of the description this version cannot do, in words; NULL: nothing. */
 static const char *unsupported(const struct xen_domctl_createdomain *c)
 {
-    if (c->flags & XEN_DOMCTL_CDF_hvm)
+    if ((c->flags & XEN_DOMCTL_CDF_hvm) && !guest_kinds[GUEST_HVM])
         return "HVM and PVH guests are not there yet: use a PV guest (type = \"pv\")";
     if (c->flags & XEN_DOMCTL_CDF_iommu)
         return "no IOMMU is in use";
@@ -51,8 +52,9 @@ static long apply_limits(struct domain *d, const struct xen_domctl_createdomain 
 
 static long new_domain(struct vcpu *v, domid_t id, const struct xen_domctl_createdomain *c)
 {
+    enum guest_kind kind = c->flags & XEN_DOMCTL_CDF_hvm ? GUEST_HVM : GUEST_PV;
     struct domain *d;
-    long rc = arch_domain_create(id, c, &d);
+    long rc = guest_kinds[kind]->domain_create(id, c, &d);
 
     if (rc)
         return rc;
@@ -110,7 +112,7 @@ static long op_max_vcpus(struct domain *d, uint32_t max)
     if (max == 0 || max > d->max_vcpus)
         return E(EINVAL);
     for (unsigned int i = 0; i < max; i++) {
-        long rc = d->vcpu[i] ? 0 : arch_vcpu_create(d, i);
+        long rc = d->vcpu[i] ? 0 : d->ops->vcpu_create(d, i);
 
         if (rc)
             return rc;
@@ -206,7 +208,7 @@ long domctl_life(struct vcpu *v, struct domain *d, struct xen_domctl *op)
             return no;
         if (op->u.sendtrigger.trigger != XEN_DOMCTL_SENDTRIGGER_NMI)
             return E(EOPNOTSUPP); /* the others press a machine's buttons: HVM */
-        return t ? arch_send_nmi(t) : E(ESRCH);
+        return t ? d->ops->send_nmi(t) : E(ESRCH);
     }
     default:
         return E(ENOSYS);

@@ -8,6 +8,8 @@
 
 #include <xen/memory.h>
 
+#include "core/access.h"
+#include "core/grant.h"
 #include "core/log.h"
 
 #define OP_BITS 6 /* of cmd; the rest is the first extent to do */
@@ -182,12 +184,61 @@ static long claim_pages(struct vcpu *v, gptr_t arg)
     return rc;
 }
 
+/* Frames of a domain's grant table, for a domain builder to map. */
+static long grant_resource(struct vcpu *v, struct domain *d,
+                           const struct xen_mem_acquire_resource *r)
+{
+    if (r->nr_frames > MAX_GRANT_FRAMES)
+        return E(E2BIG);
+    for (uint32_t i = 0; i < r->nr_frames; i++) {
+        mfn_t mfn = grant_frame_mfn(d, (unsigned int)(r->frame + i));
+        xen_pfn_t out = mfn.v;
+        gptr_t at;
+
+        hc_charge(2);
+        if (mfn_eq(mfn, MFN_NONE))
+            return E(EINVAL);
+        if (!gptr_index(HANDLE_PTR(r->frame_list), i, sizeof(out), &at) || guest_put(v, at, &out))
+            return E(EFAULT);
+    }
+    return 0;
+}
+
+static long acquire_resource(struct vcpu *v, gptr_t arg)
+{
+    struct xen_mem_acquire_resource r;
+    struct domain *d;
+    long rc;
+
+    if (guest_get(v, &r, arg))
+        return E(EFAULT);
+    if (r.pad || (r.nr_frames && (!r.frame_list.p || r.frame > MAX_GRANT_FRAMES)))
+        return E(EINVAL);
+    d = domain_get(r.domid);
+    if (!d)
+        return E(ESRCH);
+    if (!access_ok(v->domain, d, ACCESS_MEMORY)) {
+        rc = E(EPERM);
+    } else if (r.type != XENMEM_resource_grant_table ||
+               r.id != XENMEM_resource_grant_table_id_shared) {
+        rc = E(EOPNOTSUPP);
+    } else if (!r.nr_frames && !r.frame_list.p) { /* how large is it? */
+        r.nr_frames = grant_max_frames(d);
+        rc = guest_put(v, arg, &r) ? E(EFAULT) : 0;
+    } else {
+        rc = grant_resource(v, d, &r);
+    }
+    domain_put(d);
+    return rc;
+}
+
 long hc_memory_op(struct vcpu *v, const struct hc_args *args)
 {
     unsigned long cmd = args->a[0];
     unsigned int op = cmd & (BIT(OP_BITS) - 1);
     unsigned long start = cmd >> OP_BITS;
     gptr_t p = GPTR(args->a[1]);
+    long rc;
 
     switch (op) {
     case XENMEM_increase_reservation:
@@ -201,10 +252,13 @@ long hc_memory_op(struct vcpu *v, const struct hc_args *args)
         return (long)max_mfn - 1;
     case XENMEM_claim_pages:
         return claim_pages(v, p);
+    case XENMEM_acquire_resource:
+        return acquire_resource(v, p);
     case XENMEM_get_sharing_freed_pages:
     case XENMEM_get_sharing_shared_pages:
         return 0;
     default:
-        return arch_memory_op(v, op, p, start);
+        rc = arch_memory_op(v, op, p, start);
+        return rc == E(ENOSYS) ? v->domain->ops->memory_op(v, op, p, start) : rc;
     }
 }

@@ -8,20 +8,10 @@
 #define MAX_POLL_PORTS 128
 #define NS_PER_S 1000000000ull
 
-/*
- * Blocking: the mark that v is blocked comes before the look for events, and who raises an event
- * does the same two steps the other way round (vcpu_mark_events_pending).
- */
 static long op_block(struct vcpu *v)
 {
     vcpu_set_upcall_mask(v, 0);
-    if (__atomic_load_n(&v->info->evtchn_upcall_pending, __ATOMIC_RELAXED))
-        return 0;
-    __atomic_fetch_or(&v->pause_flags, VP_BLOCKED, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&v->info->evtchn_upcall_pending, __ATOMIC_RELAXED))
-        __atomic_fetch_and(&v->pause_flags, ~(uint32_t)VP_BLOCKED, __ATOMIC_SEQ_CST);
-    else
-        pcpu_raise(v->cpu, WORK_SCHED);
+    vcpu_block(v);
     return 0;
 }
 
@@ -64,7 +54,7 @@ static long op_poll(struct vcpu *v, gptr_t arg)
         vcpu_end_poll(v);
     ports = GPTR(op.ports.p);
     rc = any_pending(v, ports, op.nr_ports, &first);
-    if (rc || vcpu_has_upcall(v))
+    if (rc || !vcpu_can_block(v))
         return rc < 0 ? rc : 0;
     __atomic_fetch_add(&v->domain->pollers, 1, __ATOMIC_SEQ_CST);
     __atomic_fetch_or(&v->pause_flags, VP_BLOCKED, __ATOMIC_SEQ_CST);
@@ -75,7 +65,7 @@ static long op_poll(struct vcpu *v, gptr_t arg)
                      __ATOMIC_SEQ_CST);
     /* Marked as polling: an event from now on ends it, one that came before is seen here. */
     rc = any_pending(v, ports, op.nr_ports, &first);
-    if (rc || vcpu_has_upcall(v)) {
+    if (rc || !vcpu_can_block(v)) {
         vcpu_end_poll(v);
         return rc < 0 ? rc : 0;
     }

@@ -217,7 +217,7 @@ long hc_vcpu_op(struct vcpu *v, const struct hc_args *args)
     case VCPUOP_register_vcpu_info:
         return op_register_info(v, target, p);
     case VCPUOP_send_nmi:
-        return arch_send_nmi(target);
+        return d->ops->send_nmi(target);
     case VCPUOP_get_physid:
         return op_get_physid(v, target, p);
     case VCPUOP_register_vcpu_time_memory_area:

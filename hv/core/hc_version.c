@@ -44,7 +44,7 @@ static long get_features(struct vcpu *v, unsigned long arg)
         return E(EFAULT);
     if (fi.submap_idx >= XENFEAT_NR_SUBMAPS)
         return E(EINVAL);
-    fi.submap = arch_features(v->domain, fi.submap_idx);
+    fi.submap = v->domain->ops->features(v->domain, fi.submap_idx);
     return guest_put(v, GPTR(arg), &fi) ? E(EFAULT) : 0;
 }
 
@@ -101,7 +101,7 @@ long hc_vm_assist(struct vcpu *v, const struct hc_args *args)
 
     cmd = (uint32_t)cmd;
     type = (uint32_t)type;
-    if (type >= 64 || !(arch_vm_assist_valid(d) >> type & 1))
+    if (type >= 64 || !(d->ops->vm_assist >> type & 1))
         return E(EINVAL);
     bit = BIT64(type);
     if (cmd == VMASST_CMD_enable)
@@ -110,6 +110,7 @@ long hc_vm_assist(struct vcpu *v, const struct hc_args *args)
         __atomic_fetch_and(&d->vm_assist, ~bit, __ATOMIC_RELAXED);
     else
         return E(ENOSYS);
-    arch_vm_assist_changed(d);
+    if (d->ops->vm_assist_changed)
+        d->ops->vm_assist_changed(d);
     return 0;
 }

@@ -141,8 +141,33 @@ void vcpu_mark_events_pending(struct vcpu *v)
      * The exchange is a full barrier between the mark and the look at v's state; blocking and
      * entering a guest do the same two steps the other way round, so one of the two notices.
      */
-    if (__atomic_exchange_n(&v->info->evtchn_upcall_pending, 1, __ATOMIC_SEQ_CST) == 0)
-        vcpu_notify(v);
+    if (__atomic_exchange_n(&v->info->evtchn_upcall_pending, 1, __ATOMIC_SEQ_CST) != 0)
+        return;
+    if (v->domain->ops->upcall)
+        v->domain->ops->upcall(v);
+    vcpu_notify(v);
+}
+
+bool vcpu_can_block(const struct vcpu *v)
+{
+    const struct guest_ops *ops = v->domain->ops;
+
+    return ops->can_block ? ops->can_block(v) : !vcpu_has_upcall(v);
+}
+
+/*
+ * The mark that v is blocked comes before the look for events, and who raises an event does the
+ * same two steps the other way round (vcpu_mark_events_pending).
+ */
+void vcpu_block(struct vcpu *v)
+{
+    if (!vcpu_can_block(v))
+        return;
+    __atomic_fetch_or(&v->pause_flags, VP_BLOCKED, __ATOMIC_SEQ_CST);
+    if (vcpu_can_block(v))
+        pcpu_raise(v->cpu, WORK_SCHED);
+    else
+        __atomic_fetch_and(&v->pause_flags, ~(uint32_t)VP_BLOCKED, __ATOMIC_SEQ_CST);
 }
 
 void vcpu_runstate_at(struct vcpu *v, int state, uint64_t now)

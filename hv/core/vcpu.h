@@ -102,6 +102,10 @@ static inline bool vcpu_has_upcall(const struct vcpu *v)
     return __atomic_load_n(&v->info->evtchn_upcall_pending, __ATOMIC_RELAXED) != 0 &&
            vcpu_upcall_mask(v) == 0;
 }
+/* May v, current, wait? No if something would interrupt it at once: see guest_ops.can_block. */
+bool vcpu_can_block(const struct vcpu *v);
+/* v, current, waits from its next exit on until something is there for it (SCHEDOP_block, HLT). */
+void vcpu_block(struct vcpu *v);
 /* VCPUOP_set_periodic_timer; 0 stops it. */
 void vcpu_set_period(struct vcpu *v, uint64_t period_ns);
 /* VCPUOP_set_singleshot_timer: VIRQ_TIMER at `deadline` ns; 0 stops it. v is current. */

@@ -9,12 +9,11 @@
 #include "x86/cpu/mc.h"
 #include "x86/cpu/nmi.h"
 #include "x86/cpu/ops.h"
+#include "x86/guest.h"
 #include "x86/irq/irq.h"
 #include "x86/irq/lapic.h"
 #include "x86/mm/paging.h"
 #include "x86/panic.h"
-
-const struct trap_ops *trap_ops;
 
 struct ex_entry {
     int32_t from, to; /* each relative to its own address */
@@ -69,10 +68,20 @@ static void interrupt(uint32_t vector)
 
 void x86_trap_guest(struct x86_regs *regs)
 {
+    struct vcpu *v = cpu_info()->current;
+
     if (regs->vector >= 32 && regs->vector != VEC_INT80)
         interrupt(regs->vector);
     else
-        trap_ops->exception(cpu_info()->current, regs);
+        x86_ops(v)->exception(v, regs);
+}
+
+/* What the hypervisor did not find on behalf of its current vCPU may be there now. */
+static bool kind_resolves(struct x86_regs *regs)
+{
+    struct vcpu *v = regs->vector == TRAP_PF ? cpu_info()->current : NULL;
+
+    return v && v->domain && x86_ops(v)->hv_fault && x86_ops(v)->hv_fault(v, read_cr2());
 }
 
 /* The first instruction of an entry can carry a guest's pending #DB or single step with it. */
@@ -91,9 +100,7 @@ void x86_trap_hv(struct x86_regs *regs)
         interrupt(regs->vector);
         return;
     }
-    if (regs->vector == TRAP_PF && trap_ops && trap_ops->hv_fault(cpu_info()->current, read_cr2()))
-        return;
-    if (trap_fixup(regs) || benign_debug(regs))
+    if (kind_resolves(regs) || trap_fixup(regs) || benign_debug(regs))
         return;
     panic_regs(regs, "Exception %u in the hypervisor (error code %#x, cr2 %#lx)", regs->vector,
                regs->error_code, read_cr2());
@@ -124,9 +131,7 @@ void x86_exit_work(struct x86_regs *regs)
     struct cpu_info *ci = cpu_info();
 
     for (;;) {
-        unsigned int nmi = nmi_take();
-        if (__builtin_expect(nmi != 0, 0) && trap_ops)
-            trap_ops->nmi(nmi);
+        nmi_pass_on();
         pcpu_do_pending(ci->pcpu);
         struct vcpu *v = ci->current;
         if (v == ci->pcpu->idle) {
@@ -134,11 +139,13 @@ void x86_exit_work(struct x86_regs *regs)
                 arch_idle_wait();
             continue;
         }
-        if (trap_ops->exit_work(v, regs)) { /* long, and gave way: so do we */
+        if (x86_ops(v)->exit_work(v, regs)) { /* long, and gave way: so do we */
             pcpu_gave_way(ci->pcpu);
             sti_cli();
         } else if (!__atomic_load_n(&ci->pcpu->pending, __ATOMIC_RELAXED)) {
-            return;
+            if (!x86_ops(v)->run)
+                return;
+            x86_ops(v)->run(v, regs);
         }
     }
 }

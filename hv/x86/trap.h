@@ -26,22 +26,6 @@ void x86_exit_work(struct x86_regs *regs);
 /* If rip has an exception-table entry, go on there. */
 bool trap_fixup(struct x86_regs *regs);
 
-/* The guest kind's share, handed over by glue/ at boot (PV: pv/traps.c). */
-struct trap_ops {
-    /* An exception (vector < 32, or a software interrupt gate) that the guest caused. */
-    void (*exception)(struct vcpu *v, struct x86_regs *regs);
-    /* Work of the kind itself before v runs; true if pending work must be looked at again. */
-    bool (*exit_work)(struct vcpu *v, struct x86_regs *regs);
-    /*
-     * A page fault of the hypervisor at cr2, on v's behalf: true when what was missing is there
-     * now. May be within copies to and from the guest and IRET; no locks are held there.
-     */
-    bool (*hv_fault)(struct vcpu *v, uint64_t cr2);
-    /* NMIs of the machine arrived (bits of enum nmi_reason): for Dom0 to see. Exit path. */
-    void (*nmi)(unsigned int why);
-};
-extern const struct trap_ops *trap_ops;
-
 /* Symbol of a text address: name and offset; "?" when unknown. */
 const char *symbol_of(uint64_t addr, uint64_t *offset);
 void symbols_init(void);

@@ -13,6 +13,7 @@ struct x86_vcpu {
     struct x86_regs regs; /* guest registers while not running */
     void *xsave;          /* extended state area; size by CPUID leaf 0xD */
     uint64_t xcr0;        /* the guest's XCR0 */
+    uint32_t resident;    /* atomic: CPU + 1 that has its state and translations; x86/switch.h */
 };
 
 struct x86_told;

@@ -271,20 +271,9 @@ __attribute__((weak)) void arch_switch(struct vcpu *prev, struct vcpu *next)
     self->switches++;
 }
 
-int arch_send_nmi(struct vcpu *v)
-{
-    (void)v;
-    return 0;
-}
-
 uint64_t arch_physid(unsigned int cpu)
 {
     return cpu;
-}
-
-uint32_t arch_features(const struct domain *d, unsigned int submap)
-{
-    return submap == 0 ? (d->privileged ? 0x801 : 1) : 0;
 }
 
 const char *arch_capabilities(void)
@@ -297,22 +286,29 @@ uint64_t arch_virt_start(void)
     return 0xffff800000000000ul;
 }
 
-void arch_vm_assist_changed(struct domain *d)
-{
-    (void)d;
-}
-
-uint64_t arch_vm_assist_valid(const struct domain *d)
-{
-    (void)d;
-    return BIT64(VMASST_TYPE_runstate_update_flag) | BIT64(VMASST_TYPE_writable_pagetables);
-}
-
 __attribute__((weak)) long arch_memory_op(struct vcpu *v, unsigned int op, gptr_t arg,
                                           unsigned long start)
 {
     (void)v, (void)op, (void)arg, (void)start;
     return E(ENOSYS);
+}
+
+/* --- no machine interrupts --- */
+
+int arch_pirq_bind(struct domain *d, unsigned int pirq, uint32_t port, bool share)
+{
+    (void)d, (void)pirq, (void)port, (void)share;
+    return -XEN_EINVAL;
+}
+
+void arch_pirq_unbind(struct domain *d, unsigned int pirq)
+{
+    (void)d, (void)pirq;
+}
+
+void arch_pirq_set_affinity(struct domain *d, unsigned int pirq, struct vcpu *v)
+{
+    (void)d, (void)pirq, (void)v;
 }
 
 long arch_sysctl(struct vcpu *v, struct xen_sysctl *op, bool *copy_back)

@@ -8,7 +8,6 @@
 
 #include <xen/errno.h>
 
-#include "core/audit.h"
 #include "core/grant.h"
 #include "x86/boot/boot.h"
 #include "x86/cpu/fpu.h"
@@ -18,6 +17,7 @@
 #include "x86/pv/mm.h"
 #include "x86/pv/pirq.h"
 #include "x86/pv/privop.h"
+#include "x86/pv/traps.h"
 #include "x86/trap.h"
 
 #define TLB_SIZE 160
@@ -132,13 +132,12 @@ void fpu_free(struct x86_vcpu *v)
 
 void fpu_load(struct x86_vcpu *v)
 {
-    this_x86()->fpu_owner = &v->v;
+    (void)v;
 }
 
 void fpu_save(struct x86_vcpu *v)
 {
     (void)v;
-    this_x86()->fpu_owner = NULL;
 }
 
 void dump_regs(const struct x86_regs *regs)
@@ -171,7 +170,39 @@ void spec_switch_domain(void)
 {
 }
 
-__attribute__((weak)) void arch_vm_assist_changed(struct domain *d)
+/* --- the guest kind's calls that concern the CPU only --- */
+
+const struct guest_ops *const guest_kinds[NR_GUEST_KINDS] = { [GUEST_PV] = &pv_guest_ops.g };
+
+void pv_exception(struct vcpu *v, struct x86_regs *regs)
+{
+    (void)v, (void)regs;
+}
+
+bool pv_exit_work(struct vcpu *v, struct x86_regs *regs)
+{
+    (void)v, (void)regs;
+    return false;
+}
+
+bool pv_hv_fault(struct vcpu *v, uint64_t cr2)
+{
+    (void)v, (void)cr2;
+    return false;
+}
+
+bool pv_can_block(const struct vcpu *v)
+{
+    return !vcpu_has_upcall(v);
+}
+
+int pv_send_nmi(struct vcpu *v)
+{
+    (void)v;
+    return 0;
+}
+
+void pv_vm_assist_changed(struct domain *d)
 {
     (void)d;
 }
@@ -593,8 +624,6 @@ void pv_machine_boot(bool verbose)
         c->x.gdt_page = c->gdt_page;
         c->cr3 = idle_cr3;
     }
-    grant_map_ops = &pv_grant_map_ops;
-    audit_kind = pv_audit;
 }
 
 /* --- hypercalls about registers and devices, of which this machine has none --- */

@@ -5,7 +5,7 @@
 
 #include <xen/errno.h>
 
-#include "core/grant.h"
+#include "core/hypercall.h"
 #include "core/ptype.h"
 #include "host/host.h"
 
@@ -103,26 +103,15 @@ static int toy_relinquish(struct domain *d)
     return 0;
 }
 
-static void toy_free_vcpu(struct vcpu *v)
+static void toy_vcpu_free(struct vcpu *v)
 {
     free(v);
 }
 
-static void toy_free_domain(struct domain *d)
+static void toy_domain_free(struct domain *d)
 {
     free(d);
 }
-
-static const struct guest_ops toy_ops = {
-    .name = "toy",
-    .copy_from = toy_copy_from,
-    .copy_to = toy_copy_to,
-    .set_context = toy_set_context,
-    .get_context = toy_get_context,
-    .relinquish = toy_relinquish,
-    .free_vcpu = toy_free_vcpu,
-    .free_domain = toy_free_domain,
-};
 
 /* A mapping of a toy is a note: the address must lie in the window's last quarter and be aligned.
  */
@@ -140,7 +129,84 @@ static int toy_unmap(struct vcpu *v, uint64_t host_addr, mfn_t mfn, uint32_t fla
     return host_addr % PAGE_SIZE ? GNTST_bad_virt_addr : GNTST_okay;
 }
 
-static const struct grant_map_ops toy_map_ops = { .map = toy_map, .unmap = toy_unmap };
+static int toy_send_nmi(struct vcpu *v)
+{
+    (void)v;
+    return 0;
+}
+
+static uint32_t toy_features(const struct domain *d, unsigned int submap)
+{
+    return submap == 0 ? (d->privileged ? 0x801 : 1) : 0;
+}
+
+static long toy_memory_op(struct vcpu *v, unsigned int op, gptr_t arg, unsigned long start)
+{
+    (void)v, (void)op, (void)arg, (void)start;
+    return E(ENOSYS);
+}
+
+static long toy_domctl(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *copy_back)
+{
+    (void)v, (void)d, (void)op, (void)copy_back;
+    return E(ENOSYS);
+}
+
+static unsigned int toy_audit(void)
+{
+    return 0;
+}
+
+/* --- toys made by the tools: no window --- */
+
+static const struct guest_ops toy_ops;
+
+static int toy_domain_create(domid_t id, const struct xen_domctl_createdomain *config,
+                             struct domain **d)
+{
+    struct host_domain *hd = calloc(1, sizeof(*hd));
+    int rc = domain_init(&hd->d, id, &toy_ops, config->max_vcpus);
+
+    if (rc)
+        free(hd);
+    else
+        *d = &hd->d;
+    return rc;
+}
+
+static int toy_vcpu_create(struct domain *d, unsigned int id)
+{
+    void *record = frame_alloc_hv(); /* so that it can fail */
+    struct vcpu *v = record ? calloc(1, sizeof(*v)) : NULL;
+
+    if (record)
+        frame_free_hv(record);
+    return v ? vcpu_init(v, d, id) : -XEN_ENOMEM;
+}
+
+static const struct guest_ops toy_ops = {
+    .kind = GUEST_PV,
+    .name = "toy",
+    .vm_assist = BIT64(VMASST_TYPE_runstate_update_flag) | BIT64(VMASST_TYPE_writable_pagetables),
+    .domain_create = toy_domain_create,
+    .vcpu_create = toy_vcpu_create,
+    .relinquish = toy_relinquish,
+    .vcpu_free = toy_vcpu_free,
+    .domain_free = toy_domain_free,
+    .set_context = toy_set_context,
+    .get_context = toy_get_context,
+    .copy_from = toy_copy_from,
+    .copy_to = toy_copy_to,
+    .grant_map = toy_map,
+    .grant_unmap = toy_unmap,
+    .send_nmi = toy_send_nmi,
+    .features = toy_features,
+    .memory_op = toy_memory_op,
+    .domctl = toy_domctl,
+    .audit = toy_audit,
+};
+
+const struct guest_ops *const guest_kinds[NR_GUEST_KINDS] = { [GUEST_PV] = &toy_ops };
 
 struct domain *host_domain(domid_t id, unsigned int vcpus, unsigned int pages, bool privileged)
 {
@@ -149,7 +215,6 @@ struct domain *host_domain(domid_t id, unsigned int vcpus, unsigned int pages, b
 
     if (domain_init(d, id, &toy_ops, vcpus))
         abort();
-    grant_map_ops = &toy_map_ops;
     d->privileged = privileged;
     d->max_pages = 1u << 20;
     for (unsigned int i = 0; i < vcpus; i++) {
@@ -182,28 +247,4 @@ struct vcpu *host_up(struct domain *d, unsigned int vcpu)
     sched_wake(v);
     host_settle();
     return v;
-}
-
-/* --- toys made by the tools: no window --- */
-
-int arch_domain_create(domid_t id, const struct xen_domctl_createdomain *config, struct domain **d)
-{
-    struct host_domain *hd = calloc(1, sizeof(*hd));
-    int rc = domain_init(&hd->d, id, &toy_ops, config->max_vcpus);
-
-    if (rc)
-        free(hd);
-    else
-        *d = &hd->d;
-    return rc;
-}
-
-int arch_vcpu_create(struct domain *d, unsigned int id)
-{
-    void *record = frame_alloc_hv(); /* so that it can fail */
-    struct vcpu *v = record ? calloc(1, sizeof(*v)) : NULL;
-
-    if (record)
-        frame_free_hv(record);
-    return v ? vcpu_init(v, d, id) : -XEN_ENOMEM;
 }

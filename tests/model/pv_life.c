@@ -43,7 +43,7 @@ static void start_vcpu(struct domain *d, unsigned int id, uint64_t l4)
     c.kernel_sp = PV_VA(ARGS_SLOT);
     do {
         arch_this_cpu()->pending = 0;
-        rc = pv_guest_ops.set_context(&pv->x.v, &c);
+        rc = pv_guest_ops.g.set_context(&pv->x.v, &c);
     } while (rc == -XEN_EAGAIN);
     if (rc)
         pv_fail("context of a new vCPU: %d", rc);

@@ -8,7 +8,6 @@
 struct cpu_features cpu_feat = { .phys_bits = 40 };
 struct pcpu *pcpus[MAX_CPUS];
 static struct x86_pcpu cpu0 = { .apic_id = 7 };
-const struct pirq_hooks *pirq_hooks;
 const struct irq_chip ioapic_chip;
 struct frame *frame_table;
 uint64_t max_mfn;
@@ -260,7 +259,6 @@ static void setup(void)
     set(2, 0x40, 0x09 | 0x44 << 8, 2);
     set(2, 0x44, 0x0a | 0x40 << 8, 2);
     pirq_init();
-    CHECK(pirq_hooks == &hooks);
 }
 
 TEST(capabilities)
@@ -318,28 +316,28 @@ TEST(binding)
     int pirq = -1;
 
     setup();
-    CHECK_EQ(hooks.bind(&dom, 9, 33, true), -XEN_EINVAL); /* not mapped */
+    CHECK_EQ(arch_pirq_bind(&dom, 9, 33, true), -XEN_EINVAL); /* not mapped */
     CHECK_EQ(pirq_map_gsi(&dom, 9, &pirq), 0);
-    CHECK_EQ(hooks.bind(&other, 9, 33, true), -XEN_EPERM);
-    CHECK_EQ(hooks.bind(&dom, MAX_PIRQS, 33, true), -XEN_EPERM);
+    CHECK_EQ(arch_pirq_bind(&other, 9, 33, true), -XEN_EPERM);
+    CHECK_EQ(arch_pirq_bind(&dom, MAX_PIRQS, 33, true), -XEN_EPERM);
     CHECK_EQ(pirq_eoi(&dom, 9), 0);
     CHECK_EQ(guest_eois, 0); /* not bound: nothing to end */
-    CHECK_EQ(hooks.bind(&dom, 9, 33, true), 0);
-    CHECK_EQ(hooks.bind(&dom, 9, 34, true), -XEN_EEXIST);
+    CHECK_EQ(arch_pirq_bind(&dom, 9, 33, true), 0);
+    CHECK_EQ(arch_pirq_bind(&dom, 9, 34, true), -XEN_EEXIST);
     CHECK_EQ(pirq_eoi(&dom, 9), 0);
     CHECK_EQ(guest_eois, 1);
     CHECK_EQ(pirq_eoi(&dom, MAX_PIRQS), -XEN_EINVAL);
-    hooks.set_affinity(&dom, 9, &vcpu0);
+    arch_pirq_set_affinity(&dom, 9, &vcpu0);
     CHECK_EQ(moves, 1);
     CHECK_EQ(pirq_unmap(&dom, 9), 0); /* while the port is open */
     CHECK(lines[9].user == IRQ_UNUSED);
     CHECK_EQ(pirq_unmap(&dom, 9), -XEN_EINVAL);
     CHECK_EQ(pirq_map_gsi(&dom, 9, &pirq), -XEN_EBUSY); /* the old port still names it */
-    hooks.unbind(&dom, 9);
+    arch_pirq_unbind(&dom, 9);
     CHECK_EQ(pirq_map_gsi(&dom, 9, &pirq), 0);
-    CHECK_EQ(hooks.bind(&dom, 9, 35, true), 0);
-    hooks.unbind(&dom, 9);
-    hooks.unbind(&dom, MAX_PIRQS);
+    CHECK_EQ(arch_pirq_bind(&dom, 9, 35, true), 0);
+    arch_pirq_unbind(&dom, 9);
+    arch_pirq_unbind(&dom, MAX_PIRQS);
 }
 
 TEST(in_use_by_the_hypervisor)
@@ -349,7 +347,7 @@ TEST(in_use_by_the_hypervisor)
     setup();
     lines[4].user = IRQ_HANDLER;
     CHECK_EQ(pirq_map_gsi(&dom, 4, &pirq), 0); /* Linux maps all sixteen */
-    CHECK_EQ(hooks.bind(&dom, 4, 3, false), -XEN_EBUSY);
+    CHECK_EQ(arch_pirq_bind(&dom, 4, 3, false), -XEN_EBUSY);
 }
 
 TEST(plain_msi)
@@ -367,10 +365,10 @@ TEST(plain_msi)
     CHECK_EQ(get(MSI_AT + MSI_CONTROL, 2) & MSI_CONTROL_COUNT, 0);
     CHECK_EQ(pirq_map_msi(&dom, &r, &again), 0);
     CHECK_EQ(again, pirq);
-    CHECK_EQ(hooks.bind(&dom, 24, 5, false), 0);
+    CHECK_EQ(arch_pirq_bind(&dom, 24, 5, false), 0);
     CHECK_EQ(get(MSI_AT + 16, 4), 0);
     set(1, MSI_AT + MSI_CONTROL, get(MSI_AT + MSI_CONTROL, 2) | MSI_CONTROL_ENABLE, 2);
-    hooks.unbind(&dom, 24);
+    arch_pirq_unbind(&dom, 24);
     CHECK_EQ(get(MSI_AT + 16, 4), 1);
     CHECK_EQ(pirq_unmap(&dom, 24), 0);
     CHECK_EQ(get(MSI_AT + MSI_CONTROL, 2) & MSI_CONTROL_ENABLE, 0);
@@ -392,7 +390,7 @@ TEST(msix)
     r.entry_nr = 3;
     CHECK_EQ(pirq_map_msi(&dom, &r, &second), 0);
     CHECK(second != pirq);
-    CHECK_EQ(hooks.bind(&dom, (unsigned int)pirq, 5, false), 0);
+    CHECK_EQ(arch_pirq_bind(&dom, (unsigned int)pirq, 5, false), 0);
     CHECK(!(table[11] & 1));
     CHECK(table[15] & 1);
     table[8] = table[9] = table[10] = 0; /* the device was reset */
@@ -404,7 +402,7 @@ TEST(msix)
     CHECK(!(table[11] & 1));
     CHECK(table[15] & 1);
     CHECK_EQ(get(MSIX_AT + MSIX_CONTROL, 2), MSIX_CONTROL_ENABLE | 3);
-    hooks.unbind(&dom, (unsigned int)pirq);
+    arch_pirq_unbind(&dom, (unsigned int)pirq);
     CHECK_EQ(pirq_unmap(&dom, (uint32_t)pirq), 0);
     CHECK_EQ(pirq_unmap(&dom, (uint32_t)second), 0);
     CHECK_EQ(sources, 0);
@@ -481,13 +479,13 @@ TEST(page_of_needs)
     CHECK(!bit_test(shared_page, 9));
     CHECK_EQ(pirq_set_eoi_page(&dom, MFN(5), true), -XEN_EBUSY);
     CHECK_EQ(typed, 1);
-    CHECK_EQ(hooks.bind(&dom, 9, 3, true), 0);
+    CHECK_EQ(arch_pirq_bind(&dom, 9, 3, true), 0);
     CHECK_EQ(pirq_eoi(&dom, 9), 0);
     CHECK_EQ(unmasked_ports, 0);
     setup();
     CHECK_EQ(pirq_set_eoi_page(&dom, MFN(5), true), 0);
     CHECK_EQ(pirq_map_gsi(&dom, 9, &pirq), 0);
-    CHECK_EQ(hooks.bind(&dom, 9, 3, true), 0);
+    CHECK_EQ(arch_pirq_bind(&dom, 9, 3, true), 0);
     CHECK_EQ(pirq_eoi(&dom, 9), 0);
     CHECK_EQ(unmasked_ports, 1); /* version 1 */
 }

@@ -48,11 +48,6 @@ void fpu_free(struct x86_vcpu *v)
 
 void fpu_save(struct x86_vcpu *v)
 {
-    struct x86_pcpu *xp = this_x86();
-
-    if (xp->fpu_owner != &v->v)
-        return;
-    xp->fpu_owner = NULL;
     if (!cpu_feat.xsave) {
         __asm__ volatile("fxsave64 (%0)" ::"r"(v->xsave) : "memory");
         return;
@@ -75,8 +70,6 @@ static void forget_pointers(void)
 
 void fpu_load(struct x86_vcpu *v)
 {
-    struct x86_pcpu *xp = this_x86();
-
     if (__builtin_expect(cpu_feat.fpu_pointers_stay, 0))
         forget_pointers();
     if (!cpu_feat.xsave) {
@@ -86,5 +79,4 @@ void fpu_load(struct x86_vcpu *v)
         if (v->xcr0 != cpu_feat.xcr0_mask)
             xsetbv0(v->xcr0);
     }
-    xp->fpu_owner = &v->v;
 }

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "x86/cpu/nmi.h"
 
+#include "core/types.h"
+
+#include <xen/nmi.h>
+
 #include "core/arch.h"
+#include "core/domain.h"
 #include "core/log.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
@@ -42,19 +47,35 @@ void nmi_exception(void)
     lapic_send_self(VEC_KICK);
 }
 
-unsigned int nmi_take(void)
+/* Dom0's kernel takes the reason from its shared page, as it would from port 0x61. */
+static void tell_dom0(unsigned int why)
+{
+    struct vcpu *v = dom0 ? dom0->vcpu[0] : NULL;
+    uint64_t reason = (why & NMI_IOCHK ? XEN_NMIREASON_io_error : 0) |
+                      (why & NMI_SERR ? XEN_NMIREASON_pci_serr : 0) |
+                      (why & NMI_UNKNOWN ? XEN_NMIREASON_unknown : 0);
+
+    if (!v)
+        return;
+    __atomic_store_n(&dom0->shared->arch.nmi_reason, reason, __ATOMIC_RELAXED);
+    dom0->ops->send_nmi(v);
+}
+
+void nmi_pass_on(void)
 {
     static uint64_t last_said; /* races only repeat a line */
     unsigned int why = __atomic_load_n(&reasons, __ATOMIC_RELAXED);
 
     if (__builtin_expect(why == 0, 1))
-        return 0;
+        return;
     why = __atomic_exchange_n(&reasons, 0, __ATOMIC_RELAXED);
-    if (why && (!last_said || arch_now() - last_said > WINDOW_NS)) {
+    if (!why)
+        return;
+    if (!last_said || arch_now() - last_said > WINDOW_NS) {
         last_said = arch_now();
         log_warn("NMI:%s%s%s", why & NMI_SERR ? " PCI system error" : "",
                  why & NMI_IOCHK ? " I/O check" : "",
                  why & NMI_UNKNOWN ? " no reason in port 0x61" : "");
     }
-    return why;
+    tell_dom0(why);
 }

@@ -10,7 +10,7 @@ enum nmi_reason { NMI_IOCHK = 1, NMI_SERR = 2, NMI_UNKNOWN = 4 };
 
 /* The exception, on its own stack. */
 void nmi_exception(void);
-/* Exit path: reasons (bits of enum nmi_reason) noted since the last call, any CPU's; 0: none. */
-unsigned int nmi_take(void);
+/* Exit path: what was noted since the last call, on any CPU, goes to the log and to Dom0. */
+void nmi_pass_on(void);
 
 #endif

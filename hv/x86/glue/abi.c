@@ -5,7 +5,6 @@
 #include "core/hypercall.h"
 
 #include <xen/domctl.h>
-#include <xen/features.h>
 #include <xen/sysctl.h>
 #include <xen/version.h>
 
@@ -15,18 +14,9 @@
 #include "x86/pv/pv.h"
 #include "x86/time/tsc.h"
 
-uint32_t arch_features(const struct domain *d, unsigned int submap)
-{
-    uint32_t f = 1u << XENFEAT_writable_page_tables | 1u << XENFEAT_mmu_pt_update_preserve_ad |
-                 1u << XENFEAT_pae_pgdir_above_4gb | 1u << XENFEAT_gnttab_map_avail_bits |
-                 1u << XENFEAT_direct_mapped;
-
-    if (submap != 0)
-        return 0;
-    if (d->privileged)
-        f |= 1u << XENFEAT_dom0;
-    return f;
-}
+const struct guest_ops *const guest_kinds[NR_GUEST_KINDS] = {
+    [GUEST_PV] = &pv_guest_ops.g,
+};
 
 const char *arch_capabilities(void)
 {
@@ -36,14 +26,6 @@ const char *arch_capabilities(void)
 uint64_t arch_virt_start(void)
 {
     return HV_START;
-}
-
-uint64_t arch_vm_assist_valid(const struct domain *d)
-{
-    (void)d;
-    return BIT64(VMASST_TYPE_writable_pagetables) | BIT64(VMASST_TYPE_pae_extended_cr3) |
-           BIT64(VMASST_TYPE_architectural_iopl) | BIT64(VMASST_TYPE_runstate_update_flag) |
-           BIT64(VMASST_TYPE_m2p_strict);
 }
 
 uint64_t arch_physid(unsigned int cpu)
@@ -172,6 +154,6 @@ long arch_domctl(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *
     case XEN_DOMCTL_set_cpu_policy:
         return pv_domctl_cpu_policy(v, d, op, copy_back);
     default:
-        return pv_domctl(v, d, op, copy_back);
+        return E(ENOSYS);
     }
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The boot order, as lists of calls: for the first CPU here, for later ones in x86/cpu/smp.c. */
-#include "core/audit.h"
 #include "core/bug.h"
 #include "core/clock.h"
 #include "core/grant.h"
@@ -30,7 +29,6 @@
 #include "x86/pv/mm.h"
 #include "x86/pv/ptable.h"
 #include "x86/pv/ptable.h"
-#include "x86/pv/traps.h"
 #include "x86/time/tsc.h"
 #include "x86/trap.h"
 #include "x86/vga.h"
@@ -261,9 +259,6 @@ void boot_main(uint32_t magic, uint32_t info)
     cpu_init_this(bsp);
     pcpu_online(&bsp->p);
     paging_seal(); /* cpu_init_this() has put STAC and CLAC into the text */
-    trap_ops = &pv_trap_ops;
-    grant_map_ops = &pv_grant_map_ops;
-    audit_kind = pv_audit;
     read_acpi();
     machine_init(&acpi, options.x2apic);
     bsp->apic_id = lapic_id();

@@ -154,7 +154,7 @@ static void count_holder(struct recount *r, struct domain *holder)
     uint32_t m;
 
     grant_walk(holder, count_grant, &g);
-    if (holder->ops != &pv_guest_ops)
+    if (!is_pv(holder))
         return;
     for_each_page (holder, m)
         count_table(r, holder, &frame_table[m]);
@@ -182,7 +182,7 @@ static unsigned int count_drops(const struct frame *f)
     unsigned int n = 0;
 
     for (domid_t id = 0; (d = domain_next(id)) != NULL; id = (domid_t)(d->id + 1), domain_put(d)) {
-        if (d->ops != &pv_guest_ops)
+        if (!is_pv(d))
             continue;
         n += in_drop(&pv_domain(d)->drop, f);
         for (unsigned int i = 0; i < d->max_vcpus; i++)
@@ -350,7 +350,7 @@ static uint64_t check_tables(struct recount *r)
     uint32_t m;
 
     for (domid_t id = 0; (d = domain_next(id)) != NULL; id = (domid_t)(d->id + 1), domain_put(d)) {
-        if (d->ops == &pv_guest_ops)
+        if (is_pv(d))
             for_each_page (d, m)
                 check_table(r, d, &frame_table[m]);
         total += d->tot_pages;

@@ -1,12 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Which vCPU's state a CPU has: registers, selectors, page tables, FPU.
- *
- * A CPU that goes idle keeps the state of the vCPU that ran last, which is `resident` there: when
- * it comes back nothing is loaded. Its state in memory is then out of date, and the CPU still has
- * its CR3. The state moves to memory when another vCPU enters that CPU, when the vCPU enters
- * another CPU, or when somebody asks by context_sync().
- */
+/* A PV vCPU's state between memory and the CPU: selectors, bases, CR3, descriptor tables, FPU. */
 #ifndef X86_PV_CONTEXT_H
 #define X86_PV_CONTEXT_H
 
@@ -14,19 +7,14 @@
 
 struct vcpu;
 
-/*
- * Bring v's state in memory up to date. v is current on this CPU: a copy of all but the FPU. Else v
- * does not run, and nobody lets it run meanwhile: no CPU has its state, CR3 or descriptor tables
- * afterwards, and what is in memory may be changed. May call another CPU.
- */
-void context_sync(struct vcpu *v);
+/* As struct x86_guest_ops says of these. */
+void pv_save(struct vcpu *v, bool leaving);
+void pv_load_tables(struct vcpu *v);
+void pv_load(struct vcpu *v);
 /*
  * v is current and a failsafe callback is to show its selectors: take them from the processor.
  * (Not for PVX_FAILSAFE: there memory holds what could not be loaded.)
  */
-void context_note_selectors(struct vcpu *v);
-
-/* The domain of this id is gone: another one may get the id, and is another one. */
-void context_forget(domid_t id);
+void pv_note_selectors(struct vcpu *v);
 
 #endif

@@ -6,7 +6,7 @@
 #ifndef X86_PV_CPU_POLICY_H
 #define X86_PV_CPU_POLICY_H
 
-#include "x86/pv/told.h"
+#include "x86/policy/told.h"
 
 struct xen_domctl;
 struct xen_sysctl;

@@ -9,9 +9,9 @@
 #include "x86/cpu/segs.h"
 #include "x86/mm/paging.h"
 #include "x86/pv/callback.h"
-#include "x86/pv/context.h"
 #include "x86/pv/privop.h"
 #include "x86/pv/ptable.h"
+#include "x86/switch.h"
 
 #define ENTRIES_PER_PAGE 512u
 #define LDT_PTE (LDT_OFFSET >> PAGE_SHIFT) /* index of the first one in gdt_ptes */
@@ -160,7 +160,7 @@ int pv_set_gdt(struct vcpu *v, const uint64_t *mfns, unsigned int ents)
     if (rc)
         return rc;
     if (!is_current(v))
-        context_sync(v);
+        switch_sync(v);
     for (unsigned int i = 0; i < had; i++)
         old[i] = pv->gdt_mfn[i];
     for (unsigned int i = 0; i < pages; i++)
@@ -195,7 +195,7 @@ int pv_set_ldt(struct vcpu *v, uint64_t base, unsigned int ents)
     if (ents > LDT_MAX_ENTRIES || (ents && (base % PAGE_SIZE || !pv_range_ok(base, ents * 8ull))))
         return -XEN_EINVAL;
     if (!is_current(v))
-        context_sync(v);
+        switch_sync(v);
     else if (!ents && !pv->ldt_ents)
         return 0;
     memcpy(old, pv->ldt_mfn, sizeof(old));

@@ -115,7 +115,8 @@ static const char *plan(struct build *b)
     const char *err = b->nr_pages ? NULL : "there is no memory left for it";
 
     if (!err)
-        err = xennote_check_pv(&b->notes, &b->elf, HV_START, arch_features(&b->pd->x.d, 0), true);
+        err = xennote_check_pv(&b->notes, &b->elf, HV_START,
+                               pv_guest_ops.g.features(&b->pd->x.d, 0), true);
     if (err)
         return err;
     elf_extent(&b->elf, &in.kernel_low, &in.kernel_high);

@@ -2,7 +2,9 @@
 /* PV domains and vCPUs as the core sees them: memory access, contexts, the end. */
 #include "x86/pv/domain.h"
 
+#include <xen/domctl.h>
 #include <xen/errno.h>
+#include <xen/features.h>
 
 #include "core/log.h"
 #include "core/vcpu.h"
@@ -12,9 +14,12 @@
 #include "x86/cpu/ops.h"
 #include "x86/pv/context.h"
 #include "x86/pv/desc.h"
+#include "x86/pv/mm.h"
 #include "x86/pv/privop.h"
 #include "x86/pv/ptable.h"
-#include "x86/pv/told.h"
+#include "x86/pv/traps.h"
+#include "x86/policy/told.h"
+#include "x86/switch.h"
 #include "x86/trap.h"
 
 /* entry.S: 0, or 1 when an address could not be accessed. */
@@ -36,11 +41,25 @@ struct pv_domain *pv_domain_create(domid_t id, unsigned int max_vcpus)
     if (!pd)
         return NULL;
     spin_init(&pd->pt_lock, RANK_PTABLE);
-    if (domain_init(&pd->x.d, id, &pv_guest_ops, max_vcpus)) {
+    if (domain_init(&pd->x.d, id, &pv_guest_ops.g, max_vcpus)) {
         frame_free_hv_order(pd, order_of(sizeof(*pd)));
         return NULL;
     }
     return pd;
+}
+
+static int create(domid_t id, const struct xen_domctl_createdomain *config, struct domain **d)
+{
+    struct pv_domain *pd;
+
+    /* A PV guest has no emulated devices, and no MSRs beside those that are written down. */
+    if (config->arch.emulation_flags || config->arch.misc_flags)
+        return -XEN_EINVAL;
+    pd = pv_domain_create(id, config->max_vcpus);
+    if (!pd)
+        return -XEN_ENOMEM;
+    *d = &pd->x.d;
+    return 0;
 }
 
 static void free_vcpu(struct vcpu *v)
@@ -52,7 +71,7 @@ static void free_vcpu(struct vcpu *v)
 static void free_domain(struct domain *d)
 {
     told_free(d);
-    context_forget(d->id);
+    switch_forget(d->id);
     frame_free_hv_order(pv_domain(d), order_of(sizeof(struct pv_domain)));
 }
 
@@ -73,6 +92,11 @@ struct pv_vcpu *pv_vcpu_create(struct domain *d, unsigned int id)
     }
     pv_set_short_paths(pv);
     return pv;
+}
+
+static int vcpu_create(struct domain *d, unsigned int id)
+{
+    return pv_vcpu_create(d, id) ? 0 : -XEN_ENOMEM;
 }
 
 /* --- guest memory --- */
@@ -238,7 +262,7 @@ static int set_context(struct vcpu *v, const struct vcpu_guest_context *c)
 
     if (!context_ok(c))
         return -XEN_EINVAL;
-    context_sync(v);
+    switch_sync(v);
     rc = get_l4s(v->domain, c);
     if (rc)
         return rc == -PT_ERESTART ? -XEN_EAGAIN : rc;
@@ -269,8 +293,8 @@ static int set_context(struct vcpu *v, const struct vcpu_guest_context *c)
     if (c->flags & VGCF_i387_valid)
         take_fpu(pv, c);
     if (v->id == 0 && !v->initialised) { /* the first context is the domain's beginning, too */
-        v->domain->vm_assist = c->vm_assist & arch_vm_assist_valid(v->domain);
-        arch_vm_assist_changed(v->domain);
+        v->domain->vm_assist = c->vm_assist & PV_VM_ASSIST;
+        pv_vm_assist_changed(v->domain);
     }
     return 0;
 }
@@ -314,7 +338,7 @@ static void get_context(struct vcpu *v, struct vcpu_guest_context *c)
 {
     const struct pv_vcpu *pv = pv_vcpu(v);
 
-    context_sync(v);
+    switch_sync(v);
     memset(c, 0, sizeof(*c));
     memcpy(c->fpu_ctxt.x, pv->x.xsave, sizeof(c->fpu_ctxt.x));
     c->flags = VGCF_i387_valid | (pv->kernel_mode ? VGCF_in_kernel : 0) |
@@ -381,7 +405,7 @@ static int relinquish(struct domain *d)
         struct vcpu *v = d->vcpu[i];
         if (!v)
             continue;
-        context_sync(v); /* an idle CPU may still stand on its tables */
+        switch_sync(v); /* an idle CPU may still stand on its tables */
         pv_set_gdt(v, NULL, 0);
         pv_set_ldt(v, 0, 0);
         /* What it was undoing is marked in the frames, and found there. */
@@ -390,15 +414,49 @@ static int relinquish(struct domain *d)
     return drop_cr3s(pv_domain(d)) ? pv_relinquish(d) : -XEN_EAGAIN;
 }
 
-const struct guest_ops pv_guest_ops = {
-    .name = "PV",
-    .copy_from = copy_from,
-    .copy_to = copy_to,
-    .kernel_view = kernel_view,
-    .dump = dump,
-    .set_context = set_context,
-    .get_context = get_context,
-    .relinquish = relinquish,
-    .free_vcpu = free_vcpu,
-    .free_domain = free_domain,
+/* --- what it is told --- */
+
+static uint32_t features(const struct domain *d, unsigned int submap)
+{
+    uint32_t f = 1u << XENFEAT_writable_page_tables | 1u << XENFEAT_mmu_pt_update_preserve_ad |
+                 1u << XENFEAT_pae_pgdir_above_4gb | 1u << XENFEAT_gnttab_map_avail_bits |
+                 1u << XENFEAT_direct_mapped;
+
+    if (submap != 0)
+        return 0;
+    if (d->privileged)
+        f |= 1u << XENFEAT_dom0;
+    return f;
+}
+
+const struct x86_guest_ops pv_guest_ops = {
+    .g = { .kind = GUEST_PV,
+           .name = "PV",
+           .vm_assist = PV_VM_ASSIST,
+           .domain_create = create,
+           .vcpu_create = vcpu_create,
+           .relinquish = relinquish,
+           .vcpu_free = free_vcpu,
+           .domain_free = free_domain,
+           .set_context = set_context,
+           .get_context = get_context,
+           .dump = dump,
+           .copy_from = copy_from,
+           .copy_to = copy_to,
+           .kernel_view = kernel_view,
+           .grant_map = pv_grant_map,
+           .grant_unmap = pv_grant_unmap,
+           .can_block = pv_can_block,
+           .send_nmi = pv_send_nmi,
+           .features = features,
+           .vm_assist_changed = pv_vm_assist_changed,
+           .memory_op = pv_memory_op,
+           .domctl = pv_domctl,
+           .audit = pv_audit },
+    .save = pv_save,
+    .load_tables = pv_load_tables,
+    .load = pv_load,
+    .exception = pv_exception,
+    .exit_work = pv_exit_work,
+    .hv_fault = pv_hv_fault,
 };

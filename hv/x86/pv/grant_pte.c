@@ -32,7 +32,8 @@ static pte_t *entry_at(struct vcpu *v, uint64_t host_addr, uint32_t flags)
     return direct(host_addr);
 }
 
-static int map(struct vcpu *v, struct domain *owner, uint64_t host_addr, mfn_t mfn, uint32_t flags)
+int pv_grant_map(struct vcpu *v, struct domain *owner, uint64_t host_addr, mfn_t mfn,
+                 uint32_t flags)
 {
     struct domain *d = v->domain;
     pte_t new = mfn.v << PAGE_SHIFT | PTE_P | PTE_US | PTE_A | PTE_D;
@@ -78,7 +79,7 @@ static bool is_mapping(const struct domain *d, pte_t e, mfn_t mfn, uint32_t flag
            (writable == ((e & PTE_RW) != 0) || frame_of(mfn)->owner == d->id);
 }
 
-static int unmap(struct vcpu *v, uint64_t host_addr, mfn_t mfn, uint32_t flags, uint64_t new_addr)
+int pv_grant_unmap(struct vcpu *v, uint64_t host_addr, mfn_t mfn, uint32_t flags, uint64_t new_addr)
 {
     struct domain *d = v->domain;
     pte_t replacement = 0;
@@ -103,5 +104,3 @@ static int unmap(struct vcpu *v, uint64_t host_addr, mfn_t mfn, uint32_t flags, 
     /* The caller flushes before the granter gets its frame back, once for a batch. */
     return rc;
 }
-
-const struct grant_map_ops pv_grant_map_ops = { .map = map, .unmap = unmap };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* domctl's operations on PV domains, and their creation for the core. */
+/* domctl's operations on PV domains. */
 #include "core/hypercall.h"
 
 #include <xen/domctl.h>
@@ -8,25 +8,6 @@
 #include "x86/pv/domain.h"
 #include "x86/pv/hypercall_page.h"
 #include "x86/pv/ptable.h"
-
-int arch_domain_create(domid_t id, const struct xen_domctl_createdomain *config, struct domain **d)
-{
-    struct pv_domain *pd;
-
-    /* A PV guest has no emulated devices, and no MSRs beside those that are written down. */
-    if (config->arch.emulation_flags || config->arch.misc_flags)
-        return -XEN_EINVAL;
-    pd = pv_domain_create(id, config->max_vcpus);
-    if (!pd)
-        return -XEN_ENOMEM;
-    *d = &pd->x.d;
-    return 0;
-}
-
-int arch_vcpu_create(struct domain *d, unsigned int id)
-{
-    return pv_vcpu_create(d, id) ? 0 : -XEN_ENOMEM;
-}
 
 /* The stubs that an older kernel calls, in a page of its own. */
 static long op_hypercall_init(struct domain *d, uint64_t mfn)

@@ -1,47 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* memory_op's operations of x86 PV guests: memory maps, the M2P, exchange for contiguous frames. */
+/* memory_op's operations of PV guests: the M2P, exchange for contiguous frames. */
 #include "core/hypercall.h"
 
 #include <xen/memory.h>
 
-#include "core/access.h"
-#include "core/grant.h"
 #include "core/log.h"
-#include "lib/string.h"
-#include "x86/boot/boot.h"
-#include "x86/pv/ptable.h"
-#include "x86/pv/told.h"
+#include "x86/pv/mm.h"
+#include "x86/mm/paging.h"
 
 #define OP_BITS 6            /* of cmd; the rest says how far an interrupted call came */
 #define MAX_EXCHANGE_ORDER 9 /* a chunk of an exchange is one step: 2 MiB cleared */
 #define CHUNK_MAX (1u << MAX_EXCHANGE_ORDER)
-
-/* The firmware's map as it is: Dom0 maps what is not RAM one to one, RAM by its own p2m. */
-static long machine_memory_map(struct vcpu *v, gptr_t arg)
-{
-    struct xen_memory_map map;
-    unsigned int n = 0;
-    gptr_t at;
-
-    if (!v->domain->privileged)
-        return E(EPERM);
-    if (guest_get(v, &map, arg))
-        return E(EFAULT);
-    for (unsigned int i = 0; i < boot_info.nr_mem; i++) {
-        const struct boot_memory *m = &boot_info.mem[i];
-        struct e820_entry e = { m->base, m->len, m->type };
-
-        if (!m->len)
-            continue;
-        if (n == map.nr_entries)
-            return E(EINVAL);
-        if (!gptr_index(HANDLE_PTR(map.buffer), n, sizeof(e), &at) || guest_put(v, at, &e))
-            return E(EFAULT);
-        n++;
-    }
-    map.nr_entries = n;
-    return guest_put(v, arg, &map) ? E(EFAULT) : 0;
-}
 
 static long machphys_mapping(struct vcpu *v, gptr_t arg)
 {
@@ -272,138 +241,20 @@ static long exchange(struct vcpu *v, gptr_t arg, unsigned long start)
     return rc;
 }
 
-/* --- for the tools --- */
-
-/* A PV guest is never populated on demand: its target is what it has. */
-static long pod_target(struct vcpu *v, gptr_t arg)
-{
-    struct xen_pod_target t;
-    struct domain *d;
-
-    if (guest_get(v, &t, arg))
-        return E(EFAULT);
-    if (!v->domain->privileged)
-        return E(EPERM);
-    d = domain_get_self(v, t.domid);
-    if (!d)
-        return E(ESRCH);
-    t.tot_pages = domain_pages(d);
-    t.pod_cache_pages = 0;
-    t.pod_entries = 0;
-    domain_put(d);
-    return guest_put(v, arg, &t) ? E(EFAULT) : 0;
-}
-
-/* The last of its frame numbers, as the guest itself says in its shared page. */
-static long maximum_gpfn(struct vcpu *v, gptr_t arg)
-{
-    struct domain *d;
-    unsigned long max;
-    domid_t id;
-    bool ok;
-
-    if (guest_get(v, &id, arg))
-        return E(EFAULT);
-    d = domain_get_self(v, id);
-    if (!d)
-        return E(ESRCH);
-    max = __atomic_load_n(&d->shared->arch.max_pfn, __ATOMIC_RELAXED) & INT64_MAX;
-    ok = d == v->domain || v->domain->privileged;
-    domain_put(d);
-    return ok ? (long)MAX(max, 1ul) - 1 : E(EPERM);
-}
-
-/* There are none without an IOMMU in use. */
-static long reserved_device_memory(struct vcpu *v, gptr_t arg)
-{
-    struct xen_reserved_device_memory_map map;
-
-    if (guest_get(v, &map, arg))
-        return E(EFAULT);
-    if (map.flags & ~XENMEM_RDM_ALL)
-        return E(EINVAL);
-    map.nr_entries = 0;
-    return guest_put(v, arg, &map) ? E(EFAULT) : 0;
-}
-
-/* Frames of a domain's grant table, for a domain builder to map. */
-static long grant_resource(struct vcpu *v, struct domain *d,
-                           const struct xen_mem_acquire_resource *r)
-{
-    if (r->nr_frames > MAX_GRANT_FRAMES)
-        return E(E2BIG);
-    for (uint32_t i = 0; i < r->nr_frames; i++) {
-        mfn_t mfn = grant_frame_mfn(d, (unsigned int)(r->frame + i));
-        xen_pfn_t out = mfn.v;
-        gptr_t at;
-
-        hc_charge(2);
-        if (mfn_eq(mfn, MFN_NONE))
-            return E(EINVAL);
-        if (!gptr_index(HANDLE_PTR(r->frame_list), i, sizeof(out), &at) || guest_put(v, at, &out))
-            return E(EFAULT);
-    }
-    return 0;
-}
-
-static long acquire_resource(struct vcpu *v, gptr_t arg)
-{
-    struct xen_mem_acquire_resource r;
-    struct domain *d;
-    long rc;
-
-    if (guest_get(v, &r, arg))
-        return E(EFAULT);
-    if (r.pad || (r.nr_frames && (!r.frame_list.p || r.frame > MAX_GRANT_FRAMES)))
-        return E(EINVAL);
-    d = domain_get(r.domid);
-    if (!d)
-        return E(ESRCH);
-    if (!access_ok(v->domain, d, ACCESS_MEMORY)) {
-        rc = E(EPERM);
-    } else if (r.type != XENMEM_resource_grant_table ||
-               r.id != XENMEM_resource_grant_table_id_shared) {
-        rc = E(EOPNOTSUPP);
-    } else if (!r.nr_frames && !r.frame_list.p) { /* how large is it? */
-        r.nr_frames = grant_max_frames(d);
-        rc = guest_put(v, arg, &r) ? E(EFAULT) : 0;
-    } else {
-        rc = grant_resource(v, d, &r);
-    }
-    domain_put(d);
-    return rc;
-}
-
-long arch_memory_op(struct vcpu *v, unsigned int op, gptr_t arg, unsigned long start_extent)
+long pv_memory_op(struct vcpu *v, unsigned int op, gptr_t arg, unsigned long start_extent)
 {
     switch (op) {
-    case XENMEM_machine_memory_map:
-        return machine_memory_map(v, arg);
     case XENMEM_machphys_mapping:
         return machphys_mapping(v, arg);
     case XENMEM_machphys_mfn_list:
         return machphys_mfn_list(v, arg);
     case XENMEM_exchange:
         return exchange(v, arg, start_extent);
-    case XENMEM_get_pod_target:
-    case XENMEM_set_pod_target:
-        return pod_target(v, arg);
-    case XENMEM_reserved_device_memory_map:
-        return reserved_device_memory(v, arg);
-    case XENMEM_acquire_resource:
-        return acquire_resource(v, arg);
-    case XENMEM_memory_map:
-        return told_memory_map(v, arg);
-    case XENMEM_set_memory_map:
-        return told_set_memory_map(v, arg);
-    case XENMEM_maximum_gpfn:
-        return maximum_gpfn(v, arg);
     case XENMEM_add_to_physmap:
     case XENMEM_remove_from_physmap:
     case XENMEM_add_to_physmap_batch:
         return E(EACCES);
     case XENMEM_machphys_compat_mfn_list:
-    case XENMEM_get_vnumainfo:
         return E(EOPNOTSUPP);
     default:
         return E(ENOSYS);

@@ -49,8 +49,14 @@ int pv_foreign_get(struct vcpu *v, unsigned int id, struct domain **pg_owner);
 void pv_foreign_put(struct domain *pg_owner);
 
 /* Granted frames in page tables (grant_pte.c), for glue/ to hand to the core. */
-struct grant_map_ops;
-extern const struct grant_map_ops pv_grant_map_ops;
+/* As struct guest_ops says of these. */
+int pv_grant_map(struct vcpu *v, struct domain *owner, uint64_t host_addr, mfn_t mfn,
+                 uint32_t flags);
+int pv_grant_unmap(struct vcpu *v, uint64_t host_addr, mfn_t mfn, uint32_t flags,
+                   uint64_t new_addr);
+long pv_memory_op(struct vcpu *v, unsigned int op, gptr_t arg, unsigned long start_extent);
+struct xen_domctl;
+long pv_domctl(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *copy_back);
 
 /* Flush all guest translations, or those of va, on the CPUs in `cpus` (MAX_CPUS bits). */
 void pv_flush_all(const unsigned long *cpus);

@@ -50,7 +50,7 @@ int pv_vcpumask_cpus(struct vcpu *v, gptr_t mask, unsigned long *cpus)
     for (unsigned int i = 0; i < d->max_vcpus; i++) {
         struct vcpu *o = d->vcpu[i];
         /* Nowhere: whoever takes it up loads its CR3. */
-        uint32_t where = o ? __atomic_load_n(&pv_vcpu(o)->resident, __ATOMIC_ACQUIRE) : 0;
+        uint32_t where = o ? __atomic_load_n(&x86_vcpu(o)->resident, __ATOMIC_ACQUIRE) : 0;
         if (where && bitmap_test(vcpus, i))
             bitmap_set(cpus, where - 1);
     }

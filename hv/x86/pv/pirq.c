@@ -266,9 +266,9 @@ int pirq_restore_msi(struct domain *d, struct pci_addr dev)
     return 0;
 }
 
-/* --- hooks: called with the domain's event-channel lock --- */
+/* --- for core/evtchn.c: called with the domain's event-channel lock --- */
 
-static int hook_bind(struct domain *d, unsigned int n, evtchn_port port, bool share)
+int arch_pirq_bind(struct domain *d, unsigned int n, evtchn_port port, bool share)
 {
     unsigned int cpu = d->vcpu[0] && d->vcpu[0]->cpu ? d->vcpu[0]->cpu->id : 0;
     struct pirq *p = find(n);
@@ -293,7 +293,7 @@ static int hook_bind(struct domain *d, unsigned int n, evtchn_port port, bool sh
     return rc;
 }
 
-static void hook_unbind(struct domain *d, unsigned int n)
+void arch_pirq_unbind(struct domain *d, unsigned int n)
 {
     struct pirq *p = find(n);
 
@@ -306,7 +306,7 @@ static void hook_unbind(struct domain *d, unsigned int n)
     spin_unlock(&lock);
 }
 
-static void hook_set_affinity(struct domain *d, unsigned int n, struct vcpu *v)
+void arch_pirq_set_affinity(struct domain *d, unsigned int n, struct vcpu *v)
 {
     struct pirq *p = find(n);
 
@@ -318,10 +318,7 @@ static void hook_set_affinity(struct domain *d, unsigned int n, struct vcpu *v)
     spin_unlock(&lock);
 }
 
-static const struct pirq_hooks hooks = { hook_bind, hook_unbind, hook_set_affinity };
-
 void pirq_init(void)
 {
     first_msi = MAX(ioapic_nr_gsis(), NR_ISA_IRQS);
-    pirq_hooks = &hooks;
 }

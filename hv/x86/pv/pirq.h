@@ -3,7 +3,7 @@
  * PIRQs: the numbers by which Dom0 knows the machine's interrupts. PIRQ n below the number of GSIs
  * is GSI n; MSIs get numbers above. Other domains have none yet (passthrough is a later step).
  *
- * Life of a PIRQ: map (here), bind to an event channel (EVTCHNOP_bind_pirq, through pirq_hooks),
+ * Life of a PIRQ: map (here), bind to an event channel (EVTCHNOP_bind_pirq),
  * interrupts and, for level lines, PHYSDEVOP_eoi; close; unmap.
  */
 #ifndef X86_PV_PIRQ_H

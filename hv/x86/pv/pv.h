@@ -5,6 +5,7 @@
 
 #include "core/types.h"
 #include "x86/pv/privstate.h"
+#include "x86/guest.h"
 #include "x86/vcpu.h"
 
 /* Half-done undoing of page tables: at most one frame of each level; index 1 to 4. */
@@ -64,8 +65,7 @@ struct pv_vcpu {
     uint64_t fs_base, gs_base_user, gs_base_kernel; /* while not running */
     uint16_t ds, es, fs, gs;
     uint64_t dr[8];
-    bool ts;           /* FPU use traps to the guest (fpu_taskswitch) */
-    uint32_t resident; /* atomic: CPU + 1 that has its state and translations; see context.h */
+    bool ts; /* FPU use traps to the guest (fpu_taskswitch) */
 
     struct pt_drop drop;      /* [ptable lock of the domain] */
     struct pv_privstate priv; /* privop.c's: ctrlreg, iopl, I/O bitmap */
@@ -117,10 +117,16 @@ static inline void pv_set_short_paths(struct pv_vcpu *pv)
     pv->short_iret = iopl || pv->in_nmi ? ~0ull : HV_END;
 }
 
-extern const struct guest_ops pv_guest_ops;
+#define PV_VM_ASSIST                                                                   \
+    (BIT64(VMASST_TYPE_writable_pagetables) | BIT64(VMASST_TYPE_pae_extended_cr3) |    \
+     BIT64(VMASST_TYPE_architectural_iopl) | BIT64(VMASST_TYPE_runstate_update_flag) | \
+     BIT64(VMASST_TYPE_m2p_strict))
 
-struct xen_domctl;
-/* domctl's operations on PV domains (hc_domctl.c); -ENOSYS: not one of them. */
-long pv_domctl(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *copy_back);
+extern const struct x86_guest_ops pv_guest_ops;
+
+static inline bool is_pv(const struct domain *d)
+{
+    return d->ops == &pv_guest_ops.g;
+}
 
 #endif

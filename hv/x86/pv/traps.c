@@ -2,13 +2,10 @@
 /* What a PV guest's exceptions, system calls and hypercalls lead to. */
 #include "x86/pv/traps.h"
 
-#include <xen/nmi.h>
-
 #include "core/hypercall.h"
 #include "core/log.h"
 #include "lib/macros.h"
 #include "x86/cpu/cpu.h"
-#include "x86/cpu/nmi.h"
 #include "x86/cpu/ops.h"
 #include "x86/irq/vectors.h"
 #include "x86/mm/paging.h"
@@ -67,7 +64,7 @@ static void int80(struct vcpu *v, struct x86_regs *regs)
     pv_inject(v, regs, TRAP_GP, VEC_INT80 * 8 + 2);
 }
 
-static void pv_exception(struct vcpu *v, struct x86_regs *regs)
+void pv_exception(struct vcpu *v, struct x86_regs *regs)
 {
     struct pv_vcpu *pv = pv_vcpu(v);
 
@@ -106,9 +103,9 @@ static bool window_fault(struct vcpu *v, struct x86_regs *regs, uint64_t cr2)
     return true;
 }
 
-static bool hv_fault(struct vcpu *v, uint64_t cr2)
+bool pv_hv_fault(struct vcpu *v, uint64_t cr2)
 {
-    return desc_in_window(this_cpu_id(), cr2) && v->domain && pv_map_ldt_fault(v, cr2);
+    return desc_in_window(this_cpu_id(), cr2) && pv_map_ldt_fault(v, cr2);
 }
 
 void pv_page_fault(struct x86_regs *regs)
@@ -165,7 +162,7 @@ static void iret(struct vcpu *v, struct x86_regs *regs)
         set_in_nmi(pv, false);
 }
 
-void arch_vm_assist_changed(struct domain *d)
+void pv_vm_assist_changed(struct domain *d)
 {
     for (unsigned int i = 0; i < d->max_vcpus; i++)
         if (d->vcpu[i])
@@ -183,7 +180,7 @@ void pv_iret_fault(struct x86_regs *regs)
 {
     struct vcpu *v = cpu_info()->current;
 
-    context_note_selectors(v);
+    pv_note_selectors(v);
     pv_enter_callback(v, regs, &pv_vcpu(v)->failsafe, true);
 }
 
@@ -268,7 +265,7 @@ static void work_done(struct pv_vcpu *pv, enum pv_exit_work what)
     __atomic_fetch_and(&pv->exit_work, (uint8_t)~what, __ATOMIC_RELAXED);
 }
 
-static bool pv_exit(struct vcpu *v, struct x86_regs *regs)
+bool pv_exit_work(struct vcpu *v, struct x86_regs *regs)
 {
     struct pv_vcpu *pv = pv_vcpu(v);
 
@@ -292,30 +289,17 @@ static bool pv_exit(struct vcpu *v, struct x86_regs *regs)
     return pv->exit_work & PVX_DROP;
 }
 
-int arch_send_nmi(struct vcpu *v)
+bool pv_can_block(const struct vcpu *v)
+{
+    const struct pv_vcpu *pv = (const struct pv_vcpu *)v;
+
+    return !vcpu_has_upcall(v) &&
+           (pv->in_nmi || !(__atomic_load_n(&pv->exit_work, __ATOMIC_RELAXED) & PVX_NMI));
+}
+
+int pv_send_nmi(struct vcpu *v)
 {
     __atomic_fetch_or(&pv_vcpu(v)->exit_work, PVX_NMI, __ATOMIC_RELAXED);
     vcpu_notify(v);
     return 0;
 }
-
-/* Dom0's kernel takes the reason from its shared page, as it would from port 0x61. */
-static void machine_nmi(unsigned int why)
-{
-    struct vcpu *v = dom0 ? dom0->vcpu[0] : NULL;
-    uint64_t reason = (why & NMI_IOCHK ? XEN_NMIREASON_io_error : 0) |
-                      (why & NMI_SERR ? XEN_NMIREASON_pci_serr : 0) |
-                      (why & NMI_UNKNOWN ? XEN_NMIREASON_unknown : 0);
-
-    if (!v)
-        return;
-    __atomic_store_n(&dom0->shared->arch.nmi_reason, reason, __ATOMIC_RELAXED);
-    arch_send_nmi(v);
-}
-
-const struct trap_ops pv_trap_ops = {
-    .exception = pv_exception,
-    .exit_work = pv_exit,
-    .hv_fault = hv_fault,
-    .nmi = machine_nmi,
-};

@@ -21,7 +21,13 @@ bool pv_ptwrite(struct vcpu *v, struct x86_regs *regs, uint64_t cr2);
 /* Change between guest kernel and guest user mode: page tables and GS base. */
 void pv_toggle_mode(struct pv_vcpu *pv);
 
-extern const struct trap_ops pv_trap_ops;
+/* As struct guest_ops and struct x86_guest_ops say of these. */
+void pv_exception(struct vcpu *v, struct x86_regs *regs);
+bool pv_exit_work(struct vcpu *v, struct x86_regs *regs);
+bool pv_hv_fault(struct vcpu *v, uint64_t cr2);
+bool pv_can_block(const struct vcpu *v);
+int pv_send_nmi(struct vcpu *v);
+void pv_vm_assist_changed(struct domain *d);
 
 /* Called by entry.S. */
 void pv_syscall(struct x86_regs *regs);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the tools tell a domain about its machine: CPU policy and memory map. */
-#ifndef X86_PV_TOLD_H
-#define X86_PV_TOLD_H
+#ifndef X86_POLICY_TOLD_H
+#define X86_POLICY_TOLD_H
 
 #include "lib/cpu_policy.h"
 #include "x86/vcpu.h"

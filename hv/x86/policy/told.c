@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "x86/pv/told.h"
+#include "x86/policy/told.h"
 
 #include "core/hypercall.h"
 
