@@ -137,6 +137,18 @@ TEST(code_of_16_bits)
     CHECK_EQ(regs.rsp, 0x10000);
 }
 
+/* An address by the stack pointer counts from what it is behind the pop. */
+TEST(pop_by_the_stack_pointer)
+{
+    fresh(INSN_MODE_64);
+    regs.rsp = 0x1000;
+    memory[0x1000] = 0x77;
+    CHECK_EQ(RUN(0x8f, 0x04, 0x24), EMUL_OK); /* pop (%rsp) */
+    CHECK(memory[0x1008] == 0x77 && regs.rsp == 0x1008);
+    CHECK_EQ(RUN(0x5c), EMUL_OK); /* pop %rsp */
+    CHECK_EQ(regs.rsp, 0x77);
+}
+
 TEST(code_of_32_bits)
 {
     fresh(INSN_MODE_32);
@@ -263,6 +275,10 @@ TEST(strings_to_ports)
     regs.rsi = 0x3006;
     CHECK_EQ(RUN(0xf3, 0x6f), EMUL_AGAIN); /* dwords downwards: 0x3006, 0x3002 */
     CHECK(ports.asked == 2 && ports.down && regs.rsi == 0x2ffe && regs.rcx == 98);
+    regs.rsi = 0x3ffe; /* the first one crosses into the next page */
+    CHECK_EQ(RUN(0xf3, 0x6f), EMUL_AGAIN);
+    CHECK(ports.asked == 1 && regs.rsi == 0x3ffa);
+    regs.rcx++;
     ports.takes = 10; /* the device model gives way */
     regs.rsi = 0x2f00;
     CHECK_EQ(RUN(0xf3, 0x6f), EMUL_AGAIN);
