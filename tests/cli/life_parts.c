@@ -10,8 +10,11 @@
 #include "tools/lib/text.h"
 #include "tools/lib/util.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <xen/sched.h>
@@ -217,6 +220,49 @@ static pid_t holder(const char *file, unsigned int dies_after_us)
     return pid;
 }
 
+static void remove_claim(const char *file)
+{
+    char lock[80];
+
+    snprintf(lock, sizeof(lock), "%s.lock", file);
+    unlink(file);
+    unlink(lock);
+}
+
+/* What everybody may open is no lock: another user holds it as long as he likes. */
+TEST(pid_file_is_no_lock)
+{
+    char file[] = "/tmp/orlop-pid-XXXXXX", lock[80];
+    const char *why;
+    struct stat st;
+    int fd, other;
+
+    close(mkstemp(file));
+    unlink(file);
+    umask(0);
+    fd = open(file, O_RDWR | O_CREAT, 0644);
+    other = open(file, O_RDONLY);
+    CHECK_EQ(flock(other, LOCK_EX), 0);
+    why = daemon_claim(file);
+    CHECK(!why);
+    snprintf(lock, sizeof(lock), "%s.lock", file);
+    CHECK(stat(lock, &st) == 0 && (st.st_mode & 0777) == 0600);
+    close(fd);
+    close(other);
+    remove_claim(file);
+    /* A lock file that is open to others is not taken. */
+    close(open(lock, O_RDWR | O_CREAT, 0644));
+    why = daemon_claim(file);
+    CHECK(why && strstr(why, "remove it"));
+    remove_claim(file);
+    /* The locks of the tools: names, guests, the monitor. */
+    fd = lock_file(lock, false);
+    CHECK(fd >= 0 && fstat(fd, &st) == 0 && (st.st_mode & 0777) == 0600);
+    close(fd);
+    remove_claim(file);
+    umask(022);
+}
+
 TEST(one_daemon_of_a_kind)
 {
     char file[] = "/tmp/orlop-pid-XXXXXX", *text, number[16];
@@ -232,7 +278,7 @@ TEST(one_daemon_of_a_kind)
     snprintf(number, sizeof(number), "%d\n", (int)getpid());
     CHECK_STR(text, number);
     free(text);
-    unlink(file);
+    remove_claim(file);
 
     strcpy(file, "/tmp/orlop-pid-XXXXXX");
     close(mkstemp(file));
@@ -241,7 +287,7 @@ TEST(one_daemon_of_a_kind)
     CHECK(why && strstr(why, "another one"));
     kill(pid, SIGKILL);
     CHECK_EQ(waitpid(pid, NULL, 0), pid);
-    unlink(file);
+    remove_claim(file);
 }
 
 TEST(only_a_no_is_a_no)

@@ -6,30 +6,57 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LOCK_TRIES 20
 #define LOCK_WAIT_US 100000
 
+/* Nobody else may open the lock: whoever can open a file can hold its lock, to read is enough. */
+static int open_lock(const char *pid_file)
+{
+    char path[4096];
+    struct stat st;
+    int fd, n = snprintf(path, sizeof(path), "%s.lock", pid_file);
+
+    if (n < 0 || n >= (int)sizeof(path)) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return -1;
+    if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && !(st.st_mode & (S_IRWXG | S_IRWXO)))
+        return fd;
+    close(fd);
+    errno = EPERM;
+    return -1;
+}
+
 const char *daemon_claim(const char *pid_file)
 {
-    int fd = open(pid_file, O_RDWR | O_CREAT | O_CLOEXEC, 0644); /* open to the end: the lock */
+    int lock = open_lock(pid_file), fd, n; /* open to the end */
     char text[16];
-    int n;
 
-    if (fd < 0)
-        return strerror(errno);
+    if (lock < 0)
+        return errno == EPERM ? "its .lock is open to others: remove it" : strerror(errno);
     /* One that was killed gives up its memory first, and its lock after that. */
-    for (int tries = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; tries++) {
+    for (int tries = 0; flock(lock, LOCK_EX | LOCK_NB) != 0; tries++) {
         if (tries == LOCK_TRIES) {
-            close(fd);
+            close(lock);
             return "is locked: another one is running";
         }
         usleep(LOCK_WAIT_US);
     }
-    n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
-    if (ftruncate(fd, 0) != 0 || write(fd, text, n) != n)
+    fd = open(pid_file, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    if (fd < 0)
         return strerror(errno);
+    n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+    if (ftruncate(fd, 0) != 0 || write(fd, text, n) != n) {
+        close(fd);
+        return strerror(errno);
+    }
+    close(fd);
     return NULL;
 }
 

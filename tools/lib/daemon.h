@@ -6,8 +6,10 @@
 #include <stdbool.h>
 
 /*
- * Takes the pid file, which stays locked as long as the process lives, and writes its number there.
- * Waits up to two seconds for the lock of one that was killed a moment ago. NULL, or why not.
+ * Locks PID_FILE.lock, which nobody else may open, as long as the process lives, and writes its
+ * number to the pid file, which everybody may read. Waits up to two seconds for the lock of one
+ * that was killed a moment ago. NULL, or why not. The lock file stays: what is removed while
+ * another waits for it is no lock.
  */
 const char *daemon_claim(const char *pid_file);
 /*
