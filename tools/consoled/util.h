@@ -22,8 +22,9 @@ char *con_strdup(const char *s);
 void con_log(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void con_log_to_syslog(void);
 
-/* Monotonic milliseconds. */
+/* Monotonic milliseconds; of con_clock where a test has set one. */
 int64_t con_now(void);
+extern int64_t (*con_clock)(void);
 
 /* A whole decimal number from min to max. */
 bool con_number(const char *text, uint64_t min, uint64_t max, uint64_t *value);
