@@ -85,6 +85,23 @@ def config():
             b'"vif":[{"devid":1,"mtu":1400,"trusted":false}],"cpus":["1"],"localtime":true}']
 
 
+def xs_wire(*asks):
+    """Requests (domain, type, transaction, payload) as fuzz_xs_wire takes them."""
+    out = b""
+    for n, (dom, kind, txn, payload) in enumerate(asks):
+        msg = struct.pack("<4I", kind, n, txn, len(payload)) + payload
+        out += bytes([dom, len(msg)]) + msg
+    return out + b"\0"
+
+
+def xs_talks():
+    """Transactions and watches; a domain that Domain 0 lets go, connects again and makes another's device model."""
+    return [xs_wire((1, 6, 0, b"\0"), (1, 11, 1, b"a/b\0v"), (1, 2, 1, b"a/b\0"), (1, 13, 1, b"a\0"), (1, 12, 1, b"a/c\0"),
+                    (1, 1, 1, b"a\0"), (1, 7, 1, b"T\0"), (1, 4, 0, b"a\0t\0"), (0, 11, 0, b"/local/domain/1/a/x\0v")),
+            xs_wire((0, 9, 0, b"1\0"), (0, 8, 0, b"1\0001\0001\0"), (1, 2, 0, b"a\0"), (0, 14, 0, b"/tool\0r0\0b1\0"),
+                    (0, 19, 0, b"1\0000\0"), (1, 11, 0, b"/tool/x\0v"), (0, 9, 0, b"1\0"), (1, 2, 0, b"a\0"))]
+
+
 def main(out):
     text = b"the kernel " * 500
     cmdlines = [b"dom0_mem=512M,max:1G,min:-256M com1=115200,8n1,0x3f8,4 no-smep console=com1,vga",
@@ -99,6 +116,7 @@ def main(out):
                           for flags in range(16)],
         "fuzz_acpi": [acpi()],
         "fuzz_config": config(),
+        "fuzz_xs_wire": xs_talks(),
         "fuzz_builder": [elf(), bzimage(gzip.compress(elf())), bzimage(lzma.compress(elf()) + struct.pack("<I", len(elf())))],
         "fuzz_unpack": [gzip.compress(text), lzma.compress(text, check=lzma.CHECK_CRC32),
                         lzma.compress(text, check=lzma.CHECK_CRC64), packed(["zstd", "-q"], text),

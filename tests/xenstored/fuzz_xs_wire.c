@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Any bytes as what two domains put into their rings: a domain without privilege and Domain 0. */
+/*
+ * Any bytes as what two domains put into their rings: a domain without privilege and Domain 0,
+ * which may let the other go (XS_RELEASE) and connect it again.
+ */
 #include "sim.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
@@ -29,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
         for (int d = 0; d < 2; d++) {
             while (sim_take(d, &msg, &b))
                 ;
-            if (xs.domains[d]->dead)
+            if (!xs.domains[d] || xs.domains[d]->dead)
                 sim_out[d].len = 0;
         }
     }

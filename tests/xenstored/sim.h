@@ -105,13 +105,13 @@ static void sim_kick(int dom)
         abort();
 }
 
-/* Moves bytes between the ring and the guest's own buffers. True: something moved. */
-static bool sim_move(int dom)
+/* Puts into the ring what fits of the guest's own buffer. True: something. */
+static bool sim_push(int dom)
 {
     struct xenstore_domain_interface *r = &sim->page[dom].ring;
-    volatile uint32_t *prod = &r->req_prod, *rprod = &r->rsp_prod;
+    volatile uint32_t *prod = &r->req_prod;
     uint32_t room = XENSTORE_RING_SIZE - (*prod - *(volatile uint32_t *)&r->req_cons);
-    uint32_t n = sim_out[dom].len < room ? sim_out[dom].len : room, got;
+    uint32_t n = sim_out[dom].len < room ? sim_out[dom].len : room;
 
     for (uint32_t i = 0; i < n; i++)
         r->req[MASK_XENSTORE_IDX(*prod + i)] = sim_out[dom].p[i];
@@ -119,6 +119,17 @@ static bool sim_move(int dom)
     *prod += n;
     if (n)
         buf_cut(&sim_out[dom], n);
+    return n;
+}
+
+/* Moves bytes between the ring and the guest's own buffers. True: something moved. */
+static bool sim_move(int dom)
+{
+    struct xenstore_domain_interface *r = &sim->page[dom].ring;
+    volatile uint32_t *rprod = &r->rsp_prod;
+    bool put = sim_push(dom);
+    uint32_t got;
+
     got = *rprod - r->rsp_cons;
     atomic_thread_fence(memory_order_seq_cst);
     if (got > XENSTORE_RING_SIZE)
@@ -127,9 +138,9 @@ static bool sim_move(int dom)
         buf_add(&sim_in[dom], &r->rsp[MASK_XENSTORE_IDX(r->rsp_cons + i)], 1);
     atomic_thread_fence(memory_order_seq_cst);
     *(volatile uint32_t *)&r->rsp_cons += got;
-    if (n || got)
+    if (put || got)
         sim_kick(dom);
-    return n || got;
+    return put || got;
 }
 
 static void sim_put(int dom, uint32_t type, uint32_t tx, const void *p, size_t len)

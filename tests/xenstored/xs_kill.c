@@ -5,7 +5,7 @@
  * answer, the right one, each change exactly one event, and in the end the tree is what the
  * requests made of it.
  *
- * XS_KILLS in the environment says how often (200).
+ * XS_KILLS in the environment says how often (100).
  */
 #include "unit.h"
 #include "sim.h"
@@ -313,7 +313,7 @@ static void check_all(void)
 
 TEST(killed_at_random)
 {
-    int kills = getenv("XS_KILLS") ? atoi(getenv("XS_KILLS")) : 200;
+    int kills = getenv("XS_KILLS") ? atoi(getenv("XS_KILLS")) : 100;
     uint64_t commits = 0, retries = 0;
 
     srand(getenv("XS_SEED") ? atoi(getenv("XS_SEED")) : 7);
@@ -356,7 +356,8 @@ TEST(killed_at_random)
         retries += guest[d].retries;
     }
     printf("%d kills, %llu answers, %llu commits, %llu EAGAIN\n", kills,
-           (unsigned long long)all_answers(), (unsigned long long)commits, (unsigned long long)retries);
+           (unsigned long long)all_answers(), (unsigned long long)commits,
+           (unsigned long long)retries);
     CHECK(commits > (uint64_t)kills && retries > (uint64_t)kills / 8);
     close(sim_plat.fd);
     sim_free();

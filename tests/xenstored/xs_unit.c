@@ -279,6 +279,85 @@ TEST(control_of_domains)
     down();
 }
 
+/* Rights on another domain end with that domain, whatever takes its number next. */
+TEST(target_ends_with_its_domain)
+{
+    char *dir = sim_dir();
+
+    up(3);
+    CHECK_EQ(journal_open(&xs, dir), 0);
+    CHECK_STR(call(0, XS_SET_TARGET, 0, "1\0002", 4), "OK");
+    CHECK_STR(call(0, XS_SET_TARGET, 0, "3\0002", 4), "OK");
+    CHECK_STR(call(1, XS_WRITE, 0, "/local/domain/2/x\0v", 19), "OK");
+    sim->gone[2] = 1;
+    domain_check_all(&xs);
+    sim->gone[2] = 0;
+    CHECK_STR(call(0, XS_INTRODUCE, 0, "2\0001\0001", 6), "OK");
+    CHECK_STR(call(1, XS_WRITE, 0, "/local/domain/2/y\0v", 19), "EACCES");
+    /* The same by other ways: let go and connected, connected again; and after a restart. */
+    CHECK_STR(call(0, XS_SET_TARGET, 0, "1\0002", 4), "OK");
+    CHECK_STR(call(0, XS_RELEASE, 0, "2", 2), "OK");
+    CHECK_STR(call(0, XS_INTRODUCE, 0, "2\0001\0001", 6), "OK");
+    CHECK_STR(call(1, XS_WRITE, 0, "/local/domain/2/y\0v", 19), "EACCES");
+    CHECK_STR(call(0, XS_SET_TARGET, 0, "1\0002", 4), "OK");
+    CHECK_STR(call(0, XS_INTRODUCE, 0, "2\0001\0001", 6), "OK");
+    CHECK_STR(call(1, XS_WRITE, 0, "/local/domain/2/y\0v", 19), "EACCES");
+    xs_free(&xs);
+    xs_init(&xs, &sim_plat);
+    CHECK_EQ(journal_open(&xs, dir), 0);
+    domain_reconnect_all(&xs);
+    CHECK(xs.domains[1] && xs.domains[1]->id.target == NO_TARGET);
+    CHECK(xs.domains[3] && xs.domains[3]->id.target == NO_TARGET);
+    down();
+    sim_remove(dir);
+}
+
+/* Replies that a client does not take: nothing more is read of it until it does. */
+TEST(outstanding_replies_are_bounded)
+{
+    unsigned answers = 0;
+
+    up(1);
+    CHECK_STR(call(0, XS_WRITE, 0, "/big\0", 5), "OK");
+    CHECK_STR(call(0, XS_SET_PERMS, 0, "/big\0r0", 8), "OK");
+    for (int i = 0; i < 60; i++) {
+        char value[600] = "/big";
+
+        memset(value + 5, 'x', sizeof(value) - 5);
+        sim_put(0, XS_WRITE, 0, value, sizeof(value));
+    }
+    sim_run(&xs, 0, 0);
+    /* Its ring takes 1,024 bytes of these; what it does not take waits with us, up to the limit. */
+    xs.requests = 0;
+    for (int i = 0; i < 200; i++)
+        sim_put(1, XS_READ, 0, "/big", 5);
+    while (sim_push(1)) {
+        client_ready(&xs, xs.domains[1]);
+        while (server_turn(&xs))
+            ;
+        CHECK(client_unsent(xs.domains[1]) <= xs.quota.outstanding + 611);
+    }
+    CHECK(xs.requests >= xs.quota.outstanding / 611 && xs.requests < 40);
+    sim_run(&xs, 1, 1);
+    while (sim_take(1, &got_msg, &got))
+        answers += got_msg.type == XS_READ && got.len == 595;
+    CHECK_EQ(answers, 200);
+    down();
+}
+
+/* No more entries of permissions than the limit, for whoever has no privilege. */
+TEST(permissions_are_counted)
+{
+    up(1);
+    CHECK_STR(call(1, XS_WRITE, 0, "a\0v", 3), "OK");
+    CHECK_STR(call(1, XS_SET_PERMS, 0, "a\0n1\0r1\0r2\0r3\0r4", 17), "OK");
+    CHECK_STR(call(1, XS_SET_PERMS, 0, "a\0n1\0r1\0r2\0r3\0r4\0r5", 20), "ENOSPC");
+    CHECK_STR(call(1, XS_GET_PERMS, 0, "a", 2), "n1");
+    CHECK_EQ(got.len, 15);
+    CHECK_STR(call(0, XS_SET_PERMS, 0, "/local/domain/1/a\0n1\0r1\0r2\0r3\0r4\0r5", 36), "OK");
+    down();
+}
+
 TEST(watch_depth_and_relative_paths)
 {
     up(1);

@@ -11,19 +11,33 @@ static void fire_special(struct xs *xs, const char *path)
     watch_fire(xs, path, true, n ? n->data : NULL, NULL);
 }
 
+/* A number that is free may be another guest's next: nobody keeps the rights of who had it. */
+static void forget_target(struct xs *xs, uint16_t domid)
+{
+    for (struct client *c = xs->clients; c; c = c->next) {
+        if (!c->is_ring || c->id.target != domid)
+            continue;
+        c->id.target = NO_TARGET;
+        journal_words(&xs->journal.rec, JR_TARGET, c->id.domid, NO_TARGET);
+    }
+}
+
+/* All that the store knows of a domain's connection. */
+static void disconnect(struct xs *xs, struct client *c)
+{
+    forget_target(xs, c->id.domid);
+    journal_words(&xs->journal.rec, JR_DOM_DEL, c->id.domid, 0);
+    client_free(xs, c);
+}
+
 int domain_introduce(struct xs *xs, uint16_t domid, uint64_t gfn, uint32_t port)
 {
     struct client *c = xs->domains[domid];
     struct buf *rec = &xs->journal.rec;
     bool known = c != NULL;
 
-    if (known) {
-        if (c->page)
-            xs->plat->unmap(xs->plat->ctx, c);
-        c->page = NULL;
-        journal_words(rec, JR_DOM_DEL, domid, 0);
-        client_free(xs, c);
-    }
+    if (known)
+        disconnect(xs, c);
     c = client_new(xs, domid);
     c->is_ring = true;
     c->gfn = gfn;
@@ -47,8 +61,7 @@ int domain_introduce(struct xs *xs, uint16_t domid, uint64_t gfn, uint32_t port)
 
 int domain_release(struct xs *xs, struct client *c)
 {
-    journal_words(&xs->journal.rec, JR_DOM_DEL, c->id.domid, 0);
-    client_free(xs, c);
+    disconnect(xs, c);
     fire_special(xs, SPECIAL_RELEASE);
     sweep_start(xs);
     return 0;
