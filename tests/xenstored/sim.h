@@ -29,6 +29,7 @@ struct sim_shared {
         char bytes[4096];
     } page[SIM_DOMAINS];
     _Atomic uint8_t kicked[SIM_DOMAINS], gone[SIM_DOMAINS];
+    uint8_t masked[SIM_DOMAINS];
     _Atomic uint32_t served;
 };
 
@@ -41,6 +42,7 @@ static bool sim_map(void *ctx, struct client *c)
     if (c->id.domid >= SIM_DOMAINS || sim->gone[c->id.domid])
         return false;
     c->page = &sim->page[c->id.domid].ring;
+    sim->masked[c->id.domid] = 0; /* as a port that is bound anew */
     return true;
 }
 
@@ -61,10 +63,23 @@ static int sim_next(void *ctx)
     if (plat->fd >= 0 && read(plat->fd, &n, sizeof(n)) < 0)
         n = 0;
     for (int i = 0; i < SIM_DOMAINS; i++) {
-        if (sim->kicked[i] && atomic_exchange(&sim->kicked[i], 0))
+        if (sim->kicked[i] && !sim->masked[i] && atomic_exchange(&sim->kicked[i], 0)) {
+            sim->masked[i] = 1;
             return i;
+        }
     }
-    return -1;
+    return NO_DOMAIN;
+}
+
+/* What came meanwhile signals now. */
+static void sim_unmask(void *ctx, struct client *c)
+{
+    struct platform *plat = ctx;
+    uint64_t one = 1;
+
+    sim->masked[c->id.domid] = 0;
+    if (sim->kicked[c->id.domid] && plat->fd >= 0 && write(plat->fd, &one, sizeof(one)) < 0)
+        abort();
 }
 
 static bool sim_alive(void *ctx, uint16_t domid, bool *shutdown)
@@ -78,6 +93,7 @@ static struct platform sim_plat = { .ctx = &sim_plat,
                                     .unmap = sim_unmap,
                                     .notify = sim_notify,
                                     .next = sim_next,
+                                    .unmask = sim_unmask,
                                     .alive = sim_alive };
 
 static void sim_init(void)
@@ -177,8 +193,10 @@ static void __attribute__((unused)) sim_run(struct xs *xs, int first, int last)
         for (dom = first; dom <= last; dom++)
             more |= sim_move(dom);
         while ((dom = sim_next(&sim_plat)) >= 0) {
-            if (xs->domains[dom])
-                client_ready(xs, xs->domains[dom]);
+            if (!xs->domains[dom])
+                continue;
+            xs->domains[dom]->masked = true;
+            client_ready(xs, xs->domains[dom]);
         }
         more |= server_turn(xs);
     } while (more || xs->ready);

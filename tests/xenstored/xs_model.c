@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Random requests of several domains against a naive model: nodes in an array, transactions as
- * copies. A commit that succeeds must be as if all its requests were made at that moment: they are
- * made on the model again, and each must have the same answer. One that gets EAGAIN must have had a
- * reason. Now and then the daemon is thrown away and another recovers its journal.
+ * Random requests of several domains against a naive model: nodes in an array; a transaction is the
+ * list of its requests and answers. A commit that succeeds must be as if all its requests were made
+ * at that moment: they are made on the model again, and each must have the same answer. One that
+ * gets EAGAIN must have had a reason. Now and then the daemon is thrown away and another recovers
+ * its journal. The accounts are counted anew after each step.
  *
  * Arguments are test names; XS_SEED and XS_STEPS in the environment change the run.
  */
 #include "unit.h"
 #include "sim.h"
+#include "xenstored/txn.h"
 
 #define DOMS 5 /* 0..4; domain 0 is privileged */
 #define MAXN 400
@@ -33,8 +35,8 @@ struct ask {
 
 struct mtxn {
     bool open, changed; /* changed: the store has changed since the start */
+    bool odd;           /* an answer was neither now's nor could it be: no commit */
     uint32_t id;
-    struct world w;
     struct ask asks[24];
     char answers[24][1200];
     int n;
@@ -245,7 +247,26 @@ static void random_path(char *out)
         sprintf(out + strlen(out), "/%s", name[rnd(5)]);
 }
 
-static struct ask random_ask(void)
+/* Now and then at, above or below where the domain was last: what a change did has to show. */
+static void next_path(int dom, char *out)
+{
+    static char last[DOMS][64];
+    char *slash;
+
+    if (!last[dom][0] || rnd(2)) {
+        random_path(out);
+    } else {
+        strcpy(out, last[dom]);
+        slash = strrchr(out, '/');
+        if (rnd(3) == 0 && slash > out + 2)
+            *slash = 0;
+        else if (rnd(2) && strlen(out) < 40)
+            strcat(out, rnd(2) ? "/a" : "/b");
+    }
+    strcpy(last[dom], out);
+}
+
+static struct ask random_ask(int dom)
 {
     static const uint32_t types[] = {
         XS_READ,  XS_READ,  XS_DIRECTORY, XS_GET_PERMS, XS_WRITE,
@@ -253,7 +274,7 @@ static struct ask random_ask(void)
     };
     struct ask a = { .type = types[rnd(10)] };
 
-    random_path(a.path);
+    next_path(dom, a.path);
     sprintf(a.value, "v%u", rnd(1000000));
     a.nperms = 1 + rnd(3);
     for (int i = 0; i < a.nperms; i++)
@@ -327,20 +348,39 @@ static void changed(int by)
         txns[d].changed = true;
 }
 
+/* What a request in the transaction must give: as if all so far were made now. */
+static void in_txn(int dom, const struct ask *a, char *want)
+{
+    static struct world w;
+    static char again[1200];
+    struct mtxn *t = &txns[dom];
+
+    w = store;
+    for (int i = 0; i < t->n; i++)
+        manswer(&w, dom, &t->asks[i], again);
+    manswer(&w, dom, a, want);
+}
+
 static void one_ask(int dom)
 {
-    struct ask a = random_ask();
+    struct ask a = random_ask(dom);
     struct mtxn *t = &txns[dom];
     static char want[1200], got[1200];
     bool in = t->open && t->n < 24 && rnd(3);
 
-    manswer(in ? &t->w : &store, dom, &a, want);
+    if (in)
+        in_txn(dom, &a, want);
+    else
+        manswer(&store, dom, &a, want);
     send_ask(dom, in ? t->id : 0, &a);
     collect(dom, got);
-    CHECK_STR(got, want);
+    if (in && t->changed && strcmp(got, want) != 0)
+        t->odd = true;
+    else
+        CHECK_STR(got, want);
     if (in) {
         t->asks[t->n] = a;
-        strcpy(t->answers[t->n++], want);
+        strcpy(t->answers[t->n++], got);
     } else if (a.type >= XS_WRITE && strcmp(want, "OK") == 0) {
         changed(dom);
     }
@@ -355,9 +395,8 @@ static void txn_begin(int dom)
     sim_run(&xs, 0, DOMS - 1);
     collect(dom, got);
     t->open = true;
-    t->changed = false;
+    t->changed = t->odd = false;
     t->n = 0;
-    t->w = store;
     t->id = atoi(got);
     CHECK(t->id != 0);
 }
@@ -397,6 +436,7 @@ static void txn_finish(int dom, bool doomed)
         CHECK_STR(got, "OK");
     } else if (strcmp(got, "OK") == 0) {
         CHECK(same);
+        CHECK(!t->odd);
         CHECK(!doomed);
         commits++;
         changed(dom);
@@ -463,6 +503,29 @@ static void compare(void)
     CHECK_EQ(n, store.count);
 }
 
+/* Nodes and bytes of each domain, from what there is. */
+static void audit(void)
+{
+    uint64_t bytes[DOMS] = { 0 };
+    uint32_t nodes[DOMS] = { 0 };
+
+    for (struct tnode *t = tree_find(xs.root, ""); t; t = tree_next(xs.root, t->data->path)) {
+        CHECK(t->data->perms[0].domid < DOMS);
+        nodes[t->data->perms[0].domid]++;
+        bytes[t->data->perms[0].domid] += t->data->size;
+    }
+    for (struct client *c = xs.clients; c; c = c->next) {
+        for (struct watch *w = c->watches; w; w = w->client_next)
+            bytes[c->id.domid] += watch_bytes(w->path, w->token);
+        for (struct txn *t = c->txns; t; t = t->next)
+            bytes[c->id.domid] += t->bytes;
+    }
+    for (int d = 0; d < DOMS; d++) {
+        CHECK_EQ(xs.quota.owned[d], nodes[d]);
+        CHECK_EQ(xs.quota.bytes[d], bytes[d]);
+    }
+}
+
 TEST(random_requests)
 {
     char *dir = sim_dir();
@@ -501,6 +564,8 @@ TEST(random_requests)
         } else {
             one_ask(dom);
         }
+        if (i % 16 == 0)
+            audit();
         if (i % 997 == 996) {
             xs_free(&xs);
             start_daemon(dir);

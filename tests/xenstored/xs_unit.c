@@ -2,6 +2,11 @@
 /* xenstored's parts one by one: bytes and paths, tree, permissions, quotas, and hostile rings. */
 #include "unit.h"
 #include "sim.h"
+#include "xenstored/account.h"
+#include "xenstored/txn.h"
+
+/* Of the address sanitizer; its headers are not in the compiler's package. */
+size_t __sanitizer_get_current_allocated_bytes(void);
 
 static struct xs xs;
 
@@ -96,11 +101,11 @@ TEST(tree_order)
     CHECK(tree_next(root, "/a0") == NULL);
     t = tree_child(root, "/a", NULL);
     CHECK_STR(t->data->path, "/a/b");
-    t = tree_child(root, "/a", t);
+    t = tree_child(root, "/a", t->data->path);
     CHECK_STR(t->data->path, "/a/b-");
-    t = tree_child(root, "/a", t);
+    t = tree_child(root, "/a", t->data->path);
     CHECK_STR(t->data->path, "/a/z");
-    CHECK(tree_child(root, "/a", t) == NULL);
+    CHECK(tree_child(root, "/a", t->data->path) == NULL);
     CHECK_STR(tree_child(root, "", NULL)->data->path, "/a");
     tree_put(root);
 }
@@ -245,6 +250,265 @@ TEST(quotas_hold)
     CHECK_STR(call(1, XS_MKDIR, 1, "z", 2), "ENOSPC");
     CHECK_STR(call(1, XS_TRANSACTION_END, 1, "T", 2), "OK");
     CHECK_EQ(xs.quota.owned[1], 20);
+    down();
+}
+
+/* A path of `depth` components and about `len` bytes, each of them at most 60; the last is `n`. */
+static size_t long_path(char *out, unsigned depth, size_t len, unsigned n)
+{
+    size_t at = 0;
+
+    for (unsigned i = 1; i < depth; i++) {
+        size_t part = len / depth;
+
+        memset(out + at, 'a' + i % 26, part);
+        at += part;
+        out[at++] = '/';
+    }
+    return at + sprintf(out + at, "n%u", n) + 1;
+}
+
+static const char *write_long(int dom, uint32_t tx, unsigned n, char fill)
+{
+    char ask[4000];
+    size_t len = long_path(ask, 25, 1850, n);
+
+    memset(ask + len, fill, 1990);
+    return call(dom, XS_WRITE, tx, ask, len + 1990);
+}
+
+/* Everything that a guest can make the daemon keep: together it is what the account says, and that
+ * has a limit. */
+TEST(memory_has_a_limit)
+{
+    size_t before, used;
+    const char *r = "OK";
+    char ask[4000];
+    unsigned i;
+
+    up(2);
+    CHECK_STR(call(1, XS_WRITE, 0, "a\0v", 3), "OK");
+    before = __sanitizer_get_current_allocated_bytes();
+    /* Nodes alone, a third of it; then the same nodes in transactions, watches, what was seen. */
+    for (i = 0; i < 990 && account_used(&xs, 1) < xs.quota.memory / 3; i++)
+        CHECK_STR(write_long(1, 0, i, 'o'), "OK");
+    CHECK(i > 150);
+    for (unsigned t = 0; t < 10; t++) {
+        CHECK_STR(call(1, XS_TRANSACTION_START, 0, "", 1), t == 9 ? "10" : (char[2]){ '1' + t });
+        for (unsigned n = 0; n < 30; n++)
+            r = write_long(1, t + 1, n, 'a' + t);
+        for (unsigned n = 0; n < 40 && strcmp(r, "ENOSPC") != 0; n++) {
+            r = call(1, XS_READ, t + 1, ask, long_path(ask, 25, 1850, 5000 + n));
+            CHECK(strcmp(r, "ENOENT") == 0 || strcmp(r, "ENOSPC") == 0);
+        }
+    }
+    CHECK_STR(r, "ENOSPC");
+    for (i = 0; i < 300; i++) {
+        size_t len = long_path(ask, 25, 1850, i);
+
+        strcpy(ask + len, "t");
+        r = call(1, XS_WATCH, 0, ask, len + 2);
+    }
+    CHECK_STR(r, "ENOSPC");
+    CHECK_STR(write_long(1, 0, 5000, 'x'), "ENOSPC");
+    CHECK_STR(call(1, XS_TRANSACTION_START, 0, "", 1), "ENOSPC");
+    CHECK(xs.domains[1]->complained);
+    CHECK(account_used(&xs, 1) > xs.quota.memory - 20000);
+    CHECK(account_used(&xs, 1) <= xs.quota.memory);
+    used = __sanitizer_get_current_allocated_bytes() - before;
+    CHECK(used < xs.quota.memory + 65536);
+    /* It may read, make things smaller, and end what it began; nobody else notices. */
+    CHECK_STR(call(2, XS_WRITE, 0, "a/b\0v", 5), "OK");
+    CHECK_STR(call(1, XS_READ, 0, "a", 2), "v");
+    CHECK_STR(call(1, XS_RM, 0, "a", 2), "OK");
+    CHECK_STR(call(1, XS_RESET_WATCHES, 0, "", 1), "OK");
+    CHECK(account_used(&xs, 1) < xs.quota.memory / 2);
+    CHECK_STR(write_long(1, 0, 5000, 'x'), "OK");
+    down();
+}
+
+/* What a transaction will have been is counted when it ends, not when it began. */
+TEST(quotas_hold_over_transactions)
+{
+    char path[40];
+
+    up(1);
+    xs.quota.nodes = 100;
+    for (int i = 0; i < 90; i++) {
+        snprintf(path, sizeof(path), "t/%d", i);
+        CHECK_STR(call(1, XS_MKDIR, 0, path, strlen(path) + 1), "OK");
+    }
+    CHECK_STR(call(1, XS_TRANSACTION_START, 0, "", 1), "1");
+    CHECK_STR(call(1, XS_RM, 1, "t", 2), "OK");
+    for (int i = 0; i < 90; i++) {
+        snprintf(path, sizeof(path), "u/%d", i);
+        CHECK_STR(call(1, XS_MKDIR, 1, path, strlen(path) + 1), "OK");
+    }
+    /* Meanwhile the subtree is emptied, and the room used otherwise. */
+    for (int i = 0; i < 90; i++) {
+        snprintf(path, sizeof(path), "t/%d", i);
+        CHECK_STR(call(1, XS_RM, 0, path, strlen(path) + 1), "OK");
+        path[0] = 'v';
+        CHECK_STR(call(1, XS_MKDIR, 0, path, strlen(path) + 1), "OK");
+    }
+    CHECK_STR(call(1, XS_TRANSACTION_END, 1, "T", 2), "ENOSPC");
+    CHECK_EQ(xs.quota.owned[1], 93);
+    CHECK_STR(call(1, XS_READ, 0, "u", 2), "ENOENT");
+    CHECK_STR(call(1, XS_READ, 0, "v/7", 4), "");
+    /* The same without the rest goes through. */
+    CHECK_STR(call(1, XS_TRANSACTION_START, 0, "", 1), "2");
+    CHECK_STR(call(1, XS_RM, 2, "v", 2), "OK");
+    CHECK_STR(call(1, XS_MKDIR, 2, "u/1", 4), "OK");
+    CHECK_STR(call(1, XS_TRANSACTION_END, 2, "T", 2), "OK");
+    CHECK_EQ(xs.quota.owned[1], 4);
+    down();
+}
+
+/* Who may write to another's node spends that one's memory, but not beyond its limit. */
+TEST(memory_of_others)
+{
+    static char ask[1000] = "/local/domain/2/open";
+
+    up(2);
+    memset(ask + 21, 'x', sizeof(ask) - 21);
+    CHECK_STR(call(2, XS_WRITE, 0, "open\0v", 6), "OK");
+    CHECK_STR(call(2, XS_SET_PERMS, 0, "open\0b2", 8), "OK");
+    for (int i = 0; i < 10; i++)
+        CHECK_STR(write_long(2, 0, i, 'x'), "OK");
+    CHECK_STR(call(1, XS_MKDIR, 0, "own", 4), "OK");
+    xs.quota.memory = account_used(&xs, 2) + 500;
+    CHECK_STR(call(1, XS_WRITE, 0, ask, sizeof(ask)), "ENOSPC");
+    CHECK_STR(call(1, XS_TRANSACTION_START, 0, "", 1), "1");
+    CHECK_STR(call(1, XS_WRITE, 1, ask, sizeof(ask)), "OK");
+    CHECK_STR(call(1, XS_TRANSACTION_END, 1, "T", 2), "ENOSPC");
+    CHECK_STR(call(2, XS_READ, 0, "open", 5), "v");
+    CHECK_STR(call(1, XS_WRITE, 0, ask, 400), "OK");
+    down();
+}
+
+/* A transaction that nobody uses gives back what it has, ends with EAGAIN and keeps no place. */
+TEST(idle_transactions_age)
+{
+    uint64_t before;
+
+    up(1);
+    xs.now = 1000;
+    xs.quota.transactions = 2;
+    CHECK_STR(call(1, XS_TRANSACTION_START, 0, "", 1), "1");
+    before = xs.quota.bytes[1];
+    CHECK_STR(call(1, XS_WRITE, 1, "a\0v", 3), "OK");
+    CHECK(xs.quota.bytes[1] > before);
+    xs.now += 59;
+    CHECK_EQ(txn_age(&xs), 1);
+    CHECK_STR(call(1, XS_READ, 1, "a", 2), "v");
+    xs.now += 59;
+    CHECK_EQ(txn_age(&xs), 1);
+    CHECK_STR(call(0, XS_TRANSACTION_START, 0, "", 1), "1");
+    CHECK_STR(call(0, XS_WRITE, 1, "/z\0v", 4), "OK");
+    xs.now += 1;
+    CHECK_EQ(txn_age(&xs), (uint64_t)-1);
+    CHECK_EQ(xs.quota.bytes[1], before);
+    CHECK_STR(call(1, XS_READ, 1, "a", 2), "ENOENT");
+    CHECK_STR(call(1, XS_TRANSACTION_END, 1, "T", 2), "EAGAIN");
+    CHECK_STR(call(1, XS_TRANSACTION_END, 1, "T", 2), "ENOENT");
+    for (int i = 0; i < 5; i++) {
+        CHECK(strcmp(call(1, XS_TRANSACTION_START, 0, "", 1), "ENOSPC") != 0);
+        xs.now += 100;
+        txn_age(&xs);
+    }
+    CHECK_EQ(xs.domains[1]->ntxns, 2);
+    /* Domain 0's do not age. */
+    CHECK_STR(call(0, XS_TRANSACTION_END, 1, "T", 2), "OK");
+    CHECK_STR(call(0, XS_READ, 0, "/z", 3), "v");
+    down();
+}
+
+/* What one request costs is bounded, and whoever made us work waits as long as that took. */
+TEST(turns_are_charged_by_work)
+{
+    char ask[4000];
+    uint64_t work;
+    size_t len;
+    uint32_t debt, other = 0;
+
+    up(2);
+    /* The deepest path that there may be, all of it new; one more is refused. */
+    len = long_path(ask, 29, 1900, 0);
+    work = xs.work;
+    CHECK_STR(call(1, XS_WRITE, 0, ask, len), "OK");
+    CHECK(xs.work - work < 1500);
+    len = long_path(ask, 30, 1900, 0);
+    CHECK_STR(call(1, XS_WRITE, 0, ask, len), "EINVAL");
+    CHECK_STR(call(1, XS_READ, 0, ask, len), "EINVAL");
+    CHECK_STR(call(0, XS_READ, 0, ask, len), "ENOENT");
+    for (int i = 0; i < 900; i++) {
+        len = sprintf(ask, "t/%d", i) + 1;
+        CHECK_STR(call(1, XS_MKDIR, 0, ask, len), "OK");
+    }
+    for (int i = 0; i < 10000 && xs.domains[1]->debt; i++) {
+        client_ready(&xs, xs.domains[1]);
+        server_turn(&xs);
+    }
+    /* One that costs much, with one behind it; beside them another's reads, one at a time. */
+    sim_put(1, XS_RM, 0, "t", 2);
+    sim_put(1, XS_READ, 0, "a", 2);
+    sim_push(1);
+    client_ready(&xs, xs.domains[1]);
+    xs.requests = 0;
+    server_turn(&xs);
+    CHECK_EQ(xs.requests, 1);
+    debt = xs.domains[1]->debt;
+    CHECK(debt > 900);
+    while (xs.domains[1]->debt && other < 1000) {
+        sim_put(2, XS_READ, 0, "x", 2);
+        sim_move(2);
+        client_ready(&xs, xs.domains[2]);
+        server_turn(&xs);
+        other++;
+    }
+    sim_run(&xs, 1, 2);
+    CHECK(other > debt / 20 && other < 1000);
+    CHECK_EQ(xs.requests, 2 + other);
+    down();
+}
+
+static unsigned looks;
+
+/* A guest that sends on another CPU: it has signalled again whenever we look. */
+static int next_of_flood(void *ctx)
+{
+    if (looks++ > 100000) {
+        xs.stop = true;
+        return NO_DOMAIN;
+    }
+    xs.stop = xs.requests > 0;
+    return 1;
+}
+
+TEST(flood_of_signals)
+{
+    static struct platform flood;
+    uint64_t one = 1;
+
+    up(2);
+    flood = sim_plat;
+    flood.next = next_of_flood;
+    flood.fd = eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC);
+    xs.plat = &flood;
+    xs.requests = looks = 0;
+    while (client_next_ready(&xs))
+        ;
+    CHECK_EQ(server_open(&xs, NULL), 0);
+    sim_put(2, XS_READ, 0, "x", 2);
+    sim_move(2);
+    client_ready(&xs, xs.domains[2]);
+    CHECK_EQ(write(flood.fd, &one, sizeof(one)), sizeof(one));
+    server_run(&xs);
+    CHECK_EQ(xs.requests, 1);
+    CHECK(looks < 10000);
+    server_close(&xs);
+    close(flood.fd);
+    xs.plat = &sim_plat;
     down();
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "xenstored/client.h"
+#include "xenstored/account.h"
 #include "xenstored/request.h"
 #include "xenstored/ring.h"
 #include "xenstored/txn.h"
@@ -11,6 +12,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define WORK_REQUEST 3 /* what each request costs, whatever it does: together with its node, 5 us \
+                        */
+#define WORK_BYTES 256 /* bytes of requests, replies and records that count like a node */
 #define PRIVILEGED_EVENTS (4u << 20) /* even a stopped program of Domain 0 has a limit */
 
 struct client *client_new(struct xs *xs, uint16_t domid)
@@ -32,7 +36,7 @@ static void forget(struct xs *xs, struct client *c)
     while (c->watches)
         watch_del(xs, c->watches);
     while (c->txns)
-        txn_free(c, c->txns);
+        txn_free(xs, c->txns);
 }
 
 static void unlink_ready(struct xs *xs, struct client *c)
@@ -128,7 +132,8 @@ void client_event(struct xs *xs, struct client *c, const char *path, const char 
 
     if (c->dead || c->lost || plen + tlen > XENSTORE_PAYLOAD_MAX)
         return;
-    if (client_unsent(c) + c->events.len > max) {
+    if (client_unsent(c) + c->events.len > max ||
+        account_room(xs, c, c->id.domid, sizeof(msg) + plen + tlen)) {
         set_lost(xs, c, true);
         return;
     }
@@ -222,6 +227,7 @@ static void serve(struct xs *xs, struct client *c, const struct xsd_sockmsg *msg
         journal_words(&xs->journal.rec, JR_IN_DONE, c->id.domid, c->req_cons);
     request_handle(xs, c, msg, c->in.p + sizeof(*msg));
     client_send_events(xs);
+    xs->work += WORK_REQUEST + (c->in.len + xs->journal.rec.len) / WORK_BYTES;
     c->in.len = 0;
     xs->requests++;
     journal_commit(xs);
@@ -230,22 +236,32 @@ static void serve(struct xs *xs, struct client *c, const struct xsd_sockmsg *msg
     journal_work(xs);
 }
 
-bool client_pump(struct xs *xs, struct client *c, int budget)
+bool client_pump(struct xs *xs, struct client *c, uint32_t turn)
 {
     struct xsd_sockmsg msg;
+    uint64_t until;
     size_t need;
 
+    /* Before the ring is looked at: what comes later signals again. */
+    if (c->masked)
+        xs->plat->unmask(xs->plat->ctx, c);
+    c->masked = false;
     if (c->is_ring)
         ring_check(xs, c);
     flush(xs, c);
-    while (!c->dead && budget > 0) {
+    if (c->debt >= turn) {
+        c->debt -= turn;
+        return !c->dead;
+    }
+    until = xs->work + turn - c->debt;
+    c->debt = 0;
+    while (!c->dead && xs->work < until) {
         client_recover_events(xs, c);
         if (client_unsent(c) > xs->quota.outstanding)
-            break;
+            return false;
         switch (wire_next(c->in.p, c->in.len, &msg, &need)) {
         case WIRE_MESSAGE:
             serve(xs, c, &msg);
-            budget--;
             flush(xs, c);
             break;
         case WIRE_MORE:
@@ -253,6 +269,7 @@ bool client_pump(struct xs *xs, struct client *c, int budget)
                 flush(xs, c);
                 return false;
             }
+            xs->work++;
             break;
         case WIRE_BAD:
             xs_log("domain %u sent a message of more than %u bytes: cut off", c->id.domid,
@@ -263,5 +280,6 @@ bool client_pump(struct xs *xs, struct client *c, int budget)
             break;
         }
     }
-    return !c->dead && budget <= 0;
+    c->debt = xs->work > until ? xs->work - until : 0;
+    return !c->dead;
 }

@@ -34,6 +34,7 @@ struct client {
     bool is_ring;
     uint32_t port; /* the domain's end */
     int local_port;
+    bool masked; /* it signalled, and is not yet served */
     uint64_t gfn;
     uint32_t req_cons, rsp_prod;
     bool shutdown_seen;
@@ -46,6 +47,9 @@ struct client {
     uint32_t nwatches;
     struct txn *txns;
     uint32_t ntxns, last_txn;
+
+    uint32_t debt;      /* work done for it beyond its turn */
+    int64_t complained; /* when the log last told what limit refused it; 0: never */
 };
 
 struct client *client_new(struct xs *xs, uint16_t domid);
@@ -70,7 +74,11 @@ static inline size_t client_unsent(const struct client *c)
     return c->out.len - c->out_off;
 }
 
-/* Reads what there is and carries out at most `budget` requests. True: there may be more to do. */
-bool client_pump(struct xs *xs, struct client *c, int budget);
+/*
+ * Reads what there is and carries out requests until they have cost `turn` units of work (xs->work;
+ * an ordinary read costs about four, or 5 us). What the last one cost beyond that is the client's
+ * debt: its next turns pay for it. True: there may be more to do.
+ */
+bool client_pump(struct xs *xs, struct client *c, uint32_t turn);
 
 #endif

@@ -344,8 +344,8 @@ int journal_open(struct xs *xs, const char *dir)
         tree_put(xs->root);
         xs->root = NULL;
         memset(xs->quota.owned, 0, sizeof(xs->quota.owned));
+        memset(xs->quota.bytes, 0, sizeof(xs->quota.bytes));
         recover(xs, base, last);
-        recover_txns(xs);
         j->rec.len = 0; /* what is applied is not written again */
     }
     j->number = last;

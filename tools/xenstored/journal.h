@@ -73,8 +73,5 @@ void journal_words(struct buf *rec, uint32_t kind, uint32_t a, uint32_t b);
  */
 void record_client(struct buf *rec, struct client *c);
 bool record_apply(struct xs *xs, const uint8_t *p, size_t n);
-/* When all is applied: transactions get the tree as it is now to work on until they end with
- * EAGAIN. */
-void recover_txns(struct xs *xs);
 
 #endif

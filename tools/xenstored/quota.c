@@ -17,6 +17,9 @@ static const struct {
     { "transaction-nodes", offsetof(struct quota, txn_ops), 1024 },
     { "outstanding", offsetof(struct quota, outstanding), 16384 },
     { "events", offsetof(struct quota, events), 65536 },
+    { "memory", offsetof(struct quota, memory), 2 << 20 },
+    { "depth", offsetof(struct quota, depth), 32 },
+    { "transaction-idle", offsetof(struct quota, txn_idle), 60 },
 };
 
 void quota_init(struct quota *q)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The records of the journal: written from the state, applied to it. */
 #include "xenstored/journal.h"
+#include "xenstored/account.h"
 #include "xenstored/txn.h"
 #include "xenstored/wire.h"
 #include "xenstored/xs.h"
@@ -65,6 +66,7 @@ static void apply_node(struct xs *xs, struct reader *r)
     uint32_t n = get_u32(r), len;
     const uint8_t *value;
     struct tnode *old;
+    struct data *d;
 
     if (n < 1 || n > WIRE_MAX_STRINGS || strlen(path) > XENSTORE_ABS_PATH_MAX) {
         r->bad = true;
@@ -80,9 +82,10 @@ static void apply_node(struct xs *xs, struct reader *r)
         return;
     old = tree_find(xs->root, path);
     if (old)
-        xs->quota.owned[old->data->perms[0].domid]--;
-    xs->quota.owned[perms[0].domid]++;
-    tree_set(&xs->root, data_new(path, perms, n, value, len), ++xs->gen);
+        account_node(xs, old->data, -1);
+    d = data_new(path, perms, n, value, len);
+    account_node(xs, d, 1);
+    tree_set(&xs->root, d, ++xs->gen);
 }
 
 static void apply_rm(struct xs *xs, struct reader *r)
@@ -93,7 +96,7 @@ static void apply_rm(struct xs *xs, struct reader *r)
     while (!r->bad && n && (strcmp(path, n->data->path) == 0 || path_below(path, n->data->path))) {
         struct data *d = data_get(n->data);
 
-        xs->quota.owned[d->perms[0].domid]--;
+        account_node(xs, d, -1);
         tree_del(&xs->root, d->path);
         data_put(d);
         n = tree_next(xs->root, path);
@@ -210,13 +213,13 @@ static void apply_to_client(struct xs *xs, struct client *c, uint32_t kind, stru
     case JR_TXN_END:
         t = txn_find(c, v);
         if (t)
-            txn_free(c, t);
+            txn_free(xs, t);
         break;
     case JR_RESET:
         while (c->watches)
             watch_del(xs, c->watches);
         while (c->txns)
-            txn_free(c, c->txns);
+            txn_free(xs, c->txns);
         break;
     case JR_IN_DONE:
         c->req_cons = v;
@@ -252,17 +255,4 @@ bool record_apply(struct xs *xs, const uint8_t *p, size_t n)
         }
     }
     return !r.bad;
-}
-
-/* They were made while the tree was still coming in. */
-void recover_txns(struct xs *xs)
-{
-    for (struct client *c = xs->clients; c; c = c->next) {
-        for (struct txn *t = c->txns; t; t = t->next) {
-            tree_put(t->base);
-            tree_put(t->root);
-            t->base = tree_get(xs->root);
-            t->root = tree_get(xs->root);
-        }
-    }
 }

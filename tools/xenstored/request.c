@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "xenstored/request.h"
+#include "xenstored/account.h"
 #include "xenstored/domain.h"
 #include "xenstored/store.h"
 #include "xenstored/txn.h"
@@ -118,7 +119,9 @@ static int do_watch(struct req *r)
     if (watch_find(r->xs, r->c, r->path.s, r->str[1]))
         return EEXIST;
     if (!r->c->id.privileged && r->c->nwatches >= r->xs->quota.watches)
-        return E2BIG;
+        return account_refuse(r->xs, r->c, "watches", E2BIG);
+    if (account_room(r->xs, r->c, r->c->id.domid, watch_bytes(r->path.s, r->str[1])))
+        return ENOSPC;
     w = watch_add(r->xs, r->c, r->path.s, r->str[1], r->path.rel, depth);
     if (r->c->is_ring) {
         journal_words(rec, JR_WATCH, r->c->id.domid, w->rel);
@@ -147,15 +150,29 @@ static int do_unwatch(struct req *r)
     return 0;
 }
 
+/* Ends a transaction without a trace. */
+static void end_txn(struct xs *xs, struct txn *t)
+{
+    if (t->client->is_ring)
+        journal_words(&xs->journal.rec, JR_TXN_END, t->client->id.domid, t->id);
+    txn_free(xs, t);
+}
+
 static int do_txn_start(struct req *r)
 {
     struct client *c = r->c;
+    struct txn *old;
     uint32_t id = c->last_txn;
     char text[12];
 
     if (r->msg->tx_id)
         return EBUSY;
+    /* One that nobody used for so long keeps no place. */
+    if (!c->id.privileged && c->ntxns >= r->xs->quota.transactions && (old = txn_aged(c)))
+        end_txn(r->xs, old);
     if (!c->id.privileged && c->ntxns >= r->xs->quota.transactions)
+        return account_refuse(r->xs, c, "transactions", ENOSPC);
+    if (account_room(r->xs, c, c->id.domid, sizeof(struct txn)))
         return ENOSPC;
     do {
         id++;
@@ -176,12 +193,13 @@ static int do_txn_end(struct req *r)
         return EINVAL;
     if (!r->txn)
         return ENOENT;
+    if (!commit) {
+        end_txn(r->xs, r->txn);
+        return 0;
+    }
     if (r->c->is_ring)
         journal_words(&r->xs->journal.rec, JR_TXN_END, r->c->id.domid, r->txn->id);
-    if (commit)
-        return txn_commit(r->xs, r->c, r->txn);
-    txn_free(r->c, r->txn);
-    return 0;
+    return txn_commit(r->xs, r->c, r->txn);
 }
 
 static bool domid_arg(struct req *r, int i, uint16_t *domid)
@@ -294,12 +312,30 @@ static void say(struct buf *b, const char *name, unsigned long long value)
     buf_add(b, line, strlen(line));
 }
 
+/* What a domain uses, under the names of the limits. */
+static void say_used(struct req *r, uint16_t domid)
+{
+    struct client *d = r->xs->domains[domid];
+
+    say(&r->reply, "nodes", r->xs->quota.owned[domid]);
+    say(&r->reply, "memory", account_used(r->xs, domid));
+    if (d) {
+        say(&r->reply, "watches", d->nwatches);
+        say(&r->reply, "transactions", d->ntxns);
+        say(&r->reply, "outstanding", client_unsent(d));
+    }
+    buf_add(&r->reply, "", 1);
+}
+
 static int do_control(struct req *r)
 {
     const char *cmd = r->str[0];
+    uint16_t domid;
 
     if (strcmp(cmd, "help") == 0) {
-        buf_str(&r->reply, "help\nquota\nquota NAME=NUMBER\nstats\n");
+        buf_str(&r->reply, "help\nquota\nquota NAME=NUMBER\nquota DOMAIN\nstats\n");
+    } else if (strcmp(cmd, "quota") == 0 && r->n == 2 && domid_arg(r, 1, &domid)) {
+        say_used(r, domid);
     } else if (strcmp(cmd, "quota") == 0 && r->n == 2) {
         return quota_set(&r->xs->quota, r->str[1]) ? 0 : EINVAL;
     } else if (strcmp(cmd, "quota") == 0) {
@@ -345,6 +381,18 @@ static const struct {
     [XS_DIRECTORY_PART] = { do_directory_part, 2, 2, PATH | IN_TXN },
 };
 
+/* A deep path costs for each of its components. */
+static int check_depth(struct req *r)
+{
+    uint32_t depth = 0;
+
+    for (const char *s = r->path.s; *s; s++)
+        depth += *s == '/';
+    if (r->c->id.privileged || depth <= r->xs->quota.depth)
+        return 0;
+    return account_refuse(r->xs, r->c, "depth", EINVAL);
+}
+
 static int run(struct req *r)
 {
     uint32_t type = r->msg->type, len = r->msg->len;
@@ -366,10 +414,13 @@ static int run(struct req *r)
         return EINVAL;
     if ((flags & PATH) && path_resolve(&r->path, r->str[0], r->c->id.domid, flags & SPECIAL))
         return EINVAL;
+    if ((flags & PATH) && check_depth(r))
+        return EINVAL;
     if ((flags & IN_TXN) && r->msg->tx_id) {
         r->txn = txn_find(r->c, r->msg->tx_id);
         if (!r->txn)
             return ENOENT;
+        txn_use(r->xs, r->txn);
     }
     return table[type].run(r);
 }

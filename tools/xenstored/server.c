@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE /* accept4 */
 #include "xenstored/server.h"
+#include "xenstored/account.h"
 #include "xenstored/domain.h"
 #include "xenstored/txn.h"
 #include "xenstored/wire.h"
@@ -16,14 +17,16 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TURN 4 /* requests of one client before the next has its turn */
+#define TURN 16     /* units of work for a client before the next has its turn: about four reads */
+#define SIGNALS 256 /* looked at before the clients have their turns */
 
 static void make_node(struct xs *xs, const char *path)
 {
     static const struct perm none;
+    struct data *d = data_new(path, &none, 1, NULL, 0);
 
-    tree_set(&xs->root, data_new(path, &none, 1, NULL, 0), 0);
-    xs->quota.owned[0]++;
+    account_node(xs, d, 1);
+    tree_set(&xs->root, d, 0);
 }
 
 void xs_init(struct xs *xs, const struct platform *plat)
@@ -132,16 +135,28 @@ static void accept_all(struct xs *xs)
     }
 }
 
+/*
+ * A domain that has signalled stays masked until it is served, so it can signal once a turn,
+ * however fast it sends. The number is bounded nevertheless: what is left is there the next time.
+ */
 static void platform_events(struct xs *xs)
 {
-    int domid;
+    bool ended = false;
 
-    while ((domid = xs->plat->next(xs->plat->ctx)) != -1) {
-        if (domid == -2)
-            domain_check_all(xs);
-        else if (xs->domains[domid])
+    for (int i = 0; i < SIGNALS; i++) {
+        int domid = xs->plat->next(xs->plat->ctx);
+
+        if (domid == NO_DOMAIN)
+            break;
+        if (domid == SOME_ENDED) {
+            ended = true;
+        } else if (domid >= 0 && xs->domains[domid]) {
+            xs->domains[domid]->masked = true;
             client_ready(xs, xs->domains[domid]);
+        }
     }
+    if (ended)
+        domain_check_all(xs);
 }
 
 /* A program whose replies do not fit wakes us when they do; with many waiting it is not read. */
@@ -179,15 +194,33 @@ bool server_turn(struct xs *xs)
     return xs->ready != NULL;
 }
 
+/* Milliseconds until there is something to do without a signal, -1: nothing. */
+static int idle_time(struct xs *xs)
+{
+    int64_t wait = txn_age(xs);
+
+    if (xs->ready || xs->journal.snap || sweep_busy(&xs->sweep))
+        return 0;
+    return wait < 0 ? -1 : (wait > 3600 ? 3600 : wait) * 1000;
+}
+
+static void update_clock(struct xs *xs)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    xs->now = t.tv_sec;
+}
+
 void server_run(struct xs *xs)
 {
     struct epoll_event ev[64];
-    bool busy = xs->ready != NULL;
 
+    update_clock(xs);
     while (!xs->stop) {
-        int n = epoll_wait(xs->epoll, ev, 64,
-                           busy || xs->journal.snap || sweep_busy(&xs->sweep) ? 0 : -1);
+        int n = epoll_wait(xs->epoll, ev, 64, idle_time(xs));
 
+        update_clock(xs); /* what is used now is not as old as the wait */
         for (int i = 0; i < n; i++) {
             void *p = ev[i].data.ptr;
 
@@ -198,7 +231,7 @@ void server_run(struct xs *xs)
             else
                 client_ready(xs, p);
         }
-        busy = server_turn(xs);
+        server_turn(xs);
         journal_work(xs);
         sweep_work(xs);
     }

@@ -1,34 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 #include "xenstored/store.h"
+#include "xenstored/account.h"
 #include "xenstored/txn.h"
 #include "xenstored/wire.h"
 #include "xenstored/xs.h"
 
 #include <string.h>
 
-static struct tnode **root_of(struct xs *xs, struct txn *t)
-{
-    return t ? &t->root : &xs->root;
-}
-
-/* The node, and a transaction remembers that it looked. */
+/* The node; a transaction remembers that it looked. */
 static struct tnode *look(struct xs *xs, struct txn *t, const char *path, unsigned what)
 {
-    if (t)
-        txn_saw(t, path, what);
-    return tree_find(*root_of(xs, t), path);
+    xs->work++;
+    return t ? txn_find_node(xs, t, path, what) : tree_find(xs->root, path);
 }
 
-/* The nearest node above `path` that exists. */
+/* The nearest node above `path` that exists, from the root down: what is below one that is not
+ * there is not there either. NULL for a special path. */
 static struct tnode *above(struct xs *xs, struct txn *t, const char *path)
 {
     char at[XENSTORE_ABS_PATH_MAX + 1];
-    struct tnode *n = NULL;
+    struct tnode *n, *last = NULL;
 
-    strcpy(at, path);
-    while (!n && path_up(at))
+    for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+        memcpy(at, path, slash - path);
+        at[slash - path] = 0;
         n = look(xs, t, at, SAW_NODE);
-    return n;
+        if (!n)
+            break;
+        last = n;
+    }
+    return last;
 }
 
 /* Finds a node that the client may use so. What it may not even look for does not "not exist". */
@@ -44,17 +45,24 @@ static int find(struct xs *xs, struct client *c, struct txn *t, const char *path
     return p && !perms_allow(&c->id, p->data, bits) ? EACCES : ENOENT;
 }
 
-static int txn_room(struct xs *xs, struct client *c, struct txn *t)
+/* Whether a transaction may look at one more path, and at each above it. */
+static int txn_room(struct xs *xs, struct client *c, struct txn *t, const char *path)
 {
-    if (t && !c->id.privileged && (t->nops > xs->quota.txn_ops || t->nsaw > xs->quota.txn_ops))
-        return ENOSPC;
-    return 0;
+    size_t len = strlen(path) + sizeof(struct data) + sizeof(struct tnode), depth = 2;
+
+    if (!t || c->id.privileged)
+        return 0;
+    if (t->nops >= xs->quota.txn_ops || t->nsaw >= xs->quota.txn_ops)
+        return account_refuse(xs, c, "transaction-nodes", ENOSPC);
+    for (const char *s = path; *s; s++)
+        depth += *s == '/';
+    return account_room(xs, c, c->id.domid, depth * len);
 }
 
 int store_read(struct xs *xs, struct client *c, struct txn *t, const char *path, struct data **out)
 {
     struct tnode *n;
-    int err = txn_room(xs, c, t);
+    int err = txn_room(xs, c, t, path);
 
     if (!err)
         err = find(xs, c, t, path, SAW_NODE, PERM_READ, &n);
@@ -63,23 +71,30 @@ int store_read(struct xs *xs, struct client *c, struct txn *t, const char *path,
     return err;
 }
 
+/* The child of `dir` that follows `prev` (NULL: the first). */
+static struct tnode *child(struct xs *xs, struct txn *t, const char *dir, const char *prev)
+{
+    xs->work++;
+    return t ? txn_child(xs, t, dir, prev) : tree_child(xs->root, dir, prev);
+}
+
 int store_list(struct xs *xs, struct client *c, struct txn *t, const char *path, uint64_t from,
                size_t max, struct buf *out, bool *end, uint64_t *gen)
 {
-    struct tnode *n, *root, *child;
+    struct tnode *n, *in_store;
     size_t plen = strlen(path) + 1;
     uint64_t at = 0;
-    int err = txn_room(xs, c, t);
+    int err = txn_room(xs, c, t, path);
 
     if (!err)
         err = find(xs, c, t, path, SAW_NODE | SAW_CHILDREN, PERM_READ, &n);
     if (err)
         return err;
-    *gen = n->cgen;
+    in_store = tree_find(xs->root, path);
+    *gen = (in_store ? in_store->cgen : 0) + (t ? t->nops : 0);
     *end = true;
-    root = *root_of(xs, t);
-    for (child = tree_child(root, path, NULL); child; child = tree_child(root, path, child)) {
-        const char *name = child->data->path + plen;
+    for (n = child(xs, t, path, NULL); n; n = child(xs, t, path, n->data->path)) {
+        const char *name = n->data->path + plen;
         size_t len = strlen(name) + 1;
 
         if (at >= from) {
@@ -94,11 +109,6 @@ int store_list(struct xs *xs, struct client *c, struct txn *t, const char *path,
     return 0;
 }
 
-static void count(struct xs *xs, const struct data *d, int by)
-{
-    xs->quota.owned[d->perms[0].domid] += by;
-}
-
 /* The one place where a node of the store gets content. */
 static void set_main(struct xs *xs, struct data *d)
 {
@@ -106,9 +116,10 @@ static void set_main(struct xs *xs, struct data *d)
     struct tnode *old = tree_find(xs->root, d->path);
     bool new = !old;
 
+    xs->work += 4;
     if (old)
-        count(xs, old->data, -1);
-    count(xs, d, 1);
+        account_node(xs, old->data, -1);
+    account_node(xs, d, 1);
     tree_set(&xs->root, d, ++xs->gen);
     strcpy(parent, d->path);
     if (new &&path_up(parent) && tree_find(xs->root, parent))
@@ -139,13 +150,15 @@ void store_apply_rm(struct xs *xs, const char *path)
     put_u32(rec, JR_RM);
     put_blob(rec, path, strlen(path));
     watch_fire(xs, path, false, n->data, NULL);
-    count(xs, n->data, -1);
+    xs->work += 4;
+    account_node(xs, n->data, -1);
     tree_del(&xs->root, path);
     while ((n = tree_next(xs->root, path)) && path_below(path, n->data->path)) {
         struct data *d = data_get(n->data);
 
+        xs->work += 2;
         watch_fire(xs, d->path, true, d, NULL);
-        count(xs, d, -1);
+        account_node(xs, d, -1);
         tree_del(&xs->root, d->path);
         data_put(d);
     }
@@ -153,25 +166,10 @@ void store_apply_rm(struct xs *xs, const char *path)
         tree_touch(&xs->root, parent, ++xs->gen);
 }
 
-static void set_txn(struct xs *xs, struct client *c, struct txn *t, struct data *d, bool quiet)
-{
-    char parent[XENSTORE_ABS_PATH_MAX + 1];
-    struct tnode *old = tree_find(t->root, d->path);
-    bool new = !old;
-
-    t->owned += (d->perms[0].domid == c->id.domid) -
-                (old && old->data->perms[0].domid == c->id.domid);
-    txn_note(t, (struct txn_op){ .set = data_get(d), .quiet = quiet });
-    tree_set(&t->root, d, ++xs->gen);
-    strcpy(parent, d->path);
-    if (new &&path_up(parent) && tree_find(t->root, parent))
-        tree_touch(&t->root, parent, ++xs->gen);
-}
-
-static void set(struct xs *xs, struct client *c, struct txn *t, struct data *d, bool quiet)
+static void set(struct xs *xs, struct txn *t, struct data *d, bool quiet)
 {
     if (t)
-        set_txn(xs, c, t, d, quiet);
+        txn_set(xs, t, d, quiet);
     else
         store_apply_set(xs, d, quiet);
 }
@@ -196,7 +194,7 @@ static void create_down(struct xs *xs, struct client *c, struct txn *t, const ch
         part[at] = 0;
         d = data_new(part, like->perms, like->nperms, last ? value : NULL, last ? len : 0);
         d->perms[0] = owner;
-        set(xs, c, t, d, !last);
+        set(xs, t, d, !last);
     }
     data_put(like);
 }
@@ -206,76 +204,85 @@ static int create(struct xs *xs, struct client *c, struct txn *t, const char *pa
 {
     struct tnode *top = above(xs, t, path);
     int64_t more = 0; /* signed: in a transaction the sum may be below zero for a while */
+    uint64_t bytes = len, each;
 
     if (!top)
         return EINVAL; /* a special path: these exist or never do */
     if (!perms_allow(&c->id, top->data, PERM_WRITE))
         return EACCES;
-    for (const char *s = path + strlen(top->data->path); *s; s++)
-        more += *s == '/';
+    each = DATA_COST + top->data->nperms * sizeof(struct perm) + 4 * sizeof(struct txn_op);
+    for (const char *s = path + strlen(top->data->path); *s; s++) {
+        const char *slash = strchr(s + 1, '/');
+
+        if (*s != '/')
+            continue;
+        more++;
+        bytes += each + (slash ? (size_t)(slash - path) : strlen(path));
+    }
     more += (int64_t)xs->quota.owned[c->id.domid] + (t ? t->owned : 0);
     if (!c->id.privileged && more > (int64_t)xs->quota.nodes)
+        return account_refuse(xs, c, "nodes", ENOSPC);
+    if (account_room(xs, c, c->id.domid, bytes))
         return ENOSPC;
     create_down(xs, c, t, path, top, value, len);
     return 0;
 }
 
-static bool too_big(struct xs *xs, struct client *c, uint32_t len, uint32_t nperms)
+static int check_size(struct xs *xs, struct client *c, uint32_t len, uint32_t nperms)
 {
-    return !c->id.privileged && len + nperms * sizeof(struct perm) > xs->quota.node_size;
+    if (c->id.privileged || len + nperms * sizeof(struct perm) <= xs->quota.node_size)
+        return 0;
+    return account_refuse(xs, c, "node-size", ENOSPC);
+}
+
+/* Puts other content in place of a node's. In a transaction both stay, on the client's account. */
+static int replace(struct xs *xs, struct client *c, struct txn *t, struct data *old, struct data *d)
+{
+    uint16_t payer = t ? c->id.domid : old->perms[0].domid;
+    uint32_t more = t ? d->size + 4 * sizeof(struct txn_op)
+                      : (d->size > old->size ? d->size - old->size : 0);
+
+    if (more && account_room(xs, c, payer, more)) {
+        data_put(d);
+        return ENOSPC;
+    }
+    set(xs, t, d, false);
+    return 0;
 }
 
 int store_write(struct xs *xs, struct client *c, struct txn *t, const char *path, const void *value,
                 uint32_t len)
 {
     struct tnode *n;
-    int err = txn_room(xs, c, t);
+    int err = txn_room(xs, c, t, path);
 
-    if (!err && too_big(xs, c, len, 1))
-        err = ENOSPC;
+    if (!err)
+        err = check_size(xs, c, len, 1);
     if (!err)
         err = find(xs, c, t, path, SAW_NODE, PERM_WRITE, &n);
     if (err == ENOENT)
         return create(xs, c, t, path, value, len);
     if (!err)
-        set(xs, c, t, data_new(path, n->data->perms, n->data->nperms, value, len), false);
+        err = replace(xs, c, t, n->data,
+                      data_new(path, n->data->perms, n->data->nperms, value, len));
     return err;
 }
 
 int store_mkdir(struct xs *xs, struct client *c, struct txn *t, const char *path)
 {
     struct tnode *n;
-    int err = txn_room(xs, c, t);
+    int err = txn_room(xs, c, t, path);
 
     if (!err)
         err = find(xs, c, t, path, SAW_NODE, PERM_WRITE, &n);
     return err == ENOENT ? create(xs, c, t, path, NULL, 0) : err;
 }
 
-static void rm_txn(struct xs *xs, struct client *c, struct txn *t, const char *path)
-{
-    char parent[XENSTORE_ABS_PATH_MAX + 1];
-    struct tnode *n = tree_find(t->root, path);
-
-    txn_note(t, (struct txn_op){ .rm = xs_strdup(path) });
-    do {
-        struct data *d = data_get(n->data);
-
-        t->owned -= d->perms[0].domid == c->id.domid;
-        tree_del(&t->root, d->path);
-        data_put(d);
-        n = tree_next(t->root, path);
-    } while (n && path_below(path, n->data->path));
-    strcpy(parent, path);
-    if (path_up(parent) && tree_find(t->root, parent))
-        tree_touch(&t->root, parent, ++xs->gen);
-}
-
 int store_rm(struct xs *xs, struct client *c, struct txn *t, const char *path)
 {
     char parent[XENSTORE_ABS_PATH_MAX + 1];
     struct tnode *n;
-    int err = txn_room(xs, c, t);
+    int err = txn_room(xs, c, t, path);
 
     strcpy(parent, path);
     if (!err && !path_up(parent))
@@ -285,7 +292,7 @@ int store_rm(struct xs *xs, struct client *c, struct txn *t, const char *path)
     if (err == ENOENT)
         return look(xs, t, parent, SAW_NODE) ? 0 : ENOENT;
     if (!err && t)
-        rm_txn(xs, c, t, path);
+        txn_rm(xs, t, path);
     else if (!err)
         store_apply_rm(xs, path);
     return err;
@@ -295,7 +302,7 @@ int store_set_perms(struct xs *xs, struct client *c, struct txn *t, const char *
                     const struct perm *perms, uint32_t n)
 {
     struct tnode *old;
-    int err = txn_room(xs, c, t);
+    int err = txn_room(xs, c, t, path);
 
     if (!err)
         err = find(xs, c, t, path, SAW_NODE, PERM_NONE, &old);
@@ -305,8 +312,11 @@ int store_set_perms(struct xs *xs, struct client *c, struct txn *t, const char *
         return EACCES;
     if (!c->id.privileged && perms[0].domid != old->data->perms[0].domid)
         return EPERM;
-    if (too_big(xs, c, old->data->len, n) || (!c->id.privileged && n > xs->quota.perms))
-        return ENOSPC;
-    set(xs, c, t, data_new(path, perms, n, old->data->value, old->data->len), false);
-    return 0;
+    if (!c->id.privileged && n > xs->quota.perms)
+        return account_refuse(xs, c, "perms", ENOSPC);
+    err = check_size(xs, c, old->data->len, n);
+    if (!err)
+        err = replace(xs, c, t, old->data,
+                      data_new(path, perms, n, old->data->value, old->data->len));
+    return err;
 }

@@ -8,14 +8,18 @@
 struct data *data_new(const char *path, const struct perm *perms, uint32_t nperms,
                       const void *value, uint32_t len)
 {
+    static uint64_t gen;
     size_t plen = strlen(path) + 1, permlen = nperms * sizeof(*perms);
     struct data *d = xs_alloc(sizeof(*d) + permlen + len + plen);
     char *tail = (char *)d->perms + permlen;
 
+    d->gen = ++gen;
     d->ref = 1;
+    d->size = DATA_COST + permlen + len + plen;
     d->nperms = nperms;
     d->len = len;
-    memcpy(d->perms, perms, permlen);
+    if (nperms)
+        memcpy(d->perms, perms, permlen);
     if (len)
         memcpy(tail, value, len);
     memcpy(tail + len, path, plen);
@@ -36,15 +40,47 @@ void data_put(struct data *d)
         free(d);
 }
 
-static int path_cmp(const char *a, const char *b)
+/* Compares from byte *same on, up to which both are known to be equal; moves it to the first byte
+ * that differs. */
+static int compare(const char *a, const char *b, size_t *same)
 {
-    while (*a && *a == *b) {
-        a++;
-        b++;
-    }
-    int x = *a == '/' ? 1 : (unsigned char)*a, y = *b == '/' ? 1 : (unsigned char)*b;
+    size_t i = *same;
+
+    while (a[i] && a[i] == b[i])
+        i++;
+    *same = i;
+    int x = a[i] == '/' ? 1 : (unsigned char)a[i], y = b[i] == '/' ? 1 : (unsigned char)b[i];
 
     return x - y;
+}
+
+int tree_order(const char *a, const char *b)
+{
+    size_t same = 0;
+
+    return compare(a, b, &same);
+}
+
+/*
+ * A path on its way down. What it has in common with the nearest nodes passed on both sides it has
+ * in common with all between them, so these bytes are not looked at again.
+ */
+struct descent {
+    const char *path;
+    size_t below, above, same; /* `same`: with the last node compared */
+};
+
+static int descend(struct descent *d, const struct tnode *t)
+{
+    int c;
+
+    d->same = d->below < d->above ? d->below : d->above;
+    c = compare(d->path, t->data->path, &d->same);
+    if (c < 0)
+        d->above = d->same;
+    else
+        d->below = d->same;
+    return c;
 }
 
 struct tnode *tree_get(struct tnode *root)
@@ -101,9 +137,11 @@ static struct tnode *own(struct tnode *t)
 /* Parts a tree, whose reference is taken over, at a path that is not in it. */
 static void split(struct tnode *t, const char *path, struct tnode **left, struct tnode **right)
 {
+    struct descent d = { .path = path };
+
     while (t) {
         t = own(t);
-        if (path_cmp(t->data->path, path) < 0) {
+        if (descend(&d, t) > 0) {
             *left = t;
             left = &t->right;
             t = t->right;
@@ -139,8 +177,10 @@ static struct tnode *merge(struct tnode *l, struct tnode *r)
 
 struct tnode *tree_find(struct tnode *t, const char *path)
 {
+    struct descent d = { .path = path };
+
     while (t) {
-        int c = path_cmp(path, t->data->path);
+        int c = descend(&d, t);
 
         if (c == 0)
             return t;
@@ -151,10 +191,11 @@ struct tnode *tree_find(struct tnode *t, const char *path)
 
 struct tnode *tree_next(struct tnode *t, const char *path)
 {
+    struct descent d = { .path = path };
     struct tnode *best = NULL;
 
     while (t) {
-        if (path_cmp(t->data->path, path) > 0) {
+        if (descend(&d, t) < 0) {
             best = t;
             t = t->left;
         } else {
@@ -166,14 +207,22 @@ struct tnode *tree_next(struct tnode *t, const char *path)
 
 struct tnode *tree_skip(struct tnode *t, const char *path)
 {
+    struct descent d = { .path = path };
     struct tnode *best = NULL;
 
     while (t) {
-        if (path_cmp(t->data->path, path) > 0 && !path_below(path, t->data->path)) {
+        size_t above = d.above;
+
+        if (descend(&d, t) >= 0) {
+            t = t->right;
+        } else if (!path[d.same] && t->data->path[d.same] == '/') {
+            /* It has all of `path` and goes on with a slash: passed like what is before it. */
+            d.above = above;
+            d.below = d.same;
+            t = t->right;
+        } else {
             best = t;
             t = t->left;
-        } else {
-            t = t->right;
         }
     }
     return best;
@@ -182,8 +231,10 @@ struct tnode *tree_skip(struct tnode *t, const char *path)
 /* Owns all that leads to the node, which exists; returns the place that refers to it. */
 static struct tnode **own_path(struct tnode **p, const char *path)
 {
+    struct descent d = { .path = path };
+
     for (;;) {
-        int c = path_cmp(path, (*p)->data->path);
+        int c = descend(&d, *p);
 
         *p = own(*p);
         if (c == 0)
@@ -195,6 +246,7 @@ static struct tnode **own_path(struct tnode **p, const char *path)
 static void insert(struct tnode **p, struct data *d, uint64_t cgen)
 {
     struct tnode *n = xs_alloc(sizeof(*n));
+    struct descent way = { .path = d->path };
 
     n->ref = 1;
     n->prio = xs_random() >> 32;
@@ -202,7 +254,7 @@ static void insert(struct tnode **p, struct data *d, uint64_t cgen)
     n->cgen = cgen;
     while (*p && (*p)->prio >= n->prio) {
         *p = own(*p);
-        p = path_cmp(d->path, (*p)->data->path) < 0 ? &(*p)->left : &(*p)->right;
+        p = descend(&way, *p) < 0 ? &(*p)->left : &(*p)->right;
     }
     split(*p, d->path, &n->left, &n->right);
     *p = n;
@@ -235,9 +287,20 @@ void tree_touch(struct tnode **root, const char *path, uint64_t cgen)
     (*own_path(root, path))->cgen = cgen;
 }
 
-struct tnode *tree_child(struct tnode *root, const char *dir, struct tnode *prev)
+struct tnode *tree_child(struct tnode *root, const char *dir, const char *prev)
 {
-    struct tnode *t = prev ? tree_skip(root, prev->data->path) : tree_next(root, dir);
+    char between[XENSTORE_ABS_PATH_MAX + 1];
+    struct tnode *t = prev ? tree_skip(root, prev) : tree_next(root, dir);
+    size_t n = strlen(dir) + 1;
+    const char *slash;
 
-    return t && path_below(dir, t->data->path) ? t : NULL;
+    while (t && path_below(dir, t->data->path)) {
+        slash = strchr(t->data->path + n, '/');
+        if (!slash)
+            return t;
+        memcpy(between, t->data->path, slash - t->data->path);
+        between[slash - t->data->path] = 0;
+        t = tree_skip(root, between);
+    }
+    return NULL;
 }

@@ -6,7 +6,7 @@
  *
  * The order is by path with '/' lowest, so a node's whole subtree follows it directly. The map is a
  * treap; priorities are random and secret, so no client can make it deep. Each operation takes
- * O(log n) steps.
+ * O(log n) steps and looks at each byte of its path about once, whatever the paths have in common.
  */
 #ifndef XENSTORED_TREE_H
 #define XENSTORED_TREE_H
@@ -22,7 +22,9 @@ struct perm {
 
 /* What a node holds. Never changes: a new value is a new object. */
 struct data {
+    uint64_t gen; /* no other content of this process has the number; never 0 */
     uint32_t ref;
+    uint32_t size;   /* bytes of memory that it takes in a tree, its node included */
     uint32_t nperms; /* at least 1; perms[0] is the owner and what others may do */
     uint32_t len;
     const uint8_t *value;
@@ -38,10 +40,17 @@ struct tnode {
     uint64_t cgen; /* number of the last change of the list of children */
 };
 
+/* What a node takes beyond its permissions, value and path: two allocations with what malloc adds.
+ */
+#define DATA_COST (sizeof(struct data) + sizeof(struct tnode) + 2 * 16)
+
 struct data *data_new(const char *path, const struct perm *perms, uint32_t nperms,
                       const void *value, uint32_t len);
 struct data *data_get(struct data *d);
 void data_put(struct data *d);
+
+/* The order of two paths: below, equal to or above 0. */
+int tree_order(const char *a, const char *b);
 
 /* A snapshot, and its end. NULL is the empty tree. */
 struct tnode *tree_get(struct tnode *root);
@@ -60,7 +69,8 @@ void tree_del(struct tnode **root, const char *path);
 /* Notes that the children of this node, which must exist, changed. */
 void tree_touch(struct tnode **root, const char *path, uint64_t cgen);
 
-/* The child of `dir` that follows `prev` (NULL: the first), or NULL. */
-struct tnode *tree_child(struct tnode *root, const char *dir, struct tnode *prev);
+/* The child of `dir` that follows `prev`, one of its children (NULL: the first), or NULL. In a tree
+ * that lacks nodes between `dir` and others these others are passed over. */
+struct tnode *tree_child(struct tnode *root, const char *dir, const char *prev);
 
 #endif

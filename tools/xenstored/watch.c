@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "xenstored/watch.h"
+#include "xenstored/account.h"
 #include "xenstored/wire.h"
 #include "xenstored/xs.h"
 
@@ -20,12 +21,18 @@ void watch_index_free(struct watch_index *ix)
     ix->slot = NULL;
 }
 
+/* From left to right: what is hashed of a path's start goes into the hash of the whole. */
+static uint64_t mix(uint64_t h, char c)
+{
+    return (h ^ (unsigned char)c) * 0x9e3779b97f4a7c15 + (h >> 29);
+}
+
 static uint32_t hash(const struct watch_index *ix, const char *s)
 {
     uint64_t h = ix->seed;
 
     for (; *s; s++)
-        h = (h ^ (unsigned char)*s) * 0x9e3779b97f4a7c15 + (h >> 29);
+        h = mix(h, *s);
     return h >> 32;
 }
 
@@ -58,6 +65,11 @@ struct watch *watch_find(struct xs *xs, struct client *c, const char *path, cons
     return w;
 }
 
+size_t watch_bytes(const char *path, const char *token)
+{
+    return sizeof(struct watch) + strlen(path) + strlen(token) + 3 * 16;
+}
+
 struct watch *watch_add(struct xs *xs, struct client *c, const char *path, const char *token,
                         uint32_t rel, uint32_t depth)
 {
@@ -82,6 +94,7 @@ struct watch *watch_add(struct xs *xs, struct client *c, const char *path, const
     w->client_pprev = &c->watches;
     c->watches = w;
     c->nwatches++;
+    account_add(xs, c->id.domid, watch_bytes(path, token));
     return w;
 }
 
@@ -98,6 +111,7 @@ void watch_del(struct xs *xs, struct watch *w)
     if (w->client_next)
         w->client_next->client_pprev = w->client_pprev;
     w->client->nwatches--;
+    account_add(xs, w->client->id.domid, -(int64_t)watch_bytes(w->path, w->token));
     free(w->path);
     free(w->token);
     free(w);
@@ -116,22 +130,36 @@ static bool may_see(const struct watch *w, struct data *before, struct data *aft
            (after && perms_allow(id, after, PERM_READ));
 }
 
+/* The watches at the first `len` bytes of `path`, whose hash is h. */
+static void fire_at(struct xs *xs, const char *path, size_t len, uint32_t h, uint32_t depth,
+                    struct data *before, struct data *after)
+{
+    struct watch *w = xs->watches.slot[h & (xs->watches.size - 1)];
+
+    for (; w; w = w->hash_next) {
+        xs->work++;
+        if (w->hash == h && depth <= w->depth && strncmp(w->path, path, len) == 0 &&
+            !w->path[len] && may_see(w, before, after))
+            watch_send(xs, w, path);
+    }
+}
+
 void watch_fire(struct xs *xs, const char *path, bool exact, struct data *before,
                 struct data *after)
 {
-    char at[XENSTORE_ABS_PATH_MAX + 1];
-    uint32_t depth = 0;
+    uint32_t hashes[XENSTORE_ABS_PATH_MAX / 2 + 2]; /* of each path above, the root's first */
+    uint32_t at[XENSTORE_ABS_PATH_MAX / 2 + 2], n = 0, depth = 0;
+    uint64_t h = xs->watches.seed;
+    size_t len;
 
-    strcpy(at, path);
-    do {
-        uint32_t h = hash(&xs->watches, at);
-        struct watch *w = xs->watches.slot[h & (xs->watches.size - 1)];
-
-        for (; w; w = w->hash_next) {
-            if (w->hash == h && depth <= w->depth && strcmp(w->path, at) == 0 &&
-                may_see(w, before, after))
-                watch_send(xs, w, path);
+    for (len = 0; path[len]; len++) {
+        if (path[len] == '/') {
+            at[n] = len;
+            hashes[n++] = h >> 32;
         }
-        depth++;
-    } while (!exact && path_up(at));
+        h = mix(h, path[len]);
+    }
+    fire_at(xs, path, len, h >> 32, depth, before, after);
+    while (!exact && n--)
+        fire_at(xs, path, at[n], hashes[n], ++depth, before, after);
 }

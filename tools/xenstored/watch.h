@@ -34,6 +34,9 @@ struct watch_index {
 void watch_index_init(struct watch_index *ix);
 void watch_index_free(struct watch_index *ix);
 
+/* What a watch takes in memory. */
+size_t watch_bytes(const char *path, const char *token);
+
 struct watch *watch_find(struct xs *xs, struct client *c, const char *path, const char *token);
 struct watch *watch_add(struct xs *xs, struct client *c, const char *path, const char *token,
                         uint32_t rel, uint32_t depth);

@@ -100,20 +100,23 @@ static void notify(void *ctx, struct client *c)
     xenevtchn_notify(xen.host.evtchn, c->local_port);
 }
 
-/* Unmasked at once: what comes while the ring is being read signals again. */
+/* The ends of domains are looked at after they are unmasked, so none is missed. */
 static int next(void *ctx)
 {
-    for (;;) {
-        int port = xenevtchn_pending(xen.host.evtchn);
+    int port = xenevtchn_pending(xen.host.evtchn);
 
-        if (port < 0)
-            return -1;
+    if (port < 0)
+        return NO_DOMAIN;
+    if (port == xen.dom_exc) {
         xenevtchn_unmask(xen.host.evtchn, port);
-        if (port == xen.dom_exc)
-            return -2;
-        if (port < (int)PORTS && xen.by_port[port])
-            return xen.by_port[port] - 1;
+        return SOME_ENDED;
     }
+    return port < (int)PORTS && xen.by_port[port] ? xen.by_port[port] - 1 : NOT_OURS;
+}
+
+static void unmask(void *ctx, struct client *c)
+{
+    xenevtchn_unmask(xen.host.evtchn, c->local_port);
 }
 
 static bool alive(void *ctx, uint16_t domid, bool *shutdown)
@@ -141,8 +144,12 @@ const char *xen_open(struct platform *plat)
     xen.dom_exc = xenevtchn_bind_virq(xen.host.evtchn, VIRQ_DOM_EXC);
     if (xen.dom_exc < 0)
         xs_log("no VIRQ_DOM_EXC (is another xenstored running?): ends of domains go unnoticed");
-    *plat = (struct platform){
-        .fd = fd, .map = map, .unmap = unmap, .notify = notify, .next = next, .alive = alive
-    };
+    *plat = (struct platform){ .fd = fd,
+                               .map = map,
+                               .unmap = unmap,
+                               .notify = notify,
+                               .next = next,
+                               .unmask = unmask,
+                               .alive = alive };
     return NULL;
 }

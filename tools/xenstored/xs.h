@@ -13,6 +13,12 @@
 #define SPECIAL_INTRODUCE "@introduceDomain"
 #define SPECIAL_RELEASE "@releaseDomain"
 
+enum {
+    NO_DOMAIN = -1,  /* has signalled */
+    SOME_ENDED = -2, /* domains may have stopped or gone */
+    NOT_OURS = -3    /* a signal of a domain that is no longer connected */
+};
+
 /* How rings are reached: Xen's devices, or memory and an eventfd in the tests. */
 struct platform {
     void *ctx;
@@ -21,8 +27,10 @@ struct platform {
     bool (*map)(void *ctx, struct client *c);
     void (*unmap)(void *ctx, struct client *c);
     void (*notify)(void *ctx, struct client *c);
-    /* The next domain that signalled, -1 if none; -2: domains may have stopped or gone. */
+    /* The next domain that signalled, which does not signal again before unmask; or one of these.
+     */
     int (*next)(void *ctx);
+    void (*unmask)(void *ctx, struct client *c);
     /* Whether the domain exists (0: gone or dying), and whether it has shut down. NULL: nobody
      * knows. */
     bool (*alive)(void *ctx, uint16_t domid, bool *shutdown);
@@ -39,8 +47,11 @@ struct xs {
     struct client *clients;
     struct client *domains[DOMIDS];
     struct client *ready, **ready_tail;
-    struct client *owed; /* clients with events from the current request */
+    struct client *owed;         /* clients with events from the current request */
+    struct txn *oldest, *newest; /* open transactions that may age out, by last use */
     uint64_t requests;
+    uint64_t work; /* done so far for clients: nodes looked at, changed, told; see client_pump */
+    int64_t now;   /* seconds, of a clock that only goes on */
     int epoll, listener;
     bool stop;
 };
