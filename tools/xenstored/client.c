@@ -12,7 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define WORK_REQUEST 3 /* what each request costs, whatever it does: together with its node, 5 us \
+#define WORK_REQUEST                                                                              \
+    3                  /* what each request costs, whatever it does: together with its node, 5 us \
                         */
 #define WORK_BYTES 256 /* bytes of requests, replies and records that count like a node */
 #define PRIVILEGED_EVENTS (4u << 20) /* even a stopped program of Domain 0 has a limit */

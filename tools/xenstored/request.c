@@ -344,6 +344,8 @@ static int do_control(struct req *r)
         buf_add(&r->reply, "", 1);
     } else if (strcmp(cmd, "stats") == 0) {
         say(&r->reply, "requests", r->xs->requests);
+        say(&r->reply, "signals", r->xs->signals);
+        say(&r->reply, "work", r->xs->work);
         say(&r->reply, "watches", r->xs->watches.count);
         say(&r->reply, "journal bytes", r->xs->journal.log.end);
         buf_add(&r->reply, "", 1);

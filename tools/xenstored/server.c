@@ -148,6 +148,7 @@ static void platform_events(struct xs *xs)
 
         if (domid == NO_DOMAIN)
             break;
+        xs->signals++;
         if (domid == SOME_ENDED) {
             ended = true;
         } else if (domid >= 0 && xs->domains[domid]) {

@@ -49,7 +49,7 @@ struct xs {
     struct client *ready, **ready_tail;
     struct client *owed;         /* clients with events from the current request */
     struct txn *oldest, *newest; /* open transactions that may age out, by last use */
-    uint64_t requests;
+    uint64_t requests, signals;
     uint64_t work; /* done so far for clients: nodes looked at, changed, told; see client_pump */
     int64_t now;   /* seconds, of a clock that only goes on */
     int epoll, listener;

@@ -2,7 +2,8 @@
 /*
  * A guest of 4 MiB that does nothing: dom0/tasks/guest-many and others start hundreds. It prints a
  * line on its console's ring, watches control/shutdown in xenstore and sleeps until that asks it to
- * end. As Domain 0 it has neither ring, and only ends.
+ * end. With flood= on its command line it sends on its store port without end instead. As Domain 0
+ * it has neither ring, and only ends.
  */
 #include "guest.h"
 
@@ -125,5 +126,7 @@ void guest_main(void)
     say("orlop-guest: ");
     say(name ? name : "?");
     say(": up\r\n");
+    while (option_value("flood"))
+        notify(si->store_evtchn);
     serve();
 }
