@@ -472,6 +472,26 @@ TEST(turns_are_charged_by_work)
     down();
 }
 
+/* To connect anew is work as well, and forgetting most of all: the guest pays for it. */
+TEST(reconnecting_costs)
+{
+    char ask[20];
+
+    up(1);
+    for (int i = 0; i < 100; i++)
+        CHECK_STR(call(1, XS_WATCH, 0, ask, sprintf(ask, "w%d%ct", i, 0) + 1), "OK");
+    while (xs.ready)
+        server_turn(&xs);
+    sim->page[1].ring.connection = XENSTORE_RECONNECT;
+    client_ready(&xs, xs.domains[1]);
+    CHECK(server_turn(&xs));
+    CHECK_EQ(sim->page[1].ring.connection, XENSTORE_CONNECTED);
+    CHECK(xs.domains[1]->debt > 90);
+    CHECK_EQ(xs.watches.count, 0);
+    down();
+    sim_in[1].len = 0;
+}
+
 static unsigned looks;
 
 /* A guest that sends on another CPU: it has signalled again whenever we look. */

@@ -34,6 +34,7 @@ struct client *client_new(struct xs *xs, uint16_t domid)
 
 static void forget(struct xs *xs, struct client *c)
 {
+    xs->work += c->nwatches;
     while (c->watches)
         watch_del(xs, c->watches);
     while (c->txns)
@@ -173,8 +174,10 @@ void client_recover_events(struct xs *xs, struct client *c)
     if (!c->lost || client_unsent(c) || c->dead)
         return;
     set_lost(xs, c, false);
-    for (struct watch *w = c->watches; w; w = w->client_next)
+    for (struct watch *w = c->watches; w; w = w->client_next) {
+        xs->work++;
         watch_send(xs, w, w->path);
+    }
     client_send_events(xs);
     journal_commit(xs);
 }
@@ -240,7 +243,7 @@ static void serve(struct xs *xs, struct client *c, const struct xsd_sockmsg *msg
 bool client_pump(struct xs *xs, struct client *c, uint32_t turn)
 {
     struct xsd_sockmsg msg;
-    uint64_t until;
+    uint64_t until = xs->work + turn;
     size_t need;
 
     /* Before the ring is looked at: what comes later signals again. */
@@ -250,6 +253,8 @@ bool client_pump(struct xs *xs, struct client *c, uint32_t turn)
     if (c->is_ring)
         ring_check(xs, c);
     flush(xs, c);
+    /* What a new connection cost comes on top of it. */
+    c->debt += xs->work - (until - turn);
     if (c->debt >= turn) {
         c->debt -= turn;
         return !c->dead;

@@ -10,6 +10,8 @@ typedef volatile struct xenstore_domain_interface page_t;
 
 #define FEATURES (XENSTORE_SERVER_FEATURE_RECONNECTION | XENSTORE_SERVER_FEATURE_ERROR)
 
+#define RECONNECT_WORK 16 /* units of a turn; what is forgotten comes on top */
+
 static void notify(struct xs *xs, struct client *c)
 {
     xs->plat->notify(xs->plat->ctx, c);
@@ -48,6 +50,7 @@ void ring_check(struct xs *xs, struct client *c)
 
     if (!page || page->connection != XENSTORE_RECONNECT)
         return;
+    xs->work += RECONNECT_WORK;
     client_reset(xs, c);
     c->in.len = c->out.len = c->out_off = 0;
     c->dead = false;

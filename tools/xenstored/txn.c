@@ -75,6 +75,7 @@ struct txn *txn_find(struct client *c, uint32_t id)
 /* Everything that it did and saw. */
 static void forget(struct xs *xs, struct txn *t)
 {
+    xs->work += t->nops + t->nsaw;
     for (uint32_t i = 0; i < t->nops; i++) {
         data_put(t->ops[i].set);
         free(t->ops[i].rm);
