@@ -418,7 +418,10 @@ static void step(uint64_t word)
     case 12:
         look_at_log(g, i, 1 + j);
         break;
-    case 13:
+    case 13: /* the hypervisor writes, and the log hears of it */
+        p2m_mark_dirty(&g->p2m, GFN(gfn_at(j)));
+        g->dirty[j] |= g->page[j].type == P2M_RAM;
+        p2m_mark_dirty(&g->p2m, GFN(~0ull));
         EXPECT(p2m_place(&g->p2m, GFN((1ull << 36) - 1), MFN(1), 1, P2M_RAM) == -XEN_EINVAL);
         EXPECT(p2m_place(&g->p2m, GFN(1ull << 36), MFN(1), 0, P2M_RAM) == -XEN_EINVAL);
         EXPECT(p2m_lookup(&g->p2m, GFN(~0ull)).type == P2M_HOLE);

@@ -10,7 +10,7 @@ $(UNIT_OUT)/guest_walk: tests/unit/guest_walk.c hv/x86/mm/guest_walk.c $(HVM_HDR
 	@mkdir -p $(@D)
 	$(HOSTCC) $(HOST_CFLAGS) -I. -Ihv -Itests/unit -o $@ $<
 
-HVM_DEVICES := $(wildcard hv/x86/hvm/v[lipr]*.c hv/x86/hvm/vhpet.c)
+HVM_DEVICES := $(wildcard hv/x86/hvm/v[lipr]*.c hv/x86/hvm/vhpet.c) hv/x86/hvm/context.c hv/x86/hvm/ioreq.c
 HVM_UNIT := $(patsubst tests/unit/%.c,$(UNIT_OUT)/%,$(wildcard tests/unit/hvm_*.c))
 UNIT_TESTS += $(HVM_UNIT)
 $(HVM_UNIT): $(UNIT_OUT)/%: tests/unit/%.c $(HVM_DEVICES) $(HVM_HDR) tests/unit/hvm.mk
@@ -26,7 +26,7 @@ $(EMUL_UNIT): $(UNIT_OUT)/%: tests/unit/%.c $(EMUL_SRC) $(HVM_HDR) tests/unit/hv
 
 FUZZ_CC ?= clang
 FUZZ_OUT ?= build/tests/fuzz
-FUZZERS += $(FUZZ_OUT)/fuzz_guest_walk $(FUZZ_OUT)/fuzz_emul
+FUZZERS += $(FUZZ_OUT)/fuzz_guest_walk $(FUZZ_OUT)/fuzz_emul $(FUZZ_OUT)/fuzz_hvm_context
 FUZZ_HVM_CFLAGS := -std=gnu11 -g -O1 -Wall -Wextra -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
 	-D__XEN_TOOLS__ -D__XEN_INTERFACE_VERSION__=0x00041100 -I. -Ihv -Itests/unit
 
@@ -37,3 +37,7 @@ $(FUZZ_OUT)/fuzz_guest_walk: tests/fuzz/fuzz_guest_walk.c hv/x86/mm/guest_walk.c
 $(FUZZ_OUT)/fuzz_emul: tests/fuzz/fuzz_emul.c $(EMUL_SRC) $(HVM_HDR) tests/unit/hvm.mk
 	@mkdir -p $(@D)
 	$(FUZZ_CC) $(FUZZ_HVM_CFLAGS) -o $@ $< $(EMUL_SRC)
+
+$(FUZZ_OUT)/fuzz_hvm_context: tests/fuzz/fuzz_hvm_context.c $(HVM_DEVICES) $(HVM_HDR) tests/unit/hvm.mk
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(FUZZ_HVM_CFLAGS) -o $@ $< $(HVM_DEVICES)

@@ -137,6 +137,15 @@ TEST(pic_modes)
     vpic_write(&q.pic, 0x21, 2);
     CHECK(output_up);
     CHECK_EQ(vpic_acknowledge(&q.pic), 0x23);
+    /* Special fully nested: the slave's higher lines interrupt its lower ones. */
+    start_pics(0x11);
+    virq_isa(&q, 12, true);
+    CHECK_EQ(vpic_acknowledge(&q.pic), 0x2c);
+    virq_isa(&q, 9, true);
+    CHECK(output_up);
+    CHECK_EQ(vpic_acknowledge(&q.pic), 0x29);
+    virq_isa(&q, 9, false);
+    virq_isa(&q, 12, false);
     /* A poll acknowledges. */
     start_pics(1);
     virq_isa(&q, 7, true);

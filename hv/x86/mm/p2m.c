@@ -242,21 +242,13 @@ static struct p2m_entry look(const struct p2m *p, gfn_t gfn)
     return describe(p, entry_load(e), level, gfn);
 }
 
-/* Tables stay while this CPU walks them without the lock: p2m_sync() waits for it. */
-static bool runs_here(const struct p2m *p)
-{
-    const struct vcpu *v = arch_this_cpu()->current;
-
-    return __builtin_expect(v && v->domain == p->d, 1);
-}
-
 struct p2m_entry p2m_lookup(struct p2m *p, gfn_t gfn)
 {
     struct p2m_entry e;
 
     if (gfn.v >> P2M_GFN_BITS)
         return (struct p2m_entry){ MFN_NONE, P2M_HOLE, 0 };
-    if (runs_here(p))
+    if (p2m_runs_here(p))
         return look(p, gfn);
     spin_lock(&p->lock);
     e = look(p, gfn);
@@ -349,7 +341,7 @@ int p2m_get(struct p2m *p, gfn_t gfn, unsigned int access, struct p2m_entry *e)
     *e = (struct p2m_entry){ MFN_NONE, P2M_HOLE, 0 };
     if (gfn.v >> P2M_GFN_BITS)
         return -XEN_ENOENT;
-    if (runs_here(p))
+    if (p2m_runs_here(p))
         rc = get_own(p, gfn, access, e);
     if (__builtin_expect(rc <= 0, 1))
         return rc;

@@ -162,7 +162,7 @@ bool p2m_allows(struct p2m *p, gfn_t gfn, bool write);
  * -EAGAIN: gave way; -ENOMEM. The caller calls p2m_sync() before it reads the pages.
  */
 int p2m_dirty(struct p2m *p, gfn_t gfn, uint64_t nr, uint64_t *done, unsigned long *bitmap);
-/* The hypervisor wrote to d's page at gfn. No locks. */
+/* The hypervisor writes to d's page at gfn. Takes RANK_P2M unless the current vCPU is d's. */
 void p2m_mark_dirty(struct p2m *p, gfn_t gfn);
 
 /* XEN_DOMCTL_set_paging_mempool_size, in pages. 0; -EBUSY: more are in use. Takes RANK_P2M. */

@@ -59,14 +59,28 @@ int p2m_dirty(struct p2m *p, gfn_t gfn, uint64_t nr, uint64_t *done, unsigned lo
     return 0;
 }
 
+/* The leaf at gfn: is it marked, or need not be? Else it is marked here if it still is the same. */
+static bool mark(struct p2m *p, gfn_t gfn)
+{
+    int level;
+    uint64_t *at = find_entry(p, gfn, &level, NULL), e = entry_load(at);
+
+    if (!p2m_is_ram(entry_type(e)) || (e & (p->fmt->write | p->fmt->dirty)) != p->fmt->write)
+        return true;
+    return __atomic_compare_exchange_n(at, &e, e | p->fmt->dirty, false, __ATOMIC_ACQ_REL,
+                                       __ATOMIC_RELAXED);
+}
+
 void p2m_mark_dirty(struct p2m *p, gfn_t gfn)
 {
-    uint64_t *e;
-    int level;
+    bool here = p2m_runs_here(p);
 
-    spin_lock(&p->lock);
-    e = find_entry(p, gfn, &level, NULL);
-    if (p2m_is_ram(entry_type(*e)) && (*e & p->fmt->write) && !(*e & p->fmt->dirty))
-        __atomic_fetch_or(e, p->fmt->dirty, __ATOMIC_ACQ_REL);
-    spin_unlock(&p->lock);
+    if (gfn.v >> P2M_GFN_BITS)
+        return;
+    if (!here)
+        spin_lock(&p->lock);
+    while (!mark(p, gfn)) /* the CPU, or another one, changed it */
+        ;
+    if (!here)
+        spin_unlock(&p->lock);
 }

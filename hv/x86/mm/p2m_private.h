@@ -6,6 +6,7 @@
 #include "core/bug.h"
 #include "core/domain.h"
 #include "core/frame.h"
+#include "core/pcpu.h"
 #include "x86/mm/p2m.h"
 #include "x86/mm/paging.h"
 
@@ -83,6 +84,14 @@ static inline uint64_t *find_entry(const struct p2m *p, gfn_t gfn, int *level, u
         }
         t = entry_table(v);
     }
+}
+
+/* Tables stay while this CPU walks them without the lock: p2m_sync() waits for it. */
+static inline bool p2m_runs_here(const struct p2m *p)
+{
+    const struct vcpu *v = arch_this_cpu()->current;
+
+    return __builtin_expect(v && v->domain == p->d, 1);
 }
 
 /* Stores a leaf or a hole in place of a leaf or a hole, and counts. [lock] */
