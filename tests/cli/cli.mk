@@ -64,10 +64,10 @@ $(LIFE_TESTS): $(CLI_OUT)/%: tests/cli/%.c $(LIFE_OBJ) $(CLI_CFG_OBJ) tests/cli/
 cli-tests: $(LIFE_TESTS)
 
 # Core files, on a hypervisor of the test's own.
-CORE_OBJ := $(patsubst %,$(CLI_OUT)/obj/cli/%.o,core frame_set p2m undo) $(patsubst %,$(CLI_OUT)/obj/lib/%.o,error text util)
+CLI_CORE_OBJ := $(patsubst %,$(CLI_OUT)/obj/cli/%.o,core frame_set p2m undo) $(patsubst %,$(CLI_OUT)/obj/lib/%.o,error text util)
 UNIT_TESTS += $(CLI_OUT)/core_file
-$(CLI_OUT)/core_file: tests/cli/core_file.c $(CORE_OBJ) tests/cli/cli.mk
+$(CLI_OUT)/core_file: tests/cli/core_file.c $(CLI_CORE_OBJ) tests/cli/cli.mk
 	@mkdir -p $(@D)
-	$(HOSTCC) $(CLI_CFLAGS) -o $@ $< $(CORE_OBJ)
-.SECONDARY: $(CORE_OBJ)
+	$(HOSTCC) $(CLI_CFLAGS) -o $@ $< $(CLI_CORE_OBJ)
+.SECONDARY: $(CLI_CORE_OBJ)
 cli-tests: $(CLI_OUT)/core_file
