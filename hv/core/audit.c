@@ -52,6 +52,52 @@ static unsigned int audit_pages(struct domain *d)
     return bad;
 }
 
+/* A page of d's own that the hypervisor writes to at any time: it stays d's, and data. */
+static bool is_held(const struct domain *d, const void *page)
+{
+    const struct frame *f = frame_of(arch_unmap(page));
+
+    return f && f->owner == d->id && !(f->state & FRAME_FREE) && frame_typed(f->state) > 0 &&
+           frame_type_of(f->state) == FT_WRITABLE;
+}
+
+struct page_audit {
+    const struct domain *d;
+    unsigned int bad;
+};
+
+static void audit_event_page(void *arg, mfn_t page)
+{
+    struct page_audit *a = arg;
+
+    if (is_held(a->d, arch_map(page)))
+        return;
+    log_err("audit: frame %#llx of d%u's event channels is not its own any more",
+            (unsigned long long)page.v, a->d->id);
+    a->bad++;
+}
+
+/* The pages through which d and the hypervisor talk, but for its grant table. */
+static unsigned int audit_shared(const struct domain *d)
+{
+    struct page_audit a = { .d = d };
+
+    evtchn_walk_pages(d, audit_event_page, &a);
+    if (!frame_is_shared(d->shared, d)) {
+        log_err("audit: d%u's shared_info page is not its own any more", d->id);
+        a.bad++;
+    }
+    for (unsigned int i = 0; i < d->max_vcpus; i++) {
+        const struct vcpu *v = d->vcpu[i];
+
+        if (!v || !v->info_frame || is_held(d, v->info))
+            continue;
+        log_err("audit: the vcpu_info page of d%uv%u is not its own any more", d->id, i);
+        a.bad++;
+    }
+    return a.bad;
+}
+
 /* v is where its flags say; those that are queued are counted by CPU. */
 static unsigned int audit_vcpu(const struct vcpu *v, unsigned int *queued)
 {
@@ -84,6 +130,7 @@ unsigned int audit(void)
     for (domid_t id = 0; (d = domain_next(id)) != NULL; id = (domid_t)(d->id + 1), domain_put(d)) {
         bad += audit_pages(d);
         claimed += d->claimed;
+        bad += audit_shared(d);
         bad += evtchn_audit(d);
         bad += grant_audit(d);
         for (unsigned int i = 0; i < d->max_vcpus; i++)

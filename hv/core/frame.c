@@ -95,7 +95,7 @@ static void release_last(struct frame *f)
         unlink_page(d, f);
         domain_put(d);
     }
-    f->owner = DOMID_INVALID;
+    __atomic_store_n(&f->owner, DOMID_INVALID, __ATOMIC_RELAXED);
     f->stamp = tlb_stamp();
     arch_this_cpu()->work_left--; /* who frees many gives way earlier */
     arch_set_gfn(frame_mfn(f), GFN_INVALID);
@@ -113,18 +113,28 @@ void frame_put(struct frame *f)
         release_last(f);
 }
 
+/*
+ * The one place where a frame gets an owner, from which moment d's vCPUs find it and count in its
+ * state: so its record is final before, M2P entry included, and the owner comes last. (Who still
+ * takes it for what it was finds no references in the old state, or looks at the owner again.)
+ */
+static void publish(struct frame *f, const struct domain *d, uint64_t state)
+{
+    ASSERT(f->owner == DOMID_INVALID);
+    __atomic_store_n(&f->state, state, __ATOMIC_RELEASE);
+    __atomic_store_n(&f->owner, d->id, __ATOMIC_RELEASE);
+}
+
 /* Puts a chain of 2^order frames at the head of d's list, each with the allocation's reference. */
 static void link_pages(struct frame *f, unsigned long n, struct domain *d)
 {
     uint32_t first = (uint32_t)frame_mfn(f).v;
 
     for (unsigned long i = 0; i < n; i++) {
-        f[i].owner = d->id;
         f[i].progress = 0;
         f[i].prev = i ? first + (uint32_t)i - 1 : 0;
         f[i].next = i + 1 < n ? first + (uint32_t)i + 1 : d->page_list;
-        __atomic_store_n(&f[i].state, FRAME_RAM | FRAME_ALLOCATED | FRAME_REF_ONE,
-                         __ATOMIC_RELEASE);
+        publish(&f[i], d, FRAME_RAM | FRAME_ALLOCATED | FRAME_REF_ONE);
     }
     if (d->page_list)
         frame_table[d->page_list].prev = first + (uint32_t)n - 1;
@@ -145,6 +155,25 @@ int frame_assign(struct frame *f, unsigned int order, struct domain *d)
     else
         link_pages(f, n, d);
     spin_unlock(&d->page_lock);
+    return rc;
+}
+
+static void set_gfns(struct frame *f, unsigned int order, uint64_t gfn)
+{
+    mfn_t first = frame_mfn(f);
+
+    for (unsigned long i = 0; i < 1ul << order; i++)
+        arch_set_gfn(mfn_add(first, i), gfn == GFN_INVALID ? gfn : gfn + i);
+}
+
+int frame_give(struct frame *f, unsigned int order, struct domain *d, uint64_t gfn)
+{
+    int rc;
+
+    set_gfns(f, order, gfn);
+    rc = frame_assign(f, order, d);
+    if (rc)
+        set_gfns(f, order, GFN_INVALID);
     return rc;
 }
 
@@ -190,11 +219,17 @@ void frame_share(struct frame *f, struct domain *d, bool writable)
     /* Not to be written: a typed use without a type keeps every type out. */
     uint64_t type = writable ? FT_WRITABLE : FT_NONE;
 
-    f->owner = d->id;
-    __atomic_store_n(&f->state,
-                     FRAME_RAM | FRAME_HV | FRAME_REF_ONE | FRAME_TYPED_ONE |
-                         type << FRAME_TYPE_SHIFT,
-                     __ATOMIC_RELEASE);
+    publish(f, d,
+            FRAME_RAM | FRAME_HV | FRAME_REF_ONE | FRAME_TYPED_ONE | type << FRAME_TYPE_SHIFT);
+}
+
+bool frame_is_shared(const void *page, const struct domain *d)
+{
+    const struct frame *f = frame_of(arch_unmap(page));
+
+    return f && f->owner == d->id && (f->state & FRAME_HV) &&
+           !(f->state & (FRAME_FREE | FRAME_ALLOCATED)) && frame_refs(f->state) > 0 &&
+           frame_typed(f->state) > 0 && frame_type_of(f->state) == FT_WRITABLE;
 }
 
 void frame_unshare(void *page)

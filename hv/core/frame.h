@@ -146,9 +146,18 @@ extern uint64_t ram_frames;
  * totals. -E2BIG above d's maximum, -EINVAL when d is dying. Takes RANK_PAGELIST.
  */
 int frame_assign(struct frame *f, unsigned int order, struct domain *d);
-/* Share one hypervisor frame with d: d may map it (writable or read-only); it is never freed to d.
+/*
+ * The same at guest frames gfn and on: the M2P says so before d can find the frames, since whoever
+ * writes an entry has a reference on its frame, or is the only one to know it.
+ */
+int frame_give(struct frame *f, unsigned int order, struct domain *d, uint64_t gfn);
+/*
+ * Share one hypervisor frame, which is ready for it, with d: d may map it (writable or read-only);
+ * it is never freed to d.
  */
 void frame_share(struct frame *f, struct domain *d, bool writable);
+/* For audits: is this page of the hypervisor's shared with d, as frame_share() left it? */
+bool frame_is_shared(const void *page, const struct domain *d);
 /*
  * Give up a page that was shared: from now on d cannot refer to it any more; it is freed when the
  * last one that does lets go.

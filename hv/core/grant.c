@@ -300,11 +300,29 @@ static void count_tracks(const struct domain *d, uint64_t *readers, uint64_t *wr
     }
 }
 
+/* The table's pages are still the hypervisor's, those that the guest writes shared with it. */
+static unsigned int audit_table(const struct domain *d)
+{
+    const struct grant_state *g = d->grants;
+    unsigned int bad = 0;
+
+    for (unsigned int i = 0; i < g->nr_frames; i++) {
+        const struct frame *active = frame_of(arch_unmap(g->active[i]));
+
+        if (frame_is_shared(g->shared[i], d) && active->owner == DOMID_INVALID &&
+            active->state == (FRAME_RAM | FRAME_HV | FRAME_REF_ONE))
+            continue;
+        log_err("audit: page %u of d%u's grant table is not its own any more", i, d->id);
+        bad++;
+    }
+    return bad;
+}
+
 unsigned int grant_audit(struct domain *d)
 {
     struct grant_state *g = d->grants;
     uint64_t readers = 0, writers = 0, pinned_r = 0, pinned_w = 0;
-    unsigned int bad = 0;
+    unsigned int bad = audit_table(d);
 
     for (grant_ref_t ref = 0; ref < g->nr_frames * REFS_PER_FRAME; ref++) {
         const struct grant_active *a = grant_active_of(g, ref);

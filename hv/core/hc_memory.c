@@ -27,8 +27,8 @@ static void free_extent(struct frame *f, unsigned int order, struct domain *d)
         frame_release(f + i, d);
 }
 
-/* Allocates one zeroed extent for the domain. */
-static struct frame *new_extent(const struct reservation *res)
+/* Allocates one zeroed extent for the domain, at guest frame gfn or nowhere (GFN_INVALID). */
+static struct frame *new_extent(const struct reservation *res, uint64_t gfn)
 {
     unsigned int order = res->r.extent_order;
     struct frame *f = frame_alloc_for(res->d, order, XENMEMF_get_address_bits(res->r.mem_flags));
@@ -37,7 +37,7 @@ static struct frame *new_extent(const struct reservation *res)
         return NULL;
     for (unsigned long i = 0; i < 1ul << order; i++)
         arch_clear_page(arch_map(mfn_add(frame_mfn(f), i)));
-    if (frame_assign(f, order, res->d) == 0)
+    if (frame_give(f, order, res->d, gfn) == 0)
         return f;
     frame_free(f, order);
     return NULL;
@@ -47,12 +47,12 @@ static struct frame *new_extent(const struct reservation *res)
 static bool add_extent(const struct reservation *res, gptr_t at, bool place)
 {
     unsigned int order = res->r.extent_order;
-    xen_pfn_t gfn = 0, mfn;
+    xen_pfn_t gfn = GFN_INVALID, mfn;
     struct frame *f;
 
     if (place && guest_get(res->v, &gfn, at))
         return false;
-    f = new_extent(res);
+    f = new_extent(res, gfn);
     if (!f)
         return false;
     mfn = frame_mfn(f).v;
@@ -60,8 +60,6 @@ static bool add_extent(const struct reservation *res, gptr_t at, bool place)
         free_extent(f, order, res->d);
         return false;
     }
-    for (unsigned long i = 0; i < 1ul << order; i++)
-        arch_set_gfn(MFN(mfn + i), place ? gfn + i : GFN_INVALID);
     return true;
 }
 

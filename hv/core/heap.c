@@ -31,12 +31,14 @@ static unsigned int zone_of(uint64_t mfn)
     return mfn ? 64 - (unsigned int)__builtin_clzll(mfn) : 0;
 }
 
-/* f is nobody's. Who looks for a reference may still read its state, and finds that there is none.
+/*
+ * f is nobody's. Who looks for a reference may still read its state, and finds that there is none,
+ * or that the frame has no owner: the owner goes before the state gets references again.
  */
 static void mark(struct frame *f, uint64_t state)
 {
-    __atomic_store_n(&f->state, state, __ATOMIC_RELAXED);
     __atomic_store_n(&f->owner, DOMID_INVALID, __ATOMIC_RELAXED);
+    __atomic_store_n(&f->state, state, __ATOMIC_RELEASE);
 }
 
 static void push(struct frame *f, unsigned int order)

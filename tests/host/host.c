@@ -27,7 +27,7 @@ __thread jmp_buf host_jump;
 __thread bool host_catching;
 
 static __thread struct host_cpu *self;
-static uint64_t *m2p;
+uint64_t *host_m2p;
 
 unsigned long frame_chunks[BITMAP_LONGS(MAX_MFN >> FRAME_CHUNK_SHIFT)];
 struct frame *frame_table;
@@ -169,7 +169,7 @@ void arch_clear_page(void *page)
 
 void arch_set_gfn(mfn_t mfn, uint64_t gfn)
 {
-    __atomic_store_n(&m2p[mfn.v], gfn, __ATOMIC_RELAXED);
+    __atomic_store_n(&host_m2p[mfn.v], gfn, __ATOMIC_RELAXED);
 }
 
 uint64_t tlb_clock = (1ull << 32) - 2001; /* runs cross the 32 bits of a stamp */
@@ -360,7 +360,7 @@ void host_boot(uint64_t frames, unsigned int cpus)
     host_ram = mmap(NULL, frames * PAGE_SIZE, PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     frame_table = calloc(frames, sizeof(*frame_table));
-    m2p = calloc(frames, sizeof(*m2p));
+    host_m2p = calloc(frames, sizeof(*host_m2p));
     max_mfn = frames;
     for (uint64_t c = 0; c <= (frames - 1) >> FRAME_CHUNK_SHIFT; c++)
         bitmap_set(frame_chunks, c);

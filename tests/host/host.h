@@ -30,6 +30,7 @@ struct host_cpu {
 extern struct host_cpu host_cpus[HOST_MAX_CPUS];
 extern uint8_t *host_ram;
 extern uint64_t host_ram_frames;
+extern uint64_t *host_m2p;
 extern uint64_t host_time;        /* ns; atomic */
 extern void (*host_on_now)(void); /* called once, by the next reading of the clock */
 extern bool host_verbose;         /* the log goes to stderr */

@@ -610,7 +610,7 @@ void pv_machine_boot(bool verbose)
 {
     host_boot(PV_RAM, PV_CPUS);
     host_verbose = verbose;
-    m2p_rw = calloc(PV_RAM, sizeof(uint64_t));
+    m2p_rw = host_m2p;
     idle_l4 = frame_alloc_hv();
     idle_cr3 = direct_pa(idle_l4);
     for (unsigned int i = HV_FIRST_SLOT; i <= HV_LAST_SLOT; i++)

@@ -132,7 +132,7 @@ void pv_model_end_one(unsigned int id)
 
         arch_this_cpu()->pending = 0;
         pcpu_gave_way(arch_this_cpu());
-        if (one_in(2)) {
+        if (!pv_threaded && one_in(2)) {
             depth++;
             pv_model_step(rng_next(&rng));
             depth--;

@@ -11,7 +11,7 @@
 #include <xen/vcpu.h>
 
 #include "core/audit.h"
-#include "core/grant.h"
+#include "core/grant_private.h"
 #include "core/hypercall.h"
 #include "x86/pv/desc.h"
 #include "x86/pv/domain.h"
@@ -455,6 +455,32 @@ static void op_exchange(struct vcpu *v)
 
 /* --- grants --- */
 
+/*
+ * The table grows into the page that the guest has just given back, and that its other vCPUs go on
+ * mapping: hot_frame says which.
+ */
+static void op_grow(struct vcpu *v)
+{
+    struct xen_memory_reservation r = { .nr_extents = 1, .domid = DOMID_SELF };
+    struct gnttab_setup_table op = { .dom = DOMID_SELF };
+    xen_pfn_t m = unused_frame(v);
+    long rc;
+
+    op.nr_frames = 1 + (one_in(8) ? (uint32_t)below(200) : v->domain->grants->nr_frames);
+    r.extent_start.p = (void *)(args_va(v) + 64);
+    op.frame_list.p = (void *)(args_va(v) + 0x400);
+    if (!m || !put_args(v, 64, &m, sizeof(m)) || !put_args(v, 0, &r, sizeof(r)))
+        return;
+    for (unsigned int i = 0; i < ARRAY_SIZE(hot_frame); i++)
+        hot_frame[i] = m;
+    call(v, __HYPERVISOR_memory_op, XENMEM_decrease_reservation, args_va(v), 0, 0);
+    if (!put_args(v, 0, &op, sizeof(op)))
+        return;
+    rc = call(v, __HYPERVISOR_grant_table_op, GNTTABOP_setup_table, args_va(v), 1, 0);
+    note("d%uv%u grant table of %u pages after giving back %#lx: %ld", v->domain->id, v->id,
+         op.nr_frames, m, rc);
+}
+
 static void offer_grant(const struct domain *d, const struct domain *user, uint32_t ref)
 {
     mfn_t table = grant_frame_mfn((struct domain *)d, 0);
@@ -763,6 +789,7 @@ static void op_call(struct vcpu *v)
         op_ptwr,        op_memory,     op_exchange, op_grant_map, op_grant_map, op_grant_unmap,
         op_grant_unmap, op_grant_copy, op_transfer, op_gdt,       op_ldt,       op_descriptor,
         op_ldt_fault,   op_vcpu,       op_mode,     op_multicall, op_unpin_all, pv_model_tools,
+        op_grow,
     };
     unsigned int which = (unsigned int)below(ARRAY_SIZE(ops));
 

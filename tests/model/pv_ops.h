@@ -25,7 +25,7 @@ void pv_model_choices(const uint8_t *bytes, size_t n);
 size_t pv_model_choices_left(void);
 /* What a thread remembers of earlier steps goes. */
 void pv_model_forget(void);
-/* Destroys domain `id`, or builds it again when it is gone. For streams, not for threads. */
+/* Destroys domain `id`, or builds it again when it is gone. Threads stand still meanwhile. */
 void pv_model_end_one(unsigned int id);
 /* v of Dom0 makes, fills, runs, destroys domains of its own by hypercalls. */
 void pv_model_tools(struct vcpu *v);

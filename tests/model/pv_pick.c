@@ -89,7 +89,7 @@ uint64_t own_frame(const struct domain *d, unsigned int type)
 
 uint64_t strange_frame(const struct domain *d)
 {
-    switch (below(9)) {
+    switch (below(10)) {
     case 0:
         return d->shared_mfn.v;
     case 1:
@@ -106,6 +106,8 @@ uint64_t strange_frame(const struct domain *d)
         return grant_frame_mfn((struct domain *)d, 0).v;
     case 7:
         return first_l4[below(PV_DOMAINS)];
+    case 8: /* what was a guest's a moment ago */
+        return hot_frame[below(ARRAY_SIZE(hot_frame))];
     default:
         return below(PV_RAM + 4);
     }

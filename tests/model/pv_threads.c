@@ -14,7 +14,8 @@
 #include "core/audit.h"
 #include "model/pv_ops.h"
 
-#define STEPS 300 /* between two recounts */
+#define STEPS 300     /* between two recounts */
+#define LIFE_ROUNDS 8 /* between two ends of a domain: its grant table has grown by then */
 
 static uint64_t seed = 1;
 static time_t end;
@@ -43,6 +44,10 @@ static void recount(void)
     pv_threaded = true;
     if (audit())
         pv_fail("audit after round %u, seed %lu", round_nr, (unsigned long)seed);
+    if (round_nr % LIFE_ROUNDS == 0) {
+        pv_model_seed(round_nr + seed);
+        pv_model_end_one(1 + round_nr / LIFE_ROUNDS % (PV_DOMAINS - 1));
+    }
     over = time(NULL) >= end;
 }
 
@@ -109,6 +114,6 @@ const char *__tsan_default_suppressions(void)
            "race:op_ptwr\nrace:offer_grant\nrace:fill_table\nrace:writable_slot\nrace:op_gdt\n"
            "race:op_ldt\nrace:put_args\nrace:get_args\nrace:op_switch\nrace:pv_machine.c\n"
            "race:copy_user\nrace:paging_show_m2p\nrace:hv/core/heap.c\n"
-           "race:hot_frame\nrace:op_peek\nrace:strange_frame\n"
+           "race:hot_frame\nrace:op_peek\nrace:op_grow\nrace:strange_frame\n"
            "race:grant_copy_one\nrace:grant_swap\nrace:move_info\nrace:op_register_info\n";
 }

@@ -9,7 +9,7 @@ CORE_CFLAGS := -std=gnu11 -g -O1 -Wall -Wextra -Wno-unused-parameter -fno-omit-f
 CORE_OUT := $(UNIT_OUT)/core
 CORE_CPPFLAGS := -I. -Ihv -Itests -Itests/unit -DORLOP_DEBUG
 CORE_LDFLAGS := -Wl,--wrap=frame_alloc,--wrap=frame_alloc_for,--wrap=frame_alloc_hv,--wrap=frame_alloc_hv_order -pthread
-CORE_SRC := $(wildcard hv/core/*.c) tests/host/host.c tests/host/toy.c tests/host/toy_calls.c \
+CORE_SRC := $(wildcard hv/core/*.c) tests/host/host.c tests/host/step.c tests/host/toy.c tests/host/toy_calls.c \
 	$(filter-out lib/string.c,$(wildcard lib/*.c))
 CORE_OBJ := $(patsubst %.c,$(CORE_OUT)/%.o,$(CORE_SRC))
 CORE_HDR := $(wildcard hv/core/*.h lib/*.h tests/host/*.h)

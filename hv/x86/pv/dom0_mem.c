@@ -22,8 +22,6 @@ static bool add_extent(struct dom0_mem *m, uint64_t mfn, uint64_t pages)
 {
     struct dom0_extent *last = m->nr ? &m->ext[m->nr - 1] : NULL;
 
-    for (uint64_t i = 0; i < pages; i++)
-        m2p_rw[mfn + i] = m->pages + i;
     if (last && last->mfn + last->pages == mfn) {
         last->pages += pages;
     } else {
@@ -44,7 +42,7 @@ bool dom0_mem_grow(struct dom0_mem *m, uint64_t pages)
             order--;
         struct frame *f = frame_alloc(order, 0);
         if (f) {
-            if (frame_assign(f, order, m->d) || !add_extent(m, frame_mfn(f).v, 1ull << order))
+            if (frame_give(f, order, m->d, m->pages) || !add_extent(m, frame_mfn(f).v, 1ull << order))
                 return false;
         } else if (order-- == 0) {
             return false;

@@ -172,13 +172,11 @@ static long commit_chunk(struct vcpu *v, struct exchange *e, unsigned long c)
         xen_pfn_t mfn = frame_mfn(e->out[i]).v;
         gptr_t at;
 
-        if (frame_assign(e->out[i], order, v->domain)) {
+        if (frame_give(e->out[i], order, v->domain, e->gfn[i])) {
             frame_free(e->out[i], order);
             rc = E(ENOMEM);
             continue;
         }
-        for (unsigned long j = 0; j < 1ul << order; j++)
-            arch_set_gfn(MFN(mfn + j), e->gfn[i] + j);
         if (!gptr_index(HANDLE_PTR(e->x.out.extent_start), c * per_chunk + i, sizeof(mfn), &at) ||
             guest_put(v, at, &mfn))
             rc = E(EFAULT);

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How a frame becomes a domain's: after each instruction of the call that gives it, another CPU of
+ * that domain does with the frame what it may from then on.
+ */
+#include "core/types.h"
+
+#include <xen/grant_table.h>
+#include <xen/memory.h>
+
+#include "core/audit.h"
+#include "core/grant.h"
+#include "core/hypercall.h"
+#include "core/ptype.h"
+#include "host/host.h"
+#include "host/step.h"
+#include "unit.h"
+
+static struct domain *tools, *a, *b;
+
+#define ARG HOST_PAGE(3)
+#define LIST HOST_PAGE(2)
+
+__attribute__((constructor)) static void boot(void)
+{
+    host_boot(4096, 2);
+    tools = host_domain(0, 1, 4, true);
+    a = host_domain(1, 1, 4, false);
+    b = host_domain(2, 1, 4, false);
+}
+
+/* The frames that the next allocations give, as far as the test looks at them. */
+#define NEXT 4
+static struct frame *next[NEXT];
+static uint64_t taken[NEXT];
+
+static void foresee(void)
+{
+    for (unsigned int i = 0; i < NEXT; i++)
+        next[i] = frame_alloc(0, 0);
+    for (unsigned int i = NEXT; i-- > 0;)
+        frame_free(next[i], 0);
+    memset(taken, 0, sizeof(taken));
+}
+
+/* a's other vCPU maps them, again and again. */
+static void map_them(void *arg)
+{
+    (void)arg;
+    for (unsigned int i = 0; i < NEXT; i++)
+        taken[i] += frame_get_typed(next[i], a, FT_WRITABLE) == 0;
+}
+
+/* Whoever counted, its count is there. Then they unmap. */
+static uint64_t check_counts(void)
+{
+    uint64_t all = 0;
+
+    for (unsigned int i = 0; i < NEXT; i++) {
+        uint64_t own = (next[i]->state & FRAME_HV) != 0;
+
+        all += taken[i];
+        if (!taken[i])
+            continue;
+        CHECK_EQ(frame_refs(next[i]->state), 1 + taken[i]);
+        CHECK_EQ(frame_typed(next[i]->state), own + taken[i]);
+        CHECK_EQ(next[i]->owner, a->id);
+        while (frame_typed(next[i]->state) > own)
+            frame_put_typed(next[i]);
+    }
+    CHECK_EQ(audit(), 0);
+    return all;
+}
+
+static void grow_table(void *arg)
+{
+    struct gnttab_setup_table *op = host_guest(a, ARG);
+
+    *op = (struct gnttab_setup_table){ .dom = DOMID_SELF,
+                                       .nr_frames = *(unsigned int *)arg,
+                                       .frame_list = { (void *)LIST } };
+    CHECK_EQ(host_call(a->vcpu[0], __HYPERVISOR_grant_table_op, GNTTABOP_setup_table, ARG, 1, 0),
+             0);
+    CHECK_EQ(op->status, GNTST_okay);
+}
+
+TEST(pages_of_the_grant_table)
+{
+    unsigned int nr = 3;
+
+    foresee();
+    host_step(grow_table, map_them, &nr, 1);
+    CHECK(check_counts() > 0);
+}
+
+static void share_it(void *arg)
+{
+    struct frame *f = frame_of(arch_unmap(frame_alloc_hv()));
+
+    frame_share(f, a, *(bool *)arg);
+}
+
+TEST(shared_pages)
+{
+    bool writable = true;
+
+    foresee();
+    host_step(share_it, map_them, &writable, 1);
+    CHECK(check_counts() > 0);
+    frame_unshare(arch_map(frame_mfn(next[0])));
+    writable = false; /* a typed use without a type: none of theirs may come before it */
+    foresee();
+    host_step(share_it, map_them, &writable, 1);
+    CHECK_EQ(check_counts(), 0);
+    frame_unshare(arch_map(frame_mfn(next[0])));
+}
+
+/* One extent at guest frame gfn of d; false: refused. */
+static bool populate(struct domain *d, unsigned int order, xen_pfn_t gfn)
+{
+    struct xen_memory_reservation *r = host_guest(d, ARG);
+
+    *(xen_pfn_t *)host_guest(d, LIST) = gfn;
+    *r = (struct xen_memory_reservation){ .extent_start = { (void *)LIST },
+                                          .nr_extents = 1,
+                                          .extent_order = order,
+                                          .domid = DOMID_SELF };
+    return host_call(d->vcpu[0], __HYPERVISOR_memory_op, XENMEM_populate_physmap, ARG, 0, 0) == 1;
+}
+
+static void populate_a(void *arg)
+{
+    CHECK(populate(a, *(unsigned int *)arg, 100));
+}
+
+TEST(new_memory)
+{
+    unsigned int order = 0;
+
+    foresee();
+    host_step(populate_a, map_them, &order, 1);
+    CHECK(check_counts() > 0);
+    order = 1;
+    foresee();
+    host_step(populate_a, map_them, &order, 1);
+    check_counts();
+}
+
+static bool passed_on;
+
+/* As soon as the frame is a's, a gives it back, and b gets it. */
+static void pass_it_on(void *arg)
+{
+    (void)arg;
+    if (passed_on || next[0]->owner != a->id || spin_is_locked(&a->page_lock))
+        return;
+    passed_on = true;
+    CHECK(frame_release(next[0], a));
+    CHECK(populate(b, 0, 200));
+    CHECK_EQ(next[0]->owner, b->id);
+}
+
+TEST(m2p_entries)
+{
+    unsigned int order = 0;
+
+    foresee();
+    passed_on = false;
+    host_step(populate_a, pass_it_on, &order, 1);
+    CHECK(passed_on);
+    CHECK_EQ(host_m2p[frame_mfn(next[0]).v], 200);
+    CHECK_EQ(audit(), 0);
+}
+
+/* What was taken back leaves no entry. */
+TEST(m2p_of_what_was_not_given)
+{
+    foresee();
+    a->max_pages = a->tot_pages;
+    CHECK(!populate(a, 0, 300));
+    a->max_pages = 1u << 20;
+    CHECK_EQ(host_m2p[frame_mfn(next[0]).v], GFN_INVALID);
+}
+
+/* audit() looks at each page through which a guest and the hypervisor talk. */
+TEST(audit_sees_pages_that_went)
+{
+    struct frame *f = frame_of(grant_frame_mfn(a, 0)), saved = *f;
+
+    f->owner = b->id;
+    CHECK(audit() != 0);
+    *f = saved;
+    f->state &= ~FRAME_HV;
+    CHECK(audit() != 0);
+    *f = saved;
+    f->state -= FRAME_TYPED_ONE;
+    CHECK(audit() != 0);
+    *f = saved;
+    f = frame_of(a->shared_mfn);
+    saved = *f;
+    f->state = FRAME_RAM | FRAME_FREE;
+    CHECK(audit() != 0);
+    *f = saved;
+    CHECK_EQ(audit(), 0);
+}
