@@ -15,6 +15,8 @@
 #define FLAGS_RX (PTE_P | PTE_A | PTE_G)
 #define FLAGS_RO (PTE_P | PTE_A | PTE_G | nx_bit)
 #define FLAGS_RW (PTE_P | PTE_RW | PTE_A | PTE_D | PTE_G | nx_bit)
+/* What guests read must go with the switch to their programs' tables, where it is not shown. */
+#define FLAGS_GUEST_RO (PTE_P | PTE_A | PTE_US | nx_bit)
 #define FLAGS_TABLE (PTE_P | PTE_RW | PTE_A | PTE_D | PTE_US)
 #define CHUNK_FRAMES (1ull << FRAME_CHUNK_SHIFT)
 
@@ -117,7 +119,7 @@ static void map_m2p(uint64_t first)
     for (unsigned long i = 0; i < M2P_EXTENT_FRAMES; i++)
         m2p[i] = ~0ull;
     *walk(M2P_RW_BASE + off, 2) = direct_pa(m2p) | FLAGS_RW | PTE_PS;
-    *walk(M2P_RO_BASE + off, 2) = direct_pa(m2p) | FLAGS_RO | PTE_US | PTE_PS;
+    *walk(M2P_RO_BASE + off, 2) = direct_pa(m2p) | FLAGS_GUEST_RO | PTE_PS;
 }
 
 uint64_t paging_m2p_extent(uint64_t i)
@@ -223,6 +225,21 @@ void paging_heap_ready(void)
     heap_ready = true;
 }
 
+/* No leaf from this table of `level` on is global and a guest's to use: it would stay in TLBs. */
+static void check_leaves(const pte_t *table, int level)
+{
+    for (int i = 0; i < 512; i++) {
+        pte_t e = table[i];
+
+        if (!(e & PTE_P))
+            continue;
+        if (level > 1 && !(e & PTE_PS))
+            check_leaves(direct(e & PTE_ADDR), level - 1);
+        else if ((e & PTE_G) && (e & PTE_US))
+            panic("A mapping of the hypervisor is global and open to guests: %#lx", e);
+    }
+}
+
 /* Hypervisor text must not be writable through the direct map either. */
 void paging_seal(void)
 {
@@ -237,6 +254,8 @@ void paging_seal(void)
         }
         *walk(DIRECT_BASE + pa, 1) = pa | FLAGS_RO;
     }
+    for (int i = HV_FIRST_SLOT; i <= HV_LAST_SLOT; i++)
+        check_leaves(direct(idle_l4[i] & PTE_ADDR), 3);
     paging_flush_all_cpus();
 }
 
