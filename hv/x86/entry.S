@@ -182,8 +182,10 @@ ENTRY(start_guests)
  * Frame on the guest kernel's stack: rcx, r11, rip, cs (+ mask), rflags, rsp, ss.
  */
 syscall_from_user:
-        cmpq    $0, PV_SHORT_SYSCALL(%rcx)
-        je      syscall_slow
+        movq    PV_SHORT_SYSCALL(%rcx), %r11 /* once: another vCPU's vm_assist may clear it */
+        testq   %r11, %r11
+        jz      sfu_slow
+        movq    %r11, FROM_RIP(SCRATCH) + 8(%rsp)
         movq    %rax, FROM_RIP(SCRATCH)(%rsp)
         movq    PV_CR3_KERNEL(%rcx), %rax
         movq    PV_KERNEL_SP(%rcx), %r11
@@ -211,7 +213,7 @@ sfu7:   movq    %rax, -56(%r11)
         je      1f
         movb    $1, VI_MASK(%rax)
 1:      movq    FROM_RIP(SCRATCH)(%rsp), %rax
-        movq    PV_SHORT_SYSCALL(%rcx), %rcx
+        movq    FROM_RIP(SCRATCH) + 8(%rsp), %rcx
         leaq    -56(%r11), %r11
         movq    %r11, FROM_RIP(SCRATCH)(%rsp)
         movq    REGS_rflags - REGS_rip(%rsp), %r11
@@ -225,7 +227,8 @@ sfu_fault:
         movq    PV_CR3_USER(%rcx), %rax
         movq    %rax, %cr3
         movq    FROM_RIP(SCRATCH)(%rsp), %rax
-        movq    REGS_rflags - REGS_rip(%rsp), %r11 /* not the kernel's stack pointer */
+sfu_slow:
+        movq    REGS_rflags - REGS_rip(%rsp), %r11 /* as SYSCALL left it */
         jmp     syscall_slow
         EX(sfu1, sfu_fault)
         EX(sfu2, sfu_fault)
