@@ -42,7 +42,8 @@ bool dom0_mem_grow(struct dom0_mem *m, uint64_t pages)
             order--;
         struct frame *f = frame_alloc(order, 0);
         if (f) {
-            if (frame_give(f, order, m->d, m->pages) || !add_extent(m, frame_mfn(f).v, 1ull << order))
+            if (frame_give(f, order, m->d, m->pages) ||
+                !add_extent(m, frame_mfn(f).v, 1ull << order))
                 return false;
         } else if (order-- == 0) {
             return false;

@@ -15,29 +15,6 @@
 /* The domain's own hold on a frame: one that it gave back may still be pinned, or half a table. */
 #define HELD_BY_ITSELF (FRAME_ALLOCATED | FRAME_PINNED | FRAME_PARTIAL)
 
-/*
- * One hold of f goes; f is picked again while it has others. What a table leaves to be undone hangs
- * in pd->drop, which was empty.
- */
-static void give_up(struct pv_domain *pd, struct frame *f)
-{
-    struct domain *d = &pd->x.d;
-
-    spin_lock(&pd->pt_lock);
-    uint64_t s = __atomic_load_n(&f->state, __ATOMIC_ACQUIRE);
-    if (s & FRAME_PARTIAL) { /* what nobody finished is undone from where it stands */
-        __atomic_fetch_or(&f->state, FRAME_UNDOING, __ATOMIC_RELAXED);
-        pd->drop.f[frame_type_of(s)] = f;
-        pd->drop.any = true;
-    } else if (s & FRAME_PINNED) {
-        __atomic_fetch_and(&f->state, ~FRAME_PINNED, __ATOMIC_ACQ_REL);
-        pt_put_table(&pd->drop, d, f, (int)frame_type_of(s));
-    }
-    spin_unlock(&pd->pt_lock);
-    if (!(s & (FRAME_PARTIAL | FRAME_PINNED)))
-        frame_release(f, d);
-}
-
 /* Nothing is left half undone. */
 static bool drop_done(struct pv_domain *pd)
 {
@@ -48,26 +25,61 @@ static bool drop_done(struct pv_domain *pd)
 }
 
 /*
- * A frame of d that d itself holds, with a reference. NULL: the first one was held by others only,
- * and is set aside; or, when the list is empty, none is left.
+ * The first frame of the list, if d only allocated it: that hold becomes the caller's reference.
+ * Nothing else is taken, since its count may be full: half a GiB of tables map it. One that d does
+ * not hold is set aside. NULL: neither, or a table, whose hold goes in another way. [page_lock]
  */
-static struct frame *next_held(struct domain *d)
+static struct frame *take_first(struct domain *d, uint64_t *state)
 {
-    struct frame *f = NULL;
+    struct frame *f = &frame_table[d->page_list];
 
-    spin_lock(&d->page_lock);
-    for (uint32_t at = d->page_list; at && !f; at = frame_table[at].next) {
-        if (!(frame_table[at].state & HELD_BY_ITSELF)) {
-            if (at != d->page_list)
-                continue;
-            frame_set_aside(d);
-            break;
-        }
-        if (frame_get_more(&frame_table[at])) /* no: half a GiB of tables map it, they go first */
-            f = &frame_table[at];
+    *state = __atomic_load_n(&f->state, __ATOMIC_ACQUIRE);
+    if (!(*state & HELD_BY_ITSELF))
+        frame_set_aside(d);
+    else if (!(*state & (FRAME_PARTIAL | FRAME_PINNED)) &&
+             (__atomic_fetch_and(&f->state, ~FRAME_ALLOCATED, __ATOMIC_ACQ_REL) & FRAME_ALLOCATED))
+        return f;
+    return NULL;
+}
+
+/* The hold that a table is: it stays d's until pt_lock is given up. [pt_lock] */
+static void give_up_table(struct pv_domain *pd, struct frame *f, uint64_t state)
+{
+    enum frame_type type = frame_type_of(state);
+
+    if (state & FRAME_PARTIAL) { /* what nobody finished is undone from where it stands */
+        __atomic_fetch_or(&f->state, FRAME_UNDOING, __ATOMIC_RELAXED);
+        pd->drop.f[type] = f;
+        pd->drop.any = true;
+    } else if (state & FRAME_PINNED) {
+        __atomic_fetch_and(&f->state, ~FRAME_PINNED, __ATOMIC_ACQ_REL);
+        pt_put_table(&pd->drop, &pd->x.d, f, (int)type);
     }
+}
+
+/*
+ * One hold of the first frame goes, and only that one is looked at: it is picked again while it has
+ * others. What a table leaves to be undone hangs in pd->drop, which was empty. False: no frame.
+ */
+static bool give_up_first(struct pv_domain *pd)
+{
+    struct domain *d = &pd->x.d;
+    struct frame *taken = NULL;
+    uint64_t state = 0;
+    uint32_t first;
+
+    spin_lock(&pd->pt_lock);
+    spin_lock(&d->page_lock);
+    first = d->page_list;
+    if (first)
+        taken = take_first(d, &state);
     spin_unlock(&d->page_lock);
-    return f;
+    if (!taken)
+        give_up_table(pd, &frame_table[first], state);
+    spin_unlock(&pd->pt_lock);
+    if (taken)
+        frame_put(taken);
+    return first != 0;
 }
 
 int pv_relinquish(struct domain *d)
@@ -77,13 +89,8 @@ int pv_relinquish(struct domain *d)
     for (unsigned int i = 0; i < STEP; i++) {
         if (!drop_done(pd))
             return -XEN_EAGAIN;
-        struct frame *f = next_held(d);
-        if (f) {
-            give_up(pd, f);
-            frame_put(f);
-        } else if (!d->page_list) {
+        if (!give_up_first(pd))
             return 0;
-        }
         if (pcpu_gives_way(arch_this_cpu(), 1))
             break;
     }
