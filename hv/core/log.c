@@ -13,7 +13,10 @@
 #define LINE_MAX 512
 #define EARLY_SIZE 8192
 #define MAX_SINKS 4
-#define SHOW_OLD 3072 /* bytes of an unfinished boot's text that the next one shows */
+#define LATE_SIZE 4096   /* bytes of refusals that wait for the sinks */
+#define LATE_PIECE 15u   /* of these, go out at once: what a UART takes without a wait */
+#define LATE_NS 2000000u /* from one piece to the next: a UART has sent it by then */
+#define SHOW_OLD 3072    /* bytes of an unfinished boot's text that the next one shows */
 
 #define RING_MAGIC 0x676f6c2d706f6c6full
 
@@ -36,6 +39,17 @@ static log_sink_fn *sinks[MAX_SINKS];        /* [lock] */
 static enum log_level hv_level = LOG_INFO, guest_level = LOG_WARN;
 static bool mid_line;   /* [lock] the last byte out was no newline */
 static bool panic_mode; /* from then on without the lock */
+
+/*
+ * What guests cause waits here for the sinks, so that neither they nor who wants the lock waits for
+ * a UART: one CPU writes it, a piece at a time, from its exit path and by a timer.
+ */
+static struct {
+    char text[LATE_SIZE]; /* [lock] whole lines */
+    size_t next, end;     /* [lock] what is not out yet; 0, 0: nothing */
+    bool busy;            /* [lock] a CPU has that work, or its timer does */
+    struct timer timer;   /* of who is busy */
+} late;
 
 static uint64_t head_check(const struct ring_head *h)
 {
@@ -74,30 +88,100 @@ static void sinks_put(const char *s, size_t n)
             sinks[i](s, n);
 }
 
-/* One line of our own. The ring gets all of them, with the time; the sinks what is loud enough. */
-static void put_line(const char *msg, size_t n, bool loud)
+/* [lock] The next n bytes that wait. */
+static void late_put(size_t n)
 {
+    n = MIN(n, late.end - late.next);
+    if (n == 0)
+        return;
+    if (mid_line && (late.next == 0 || late.text[late.next - 1] == '\n'))
+        sinks_put("\n", 1);
+    sinks_put(late.text + late.next, n);
+    late.next += n;
+    mid_line = late.text[late.next - 1] != '\n';
+    if (late.next == late.end)
+        late.next = late.end = 0;
+}
+
+/* [lock] Somebody else has something to say: the line that is half out comes to its end. */
+static void late_end_line(void)
+{
+    size_t n = 0;
+
+    if (late.next == 0 || late.text[late.next - 1] == '\n')
+        return;
+    while (late.text[late.next + n++] != '\n')
+        ;
+    late_put(n);
+}
+
+/* [lock] A line for the sinks, later. One for which there is no room is in the ring only. */
+static void late_line(const char *msg, size_t n)
+{
+    char *at = late.text + late.end;
+
+    if (sizeof(PREFIX) + n > LATE_SIZE - late.end)
+        return;
+    memcpy(at, PREFIX, sizeof(PREFIX) - 1);
+    memcpy(at + sizeof(PREFIX) - 1, msg, n);
+    at[sizeof(PREFIX) - 1 + n] = '\n';
+    late.end += sizeof(PREFIX) + n;
+}
+
+static void late_timer(void *arg)
+{
+    (void)arg;
+    log_late();
+}
+
+void log_late(void)
+{
+    bool more;
+
+    log_lock();
+    late_put(LATE_PIECE);
+    more = late.busy = late.end != 0;
+    log_unlock();
+    if (!more)
+        return;
+    if (!late.timer.fn)
+        timer_init(&late.timer, late_timer, NULL);
+    timer_set(&late.timer, arch_this_cpu(), arch_now() + LATE_NS);
+}
+
+/* How the sinks get a line: not at all, at once, or when it costs nobody anything. */
+enum loudness { QUIET, LOUD, LATE };
+
+/* One line of our own. The ring gets all of them, with the time; the sinks what is loud enough. */
+static void put_line(const char *msg, size_t n, enum loudness loud)
+{
+    bool work = false;
     char stamp[32];
     uint64_t us = arch_now() / 1000;
     int len = fmt_snprintf(stamp, sizeof(stamp), "[%5llu.%06llu] ",
                            (unsigned long long)(us / 1000000), (unsigned long long)(us % 1000000));
 
     log_lock();
-    if (mid_line) {
-        ring_put("\n", 1);
-        sinks_put("\n", 1);
-        mid_line = false;
-    }
     ring_put(PREFIX, sizeof(PREFIX) - 1);
     ring_put(stamp, (size_t)len);
     ring_put(msg, n);
     ring_put("\n", 1);
-    if (loud || panic_mode) {
+    if (loud == LATE && !panic_mode && arch_this_cpu()) {
+        late_line(msg, n);
+        work = !late.busy && late.end != 0;
+        late.busy |= work;
+    } else if (loud != QUIET || panic_mode) {
+        late_end_line();
+        if (mid_line)
+            sinks_put("\n", 1);
+        mid_line = false;
         sinks_put(PREFIX, sizeof(PREFIX) - 1);
         sinks_put(msg, n);
         sinks_put("\n", 1);
     }
     log_unlock();
+    if (work)
+        pcpu_raise(arch_this_cpu(), WORK_LOG);
 }
 
 static void tell_dom0(void)
@@ -114,8 +198,7 @@ void log_notify(void)
         evtchn_send_global_virq(dom0, VIRQ_CON_RING);
 }
 
-static void log_va(enum log_level level, enum log_level limit, const char *before, const char *fmt,
-                   va_list ap)
+static void log_va(enum loudness loud, const char *before, const char *fmt, va_list ap)
 {
     char line[LINE_MAX];
     size_t len = str_copy(line, before, sizeof(line));
@@ -125,7 +208,7 @@ static void log_va(enum log_level level, enum log_level limit, const char *befor
     len = MIN(len, sizeof(line) - 1);
     while (len > 0 && line[len - 1] == '\n')
         len--;
-    put_line(line, len, level <= limit);
+    put_line(line, len, loud);
     tell_dom0();
 }
 
@@ -134,20 +217,17 @@ void log_msg(enum log_level level, const char *fmt, ...)
     va_list ap;
 
     va_start(ap, fmt);
-    log_va(level, hv_level, "", fmt, ap);
+    log_va(level <= hv_level ? LOUD : QUIET, "", fmt, ap);
     va_end(ap);
 }
 
 #define REFUSAL_WINDOW_NS 5000000000ull
-#define REFUSAL_BUDGET 10
+#define REFUSAL_BUDGET 10 /* lines of one domain, or of the hypervisor */
+#define SINKS_BUDGET 30   /* of all, that go to the sinks: less than 1 % of a CPU at 115,200 baud */
 
-/* May d's mistakes take another line? Races only miscount. */
-static bool refusal_allowed(struct domain *d)
+/* May another line be taken of a budget? Races only miscount. */
+static bool budget_allows(uint64_t *window, uint32_t *budget, uint32_t max)
 {
-    static uint64_t hv_window;
-    static uint32_t hv_budget;
-    uint64_t *window = d ? &d->log_window : &hv_window;
-    uint32_t *budget = d ? &d->log_budget : &hv_budget;
     uint64_t now = arch_now();
 
     if (now - __atomic_load_n(window, __ATOMIC_RELAXED) >= REFUSAL_WINDOW_NS ||
@@ -155,20 +235,26 @@ static bool refusal_allowed(struct domain *d)
         __atomic_store_n(window, now | 1, __ATOMIC_RELAXED);
         __atomic_store_n(budget, 0, __ATOMIC_RELAXED);
     }
-    return __atomic_fetch_add(budget, 1, __ATOMIC_RELAXED) < REFUSAL_BUDGET;
+    return __atomic_fetch_add(budget, 1, __ATOMIC_RELAXED) < max;
 }
 
 void log_refusal(struct domain *d, const char *fmt, ...)
 {
+    static uint64_t hv_window, sinks_window;
+    static uint32_t hv_budget, sinks_budget;
+    enum loudness loud = LOG_WARN <= (d ? guest_level : hv_level) ? LATE : QUIET;
     char before[16] = "";
     va_list ap;
 
-    if (!refusal_allowed(d))
+    if (!budget_allows(d ? &d->log_window : &hv_window, d ? &d->log_budget : &hv_budget,
+                       REFUSAL_BUDGET))
         return;
+    if (loud == LATE && !budget_allows(&sinks_window, &sinks_budget, SINKS_BUDGET))
+        loud = QUIET;
     if (d)
         fmt_snprintf(before, sizeof(before), "d%u: ", d->id);
     va_start(ap, fmt);
-    log_va(LOG_WARN, d ? guest_level : hv_level, before, fmt, ap);
+    log_va(loud, before, fmt, ap);
     va_end(ap);
 }
 
@@ -219,6 +305,7 @@ void log_guest_text(struct domain *d, const char *s, size_t n)
         return;
     }
     log_lock();
+    late_end_line();
     /* Not into the ring: there it would soon push out what only the hypervisor can tell. */
     sinks_put(s, n);
     mid_line = s[n - 1] != '\n';
@@ -250,6 +337,7 @@ void log_panic_mode(void)
 {
     panic_mode = true;
     spin_break_all();
+    late_put(LATE_SIZE);
 }
 
 static uint64_t oldest(void)
@@ -291,6 +379,7 @@ void log_clear(void)
 void log_close(void)
 {
     log_lock();
+    late_put(LATE_SIZE);
     head->clean = 1;
     head->check = head_check(head);
     log_unlock();

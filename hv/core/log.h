@@ -22,7 +22,9 @@ void log_msg(enum log_level level, const char *fmt, ...) __attribute__((format(p
 #define log_debug(...) log_msg(LOG_DEBUG, __VA_ARGS__)
 
 struct domain;
-/* Why an operation of domain `d` was refused, rate-limited for each domain; NULL: the hypervisor.
+/*
+ * Why an operation of domain `d` was refused, rate-limited for each domain; NULL: the hypervisor.
+ * It reaches the serial line and the screen a little later, as far as one budget of all allows.
  */
 void log_refusal(struct domain *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
@@ -56,6 +58,8 @@ void log_clear(void);
 void log_init_ring(void *mem, size_t size);
 /* The machine goes down as somebody wished: the next boot need not show this one's text. */
 void log_close(void);
+/* Exit-path work WORK_LOG: some of the refusals that wait go out. */
+void log_late(void);
 /* Exit-path work WORK_CONRING: raises VIRQ_CON_RING in Dom0. */
 void log_notify(void);
 /* The level a log option names ("all", "debug", "info", "warning", "error", "none"); -2: none of

@@ -66,6 +66,8 @@ void pcpu_do_pending(struct pcpu *p)
             domain_reap();
         if (work & WORK_CONRING)
             log_notify();
+        if (work & WORK_LOG)
+            log_late();
         if (work & WORK_KEY)
             keys_run();
         if (work & WORK_SCHED)

@@ -15,6 +15,7 @@ enum pending_work {
     WORK_REAP = 1u << 2,    /* destroyed domains wait for their records to go */
     WORK_KEY = 1u << 3,     /* a debug key was pressed */
     WORK_CONRING = 1u << 4, /* the console ring grew: tell Dom0 */
+    WORK_LOG = 1u << 6,     /* refusals wait for the serial line */
     WORK_CLOCK = 1u << 5,   /* the scale of time changed: refresh the current vCPU's record */
 };
 

@@ -401,7 +401,7 @@ TEST(console)
     CHECK_EQ(evtchn_close(d, port), 0);
 }
 
-static char guest_log[4096];
+static char guest_log[16384];
 
 static void guest_sink(const char *text, size_t n)
 {
@@ -418,22 +418,68 @@ static unsigned int times(const char *needle)
 }
 
 /* Another guest's text goes to the log, marked as its own, harmless, and not without end. */
+/* Time for all that waits for the sinks. */
+static void let_log_out(void)
+{
+    for (int i = 0; i < 500; i++) {
+        host_settle();
+        host_advance(2000000);
+    }
+}
+
 TEST(console_of_guests)
 {
     char *buf = host_guest(e, HOST_PAGE(0));
 
+    let_log_out();
     log_add_sink(guest_sink);
     strcpy(buf, "one\nt\033wo\n\nthree");
     CHECK_EQ(call(w, __HYPERVISOR_console_io, CONSOLEIO_write, strlen(buf), HOST_PAGE(0)), 0);
+    let_log_out();
     CHECK(times("d1: says: one\n") && times("d1: says: t?wo\n") && times("d1: says: three\n"));
     CHECK_EQ(times("says: "), 3);
     for (int i = 0; i < 100; i++)
         CHECK_EQ(call(w, __HYPERVISOR_console_io, CONSOLEIO_write, 3, HOST_PAGE(0)), 0);
+    let_log_out();
     CHECK(times("says: ") <= 20);
     log_remove_sink(guest_sink);
     CHECK_EQ(call(w, __HYPERVISOR_xen_version, XENVER_build_id, 0, 0), E(EPERM));
     CHECK_EQ(call(w, __HYPERVISOR_xen_version, XENVER_commandline, HOST_PAGE(0), 0), 0);
     CHECK_STR(buf, "<denied>");
+}
+
+static size_t longest_write;
+
+static void measuring_sink(const char *text, size_t n)
+{
+    longest_write = MAX(longest_write, n);
+    guest_sink(text, n);
+}
+
+/* A refusal costs who causes it no wait for the serial line, and lines stay whole. */
+TEST(refusals_go_out_later)
+{
+    size_t before = strlen(guest_log);
+
+    host_advance(10000000000ull);
+    log_add_sink(measuring_sink);
+    longest_write = 0;
+    for (int i = 0; i < 5; i++)
+        log_refusal(e, "this is refusal %d of a long kind, which takes a while", i);
+    CHECK_EQ(strlen(guest_log), before); /* nothing so far */
+    host_settle();
+    CHECK(strlen(guest_log) > before && longest_write <= 15);
+    log_err("at once"); /* in the middle of the first line */
+    CHECK(times("\n(orlop) at once\n"));
+    let_log_out();
+    for (int i = 0; i < 5; i++) {
+        char want[100];
+
+        snprintf(want, sizeof(want),
+                 "(orlop) d1: this is refusal %d of a long kind, which takes a while\n", i);
+        CHECK_EQ(times(want), 1);
+    }
+    log_remove_sink(measuring_sink);
 }
 
 TEST(version)
@@ -577,6 +623,71 @@ TEST(crash_is_the_guests_own)
     CHECK(!w->sched.running && v->sched.running);
     CHECK_EQ(frame_free_count(), free);
     CHECK_EQ(audit(), 0);
+}
+
+/* All domains together have one budget for the sinks; the ring has each one's lines. */
+TEST(refusals_of_all_have_one_budget)
+{
+    struct domain *many[6];
+    int lines;
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(many); i++)
+        many[i] = host_domain((domid_t)(20 + i), 1, 0, false);
+    host_advance(10000000000ull);
+    log_add_sink(guest_sink);
+    for (unsigned int i = 0; i < ARRAY_SIZE(many); i++)
+        for (int n = 0; n < 20; n++)
+            log_refusal(many[i], "too much");
+    let_log_out();
+    lines = times("too much");
+    CHECK(lines >= 20 && lines <= 30);
+    log_remove_sink(guest_sink);
+}
+
+/* The list of domains, whenever it gives way, is the list. */
+TEST(domain_list_in_steps)
+{
+    struct xen_sysctl *op = host_guest(d, HOST_PAGE(0));
+    struct xen_domctl_getdomaininfo *list = host_guest(d, HOST_PAGE(1));
+    struct hc_args a = HC_ARGS(HOST_PAGE(0), 1, 2); /* the others are what the registers held */
+    unsigned int steps = 0;
+    long rc;
+
+    memset(list, 0, PAGE_SIZE);
+    *op = (struct xen_sysctl){ .cmd = XEN_SYSCTL_getdomaininfolist,
+                               .interface_version = XEN_SYSCTL_INTERFACE_VERSION };
+    op->u.getdomaininfolist.max_domains = 20;
+    set_xen_guest_handle_raw(op->u.getdomaininfolist.buffer, (void *)HOST_PAGE(1));
+    host_be(v->cpu->id);
+    do {
+        arch_this_cpu()->work_left = 1;
+        rc = hypercall_dispatch(v, __HYPERVISOR_sysctl, &a);
+        a = v->restart_args;
+        steps++;
+    } while (rc == HC_RESTART);
+    CHECK_EQ(rc, 0);
+    CHECK(steps > 5);
+    CHECK_EQ(op->u.getdomaininfolist.num_domains, 8);
+    CHECK_EQ(list[0].domain, 0);
+    CHECK_EQ(list[1].domain, 1);
+    for (unsigned int i = 2; i < 8; i++)
+        CHECK_EQ(list[i].domain, 18 + i);
+}
+
+/* Low memory is for devices: a guest does not get it, not even as the last there is. */
+TEST(low_memory_is_not_a_guests)
+{
+    struct frame *f;
+
+    frame_low_bits = 20; /* 256 frames */
+    while ((f = frame_alloc_for(e, 0, 0)) != NULL)
+        CHECK(frame_mfn(f).v >= 256);
+    CHECK(frame_alloc_for(e, 0, 20) == NULL);
+    f = frame_alloc_for(d, 0, 20);
+    CHECK(f && frame_mfn(f).v < 256);
+    f = frame_alloc(0, 0);
+    CHECK(f && frame_mfn(f).v < 256);
+    frame_low_bits = 0;
 }
 
 TEST(rank_violation_panics) /* last: it holds a lock afterwards */
