@@ -21,6 +21,7 @@
  */
 #include "core/evtchn_private.h"
 
+#include "core/hypercall.h"
 #include "core/ptype.h"
 
 #define PENDING (1u << EVTCHN_FIFO_PENDING)
@@ -126,14 +127,15 @@ static bool enqueue(const struct domain *d, struct evtchn *ch, evtchn_port port,
     return append(d, &e->now->queues, priority, port);
 }
 
-void evtchn_fifo_raise(struct domain *d, struct evtchn *ch, evtchn_port port)
+/* An event on the port. True: it is the first one, so somebody may poll for it. */
+static bool raise(struct domain *d, struct evtchn *ch, evtchn_port port)
 {
     bool first, tell = false;
     struct event e;
     event_word_t *w;
 
     if (!lock_event(d, ch, &e))
-        return;
+        return false;
     w = word_of(d, port);
     if (w) {
         if (e.fifo & FIFO_EARLY)
@@ -147,7 +149,13 @@ void evtchn_fifo_raise(struct domain *d, struct evtchn *ch, evtchn_port port)
     unlock_event(&e);
     if (tell)
         vcpu_mark_events_pending(e.now);
-    if (first && __builtin_expect(__atomic_load_n(&d->pollers, __ATOMIC_RELAXED) != 0, 0))
+    return first;
+}
+
+void evtchn_fifo_raise(struct domain *d, struct evtchn *ch, evtchn_port port)
+{
+    if (raise(d, ch, port) &&
+        __builtin_expect(__atomic_load_n(&d->pollers, __ATOMIC_RELAXED) != 0, 0))
         evtchn_wake_pollers(d, port);
 }
 
@@ -235,6 +243,7 @@ static void switch_form(struct domain *d)
     evtchn_port port = 1;
     struct evtchn *ch;
 
+    hc_charge(MAX_EVTCHNS_2L / RECORDS_PER_UNIT);
     for (; (ch = evtchn_next(d, &port)) != NULL && port < MAX_EVTCHNS_2L; port++)
         if (ch->kind != EVTCHNSTAT_closed && bit_test(d->shared->evtchn_pending, port))
             set_fifo(ch, fifo_of(ch) | FIFO_EARLY);
@@ -273,6 +282,7 @@ int evtchn_init_control(struct domain *d, unsigned int vcpu, uint64_t gfn, uint3
 /* All who found a page of words there, or not there, are done with it. [evtchn lock] */
 static void pass_queues(struct domain *d)
 {
+    hc_charge((int32_t)d->max_vcpus / 16);
     for (unsigned int i = 0; i < d->max_vcpus; i++) {
         if (d->vcpu[i]) {
             spin_lock(&d->vcpu[i]->queues.lock);
@@ -302,9 +312,12 @@ int evtchn_expand_array(struct domain *d, uint64_t gfn)
         s->words[s->nr_pages] = arch_map(frame_mfn(f));
         __atomic_store_n(&s->nr_pages, s->nr_pages + 1, __ATOMIC_RELEASE);
         pass_queues(d);
-        for (; (ch = evtchn_next(d, &port)) != NULL && port < end; port++)
-            if (fifo_of(ch) & FIFO_EARLY)
-                evtchn_fifo_raise(d, ch, port);
+        for (; (ch = evtchn_next(d, &port)) != NULL && port < end; port++) {
+            if (fifo_of(ch) & FIFO_EARLY) {
+                raise(d, ch, port); /* who polls for it was told when it came */
+                hc_charge(1);
+            }
+        }
     }
     spin_unlock(&s->lock);
     if (rc)
@@ -325,6 +338,7 @@ void evtchn_fifo_end(struct domain *d)
     __atomic_store_n(&s->fifo, false, __ATOMIC_RELEASE);
     __atomic_store_n(&s->nr_pages, 0, __ATOMIC_SEQ_CST);
     pass_queues(d);
+    hc_charge((int32_t)(pages / 8 + d->max_vcpus / 8));
     for (uint32_t i = 0; i < pages; i++)
         put_page(s->words[i]);
     for (unsigned int i = 0; i < d->max_vcpus; i++) {

@@ -120,7 +120,12 @@ void frame_add_range(mfn_t start, mfn_t end);
  * NULL when there are none. Takes RANK_HEAP. Owner none, refs 0.
  */
 struct frame *frame_alloc(unsigned int order, unsigned int max_bits);
-/* For d's memory: what was set aside for d counts as free, and is used up. */
+/*
+ * For d's memory: what was set aside for d counts as free, and is used up. Memory below so many
+ * address bits is for who has devices, d if it is privileged, and for the hypervisor itself; the
+ * architecture says at boot, 0: there is none.
+ */
+extern unsigned int frame_low_bits;
 struct frame *frame_alloc_for(struct domain *d, unsigned int order, unsigned int max_bits);
 /*
  * Set `pages` aside for d, in place of what was: nobody else gets them. 0 gives them back. -ENOMEM:

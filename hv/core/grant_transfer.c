@@ -18,10 +18,13 @@ struct frame *grant_transfer_take(struct vcpu *v, const struct gnttab_transfer *
     return NULL;
 }
 
+#define FLUSH_COST 2 /* of each CPU that is made to flush, in hc_preempt()'s units */
+
 void grant_transfer_flush(void)
 {
     unsigned long all[MAX_CPUS / 64];
 
+    hc_charge((int32_t)nr_pcpus * FLUSH_COST); /* a step may be a single frame, again and again */
     memset(all, 0xff, sizeof(all));
     arch_tlb_flush_stamped(all, tlb_stamp());
 }

@@ -88,16 +88,30 @@ static long op_physinfo(struct xen_sysctl_physinfo *pi)
     return 0;
 }
 
-static long op_domaininfolist(struct vcpu *v, struct xen_sysctl_getdomaininfolist *op)
+/*
+ * The list may be long. A call that gave way is known by its second argument, which the ABI leaves
+ * free: how many were told, and a mark; the third is the next domain.
+ */
+#define LIST_GOES_ON 0x676f65736f6e0000ul
+#define LIST_COUNT 0xffffu
+_Static_assert(MAX_DOMAINS <= LIST_COUNT, "the count fits");
+
+static long op_domaininfolist(struct vcpu *v, gptr_t arg, struct xen_sysctl_getdomaininfolist *op,
+                              unsigned long told, unsigned long next)
 {
+    bool goes_on = (told & ~(unsigned long)LIST_COUNT) == LIST_GOES_ON;
+    domid_t id = goes_on ? (domid_t)next : op->first_domain;
+    uint32_t n = goes_on ? told & LIST_COUNT : 0;
     struct xen_domctl_getdomaininfo info;
-    domid_t id = op->first_domain;
     struct domain *d;
-    uint32_t n = 0;
+    gptr_t at;
 
     for (; n < op->max_domains && (d = domain_next(id)) != NULL; n++) {
-        gptr_t at;
-
+        if (n > 0 && hc_preempt(1 + (int32_t)d->max_vcpus / 16)) {
+            id = d->id;
+            domain_put(d);
+            return hc_restart(v, HC_ARGS(arg.v, LIST_GOES_ON | n, id));
+        }
         domain_report(d, &info);
         id = (domid_t)(d->id + 1);
         domain_put(d);
@@ -226,8 +240,6 @@ static long do_sysctl(struct vcpu *v, struct xen_sysctl *op, bool *copy_back)
     case XEN_SYSCTL_sched_id:
         op->u.sched_id.sched_id = XEN_SCHEDULER_CREDIT;
         return 0;
-    case XEN_SYSCTL_getdomaininfolist:
-        return op_domaininfolist(v, &op->u.getdomaininfolist);
     case XEN_SYSCTL_debug_keys:
         *copy_back = false;
         return op_debug_keys(v, &op->u.debug_keys);
@@ -260,14 +272,17 @@ long hc_sysctl(struct vcpu *v, const struct hc_args *args)
 {
     unsigned long arg = args->a[0];
     struct xen_sysctl op;
-    bool copy_back;
+    bool copy_back = true;
     long rc;
 
     if (guest_get(v, &op, GPTR(arg)))
         return E(EFAULT);
     if (op.interface_version != XEN_SYSCTL_INTERFACE_VERSION)
         return E(EACCES);
-    rc = do_sysctl(v, &op, &copy_back);
+    if (op.cmd == XEN_SYSCTL_getdomaininfolist)
+        rc = op_domaininfolist(v, GPTR(arg), &op.u.getdomaininfolist, args->a[1], args->a[2]);
+    else
+        rc = do_sysctl(v, &op, &copy_back);
     if (rc == 0 && copy_back && guest_put(v, GPTR(arg), &op))
         rc = E(EFAULT);
     return rc;

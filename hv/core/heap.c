@@ -17,6 +17,7 @@
 #include "lib/string.h"
 
 #define NR_ZONES 42
+unsigned int frame_low_bits; /* boot */
 
 static spinlock_t heap_lock = SPINLOCK_INIT(RANK_HEAP);
 static uint32_t heads[NR_ZONES][FRAME_MAX_ORDER + 1]; /* [heap_lock] first block, as mfn; 0 none */
@@ -131,9 +132,10 @@ void frame_add_range(mfn_t start, mfn_t end)
 }
 
 /* [heap_lock] A block of at least `order` in the highest zone allowed. */
-static struct frame *find(unsigned int order, unsigned int top_zone, unsigned int *found)
+static struct frame *find(unsigned int order, unsigned int bottom, unsigned int top_zone,
+                          unsigned int *found)
 {
-    for (unsigned int zone = top_zone + 1; zone-- > 0;) {
+    for (unsigned int zone = top_zone + 1; zone-- > bottom;) {
         uint32_t fit = zone_orders[zone] & ~((1u << order) - 1);
         if (fit) {
             *found = (unsigned int)__builtin_ctz(fit);
@@ -150,7 +152,7 @@ struct frame *frame_alloc(unsigned int order, unsigned int max_bits)
 
 struct frame *frame_alloc_for(struct domain *d, unsigned int order, unsigned int max_bits)
 {
-    unsigned int top = NR_ZONES - 1, have;
+    unsigned int bottom = 0, top = NR_ZONES - 1, have;
     unsigned long all[MAX_CPUS / 64];
     uint64_t own; /* of what is set aside */
     struct frame *f = NULL;
@@ -159,10 +161,12 @@ struct frame *frame_alloc_for(struct domain *d, unsigned int order, unsigned int
         return NULL;
     if (max_bits && max_bits - PAGE_SHIFT < top)
         top = max_bits - PAGE_SHIFT;
+    if (d && !d->privileged && frame_low_bits)
+        bottom = frame_low_bits - PAGE_SHIFT + 1;
     spin_lock(&heap_lock);
     own = d ? MIN(d->claimed, 1ull << order) : 0;
     if (free_frames + own >= claimed_frames + (1ull << order))
-        f = find(order, top, &have);
+        f = find(order, bottom, top, &have);
     if (f) {
         uint32_t stamp = f->stamp;
         claimed_frames -= own;

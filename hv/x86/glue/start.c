@@ -159,6 +159,7 @@ static void memory_init(uint32_t info)
     if (!ring)
         log_init_ring(bootmem_pages(CONRING_SIZE / PAGE_SIZE), CONRING_SIZE);
     bootmem_finish();
+    frame_low_bits = 24; /* ISA devices' reach */
     paging_heap_ready();
     log_info("Memory: %lu MiB free of %lu MiB of RAM", frame_free_count() >> 8,
              frame_total_count() >> 8);

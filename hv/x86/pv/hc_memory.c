@@ -146,7 +146,7 @@ static long allocate_chunk(struct vcpu *v, struct exchange *e, unsigned long c)
                              sizeof(xen_pfn_t), &at) &&
                   !guest_get(v, &e->gfn[i], at);
 
-        e->out[i] = ok ? frame_alloc(order, bits) : NULL;
+        e->out[i] = ok ? frame_alloc_for(v->domain, order, bits) : NULL;
         if (!e->out[i]) {
             free_out(e, i);
             if (ok) /* debug: Linux looks for the smallest number of bits by trying them all */
