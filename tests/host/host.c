@@ -47,6 +47,7 @@ static void answer_call(struct host_cpu *c)
     if (!fn)
         return;
     fn(c->call_arg);
+    c->called++;
     __atomic_store_n(&c->call_fn, NULL, __ATOMIC_RELEASE);
 }
 

@@ -24,7 +24,8 @@ struct host_cpu {
     /* Cross-call mailbox: who asks sets fn, the CPU clears it; atomic. */
     void (*call_fn)(void *);
     void *call_arg;
-    uint32_t alive; /* a thread plays this CPU now: it answers calls by itself; atomic */
+    uint32_t called; /* calls answered */
+    uint32_t alive;  /* a thread plays this CPU now: it answers calls by itself; atomic */
 };
 
 extern struct host_cpu host_cpus[HOST_MAX_CPUS];

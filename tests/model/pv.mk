@@ -27,6 +27,12 @@ $(MODEL_OUT)/pv: tests/model/pv.c $(PV_OBJ)
 $(MODEL_OUT)/pv_threads: tests/model/pv_threads.c $(PV_OBJ)
 	@$(HOSTCC) $(CORE_CFLAGS) $(PV_CPPFLAGS) -o $@ $< $(PV_OBJ) $(CORE_LDFLAGS)
 
+UNIT_TESTS += build/tests/unit/pv_checks
+
+build/tests/unit/pv_checks: tests/unit/pv_checks.c tests/unit/unit.h $(PV_OBJ)
+	@mkdir -p $(@D)
+	@$(HOSTCC) $(CORE_CFLAGS) $(PV_CPPFLAGS) -Itests/unit -o $@ $< $(PV_OBJ) $(CORE_LDFLAGS)
+
 # With libFuzzer. All variables come into two sections, so that each input finds the machine as after its boot.
 FUZZ_CC ?= clang
 FUZZ_OUT ?= build/tests/fuzz

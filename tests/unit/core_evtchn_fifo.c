@@ -504,6 +504,28 @@ TEST(dying)
 }
 
 /* Others' reset closes ports and leaves the form: only the domain itself gives its pages up. */
+static uint64_t words_then;
+
+/* Another CPU, in the middle of an event, lets go of a's queue at last. */
+static void let_go(void *queue)
+{
+    words_then = typed(a, WORDS);
+    spin_unlock(&((struct evtchn_queues *)queue)->lock);
+}
+
+/* Words are the guest's again only when nobody who found them there can still write to them. */
+TEST(the_end_waits_for_events_on_their_way)
+{
+    begin();
+    host_be(1);
+    spin_lock(&a1->queues.lock);
+    host_cpus[1].call_arg = &a1->queues;
+    host_cpus[1].call_fn = let_go;
+    host_be(0);
+    end();
+    CHECK_EQ(words_then, 2);
+}
+
 TEST(reset)
 {
     struct evtchn_reset *op = host_guest(a, HOST_PAGE(0));

@@ -4,7 +4,7 @@
 #include <xen/grant_table.h>
 
 #include "core/audit.h"
-#include "core/grant.h"
+#include "core/grant_private.h"
 #include "core/hypercall.h"
 #include "core/ptype.h"
 #include "host/host.h"
@@ -571,15 +571,53 @@ static int transfer(mfn_t m, domid_t to, grant_ref_t ref)
     return op->status;
 }
 
+static grant_handle_t busy_handle;
+static int second_status = 99;
+
+/* While a mapping is taken away, the guest's other vCPU asks for the same. */
+static int unmap_twice(struct vcpu *v, uint64_t host_addr, mfn_t mfn, uint32_t flags,
+                       uint64_t new_addr)
+{
+    struct grant_dropped put;
+
+    (void)mfn, (void)flags, (void)new_addr;
+    if (second_status == 99) {
+        second_status = 98;
+        second_status = grant_unmap_one(v, busy_handle, host_addr, 0, 0, false, &put);
+        if (put.owner)
+            grant_finish_unmap(v, &put, 1);
+    }
+    return GNTST_okay;
+}
+
+TEST(a_mapping_goes_once)
+{
+    const struct guest_ops *real = b->ops;
+    struct guest_ops twice = *real;
+
+    grant(8, host_guest_mfn(a, 0), GTF_permit_access);
+    CHECK_EQ(map(8, GNTMAP_host_map, &busy_handle), GNTST_okay);
+    twice.grant_unmap = unmap_twice;
+    b->ops = &twice;
+    CHECK_EQ(unmap(busy_handle, ADDR), GNTST_okay);
+    b->ops = real;
+    CHECK_EQ(second_status, GNTST_bad_handle);
+    CHECK_EQ(table[8].flags, GTF_permit_access);
+    CHECK_EQ(audit(), 0);
+}
+
 TEST(transfers)
 {
     uint64_t free_before = frame_free_count();
     uint64_t pages_a = a->tot_pages, pages_b = b->tot_pages;
     mfn_t m = spare_page(b);
+    uint64_t flushed;
 
     strcpy(arch_map(m), "moved");
     grant(50, MFN(0), GTF_accept_transfer);
+    flushed = pcpus[0]->tlb_flushed;
     CHECK_EQ(transfer(m, 0, 50), GNTST_okay);
+    CHECK(pcpus[0]->tlb_flushed > flushed); /* the giver may have it in its TLBs */
     CHECK_EQ(table[50].flags,
              GTF_accept_transfer | GTF_transfer_committed | GTF_transfer_completed);
     CHECK_EQ(table[50].frame, m.v);

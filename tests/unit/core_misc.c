@@ -173,6 +173,28 @@ TEST(reservation)
     CHECK_EQ(audit(), 0);
 }
 
+/* Another domain's reservation is for who is privileged. */
+TEST(reservation_of_others)
+{
+    struct xen_memory_reservation *r = host_guest(e, HOST_PAGE(0));
+    uint64_t pages = d->tot_pages, own = e->tot_pages;
+
+    *r = (struct xen_memory_reservation){ .nr_extents = 1, .domid = d->id };
+    set_xen_guest_handle_raw(r->extent_start, (void *)HOST_PAGE(1));
+    *(xen_pfn_t *)host_guest(e, HOST_PAGE(1)) = host_guest_mfn(d, 5).v;
+    for (unsigned int op = XENMEM_increase_reservation; op <= XENMEM_populate_physmap; op++) {
+        if (op != XENMEM_increase_reservation && op != XENMEM_decrease_reservation &&
+            op != XENMEM_populate_physmap)
+            continue;
+        CHECK_EQ(call(w, __HYPERVISOR_memory_op, op, HOST_PAGE(0), 0), E(EPERM));
+    }
+    CHECK_EQ(call(w, __HYPERVISOR_memory_op, XENMEM_claim_pages, HOST_PAGE(0), 0), E(EPERM));
+    CHECK_EQ(d->tot_pages, pages);
+    CHECK_EQ(e->tot_pages, own);
+    CHECK(frame_of(host_guest_mfn(d, 5))->state & FRAME_ALLOCATED);
+    CHECK_EQ(audit(), 0);
+}
+
 TEST(memory_runs_out)
 {
     struct xen_memory_reservation *r = host_guest(d, HOST_PAGE(0));

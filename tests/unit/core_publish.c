@@ -182,6 +182,78 @@ TEST(m2p_of_what_was_not_given)
     CHECK_EQ(host_m2p[frame_mfn(next[0]).v], GFN_INVALID);
 }
 
+/* --- who counts a frame that changes hands --- */
+
+static struct frame *moving;
+static unsigned int steps, move_at;
+static bool got;
+
+static void get_it(void *arg)
+{
+    (void)arg;
+    got = frame_get(moving, a);
+}
+
+/* At one of the steps the frame goes from a to b, with the same word in its record. */
+static void move_it(void *arg)
+{
+    (void)arg;
+    if (steps++ != move_at || frame_refs(moving->state) != 1)
+        return;
+    CHECK(frame_take(moving, a));
+    CHECK_EQ(frame_assign(moving, 0, b), 0);
+}
+
+TEST(a_reference_is_on_a_frame_of_the_owner)
+{
+    bool moved_once = false;
+
+    for (move_at = 0; move_at == 0 || move_at <= steps; move_at++) {
+        steps = 0;
+        moving = frame_alloc(0, 0);
+        CHECK_EQ(frame_assign(moving, 0, a), 0);
+        host_step(get_it, move_it, NULL, 1);
+        moved_once |= moving->owner == b->id;
+        CHECK(!got || moving->owner == a->id);
+        CHECK_EQ(frame_refs(moving->state), 1 + got);
+        if (got)
+            frame_put(moving);
+        CHECK(frame_release(moving, moving->owner == a->id ? a : b));
+    }
+    CHECK(moved_once);
+    CHECK_EQ(audit(), 0);
+}
+
+/* A page that was never written may still be in TLBs: who gets it next makes them forget. */
+TEST(freed_frames_are_flushed)
+{
+    struct frame *f = frame_alloc(0, 0);
+    uint64_t before;
+
+    CHECK_EQ(frame_assign(f, 0, a), 0);
+    CHECK_EQ(f->stamp, 0);
+    CHECK(frame_release(f, a));
+    CHECK(f->stamp != 0);
+    before = pcpus[1]->tlb_flushed;
+    foresee();
+    CHECK(pcpus[1]->tlb_flushed > before);
+}
+
+/* Who is about to mark an event in a page is past it before the page goes: each CPU is asked. */
+TEST(pages_of_vcpus_go_after_their_writers)
+{
+    struct domain *d = host_domain(5, 1, 1, false);
+    uint32_t before = host_cpus[1].called;
+
+    host_be(0);
+    domain_drop_infos(d);
+    CHECK_EQ(host_cpus[1].called, before + 1);
+    CHECK(d->vcpu[0]->info == &d->vcpu[0]->own_info);
+    while (domain_kill(d) == E(EAGAIN))
+        ;
+    host_settle();
+}
+
 /* audit() looks at each page through which a guest and the hypervisor talk. */
 TEST(audit_sees_pages_that_went)
 {
