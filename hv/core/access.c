@@ -18,7 +18,7 @@ static enum relation relation_of(const struct domain *caller, const struct domai
         return PRIVILEGED;
     if (caller == subject)
         return SELF;
-    return caller->target == subject->id ? DEVICE_MODEL : STRANGER;
+    return caller->target == subject->serial ? DEVICE_MODEL : STRANGER;
 }
 
 bool access_ok(const struct domain *caller, const struct domain *subject, enum access what)

@@ -120,6 +120,8 @@ static void watchdog_expired(void *arg)
     domain_shutdown(arg, SHUTDOWN_watchdog);
 }
 
+static uint64_t serials; /* atomic: domains there ever were */
+
 int domain_init(struct domain *d, domid_t id, const struct guest_ops *ops, unsigned int max_vcpus)
 {
     int rc;
@@ -131,7 +133,7 @@ int domain_init(struct domain *d, domid_t id, const struct guest_ops *ops, unsig
     d->kind = (uint8_t)ops->kind;
     d->refs = 1;
     d->max_vcpus = max_vcpus;
-    d->target = DOMID_INVALID;
+    d->serial = __atomic_add_fetch(&serials, 1, __ATOMIC_RELAXED);
     d->is_64bit = true;
     d->state = DOM_NEW;
     d->pause_count = 0;

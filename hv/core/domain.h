@@ -39,7 +39,8 @@ struct domain {
     bool shutdown_latched;   /* [lock] SCHEDOP_shutdown_code chose the code beforehand */
     bool was_shut_down;      /* [lock] shutdown_code holds a reason; stays while DYING */
     bool started;            /* [domctl lock] the tools let it run once: it is built */
-    domid_t target;          /* [domctl lock] the domain whose device model it is, or INVALID */
+    uint64_t serial;         /* constant: no other domain of this boot has it, whatever its id */
+    uint64_t target;         /* [domctl lock] serial of the domain whose device model it is; or 0 */
     uint32_t pause_count;    /* atomic: reasons why no vCPU may run */
     uint32_t control_pauses; /* [domctl lock] how many of these are the tools' */
     uint32_t max_vcpus;      /* constant after creation */

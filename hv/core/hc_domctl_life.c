@@ -180,8 +180,8 @@ static long op_set_target(struct domain *d, domid_t target)
 
     if (!t)
         return E(ESRCH);
+    d->target = t->serial; /* not the id, which another domain may have one day */
     domain_put(t);
-    d->target = target;
     return 0;
 }
 

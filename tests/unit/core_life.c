@@ -318,6 +318,11 @@ TEST(who_may_do_what)
     CHECK(!access_ok(o, e, ACCESS_MEMORY));
     op(XEN_DOMCTL_set_target, id)->u.set_target.target = id;
     CHECK_EQ(go(), E(ESRCH));
+    domain_put(o);
+    CHECK_EQ(simple(XEN_DOMCTL_destroydomain, other), 0);
+    CHECK_EQ(create(other), other); /* somebody else, of the same id */
+    o = domain_get(other);
+    CHECK(!access_ok(e, o, ACCESS_MEMORY) && !access_ok(e, o, ACCESS_INSPECT));
     domain_put(e);
     domain_put(o);
     CHECK_EQ(simple(XEN_DOMCTL_destroydomain, id), 0);
