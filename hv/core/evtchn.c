@@ -242,9 +242,12 @@ static int find_port(struct domain *d)
         if (!add_chunk(&s->chunks[c]))
             return -XEN_ENOMEM;
         port = (uint32_t)c * PORTS_PER_CHUNK;
-        for (uint32_t i = port == 0; i < PORTS_PER_CHUNK && port + i < nr; i++) /* 0 is none */
-            if (s->chunks[c][i].kind == EVTCHNSTAT_closed)
-                return (int)(port + i);
+        uint32_t i = port == 0; /* 0 is none */
+        while (i < PORTS_PER_CHUNK && port + i < nr && s->chunks[c][i].kind != EVTCHNSTAT_closed)
+            i++;
+        hc_charge((int32_t)(i / RECORDS_PER_UNIT));
+        if (i < PORTS_PER_CHUNK && port + i < nr)
+            return (int)(port + i);
         bitmap_clear(s->avail, c);
     }
     return -XEN_ENOSPC;

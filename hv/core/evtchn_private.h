@@ -23,7 +23,7 @@ _Static_assert(sizeof(struct evtchn) == 16 && MAX_VCPUS <= 256, "256 ports a pag
 #define CHUNKS (EVTCHN_FIFO_NR_CHANNELS / PORTS_PER_CHUNK)
 #define FEW_CHUNKS 256
 #define WORDS_PER_PAGE ((uint32_t)(PAGE_SIZE / sizeof(event_word_t)))
-#define RECORDS_PER_UNIT 64 /* looked at for about 1,000 instructions: hc_preempt()'s unit */
+#define RECORDS_PER_UNIT 20 /* looked at for about 1,000 instructions: hc_preempt()'s unit */
 #define MAX_WORD_PAGES (EVTCHN_FIFO_NR_CHANNELS / WORDS_PER_PAGE)
 
 struct evtchn_state {

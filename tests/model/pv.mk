@@ -63,3 +63,25 @@ $(PV_OUT)/tsan/%.o: %.c $(PV_HDR) tests/model/pv.mk
 
 $(MODEL_OUT)/pv_tsan: $(PV_TSAN_OBJ)
 	@$(HOSTCC) $(PV_TSAN_CFLAGS) -fsanitize=thread -o $@ $(PV_TSAN_OBJ) $(CORE_LDFLAGS)
+
+# How much hypercalls do between two looks at pending work: the core and the PV code compiled to be counted.
+
+COST_OUT := build/tests/cost
+COST_CFLAGS := $(filter-out -fsanitize=% -fno-sanitize% -O%,$(CORE_CFLAGS)) -O2 -fno-builtin-memcpy -fno-builtin-memset \
+	-Wno-array-bounds -Wno-stringop-overflow
+COST_SRC := $(sort $(CORE_SRC) $(PV_SRC))
+COST_OBJ := $(patsubst %.c,$(COST_OUT)/%.o,$(COST_SRC) tests/host/cost.c)
+COST_LDFLAGS := $(CORE_LDFLAGS) -Wl,--wrap=memcpy,--wrap=memset
+COST_UNIT := build/tests/unit/cost_core build/tests/unit/cost_pv
+UNIT_TESTS += $(COST_UNIT)
+
+# What stands for the machine is not counted.
+$(COST_OUT)/%.o: %.c $(PV_HDR) tests/host/cost.h tests/model/pv.mk
+	@mkdir -p $(@D)
+	@$(HOSTCC) $(COST_CFLAGS) $(PV_CPPFLAGS) $(if $(filter tests/%,$<),,-fsanitize-coverage=trace-pc) -c -o $@ $<
+
+build/tests/unit/cost_core: tests/unit/cost_core.c tests/unit/unit.h tests/host/cost.h $(COST_OBJ)
+	@$(HOSTCC) $(COST_CFLAGS) $(CORE_CPPFLAGS) -o $@ $< $(patsubst %.c,$(COST_OUT)/%.o,$(CORE_SRC) tests/host/cost.c) $(COST_LDFLAGS)
+
+build/tests/unit/cost_pv: tests/unit/cost_pv.c tests/unit/unit.h tests/host/cost.h $(COST_OBJ)
+	@$(HOSTCC) $(COST_CFLAGS) $(PV_CPPFLAGS) -Itests/unit -o $@ $< $(patsubst %.c,$(COST_OUT)/%.o,$(PV_SRC) tests/host/cost.c) $(COST_LDFLAGS)

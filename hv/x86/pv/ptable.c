@@ -11,7 +11,7 @@
 #include "x86/machine.h"
 
 /* Of a table validated or undone, in pcpu_gives_way()'s units. */
-#define TABLE_COST 16
+#define TABLE_COST 40
 
 /* Entries handled between two looks at pending work. */
 #define CHUNK 512

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/* The same for PV guests' memory: see cost_core.c. */
+#include "model/pv_pick.h"
+
+#include <xen/memory.h>
+
+#include "host/cost.h"
+#include "unit.h"
+
+static struct vcpu *v;
+
+__attribute__((constructor)) static void boot(void)
+{
+    pv_machine_boot(getenv("HOST_LOG") != NULL);
+    pv_model_setup();
+    pv_model_seed(1);
+    host_be(1);
+    v = pv_dom[1]->vcpu[0];
+}
+
+/* The call, and what it leaves to the exit path: each go of it. */
+static long check(const char *what, unsigned long nr, unsigned long a0, unsigned long a1,
+                  unsigned long a2, unsigned long a3)
+{
+    long rc;
+    uint64_t cost = cost_of(v, nr, a0, a1, a2, a3, &rc), begin;
+
+    while (pv_vcpu(v)->drop.any) {
+        begin = host_cost;
+        pv_machine_exit(v);
+        cost = MAX(cost, host_cost - begin);
+    }
+    if (getenv("COST_SHOW"))
+        printf("  %s: %lu\n", what, (unsigned long)cost);
+    if (cost > COST_MAX) {
+        printf("%s: about %lu instructions between two looks\n", what, (unsigned long)cost);
+        unit_failures++;
+    }
+    return rc;
+}
+
+/* A page of the guest's becomes a table with each entry the same; its frame. */
+static uint64_t fill(unsigned int slot, pte_t e)
+{
+    uint64_t m = slot_frame(v, slot);
+    pte_t *t = page(m);
+
+    for (unsigned int i = 0; i < 512; i++)
+        t[i] = e;
+    CHECK_EQ(call(v, __HYPERVISOR_update_va_mapping, PV_VA(slot),
+                  m << PAGE_SHIFT | (FLAGS & ~PTE_RW), UVMF_INVLPG, 0),
+             0);
+    return m;
+}
+
+static long ext(const char *what, unsigned int cmd, uint64_t mfn)
+{
+    struct mmuext_op op = { .cmd = cmd, .arg1.mfn = mfn };
+
+    CHECK(put_args(v, 0, &op, sizeof(op)));
+    return check(what, __HYPERVISOR_mmuext_op, args_va(v), 1, 0, DOMID_SELF);
+}
+
+TEST(pins_of_many_tables)
+{
+    uint64_t l1[20], l2, l3;
+    pte_t *t;
+
+    for (unsigned int i = 0; i < 20; i++)
+        l1[i] = fill(60 + i, slot_frame(v, 100) << PAGE_SHIFT | FLAGS);
+    l2 = fill(90, 0);
+    t = page(l2);
+    for (unsigned int i = 0; i < 512; i++)
+        t[i] = l1[i % 20] << PAGE_SHIFT | (FLAGS & ~PTE_NX);
+    l3 = fill(91, l2 << PAGE_SHIFT | (FLAGS & ~PTE_NX));
+    CHECK_EQ(ext("pin", MMUEXT_PIN_L3_TABLE, l3), 0);
+    CHECK_EQ(ext("unpin", MMUEXT_UNPIN_TABLE, l3), 0);
+    for (unsigned int i = 60; i < 92; i++)
+        call(v, __HYPERVISOR_update_va_mapping, PV_VA(i), slot_frame(v, i) << PAGE_SHIFT | FLAGS,
+             UVMF_INVLPG, 0);
+}
+
+TEST(updates)
+{
+    struct mmu_update u[500];
+
+    for (unsigned int i = 0; i < 500; i++)
+        u[i] = (struct mmu_update){ .ptr = slot_entry(v, 100 + i % 40),
+                                    .val = slot_frame(v, 100 + (i + i / 40) % 40) << PAGE_SHIFT |
+                                           FLAGS };
+    CHECK(put_args(v, 0, u, sizeof(u)));
+    CHECK_EQ(check("mmu_update", __HYPERVISOR_mmu_update, args_va(v), 500, 0, DOMID_SELF), 0);
+}
+
+TEST(extended_operations)
+{
+    struct mmuext_op op[300];
+
+    for (unsigned int i = 0; i < 300; i++)
+        op[i] = (struct mmuext_op){ .cmd = i % 2 ? MMUEXT_CLEAR_PAGE : MMUEXT_TLB_FLUSH_ALL,
+                                    .arg1.mfn = slot_frame(v, 101) };
+    CHECK(put_args(v, 0, op, sizeof(op)));
+    CHECK_EQ(check("mmuext_op", __HYPERVISOR_mmuext_op, args_va(v), 300, 0, DOMID_SELF), 0);
+}
+
+TEST(descriptor_tables)
+{
+    uint64_t list[16];
+
+    for (unsigned int i = 0; i < 14; i++)
+        list[i] = fill(60 + i, 0x00cff2000000ffffull);
+    CHECK(put_args(v, 0, list, sizeof(list)));
+    CHECK_EQ(check("set_gdt", __HYPERVISOR_set_gdt, args_va(v), 14 * 512, 0, 0), 0);
+    CHECK_EQ(check("set_gdt", __HYPERVISOR_set_gdt, args_va(v), 0, 0, 0), 0);
+    for (unsigned int i = 60; i < 74; i++)
+        CHECK_EQ(call(v, __HYPERVISOR_update_va_mapping, PV_VA(i),
+                      slot_frame(v, i) << PAGE_SHIFT | FLAGS, UVMF_INVLPG, 0),
+                 0);
+}
+
+TEST(exchanges)
+{
+    struct xen_memory_exchange x = { .in = { .nr_extents = 40, .domid = DOMID_SELF },
+                                     .out = { .nr_extents = 40, .domid = DOMID_SELF } };
+    xen_pfn_t list[80];
+
+    for (unsigned int i = 0; i < 40; i++) {
+        list[i] = slot_frame(v, 60 + i);
+        list[40 + i] = i;
+        CHECK_EQ(call(v, __HYPERVISOR_update_va_mapping, PV_VA(60 + i), 0, UVMF_INVLPG, 0), 0);
+    }
+    x.in.extent_start.p = (void *)(args_va(v) + 256);
+    x.out.extent_start.p = (void *)(args_va(v) + 256 + 320);
+    CHECK(put_args(v, 0, &x, sizeof(x)) && put_args(v, 256, list, sizeof(list)));
+    CHECK_EQ(check("exchange", __HYPERVISOR_memory_op, XENMEM_exchange, args_va(v), 0, 0), 0);
+}
