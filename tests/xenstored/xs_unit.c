@@ -364,6 +364,24 @@ TEST(quotas_hold_over_transactions)
     down();
 }
 
+/* Special nodes lie outside the tree of paths, not outside transactions. */
+TEST(special_nodes_in_transactions)
+{
+    up(0);
+    CHECK_STR(call(0, XS_TRANSACTION_START, 0, "", 1), "1");
+    CHECK_STR(call(0, XS_GET_PERMS, 1, "@releaseDomain", 15), "n0");
+    CHECK_STR(call(0, XS_SET_PERMS, 0, "@releaseDomain\0r0", 18), "OK");
+    CHECK_STR(call(0, XS_TRANSACTION_END, 1, "T", 2), "EAGAIN");
+    CHECK_STR(call(0, XS_TRANSACTION_START, 0, "", 1), "2");
+    CHECK_STR(call(0, XS_SET_PERMS, 2, "@releaseDomain\0n0\0r1", 21), "OK");
+    CHECK_STR(call(0, XS_GET_PERMS, 2, "@releaseDomain", 15), "n0");
+    CHECK_EQ(got.len, 6);
+    CHECK_STR(call(0, XS_TRANSACTION_END, 2, "T", 2), "OK");
+    CHECK_STR(call(0, XS_GET_PERMS, 0, "@releaseDomain", 15), "n0");
+    CHECK_EQ(got.len, 6);
+    down();
+}
+
 /* Who may write to another's node spends that one's memory, but not beyond its limit. */
 TEST(memory_of_others)
 {

@@ -231,13 +231,20 @@ void txn_set(struct xs *xs, struct txn *t, struct data *d, bool quiet)
     tree_set(&t->over, d, 0);
 }
 
-/* The nodes of the subtree at `path`, in order: the one behind `prev`, or the first. */
-static struct tnode *subtree(struct tnode *root, const char *path, const struct tnode *prev)
+/* All entries of a tree that are not before `path`, in order: the one behind `prev`, or the first.
+ */
+static struct tnode *following(struct tnode *root, const char *path, const struct tnode *prev)
 {
     struct tnode *n = prev ? tree_next(root, prev->data->path) : tree_find(root, path);
 
-    if (!n && !prev)
-        n = tree_next(root, path);
+    return n || prev ? n : tree_next(root, path);
+}
+
+/* The same within the subtree at `path`. */
+static struct tnode *subtree(struct tnode *root, const char *path, const struct tnode *prev)
+{
+    struct tnode *n = following(root, path, prev);
+
     return n && (strcmp(n->data->path, path) == 0 || path_below(path, n->data->path)) ? n : NULL;
 }
 
@@ -277,7 +284,7 @@ static bool unchanged(struct xs *xs, struct txn *t)
 {
     struct tnode *s = NULL;
 
-    while ((s = s ? tree_next(t->saw, s->data->path) : subtree(t->saw, "", NULL))) {
+    while ((s = following(t->saw, "", s))) {
         struct tnode *now = tree_find(xs->root, s->data->path);
         struct seen seen;
 
@@ -297,7 +304,7 @@ static void account_all(struct xs *xs, struct txn *t, int by)
     struct tnode *o = NULL, *n;
     const char *cut = NULL;
 
-    while ((o = o ? tree_next(t->over, o->data->path) : subtree(t->over, "", NULL))) {
+    while ((o = following(t->over, "", o))) {
         const char *path = o->data->path;
 
         xs->work++;
