@@ -106,17 +106,16 @@ static long op_domaininfolist(struct vcpu *v, gptr_t arg, struct xen_sysctl_getd
     struct domain *d;
     gptr_t at;
 
-    for (; n < op->max_domains && (d = domain_next(id)) != NULL; n++) {
-        if (n > 0 && hc_preempt(1 + (int32_t)d->max_vcpus / 16)) {
-            id = d->id;
-            domain_put(d);
-            return hc_restart(v, HC_ARGS(arg.v, LIST_GOES_ON | n, id));
-        }
+    while (n < op->max_domains && (d = domain_next(id)) != NULL) {
+        int32_t cost = 1 + (int32_t)d->max_vcpus / 16;
+
         domain_report(d, &info);
         id = (domid_t)(d->id + 1);
         domain_put(d);
         if (!gptr_index(HANDLE_PTR(op->buffer), n, sizeof(info), &at) || guest_put(v, at, &info))
             return E(EFAULT);
+        if (++n < op->max_domains && hc_preempt(cost))
+            return hc_restart(v, HC_ARGS(arg.v, LIST_GOES_ON | n, id));
     }
     op->num_domains = n;
     return 0;
