@@ -159,18 +159,27 @@ TEST(priorities)
     vlapic_accept(v, 0x60);
     wr(v, APIC_EOI, 0); /* ends the highest */
     CHECK_EQ(rd(v, APIC_PPR), 0x50);
-    wr(v, APIC_EOI, 0);
+    seen[0].kicks = 0;
+    wr(v, APIC_EOI, 0); /* what it held comes in: the vCPU has to look */
+    CHECK_EQ(seen[0].kicks, 1);
     CHECK_EQ(vlapic_pending(v), 0x5f);
     vlapic_accept(v, 0x5f);
     wr(v, APIC_EOI, 0);
     wr(v, APIC_EOI, 0); /* nothing is in service */
     CHECK_EQ(rd(v, APIC_PPR), 0x40);
+    seen[0].kicks = 0;
+    wr(v, APIC_TPR, 0x4f);
+    CHECK_EQ(seen[0].kicks, 0);
     vlapic_set_cr8(v, 0);
+    CHECK_EQ(seen[0].kicks, 1);
     CHECK_EQ(vlapic_pending(v), 0x41);
     wr(v, APIC_SVR, 0xff);
     CHECK_EQ(vlapic_pending(v), -1); /* switched off: requests stay */
     wr(v, APIC_SVR, 0x1ff);
+    CHECK_EQ(seen[0].kicks, 2);
     CHECK_EQ(vlapic_pending(v), 0x41);
+    wr(v, APIC_TPR, 0x10);
+    CHECK_EQ(seen[0].kicks, 3);
 }
 
 TEST(level_interrupts_tell_their_end)

@@ -101,6 +101,13 @@ void vlapic_post(struct vlapic *v, uint8_t vector, bool level)
         v->bus->ops->kick(v);
 }
 
+/* The priority may have fallen: what was held by it comes in now. */
+static void look_again(struct vlapic *v)
+{
+    if (vlapic_pending(v) >= 0)
+        v->bus->ops->kick(v);
+}
+
 static void end_of_interrupt(struct vlapic *v)
 {
     int vector = v->in_service;
@@ -113,6 +120,7 @@ static void end_of_interrupt(struct vlapic *v)
     vlapic_find_in_service(v);
     if (v->bus->ops->eoi && *vector_word(v, APIC_TMR, (unsigned int)vector / 32) & bit)
         v->bus->ops->eoi(v, (uint8_t)vector);
+    look_again(v);
 }
 
 /* Delivers what an entry of the local vector table says. */
@@ -208,8 +216,10 @@ static void write_lvt(struct vlapic *v, enum apic_reg r, uint32_t val)
 static void write_svr(struct vlapic *v, uint32_t val)
 {
     set_reg(v, APIC_SVR, val & 0x3ff);
-    if (val & SVR_ENABLE)
+    if (val & SVR_ENABLE) {
+        look_again(v);
         return;
+    }
     for (unsigned int r = APIC_LVT_TIMER; r <= APIC_LVT_ERROR; r += 16)
         v->regs[VLAPIC_REG(r)] |= LVT_MASKED;
     vlapic_restart_timer(v);
@@ -220,6 +230,7 @@ static void write_reg(struct vlapic *v, enum apic_reg r, uint32_t val)
     switch (r) {
     case APIC_TPR:
         set_reg(v, r, val & 0xff);
+        look_again(v);
         break;
     case APIC_EOI:
         end_of_interrupt(v);
@@ -333,6 +344,7 @@ uint8_t vlapic_cr8(const struct vlapic *v)
 void vlapic_set_cr8(struct vlapic *v, uint8_t cr8)
 {
     set_reg(v, APIC_TPR, (cr8 & 15u) << 4);
+    look_again(v);
 }
 
 /* --- MSRs --- */
