@@ -145,8 +145,15 @@ TEST(cfg_syntax_errors)
     REFUSED("vcpus = 2 2\n", "t.cfg:4: a number, where the end of the line");
     REFUSED("= 2\n", "t.cfg:4: '=', where KEY = VALUE");
     REFUSED("extra = 'abc\n", "t.cfg:4: a string that has no ' at its end");
-    REFUSED("extra = 'ab\tc'\n", "t.cfg:4: a control character");
-    REFUSED("extra = 'a\\nb'\n", "t.cfg:4: in a string stands one of \\\\ \\' \\\"");
+    REFUSED("extra = 'ab\001c'\n", "t.cfg:4: a control character");
+    REFUSED("extra = 'a\\qb'\n", "t.cfg:4: behind a \\ in a string stands one of");
+    REFUSED("extra = 'a\\x'\n", "t.cfg:4: behind a \\");
+    REFUSED("extra = 'a\\0'\n", "t.cfg:4: behind a \\");
+    REFUSED("extra = 'a\\777'\n", "t.cfg:4: behind a \\");
+    REFUSED("extra = 'a\\033b'\n", "t.cfg:4: extra: a control character");
+    REFUSED("extra = \xe2\x80\x9d"
+            "abc\xe2\x80\x9d\n",
+            "t.cfg:4: a typographic quotation mark");
     REFUSED("extra = 'abc\\'\n", "t.cfg:4: a string that has no ' at its end");
     REFUSED("extra = 'x' \\\n", "'\\' means nothing here");
     REFUSED("extra = \xc3\n", "t.cfg:4: a byte 0xc3");
@@ -172,16 +179,100 @@ TEST(cfg_keys_refused)
     REFUSED("Disk = []\n", "did you mean disk?");
     REFUSED("qwertyuiop = 5\n", "there is no such key (`orlop help config`");
     REFUSED("memory = 5\n", "t.cfg:4: memory: is set twice; line 3 does it first");
+    REFUSED("disk = []\ndisk = ['/a,raw,xvda,w']\n", "t.cfg:5: disk: is set twice");
     REFUSED("type = 'hvm'\n", "t.cfg:4: type: hvm guests are not supported yet");
     REFUSED("builder = 'hvm'\n", "not supported yet");
     REFUSED("pci = ['01:00.0']\n", "t.cfg:4: pci: passthrough of devices is not supported yet");
     REFUSED("vnuma = [['pnode=0','size=512']]\n", "virtual NUMA is not supported yet");
     REFUSED("usbdev = ['hostbus=1']\n", "USB devices are not supported yet");
-    REFUSED("boot = 'cd'\n", "for HVM guests");
-    REFUSED("bootloader = 'pygrub'\n", "grub-xen-host");
-    CHECK(refused_as(parse_with("name='a'\nmemory=5\nbootloader='pygrub'", NULL, 0), 1,
-                     "t.cfg:3: bootloader"));
-    REFUSED("firmware = 'pvgrub64'\n", "/usr/lib/grub-xen/grub-x86_64-xen.bin");
+}
+
+/* Accepted, with this in the only warning; and an error when strict. */
+static bool warned(const char *text, const char *part)
+{
+    bool good, strict_good;
+
+    errors.strict = false;
+    good = parse(text) && errors.count == 0 && errors.warnings == 1 &&
+           strstr(errors.warning[0], part) && strstr(errors.warning[0], "t.cfg:");
+    for (unsigned i = 0; !good && i < errors.warnings; i++)
+        printf("warning: %s\n", errors.warning[i]);
+    for (unsigned i = 0; !good && i < errors.count; i++)
+        printf("error: %s\n", errors.text[i]);
+    errors.strict = true;
+    strict_good = !parse(text) && errors.count == 1 && strstr(errors.text[0], part);
+    errors.strict = false;
+    return good && strict_good;
+}
+
+TEST(cfg_warnings)
+{
+    CHECK(warned("dhcp = 'dhcp'\n", "t.cfg:4: dhcp: xm wrote it"));
+    CHECK(warned("localtime = 2\n", "t.cfg:4: localtime: 2 counts as 1"));
+    CHECK(parse("localtime = 2\n") && cfg.localtime);
+    CHECK(warned("cpus = ''\n", "t.cfg:4: cpus: is empty"));
+    CHECK(parse("cpus = ''\n") && cfg.cpus.count == 0 && !cfg.cpus.per_vcpu);
+    CHECK(warned("cpus = ['1', '2']\n", "2 elements for 1 vCPUs"));
+    CHECK(parse("cpus = ['1', '2']\n") && cfg.cpus.count == 1);
+    CHECK(warned("serial = 'pty'\n", "only HVM guests"));
+    CHECK(warned("boot = 'cd'\n", "only HVM guests"));
+    CHECK(warned("vfb = [ 'type=vnc,vncpasswd=x' ]\n", "no virtual screen"));
+    CHECK(warned("pci = []\n", "pci"));
+    CHECK(warned("driver_domain = 0\n", "driver_domain"));
+    CHECK(warned("OVM_simple_name = 'x'\n", "Oracle VM"));
+    CHECK(warned("memory = 512\n", "line 3 says the same"));
+    CHECK(warned("vcpus = 2\nvcpus = '2'\n", "says the same"));
+    CHECK(warned("cmdline = 'a'\nextra = 'b'\n", "extra= is not used"));
+    CHECK(parse("cmdline = 'a'\nroot = 'b'\n"));
+    CHECK_STR(cfg.cmdline, "a");
+    CHECK(warned("vif = [ 'model=e1000' ]\n", "model=e1000"));
+    CHECK(parse("on_reboot = 'Destroy'\n") && cfg.on_reboot == ACTION_DESTROY);
+}
+
+TEST(cfg_bootloader)
+{
+    CHECK(warned("bootloader = 'pygrub'\n", "grub-xen-host"));
+    CHECK(warned("firmware = 'pvgrub64'\n", "grub-xen-host"));
+    CHECK(warned("bootloader = ''\n", "bootloader"));
+    CHECK(parse("bootloader = ''\n"));
+    CHECK_STR(cfg.kernel, "/boot/vmlinuz");
+    CHECK(parse_with("name='a'\nmemory=5\nextra='x'\nbootloader='/usr/bin/pygrub'", NULL, 0));
+    CHECK_STR(cfg.kernel, "/usr/lib/grub-xen/grub-x86_64-xen.bin");
+    CHECK_STR(cfg.cmdline, "");
+}
+
+TEST(cfg_escapes_of_xl)
+{
+    CHECK(accepted("extra = \"a\\n\\tb \\x41\\101 \\\\ \\\" \\' \"\n"));
+    CHECK_STR(cfg.cmdline, "a\n\tb AA \\ \" ' ");
+    CHECK(accepted("extra = 'a\tb'\n"));
+    CHECK_STR(cfg.cmdline, "a\tb");
+}
+
+/* What editors and other systems do to files. */
+TEST(cfg_odd_files)
+{
+    static char many[400000];
+    size_t n = 0;
+
+    CHECK(parse_with("\xef\xbb\xbfname='a'\r\nkernel='/x'\r\nmemory=1\r\n", NULL, 0));
+    CHECK(refused_as(parse_with("\xff\xfen\0a\0", NULL, 0), 1, "is in UTF-16"));
+    CHECK(refused_as(parse("\xfcnicode = 1\n"), 1, "t.cfg:4: a byte 0xfc"));
+    CHECK(accepted("# J\xf6rg's guest\n\tvcpus\t=\t2\t\n"));
+    CHECK_EQ(cfg.vcpus, 2);
+    for (unsigned i = 0; i < 10000; i++)
+        n += sprintf(many + n, "# line %u\n", i);
+    strcpy(many + n, "vcpus = 2\nvcpsu = 3\n");
+    CHECK(refused_as(parse(many), 1, "t.cfg:10005: vcpsu: there is no such key"));
+    n = 0;
+    for (unsigned i = 0; i < 10000; i++)
+        n += sprintf(many + n, "wrong%u = 1\n", i);
+    CHECK(!parse(many) && errors.count == 51);
+    CHECK(refused_as(parse("vif = [ ['mac=00:16:3e:00:00:01'] ]\nmaxmem = 18446744073709551616\n"
+                           "cap = 99999999999\n"),
+                     3, "t.cfg:5: a number that is too large"));
+    CHECK(refused_as(parse("vif = [ ['mac=00:16:3e:00:00:01'] ]\ncap = 99999999999\nname = ''\n"),
+                     3, "t.cfg:4: vif: expected is a list of strings"));
 }
 
 TEST(cfg_values_refused)
@@ -206,11 +297,10 @@ TEST(cfg_values_refused)
     REFUSED("uuid = 'nonsense'\n", "a UUID such as");
     REFUSED("on_crash = 'restrat'\n", "'restrat' is unknown; did you mean restart?");
     REFUSED("on_crash = 'soft-reset'\n", "HVM");
-    REFUSED("cmdline = 'a'\nextra = 'b'\n", "contradicts extra=");
-    REFUSED("cmdline = 'a'\nroot = 'b'\n", "contradicts root=");
-    REFUSED("localtime = 2\n", "0 (the guest's clock is UTC) or 1");
+    REFUSED("localtime = 'yes'\n", "0 (the guest's clock is UTC) or 1");
+    REFUSED("max_grant_frames = 256\n", "grant table, 1 to 128; 256 is not between");
+    CHECK(refused_as(parse_with("name='-a'\nkernel='/x'\nmemory=1", NULL, 0), 1, "not '-a'"));
     REFUSED("cpus = '1-'\n", "t.cfg:4: cpus: '1-': a CPU list");
-    REFUSED("cpus = ['1', '2']\n", "2 elements for 1 vCPUs");
     REFUSED("disk = 'phy:/dev/x,xvda,w'\n", "expected is a list of strings");
     REFUSED("disk = [['/x,raw,xvda,w']]\n", "expected is a list of strings");
     REFUSED("tsc_mode = 'native_paravirt'\n", "Expected is 'default'");
@@ -313,7 +403,13 @@ TEST(cfg_disks)
     CHECK(no_disk("/a,raw,xvda,w,script=iscsi", "block scripts"));
     CHECK(no_disk("iscsi:iqn.2001,xvda,w", "block scripts"));
     CHECK(no_disk("/a,raw,xvda,w,discard,no-discard", "or the contrary"));
-    CHECK(no_disk("/a,raw,xvda,w,backendtype=qdisk", "leave it out"));
+    CHECK(disk("/a,raw,xvda,w,backendtype=qdisk", "/a", DISK_RAW, 51712, false));
+    CHECK(errors.warnings == 1 && strstr(errors.warning[0], "backendtype=qdisk is not used"));
+    CHECK(disk("file:/x.iso,ioemu:hdc:cdrom,r", "/x.iso", DISK_RAW, 22 << 8, true));
+    CHECK(disk("phy:/dev/vg/a,ioemu:xvda,w", "/dev/vg/a", DISK_RAW, 51712, false));
+    CHECK(disk("tap:aio:/a.img,ioemu:sda1,w", "/a.img", DISK_RAW, 8 << 8 | 1, false));
+    CHECK(disk("tap2:vhd:/a.vhd,xvda,rw", "/a.vhd", DISK_VHD, 51712, false));
+    CHECK(disk("phy:/dev/mapper/vg-a,0x3,w", "/dev/mapper/vg-a", DISK_RAW, 3, false));
 }
 
 TEST(cfg_vdevs)
@@ -419,7 +515,7 @@ TEST(cfg_vifs)
     CHECK(no_vif("bridge=a-name-of-16-byt", "no name of an interface"));
     CHECK(no_vif("bridge=a/b", "no name of an interface"));
     CHECK(no_vif("ip=10.0.0", "IPv4 or IPv6"));
-    CHECK(no_vif("model=e1000", "HVM"));
+    CHECK(no_vif("type=ioemu,model=e1000", "HVM"));
     CHECK(no_vif("type=ioemu", "HVM"));
     CHECK(no_vif("script=vif-route", "not supported"));
     CHECK(no_vif("bride=br0", "did you mean bridge?"));

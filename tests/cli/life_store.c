@@ -4,6 +4,7 @@
  * Needs build/tools/xenstored. */
 #include "tools/cli/device_list.h"
 #include "tools/cli/disk.h"
+#include "tools/cli/disk_use.h"
 #include "tools/cli/guest.h"
 #include "tools/cli/host.h"
 #include "tools/cli/nbd.h"
@@ -11,10 +12,15 @@
 #include "tools/lib/names.h"
 #include "tools/lib/util.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 #include "unit.h"
+
+#define FRONT "/local/domain/7/device/vbd/51728"
+#define BACK "/local/domain/0/backend/vbd/7/51728"
 
 static struct host h;
 static pid_t daemon_pid;
@@ -400,6 +406,181 @@ TEST(forgotten_qemu_nbd)
     store_rm(&h.store, "/local/domain/0/backend");
 }
 
+/* --- who uses these bytes --- */
+
+static void sysfs_file(const char *root, const char *path, const char *text)
+{
+    char *full = str_fmt("%s/%s", root, path);
+
+    if (make_dirs(full, 0755) != 0 || file_write(full, text) != 0)
+        abort();
+    free(full);
+}
+
+/*
+ * sda (8:0) with partitions sda1 (8:1) and sda2 (8:2); vg-a (253:0) and vg-b (253:1) on sda2; loop0
+ * (7:0) over a file, loop1 (7:1) over its second MiB, loop2 (7:2) over its first.
+ */
+static void make_sysfs(const char *root, const char *file)
+{
+    char *cmd = str_fmt(
+        "mkdir -p %s/dev/block %s/block && cd %s/dev/block && "
+        "mkdir -p ../../sda/sda1 ../../sda/sda2 && ln -s ../../sda 8:0 && "
+        "ln -s ../../sda/sda1 8:1 && ln -s ../../sda/sda2 8:2 && "
+        "mkdir -p ../../dm-0/slaves ../../dm-1/slaves && ln -s ../../dm-0 253:0 && "
+        "ln -s ../../dm-1 253:1 && ln -s ../../sda/sda2 ../../dm-0/slaves/sda2 && "
+        "ln -s ../../sda/sda2 ../../dm-1/slaves/sda2 && "
+        "for i in 0 1 2; do mkdir -p ../../loop$i/loop; ln -s ../../loop$i 7:$i; done",
+        root, root, root);
+
+    CHECK_EQ(system(cmd), 0);
+    free(cmd);
+    sysfs_file(root, "sda/dev", "8:0\n");
+    sysfs_file(root, "sda/sda1/partition", "1\n");
+    sysfs_file(root, "sda/sda1/dev", "8:1\n");
+    sysfs_file(root, "sda/sda1/start", "2048\n");
+    sysfs_file(root, "sda/sda1/size", "2048\n");
+    sysfs_file(root, "sda/sda2/partition", "2\n");
+    sysfs_file(root, "sda/sda2/dev", "8:2\n");
+    sysfs_file(root, "sda/sda2/start", "4096\n");
+    sysfs_file(root, "sda/sda2/size", "4096\n");
+    for (int i = 0; i < 3; i++) {
+        char *path = str_fmt("loop%d/loop/backing_file", i);
+
+        sysfs_file(root, path, file);
+        free(path);
+    }
+    sysfs_file(root, "loop1/loop/offset", "1048576\n");
+    sysfs_file(root, "loop1/loop/sizelimit", "1048576\n");
+    sysfs_file(root, "loop2/loop/sizelimit", "1048576\n");
+}
+
+static void use_block(struct disk_use *u, unsigned int major, unsigned int minor)
+{
+    struct stat st = { .st_mode = S_IFBLK, .st_rdev = makedev(major, minor) };
+
+    disk_use_of(u, &st);
+}
+
+/* Whether two have the same bytes; whichever is asked first, the answer is the same. */
+static bool same(unsigned int major1, unsigned int minor1, unsigned int major2, unsigned int minor2)
+{
+    static struct disk_use a, b;
+
+    use_block(&a, major1, minor1);
+    use_block(&b, major2, minor2);
+    CHECK_EQ(disk_use_same(&a, &b), disk_use_same(&b, &a));
+    return disk_use_same(&a, &b);
+}
+
+static int may_have(const char *target, bool readonly)
+{
+    struct disk_config d = { .target = (char *)target, .vdev = "xvda", .readonly = readonly };
+    struct error e = { 0 };
+    int rc = disk_use_check(&h, &d, &e);
+
+    if (rc)
+        CHECK(e.code == EBUSY && strstr(e.remedy, "--force"));
+    return rc;
+}
+
+static char sysfs_dir[] = "/tmp/life_sys.XXXXXX";
+
+TEST(names_of_the_same_bytes)
+{
+    static struct disk_use file, loop;
+    char *image, *link;
+    struct stat st;
+
+    if (!mkdtemp(sysfs_dir))
+        abort();
+    image = str_fmt("%s/image", sysfs_dir);
+    link = str_fmt("%s/other-name", sysfs_dir);
+    CHECK_EQ(file_write(image, "x"), 0);
+    make_sysfs(sysfs_dir, image);
+    disk_use_sysfs = sysfs_dir;
+    CHECK(same(8, 0, 8, 0) && same(8, 0, 8, 1) && same(8, 0, 8, 2)); /* whole disk, partitions */
+    CHECK(!same(8, 1, 8, 2));
+    CHECK(same(253, 0, 253, 0) && same(253, 0, 8, 2) && same(253, 0, 8, 0)); /* a volume */
+    CHECK(!same(253, 0, 253, 1) && !same(253, 0, 8, 1));                     /* its neighbours */
+    CHECK(same(7, 0, 7, 1) && same(7, 0, 7, 2) && !same(7, 1, 7, 2));
+    CHECK_EQ(stat(image, &st), 0);
+    disk_use_of(&file, &st);
+    use_block(&loop, 7, 0);
+    CHECK(disk_use_same(&file, &loop) && disk_use_same(&loop, &file));
+    CHECK_EQ(symlink(image, link), 0);
+    CHECK_EQ(stat(link, &st), 0);
+    disk_use_of(&loop, &st);
+    CHECK(disk_use_same(&file, &loop));
+    unlink(link);
+    if (linkat(AT_FDCWD, image, AT_FDCWD, link, 0) != 0 || stat(link, &st) != 0)
+        abort();
+    disk_use_of(&loop, &st);
+    CHECK(disk_use_same(&file, &loop));
+    free(image);
+    free(link);
+}
+
+/* Guest 7 has one name of the bytes, and is not asked who made it; another wants the other. */
+TEST(disks_of_others)
+{
+    char *image = str_fmt("%s/image", sysfs_dir), *link = str_fmt("%s/other-name", sysfs_dir);
+    char *cmd;
+
+    start_daemon();
+    store_write(&h.store, "/local/domain/7/name", "web");
+    store_write(&h.store, BACK "/physical-device", "7:0"); /* loop0, over the image */
+    store_write(&h.store, BACK "/mode", "w");
+    CHECK(may_have(image, false) != 0 && may_have(image, true) != 0);
+    CHECK(may_have(link, false) != 0); /* a hard link */
+    store_write(&h.store, BACK "/mode", "r");
+    CHECK(may_have(image, false) != 0 && may_have(image, true) == 0);
+    /* A qcow2 file behind qemu-nbd: its device says nothing, its path does. */
+    store_write(&h.store, BACK "/physical-device", "2b:0");
+    store_write(&h.store, BACK "/params", link);
+    store_write(&h.store, BACK "/mode", "w");
+    CHECK(may_have(image, false) != 0);
+    store_rm(&h.store, "/local/domain/0/backend");
+    store_rm(&h.store, "/local/domain/7");
+    CHECK_EQ(may_have(image, false), 0);
+    disk_use_sysfs = "/sys";
+    cmd = str_fmt("rm -rf %s", sysfs_dir);
+    CHECK_EQ(system(cmd), 0);
+    free(cmd);
+    free(image);
+    free(link);
+}
+
+/* A file that Domain 0 has mounted through a loop device. Needs root, loop devices and mkfs. */
+TEST(disks_of_domain0)
+{
+    static const char script[] =
+        "d=%s; truncate -s 1M $d/image && mkfs.ext4 -q $d/image >/dev/null 2>&1 && mkdir $d/mnt && "
+        "mount -o loop $d/image $d/mnt 2>/dev/null";
+    char dir2[] = "/tmp/life_mnt.XXXXXX", *cmd, *image;
+
+    start_daemon();
+    if (!mkdtemp(dir2))
+        abort();
+    cmd = str_fmt(script, dir2);
+    image = str_fmt("%s/image", dir2);
+    if (system(cmd) == 0) {
+        CHECK(may_have(image, false) != 0);
+        CHECK_EQ(may_have(image, true), 0);
+        free(cmd);
+        cmd = str_fmt("umount %s/mnt", dir2);
+        CHECK_EQ(system(cmd), 0);
+        CHECK_EQ(may_have(image, false), 0);
+    } else {
+        puts("nothing can be mounted here: left out");
+    }
+    free(cmd);
+    cmd = str_fmt("rm -rf %s", dir2);
+    CHECK_EQ(system(cmd), 0);
+    free(cmd);
+    free(image);
+}
+
 static int one_disk_less(struct store *s, struct guest_config *cfg, void *ctx)
 {
     ++*(int *)ctx;
@@ -504,9 +685,6 @@ TEST(waits_end)
 }
 
 /* --- devices that go --- */
-
-#define FRONT "/local/domain/7/device/vbd/51728"
-#define BACK "/local/domain/0/backend/vbd/7/51728"
 
 static void have_device(const char *back, const char *front)
 {

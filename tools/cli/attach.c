@@ -54,7 +54,11 @@ int attach_spec_disk(struct disk_config *disk, char **argv, int n)
     bool ok = disk_config_parse(disk, spec, "disk", &errors);
 
     free(spec);
-    return ok ? 0 : refused(&errors);
+    cmd_warnings(&errors);
+    if (!ok)
+        return refused(&errors);
+    config_errors_free(&errors);
+    return 0;
 }
 
 int attach_spec_vif(struct vif_config *vif, char **argv, int n)
@@ -64,7 +68,11 @@ int attach_spec_vif(struct vif_config *vif, char **argv, int n)
     bool ok = vif_config_parse(vif, spec, "network card", &errors);
 
     free(spec);
-    return ok ? 0 : refused(&errors);
+    cmd_warnings(&errors);
+    if (!ok)
+        return refused(&errors);
+    config_errors_free(&errors);
+    return 0;
 }
 
 int attach_refuse_domain0(struct target *t)

@@ -3,6 +3,7 @@
 #include "tools/cli/attach.h"
 #include "tools/cli/command.h"
 #include "tools/cli/device_list.h"
+#include "tools/cli/disk_use.h"
 #include "tools/cli/guest.h"
 #include "tools/cli/target.h"
 #include "tools/lib/util.h"
@@ -43,7 +44,8 @@ static int add_disk(struct store *s, struct guest_config *cfg, void *ctx)
     return 0;
 }
 
-static int check_new(struct target *t, const struct disk_config *disk, struct disk_backing *b)
+static int check_new(struct target *t, const struct disk_config *disk, struct disk_backing *b,
+                     bool force)
 {
     if (device_check_backend(DEVICE_VBD, &t->e) != 0)
         return -1;
@@ -57,17 +59,17 @@ static int check_new(struct target *t, const struct disk_config *disk, struct di
         return error_set(&t->e, EINVAL, "qemu-img info shows what it is; format=qcow2 says it.",
                          "disk %s: %s is not in the format %s", disk->vdev, disk->target,
                          disk_format_name(disk->format));
-    return record_check_disk(&t->h, disk, b, &t->e);
+    return force ? 0 : disk_use_check(&t->h, disk, &t->e);
 }
 
-static int attach(struct target *t, const struct disk_config *disk)
+static int attach(struct target *t, const struct disk_config *disk, bool force)
 {
     struct disk_backing b = { .fd = -1 };
     struct new_disk n = { t->domid, t->info.handle, disk, &b };
     struct device d;
     int rc;
 
-    if (check_new(t, disk, &b) != 0 || disk_open(disk, &b, &t->e) != 0)
+    if (check_new(t, disk, &b, force) != 0 || disk_open(disk, &b, &t->e) != 0)
         return -1;
     device_of_disk(&d, disk, &b);
     rc = record_change(&t->h.store, t->info.handle, add_disk, &n, &t->e);
@@ -88,7 +90,8 @@ static int run_attach(int argc, char **argv)
     struct disk_config disk = { 0 };
     struct json_object *j;
     struct target t;
-    int rc = attach_options(argc, argv, NULL, 2, "give a guest and a disk");
+    bool force = false;
+    int rc = attach_options(argc, argv, &force, 2, "give a guest and a disk");
 
     if (rc)
         return rc;
@@ -96,7 +99,7 @@ static int run_attach(int argc, char **argv)
     if (rc)
         return rc;
     if (!target_open(&t, argv[optind]) || attach_refuse_domain0(&t) != 0 ||
-        attach(&t, &disk) != 0) {
+        attach(&t, &disk, force) != 0) {
         disk_config_free(&disk);
         return target_fail(&t);
     }
@@ -110,12 +113,17 @@ static int run_attach(int argc, char **argv)
 
 const struct command cmd_block_attach = {
     .name = "block-attach",
-    .synopsis = "GUEST DISK",
+    .synopsis = "[-f] GUEST DISK",
     .summary = "give a running guest another disk",
-    .help = "DISK is written as an element of disk= (xl-disk-configuration(5)):\n"
-            "    orlop block-attach web1 /srv/data.img,raw,xvdb,w\n"
-            "    orlop block-attach web1 format=qcow2,vdev=xvdc,access=r,target=/srv/a.qcow2\n"
-            "The guest keeps it over reboots.",
+    .help =
+        "DISK is written as an element of disk= (xl-disk-configuration(5)):\n"
+        "    orlop block-attach web1 /srv/data.img,raw,xvdb,w\n"
+        "    orlop block-attach web1 format=qcow2,vdev=xvdc,access=r,target=/srv/a.qcow2\n"
+        "The guest keeps it over reboots.\n"
+        "\n"
+        "  -f, --force   even if another guest or Domain 0 writes it: this destroys what is on\n"
+        "                it unless you know better",
+    .options = "--force",
     .group = GROUP_DEVICE,
     .arg = ARG_GUEST,
     .json = true,

@@ -18,8 +18,30 @@
 
 struct options {
     struct create_options create;
-    bool console, quiet;
+    bool console, quiet, strict, show;
+    const char *file;
 };
+
+/* Options of xl's that change nothing here, and why. */
+static void pass_over(int c)
+{
+    switch (c) {
+    case 'F':
+    case 'e':
+        fprintf(stderr,
+                "orlop create: -%c has no effect: orlop monitor carries out on_poweroff= and "
+                "the others for all guests\n",
+                c);
+        break;
+    case 'V':
+    case 'A':
+        fprintf(stderr,
+                "orlop create: -%c has no effect: there is no virtual screen; -c attaches "
+                "to the console\n",
+                c);
+        break;
+    }
+}
 
 static int parse(int argc, char **argv, struct options *o)
 {
@@ -27,10 +49,16 @@ static int parse(int argc, char **argv, struct options *o)
                                            { "console", no_argument, NULL, 'c' },
                                            { "quiet", no_argument, NULL, 'q' },
                                            { "dry-run", no_argument, NULL, 'n' },
+                                           { "dryrun", no_argument, NULL, 'n' },
+                                           { "strict", no_argument, NULL, 'S' },
+                                           { "force", no_argument, NULL, 'O' },
+                                           { "defconfig", required_argument, NULL, 'f' },
+                                           { "vncviewer", no_argument, NULL, 'V' },
+                                           { "vncviewer-autopass", no_argument, NULL, 'A' },
                                            { 0 } };
     int c;
 
-    while ((c = getopt_long(argc, argv, ":pcqn", longs, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, ":pcqnf:dFVAe", longs, NULL)) != -1) {
         if (c == 'p')
             o->create.paused = true;
         else if (c == 'c')
@@ -39,10 +67,22 @@ static int parse(int argc, char **argv, struct options *o)
             o->quiet = true;
         else if (c == 'n')
             o->create.check = true;
-        else
+        else if (c == 'd')
+            o->show = true;
+        else if (c == 'S')
+            o->strict = true;
+        else if (c == 'O')
+            o->create.force = true;
+        else if (c == 'f')
+            o->file = optarg;
+        else if (c == '?' || c == ':')
             return cmd_bad_option(argv);
+        else
+            pass_over(c);
     }
-    if (optind >= argc)
+    if (!o->file && optind < argc)
+        o->file = argv[optind++];
+    if (!o->file)
         return cmd_usage("which configuration file?");
     if (o->console && (json_output || o->create.check))
         return cmd_usage("--console goes neither with --json nor with --dry-run");
@@ -51,6 +91,7 @@ static int parse(int argc, char **argv, struct options *o)
 
 static int refuse(struct config_errors *errors)
 {
+    cmd_warnings(errors);
     for (unsigned int i = 0; i < errors->count; i++)
         fprintf(stderr, "%s\n", errors->text[i]);
     config_errors_free(errors);
@@ -75,9 +116,10 @@ static struct json_object *plan_json(const struct guest_config *cfg, const struc
 static void plan_text(const struct guest_config *cfg, const struct create_plan *p)
 {
     printf("%s: it can be made. This would be done:\n", cfg->name);
-    printf("  domain    %u MiB (at most %u) of the %llu MiB free, %u vCPU%s (at most %u)\n",
-           cfg->memory_mb, cfg->maxmem_mb, (unsigned long long)(p->free_kib >> 10), cfg->vcpus,
-           cfg->vcpus == 1 ? "" : "s", cfg->maxvcpus);
+    printf("  domain    %u MiB (at most %u)", cfg->memory_mb, cfg->maxmem_mb);
+    if (p->free_kib)
+        printf(" of the %llu MiB free", (unsigned long long)(p->free_kib >> 10));
+    printf(", %u vCPU%s (at most %u)\n", cfg->vcpus, cfg->vcpus == 1 ? "" : "s", cfg->maxvcpus);
     printf("  kernel    %s (%s%s%s%s)\n", cfg->kernel, p->kernel_kind,
            p->kernel_version[0] ? " " : "", p->kernel_version,
            p->cached ? ", unpacked in the cache" : "");
@@ -128,6 +170,35 @@ static int attach_console(unsigned int domid)
     return cmd_fail("the guest runs, but its console could not be opened: %s", strerror(errno));
 }
 
+/*
+ * Where there is no hypervisor: what the file and the kernel say. What this host's Domain 0 would
+ * be asked (memory, names, devices in use, bridges) is left out, and that is said.
+ */
+static int check_elsewhere(const struct guest_config *cfg, const struct options *o, struct error *e)
+{
+    struct create_plan plan = { .need_kib = (uint64_t)cfg->memory_mb << 10 };
+
+    if (guest_check_kernel(cfg, NULL, &plan, e) != 0) {
+        error_in(e, "%s", cfg->name);
+        return cmd_fail("%s%s%s", e->cause, e->remedy[0] ? "\n    " : "", e->remedy);
+    }
+    report(cfg, o, 0, &plan);
+    fprintf(stderr,
+            "orlop create: this machine runs no hypervisor: free memory, names, bridges and "
+            "disks in use were not looked at\n");
+    return EXIT_DONE;
+}
+
+static void show_config(const struct guest_config *cfg)
+{
+    struct json_object *j = config_to_json(cfg);
+
+    fprintf(stderr, "%s\n",
+            json_object_to_json_string_ext(j, JSON_C_TO_STRING_PRETTY |
+                                                  JSON_C_TO_STRING_NOSLASHESCAPE));
+    json_object_put(j);
+}
+
 static int run(int argc, char **argv)
 {
     struct options o = { 0 };
@@ -141,11 +212,23 @@ static int run(int argc, char **argv)
 
     if (rc)
         return rc;
-    if (!config_load(&cfg, argv[optind], argv + optind + 1, argc - optind - 1, &errors))
+    errors.strict = o.strict;
+    if (!config_load(&cfg, o.file, argv + optind, argc - optind, &errors))
         return refuse(&errors);
+    cmd_warnings(&errors);
+    config_errors_free(&errors);
+    if (o.show)
+        show_config(&cfg);
     interrupt_catch();
-    if (host_open(&h, &e) != 0)
-        return host_fail(&h, &e);
+    if (host_open(&h, &e) != 0) {
+        if (!o.create.check || h.xen)
+            return host_fail(&h, &e);
+        host_close(&h);
+        e = (struct error){ 0 };
+        rc = check_elsewhere(&cfg, &o, &e);
+        config_free(&cfg);
+        return rc;
+    }
     if (!o.create.check) {
         store_rm(&h.store, RECORD_ROOT "/%s",
                  RECORD_STOPPING); /* of a `guests stop` that was killed */
@@ -165,17 +248,26 @@ static int run(int argc, char **argv)
 
 const struct command cmd_create = {
     .name = "create",
-    .synopsis = "[-p] [-c] [-q] [--dry-run] FILE [KEY=VALUE...]",
+    .synopsis = "[-p] [-c] [-q] [-d] [--dry-run] [--strict] [--force] FILE [KEY=VALUE...]",
     .summary = "make a guest from its configuration file and start it",
-    .help = "FILE is in the format of xl.cfg(5); orlop help config lists the keys. A KEY=VALUE\n"
-            "replaces what the file says. Everything is checked before anything is made, and\n"
-            "what fails or is interrupted leaves nothing behind.\n"
-            "\n"
-            "  -p, --paused    leave it paused; orlop unpause starts it\n"
-            "  -c, --console   attach to its console at once\n"
-            "  -q, --quiet     say nothing when it worked\n"
-            "      --dry-run   only say whether it could be made, and what would be done",
-    .options = "--paused --console --quiet --dry-run",
+    .help =
+        "FILE is in the format of xl.cfg(5); orlop help config lists the keys. A KEY=VALUE\n"
+        "replaces what the file says. Everything is checked before anything is made, and\n"
+        "what fails or is interrupted leaves nothing behind.\n"
+        "\n"
+        "  -p, --paused    leave it paused; orlop unpause starts it\n"
+        "  -c, --console   attach to its console at once\n"
+        "  -q, --quiet     say nothing when it worked\n"
+        "  -d              print the configuration as it was understood, as JSON on stderr\n"
+        "  -n, --dry-run   only say whether it could be made, and what would be done; works on\n"
+        "                  machines without a hypervisor too\n"
+        "      --strict    what would be a warning about the file is an error\n"
+        "      --force     give it disks that another guest or Domain 0 writes: this destroys\n"
+        "                  what is on them unless you know better\n"
+        "  -f FILE         the same as FILE alone\n"
+        "\n"
+        "xl's options -F, -e, -V and -A are passed over.",
+    .options = "--paused --console --quiet --dry-run --strict --force",
     .group = GROUP_GUEST,
     .arg = ARG_FILE,
     .json = true,

@@ -51,6 +51,8 @@ static void load_one(struct autos *a, const char *name)
     a->path = mem_grow(a->path, (a->count + 1) * sizeof(*a->path));
     memset(&a->cfg[a->count], 0, sizeof(*a->cfg));
     if (config_load(&a->cfg[a->count], path, NULL, 0, &errors)) {
+        cmd_warnings(&errors);
+        config_errors_free(&errors);
         a->path[a->count++] = path;
         return;
     }

@@ -59,9 +59,14 @@ static void help_config(void)
         if (keys[i].state == KEY_SUPPORTED)
             printf("  %-20s %s\n", keys[i].name, keys[i].expects);
     }
+    printf("\nKnown, without effect here (a warning):\n");
+    for (unsigned i = 0; i < count; i++) {
+        if (keys[i].state == KEY_IGNORED)
+            printf("  %-32s %s\n", keys[i].name, keys[i].expects);
+    }
     printf("\nKnown but not supported (yet):\n");
     for (unsigned i = 0; i < count; i++) {
-        if (keys[i].state != KEY_SUPPORTED)
+        if (keys[i].state == KEY_LATER || keys[i].state == KEY_NEVER)
             printf("  %-32s %s\n", keys[i].name, keys[i].expects);
     }
 }
@@ -69,7 +74,10 @@ static void help_config(void)
 static struct json_object *config_json(void)
 {
     static const char *const states[] = {
-        [KEY_SUPPORTED] = "supported", [KEY_LATER] = "later", [KEY_NEVER] = "never"
+        [KEY_SUPPORTED] = "supported",
+        [KEY_IGNORED] = "ignored",
+        [KEY_LATER] = "later",
+        [KEY_NEVER] = "never",
     };
     struct json_object *list = json_object_new_array();
     unsigned count;

@@ -69,6 +69,7 @@ static int attach(struct target *t, struct vif_config *vif)
     if (device_check_backend(DEVICE_VIF, &t->e) != 0 || vif_check_bridge(vif->bridge, &t->e) != 0 ||
         choose_id(t, vif) != 0)
         return -1;
+    vif_warn_address(&t->h.store, vif, t->info.handle);
     device_of_vif(&d, vif, t->info.handle);
     if (record_change(&t->h.store, t->info.handle, add_vif, &n, &t->e) != 0)
         return -1;

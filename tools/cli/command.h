@@ -62,6 +62,10 @@ int cmd_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* What was the problem after getopt_long returned '?' or ':' (use opterr = 0 and a leading ':'). */
 int cmd_bad_option(char **argv);
 
+/* "orlop CMD: warning: ..." for each of a configuration's warnings. */
+struct config_errors;
+void cmd_warnings(const struct config_errors *errors);
+
 /* For commands without options: false after usage was told; else arguments begin at optind. */
 bool cmd_no_options(int argc, char **argv);
 

@@ -182,6 +182,11 @@ static bool check_files(struct config_settings *s, const struct guest_config *cf
 {
     bool good = check_file(s, "kernel", line_of(s, "kernel"), cfg->kernel, false);
 
+    if (!good && strcmp(cfg->kernel, GRUB_IMAGE) == 0)
+        config_error(s->errors,
+                     "%s: the guest boots from its own disk through GRUB's image for PV "
+                     "guests: apt install grub-xen-host",
+                     s->file);
     good &= check_file(s, "ramdisk", line_of(s, "ramdisk"), cfg->ramdisk, false);
     for (unsigned i = 0; i < cfg->nr_disks; i++) {
         const struct disk_config *disk = &cfg->disks[i];
@@ -201,13 +206,33 @@ static char *folder_of(const char *file)
     return slash == file ? str_dup("/") : str_fmt("%.*s", (int)(slash - file), file);
 }
 
+/* Skips the mark that some editors put in front of UTF-8; false for encodings that are no such
+ * text. */
+static bool skip_mark(const char **text, size_t *length, const char *file,
+                      struct config_errors *errors)
+{
+    if (*length >= 3 && memcmp(*text, "\xef\xbb\xbf", 3) == 0) {
+        *text += 3;
+        *length -= 3;
+    }
+    if (*length >= 2 && (memcmp(*text, "\xff\xfe", 2) == 0 || memcmp(*text, "\xfe\xff", 2) == 0)) {
+        config_error(errors, "%s: is in UTF-16; save it as UTF-8 (iconv -f UTF-16 -t UTF-8)", file);
+        return false;
+    }
+    return true;
+}
+
 static bool parse(struct guest_config *cfg, const char *file, const char *text, size_t length,
                   char *const *overrides, unsigned count, bool files, struct config_errors *errors)
 {
     struct config_settings s = { .file = file, .errors = errors };
-    char *folder = folder_of(file);
+    char *folder;
     bool good;
 
+    *cfg = (struct guest_config){ NULL };
+    if (!skip_mark(&text, &length, file, errors))
+        return false;
+    folder = folder_of(file);
     config_settings_read(&s, text, length);
     for (unsigned i = 0; i < count; i++)
         apply_override(&s, overrides[i]);

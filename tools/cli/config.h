@@ -6,9 +6,11 @@
  *       --(config_keys.c, one table of all keys)--> struct guest_config
  *
  * Whatever cannot be done as written is an error: a key nobody knows, one of a later step, two that
- * contradict each other, a value out of range. All errors of a file are collected, each with its
- * line. A configuration that was accepted needs no further check of its form; whether files,
- * bridges and memory are there is asked when the guest is created (config_load asks for files).
+ * contradict each other, a value out of range. What changes nothing (keys that only other kinds of
+ * guest read, keys of Xen's older tools) is a warning. All errors of a file are collected, each
+ * with its line. A configuration that was accepted needs no further check of its form; whether
+ * files, bridges and memory are there is asked when the guest is created (config_load asks for
+ * files).
  *
  * Strings are owned by the structure that holds them; NULL means "not given" unless said otherwise.
  * MiB are 2^20 bytes.
@@ -114,15 +116,21 @@ struct guest_config {
 /*
  * Messages, those of the syntax first, then by lines, then what is missing or contradicts:
  * "web.cfg:3: memroy: there is no such key; did you mean memory?". Zero-initialise before use, free
- * with config_errors_free.
+ * with config_errors_free. A warning is about what is written and changes nothing of the guest;
+ * with `strict` it is an error.
  */
 struct config_errors {
     char **text;
     unsigned count;
+    bool strict;
+    char **warning;
+    unsigned warnings;
 };
 
 /* Adds a message (printf's rules; no newline at its end). */
 void config_error(struct config_errors *errors, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+void config_warning(struct config_errors *errors, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 void config_errors_free(struct config_errors *errors);
 
@@ -194,7 +202,12 @@ const char *cpulist_resolve(const char *list, unsigned nr_cpus, const unsigned *
                             uint8_t *bitmap);
 
 /* The keys, for the man page's test and for `orlop help config`. NULL-terminated names. */
-enum config_key_state { KEY_SUPPORTED, KEY_LATER, KEY_NEVER };
+enum config_key_state {
+    KEY_SUPPORTED,
+    KEY_IGNORED, /* known, without effect on a guest here: a warning */
+    KEY_LATER,
+    KEY_NEVER
+};
 struct config_key_info {
     const char *name;
     enum config_key_state state;

@@ -96,11 +96,11 @@ static bool disk_key(struct disk_parse *d, const char *key, const char *value)
     if (strcmp(key, "backendtype") == 0) {
         if (!*value || strcmp(value, "phy") == 0)
             return true;
-        return spec_error(
-            &d->spec,
-            "backendtype=%s is not supported: the kernel's own backend "
-            "serves all disks (other formats than raw through qemu-nbd); leave it out",
-            value);
+        spec_warning(&d->spec,
+                     "backendtype=%s is not used: the kernel's own backend serves all disks (other "
+                     "formats than raw through qemu-nbd)",
+                     value);
+        return true;
     }
     if (strcmp(key, "specification") == 0) {
         if (!*value || strcmp(value, "xen") == 0)
@@ -137,12 +137,14 @@ static bool old_prefix(const char *word, size_t *length, int *format)
     return false;
 }
 
-/* xvda or xvda:cdrom? */
-static bool old_vdev(const char *word, size_t *length)
+/* xvda, xvda:cdrom, ioemu:hdc:cdrom? What stands in front is taken off. */
+static bool old_vdev(char *word, size_t *length)
 {
     char name[32];
     unsigned number;
 
+    if (strncmp(word, "ioemu:", 6) == 0) /* an emulated disk beside it, which only HVM has */
+        memmove(word, word + 6, strlen(word + 6) + 1);
     *length = strcspn(word, ":");
     if (*length >= sizeof(name))
         return false;

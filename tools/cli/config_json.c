@@ -294,6 +294,14 @@ static struct config_value *scalar_value(struct config_settings *s, struct json_
     return text_of(json) ? config_value_string(s, text_of(json), 0) : NULL;
 }
 
+/* A kernel's command line may have control characters, which its decoder looks at. */
+static struct config_value *cmdline_value(struct config_settings *s, struct json_object *json)
+{
+    if (!json_object_is_type(json, json_type_string))
+        return NULL;
+    return config_value_string(s, json_object_get_string(json), 0);
+}
+
 /* disk and vif hold objects, cpus and cpus_soft strings. */
 static struct config_value *list_value(struct config_settings *s, const char *key,
                                        struct json_object *json)
@@ -334,7 +342,8 @@ bool config_from_json(struct guest_config *cfg, struct json_object *json,
     {
         struct config_value *v = json_object_is_type(value, json_type_array)
                                      ? list_value(&s, key, value)
-                                     : scalar_value(&s, value);
+                                 : strcmp(key, "cmdline") == 0 ? cmdline_value(&s, value)
+                                                               : scalar_value(&s, value);
 
         if (!v)
             config_error(errors, "%s: %s: a value of the wrong kind", stored, key);

@@ -19,6 +19,7 @@ struct decode {
     struct guest_config *cfg;
     struct config_errors *errors;
     const char *folder;
+    bool boots_itself;  /* bootloader= or firmware= asks for the kernel on the guest's disk */
     char *root, *extra; /* until the command line is put together */
 };
 
@@ -80,6 +81,22 @@ static bool key_error(struct decode *d, const struct config_setting *s, const ch
     return false;
 }
 
+/* "file:line: key: " and the message, as a warning (an error with --strict). */
+static void __attribute__((format(printf, 3, 4)))
+key_warning(struct decode *d, const struct config_setting *s, const char *fmt, ...)
+{
+    char *where = config_where(s, s->line), *message;
+    va_list ap;
+
+    va_start(ap, fmt);
+    if (vasprintf(&message, fmt, ap) < 0)
+        abort();
+    va_end(ap);
+    config_warning(d->errors, "%s: %s", where, message);
+    free(message);
+    free(where);
+}
+
 /* The wrong kind of value. */
 static bool expected(struct decode *d, const struct key *key, const struct config_setting *s)
 {
@@ -131,9 +148,11 @@ static bool decode_bool(struct decode *d, const struct key *key, const struct co
 {
     int64_t n;
 
-    if (!number_of(s->value, &n) || n < 0 || n > 1)
+    if (!number_of(s->value, &n))
         return expected(d, key, s);
-    *(bool *)field(d, key) = n;
+    if (n < 0 || n > 1)
+        key_warning(d, s, "%lld counts as 1; expected is %s", (long long)n, key->info.expects);
+    *(bool *)field(d, key) = n != 0;
     return true;
 }
 
@@ -148,8 +167,9 @@ bool guest_name_valid(const char *name)
         "0123456789_-.+:abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
     size_t length = strlen(name);
 
-    return length && length <= CONFIG_MAX_NAME && strspn(name, letters) == length &&
-           strspn(name, "0123456789") < length && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+    return length && length <= CONFIG_MAX_NAME && name[0] != '-' &&
+           strspn(name, letters) == length && strspn(name, "0123456789") < length &&
+           strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
 }
 
 static bool decode_name(struct decode *d, const struct key *key, const struct config_setting *s)
@@ -184,6 +204,10 @@ static bool decode_text(struct decode *d, const struct key *key, const struct co
 
     if (s->value->kind == VALUE_LIST)
         return expected(d, key, s);
+    for (const char *p = s->value->text; *p; p++) {
+        if ((unsigned char)*p < 0x20 && *p != '\t' && *p != '\n')
+            return key_error(d, s, "a control character in the kernel's command line");
+    }
     if (strlen(s->value->text) > CONFIG_MAX_CMDLINE)
         return key_error(d, s, "longer than the %d bytes that a kernel's command line may have",
                          CONFIG_MAX_CMDLINE);
@@ -223,7 +247,7 @@ static int decode_choice(struct decode *d, const struct key *key, const struct c
         return -1;
     }
     for (int i = 0; names[i]; i++) {
-        if (strcmp(names[i], text) == 0)
+        if (strcasecmp(names[i], text) == 0)
             return i;
     }
     near = nearest_name(text, names);
@@ -271,7 +295,7 @@ static bool decode_type(struct decode *d, const struct key *key, const struct co
 
     if (!text)
         return expected(d, key, s);
-    if (strcmp(text, "pv") == 0 || strcmp(text, "generic") == 0 || strcmp(text, "linux") == 0)
+    if (strcasecmp(text, "pv") == 0 || strcmp(text, "generic") == 0 || strcmp(text, "linux") == 0)
         return true;
     if (strcmp(text, "hvm") == 0 || strcmp(text, "pvh") == 0)
         return key_error(d, s,
@@ -279,6 +303,27 @@ static bool decode_type(struct decode *d, const struct key *key, const struct co
                          "with Xen PV support (Debian's has it)",
                          text);
     return expected(d, key, s);
+}
+
+static bool decode_bootloader(struct decode *d, const struct key *key,
+                              const struct config_setting *s)
+{
+    const char *text = string_of(s->value);
+
+    if (s->value->kind == VALUE_LIST)
+        return expected(d, key, s);
+    if (!text || strcmp(text, "0") == 0)
+        key_warning(d, s, "is empty; it has no effect");
+    else if (strcmp(s->name, "firmware") == 0 && !strstr(text, "grub"))
+        key_warning(d, s, "only HVM guests read '%s'; it has no effect on a PV guest", text);
+    else
+        key_warning(
+            d, s,
+            "the guest boots from its own disk through " GRUB_IMAGE
+            " (package grub-xen-host); kernel=, ramdisk= and the command line are not used");
+    d->boots_itself |= text && strcmp(text, "0") != 0 &&
+                       (strcmp(s->name, "bootloader") == 0 || strstr(text, "grub"));
+    return true;
 }
 
 static bool add_affinity(struct decode *d, struct affinity_config *a, const struct key *key,
@@ -302,6 +347,10 @@ static bool decode_affinity(struct decode *d, const struct key *key, const struc
     const struct config_value *v = s->value;
     bool good = true;
 
+    if (v->kind == VALUE_STRING && !*v->text) {
+        key_warning(d, s, "is empty: the vCPUs run on all CPUs; leave it out");
+        return true;
+    }
     a->per_vcpu = v->kind == VALUE_LIST;
     if (!a->per_vcpu)
         return add_affinity(d, a, key, s, v);
@@ -397,6 +446,10 @@ static const struct key keys[] = {
         .decode = decode_path, .offset = FIELD(kernel)),
     KEY("ramdisk", "the path of an initramfs, in quotes",
         .decode = decode_path, .offset = FIELD(ramdisk)),
+    KEY("bootloader", "'pygrub': the guest boots from its own disk, through GRUB's image for PV guests",
+        .decode = decode_bootloader),
+    KEY("firmware", "'pvgrub64', another way to say bootloader = 'pygrub'",
+        .decode = decode_bootloader),
     KEY("cmdline", "the kernel's whole command line, in quotes",
         .decode = decode_text),
     KEY("root", "a device, in quotes, for root= on the kernel's command line",
@@ -437,12 +490,12 @@ static const struct key keys[] = {
         .decode = decode_offset, .offset = FIELD(rtc_offset_s), .min = -(1ll << 40), .max = 1ll << 40),
     KEY("tsc_mode", "'default', 'always_emulate' or 'native'",
         .decode = decode_tsc),
-    KEY("max_event_channels", "the most event channels that the guest may have",
+    KEY("max_event_channels", "the most event channels that the guest may have, 1 to 131071",
         .decode = decode_unsigned, .offset = FIELD(max_event_channels), .min = 1, .max = 131071),
-    KEY("max_grant_frames", "the most frames of the guest's grant table",
-        .decode = decode_unsigned, .offset = FIELD(max_grant_frames), .min = 1, .max = 1 << 20),
-    KEY("max_maptrack_frames", "the most frames that remember what the guest has mapped",
-        .decode = decode_unsigned, .offset = FIELD(max_maptrack_frames), .min = 1, .max = 1 << 20),
+    KEY("max_grant_frames", "the most frames of the guest's grant table, 1 to 128",
+        .decode = decode_unsigned, .offset = FIELD(max_grant_frames), .min = 1, .max = 128),
+    KEY("max_maptrack_frames", "the most frames that remember what the guest has mapped, 1 to 4096",
+        .decode = decode_unsigned, .offset = FIELD(max_maptrack_frames), .min = 1, .max = 4096),
 };
 /* clang-format on */
 
@@ -463,16 +516,31 @@ const struct config_key_info *config_key_list(unsigned *count)
     return all;
 }
 
-static bool unknown_key(struct decode *d, const struct config_setting *s)
+/* A list without elements, a 0: whatever the key is for, none of it is asked for. */
+static bool asks_nothing(const struct config_value *v)
+{
+    return v->kind == VALUE_LIST ? !v->count : !*v->text || strcmp(v->text, "0") == 0;
+}
+
+/* Keys that the table of supported ones does not have. */
+static bool other_key(struct decode *d, const struct config_setting *s)
 {
     const char *names[NR_KEYS + 256 + 1], *near;
     unsigned count;
     const struct config_key_info *all = config_key_list(&count);
 
     for (unsigned i = 0; i < count; i++) {
-        if (strcmp(all[i].name, s->name) == 0)
-            return key_error(d, s, "%s", all[i].expects);
         names[i] = all[i].name;
+        if (strcmp(all[i].name, s->name) != 0)
+            continue;
+        if (all[i].state != KEY_IGNORED && !asks_nothing(s->value))
+            return key_error(d, s, "%s", all[i].expects);
+        key_warning(d, s, "%s", all[i].expects);
+        return true;
+    }
+    if (strncmp(s->name, "OVM_", 4) == 0) {
+        key_warning(d, s, "is of another manager's own (Oracle VM); it has no effect here");
+        return true;
     }
     names[count] = NULL;
     near = nearest_name(s->name, names);
@@ -490,18 +558,35 @@ static const struct config_setting *find(const struct config_settings *settings,
     return NULL;
 }
 
+static bool same_value(const struct config_value *a, const struct config_value *b)
+{
+    const struct config_value *x = a->first, *y = b->first;
+
+    if (a->kind != VALUE_LIST || b->kind != VALUE_LIST)
+        return a->kind != VALUE_LIST && b->kind != VALUE_LIST && strcmp(a->text, b->text) == 0;
+    while (x && y && same_value(x, y)) {
+        x = x->next;
+        y = y->next;
+    }
+    return !x && !y;
+}
+
 static bool decode_one(struct decode *d, const struct config_settings *settings,
                        const struct config_setting *s)
 {
     const struct config_setting *before = find(settings, s->name);
 
+    if (before != s && same_value(before->value, s->value)) {
+        key_warning(d, s, "is set twice; line %u says the same", before->line);
+        return true;
+    }
     if (before != s)
         return key_error(d, s, "is set twice; line %u does it first", before->line);
     for (unsigned i = 0; i < NR_KEYS; i++) {
         if (strcmp(keys[i].info.name, s->name) == 0)
             return keys[i].decode(d, &keys[i], s);
     }
-    return unknown_key(d, s);
+    return other_key(d, s);
 }
 
 /* root= and extra= make a command line, cmdline= is one. */
@@ -510,9 +595,9 @@ static bool join_cmdline(struct decode *d, const struct config_settings *setting
     struct guest_config *cfg = d->cfg;
 
     if (cfg->cmdline && (d->root || d->extra))
-        return key_error(d, find(settings, "cmdline"),
-                         "holds the whole command line and contradicts %s=; put it into one",
-                         d->root ? "root" : "extra");
+        key_warning(d, find(settings, "cmdline"),
+                    "holds the whole command line; %s= is not used (neither does xl)",
+                    d->root ? "root" : "extra");
     if (cfg->cmdline)
         return true;
     if (d->root && d->extra)
@@ -525,6 +610,18 @@ static bool join_cmdline(struct decode *d, const struct config_settings *setting
                          "have",
                          CONFIG_MAX_CMDLINE);
     return true;
+}
+
+/* Elements of a list of CPU lists for which there is no vCPU are not used. */
+static void cut_affinity(struct decode *d, const struct config_setting *s,
+                         struct affinity_config *a)
+{
+    if (!a->per_vcpu || a->count <= d->cfg->maxvcpus)
+        return;
+    key_warning(d, s, "%u elements for %u vCPUs; the first of them are used", a->count,
+                d->cfg->maxvcpus);
+    while (a->count > d->cfg->maxvcpus)
+        free(a->list[--a->count]);
 }
 
 static bool check_sizes(struct decode *d, const struct config_settings *settings)
@@ -544,12 +641,8 @@ static bool check_sizes(struct decode *d, const struct config_settings *settings
     if (cfg->maxvcpus < cfg->vcpus)
         good = key_error(d, find(settings, "maxvcpus"), "%u is less than vcpus = %u", cfg->maxvcpus,
                          cfg->vcpus);
-    if (cfg->cpus.per_vcpu && cfg->cpus.count > cfg->maxvcpus)
-        good = key_error(d, find(settings, "cpus"), "%u elements for %u vCPUs", cfg->cpus.count,
-                         cfg->maxvcpus);
-    if (cfg->cpus_soft.per_vcpu && cfg->cpus_soft.count > cfg->maxvcpus)
-        good = key_error(d, find(settings, "cpus_soft"), "%u elements for %u vCPUs",
-                         cfg->cpus_soft.count, cfg->maxvcpus);
+    cut_affinity(d, find(settings, "cpus"), &cfg->cpus);
+    cut_affinity(d, find(settings, "cpus_soft"), &cfg->cpus_soft);
     return good;
 }
 
@@ -601,19 +694,35 @@ static bool check_vifs(struct decode *d, const struct config_settings *settings)
     return good;
 }
 
+/*
+ * bootloader= and firmware= stand for a program of the host that takes the kernel out of the
+ * guest's disk. Here GRUB's image for PV guests does that from within the guest; it reads the
+ * disk's own grub.cfg (or menu.lst), and passes the kernel its command line from there.
+ */
+static void boot_from_disk(struct decode *d)
+{
+    if (!d->boots_itself)
+        return;
+    free(d->cfg->kernel);
+    free(d->cfg->ramdisk);
+    d->cfg->kernel = str_dup(GRUB_IMAGE);
+    d->cfg->ramdisk = NULL;
+    free(d->cfg->cmdline);
+    d->cfg->cmdline = str_dup("");
+}
+
 /* What a guest cannot be without; not asked when a line that could not be read may have it. */
 static bool check_missing(struct decode *d, const struct config_settings *settings)
 {
-    bool boots_otherwise = find(settings, "bootloader") || find(settings, "firmware");
     unsigned before = d->errors->count;
 
     if (!find(settings, "name"))
         config_error(d->errors, "%s: name is missing: name = 'web1'", settings->file);
-    if (!find(settings, "kernel") && !boots_otherwise)
+    if (!find(settings, "kernel") && !d->boots_itself)
         config_error(d->errors,
                      "%s: kernel is missing: the path of a kernel with Xen PV support, "
-                     "or GRUB's '/usr/lib/grub-xen/grub-x86_64-xen.bin' (package grub-xen-host) to "
-                     "boot from the guest's disk",
+                     "or GRUB's '" GRUB_IMAGE "' (package grub-xen-host) to boot from the guest's "
+                     "disk",
                      settings->file);
     if (!find(settings, "memory"))
         config_error(d->errors, "%s: memory is missing: memory = 512 for 512 MiB", settings->file);
@@ -629,13 +738,14 @@ bool config_decode(struct guest_config *cfg, const struct config_settings *setti
     *cfg = (struct guest_config){ .cpu_weight = 256, .on_reboot = ACTION_RESTART };
     for (const struct config_setting *s = settings->first; s; s = s->next)
         good &= decode_one(&d, settings, s);
+    good &= join_cmdline(&d, settings);
+    boot_from_disk(&d);
     if (readable)
         good &= check_missing(&d, settings);
-    good &= join_cmdline(&d, settings);
     good &= check_sizes(&d, settings);
     good &= check_disks(&d, settings);
     good &= check_vifs(&d, settings);
     free(d.root);
     free(d.extra);
-    return good;
+    return good && !d.errors->count; /* with strict a warning is one of them */
 }

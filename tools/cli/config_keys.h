@@ -6,7 +6,10 @@
 #include "tools/cli/config.h"
 #include "tools/cli/config_value.h"
 
-/* Keys that are known and refused, with the reason; NULL-terminated by name. */
+/* Boots a PV guest from its own disk (Debian's package grub-xen-host). */
+#define GRUB_IMAGE "/usr/lib/grub-xen/grub-x86_64-xen.bin"
+
+/* Keys that are known and refused, or passed over, with the reason; NULL-terminated by name. */
 extern const struct config_key_info config_refused[];
 
 /*

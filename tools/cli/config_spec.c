@@ -21,6 +21,19 @@ bool spec_error(const struct spec *spec, const char *fmt, ...)
     return false;
 }
 
+void spec_warning(const struct spec *spec, const char *fmt, ...)
+{
+    va_list ap;
+    char *message;
+
+    va_start(ap, fmt);
+    if (vasprintf(&message, fmt, ap) < 0)
+        abort();
+    va_end(ap);
+    config_warning(spec->errors, "%s: '%s': %s", spec->where, spec->text, message);
+    free(message);
+}
+
 bool spec_backend(const struct spec *spec, const char *value)
 {
     if (!*value || strcmp(value, "0") == 0 || strcmp(value, "Domain-0") == 0)

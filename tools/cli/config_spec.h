@@ -18,6 +18,10 @@ bool spec_error(const struct spec *spec, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* backend=: only Domain 0 serves devices. */
+/* The same as a warning (config_warning). */
+void spec_warning(const struct spec *spec, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
 bool spec_backend(const struct spec *spec, const char *value);
 
 /* A parameter that is none of `keys`. Returns false. */

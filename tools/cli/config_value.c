@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "tools/cli/config_value.h"
 #include "tools/cli/config.h"
+#include "tools/lib/text.h"
 #include "tools/lib/util.h"
 #include <errno.h>
 #include <stdarg.h>
@@ -9,31 +10,58 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Takes the text; after CONFIG_MAX_ERRORS of them `more` ends the list. */
+static void add_message(char ***list, unsigned *count, char *text, const char *more)
+{
+    if (*count > CONFIG_MAX_ERRORS) {
+        free(text);
+        return;
+    }
+    *list = mem_grow(*list, (*count + 1) * sizeof(**list));
+    if (*count == CONFIG_MAX_ERRORS) {
+        free(text);
+        text = str_dup(more);
+    }
+    (*list)[(*count)++] = text_clean(text);
+}
+
 void config_error(struct config_errors *errors, const char *fmt, ...)
 {
     va_list ap;
     char *text;
 
-    if (errors->count > CONFIG_MAX_ERRORS)
-        return;
     va_start(ap, fmt);
     if (vasprintf(&text, fmt, ap) < 0)
         abort();
     va_end(ap);
-    errors->text = mem_grow(errors->text, (errors->count + 1) * sizeof(*errors->text));
-    if (errors->count == CONFIG_MAX_ERRORS) {
-        free(text);
-        text = str_dup("there are more errors than these");
-    }
-    errors->text[errors->count++] = text;
+    add_message(&errors->text, &errors->count, text, "there are more errors than these");
+}
+
+void config_warning(struct config_errors *errors, const char *fmt, ...)
+{
+    va_list ap;
+    char *text;
+
+    va_start(ap, fmt);
+    if (vasprintf(&text, fmt, ap) < 0)
+        abort();
+    va_end(ap);
+    if (errors->strict)
+        add_message(&errors->text, &errors->count, text, "there are more errors than these");
+    else
+        add_message(&errors->warning, &errors->warnings, text,
+                    "there are more warnings than these");
 }
 
 void config_errors_free(struct config_errors *errors)
 {
     for (unsigned i = 0; i < errors->count; i++)
         free(errors->text[i]);
+    for (unsigned i = 0; i < errors->warnings; i++)
+        free(errors->warning[i]);
     free(errors->text);
-    *errors = (struct config_errors){ NULL };
+    free(errors->warning);
+    *errors = (struct config_errors){ .strict = errors->strict };
 }
 
 void config_syntax_error(struct config_settings *s, unsigned line, const char *fmt, ...)

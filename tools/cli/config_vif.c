@@ -208,9 +208,13 @@ static bool vif_key(const struct spec *s, struct vif_config *vif, const char *ke
         return set_script(s, value);
     if (strcmp(key, "backend") == 0)
         return spec_backend(s, value);
-    if (strcmp(key, "type") == 0 && strcmp(value, "vif") == 0)
+    if (strcmp(key, "type") == 0 && strcmp(value, "ioemu") != 0)
+        return true; /* vif, netfront: what there is */
+    if (strcmp(key, "model") == 0) {
+        spec_warning(s, "model=%s is for emulated cards of HVM guests; it has no effect", value);
         return true;
-    if (strcmp(key, "type") == 0 || strcmp(key, "model") == 0)
+    }
+    if (strcmp(key, "type") == 0)
         return spec_error(s,
                           "%s=%s is for emulated cards of HVM guests, which are not supported "
                           "yet; leave it out",

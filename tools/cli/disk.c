@@ -40,24 +40,6 @@ static int open_target(const struct disk_config *d, struct stat *st, struct erro
                      "disk %s: %s is neither a block device nor a file", d->vdev, d->target);
 }
 
-static int check_block(const struct disk_config *d, struct error *e)
-{
-    int fd;
-
-    if (d->readonly)
-        return 0;
-    /* Domain 0's own mounts and volume groups hold their devices exclusively. */
-    fd = open(d->target, O_RDWR | O_EXCL | O_CLOEXEC);
-    if (fd < 0 && errno == EBUSY)
-        return error_set(e, EBUSY,
-                         "Unmount it there (findmnt, lsblk show where it is used), or "
-                         "attach it read-only.",
-                         "disk %s: %s is in use in Domain 0", d->vdev, d->target);
-    if (fd >= 0)
-        close(fd);
-    return 0;
-}
-
 static const char *find_program(const char *const *paths)
 {
     for (; *paths; paths++) {
@@ -97,7 +79,7 @@ int disk_check(const struct disk_config *d, struct disk_backing *b, struct error
     close(fd);
     if (S_ISBLK(st.st_mode)) {
         snprintf(b->key, sizeof(b->key), "b%u-%u", major(st.st_rdev), minor(st.st_rdev));
-        return check_block(d, e);
+        return 0;
     }
     snprintf(b->key, sizeof(b->key), "f%llx-%llx", (unsigned long long)st.st_dev,
              (unsigned long long)st.st_ino);

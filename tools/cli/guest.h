@@ -34,6 +34,7 @@ struct create_options {
     bool paused;  /* leave it paused */
     bool restart; /* the record of a former domain stays (restarts), and `pending` goes */
     bool check;   /* only look whether it could be made */
+    bool force;   /* disks that others write too */
     struct guest_lock *held; /* the caller's lock, given away to this call; NULL: takes its own */
 };
 
@@ -85,15 +86,17 @@ int record_uuid(struct host *h, unsigned int domid, uint8_t uuid[16], struct err
 int record_add_disk(struct store *s, const uint8_t uuid[16], const struct disk_backing *b,
                     bool readonly);
 int record_drop_disk(struct store *s, const uint8_t uuid[16], const char *key);
-/* Whether a guest that is there uses it so that no other disk may; -1 with e. */
-int record_check_disk(struct host *h, const struct disk_config *d, const struct disk_backing *b,
-                      struct error *e);
 
 /* --- pieces of guest_create (guest_check.c, guest_store.c) --- */
 
+struct builder_kernel;
+/* Kernel and ramdisk, and whether the memory is enough to start. *kernel (may be NULL) to close. */
+int guest_check_kernel(const struct guest_config *cfg, struct builder_kernel **kernel,
+                       struct create_plan *plan, struct error *e);
+
 /* Bridges, CPUs, disks: nothing is made. backing[] has nr_disks elements. */
 int guest_check_devices(struct host *h, const struct guest_config *cfg,
-                        struct disk_backing *backing, struct error *e);
+                        struct disk_backing *backing, bool force, struct error *e);
 int guest_check_memory(struct host *h, const struct guest_config *cfg, struct create_plan *plan,
                        struct error *e);
 

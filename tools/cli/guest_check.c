@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Whether a guest can be made, before anything is. */
+#include "tools/builder/builder.h"
 #include "tools/cli/cpus.h"
 #include "tools/cli/device.h"
+#include "tools/cli/disk_use.h"
 #include "tools/cli/guest.h"
 #include "tools/cli/host.h"
 #include "tools/cli/vif.h"
@@ -13,28 +15,68 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* What the hypervisor needs beyond a guest's own memory: its records, tables, grant frames. */
 #define OVERHEAD_KIB 1024
 
-static int same_disk_twice(const struct guest_config *cfg, const struct disk_backing *b,
-                           struct error *e)
+int guest_check_kernel(const struct guest_config *cfg, struct builder_kernel **kernel,
+                       struct create_plan *plan, struct error *e)
 {
-    for (unsigned int i = 0; i < cfg->nr_disks; i++) {
-        for (unsigned int j = 0; j < i; j++) {
-            if (strcmp(b[i].key, b[j].key) != 0 ||
-                (cfg->disks[i].readonly && cfg->disks[j].readonly))
+    struct builder_kernel *k = builder_kernel_open(cfg->kernel, BUILDER_CACHE_DIR, e);
+    struct stat st = { 0 };
+    uint64_t least;
+
+    if (!k)
+        return error_in(e, "kernel");
+    plan->cached = builder_kernel_was_cached(k);
+    snprintf(plan->kernel_kind, sizeof(plan->kernel_kind), "%s",
+             builder_kind_name(builder_kernel_kind(k)));
+    snprintf(plan->kernel_version, sizeof(plan->kernel_version), "%s", builder_kernel_version(k));
+    if (cfg->ramdisk && (stat(cfg->ramdisk, &st) != 0 || access(cfg->ramdisk, R_OK) != 0)) {
+        builder_kernel_close(k);
+        return error_sys(e, errno, "Check ramdisk= in the configuration.", "ramdisk %s",
+                         cfg->ramdisk);
+    }
+    least = builder_least_memory(k, st.st_size);
+    if (kernel)
+        *kernel = k;
+    else
+        builder_kernel_close(k);
+    if ((uint64_t)cfg->memory_mb << 10 >= least)
+        return 0;
+    error_set(e, ENOMEM, NULL, "memory=%u is too little for this kernel%s even to start",
+              cfg->memory_mb, cfg->ramdisk ? " and ramdisk" : "");
+    return error_remedy(e, "Set memory= to %llu at least; to work in it takes more.",
+                        (unsigned long long)(least + 1023) >> 10);
+}
+
+/* Two disks of the guest with the same bytes, one of them written. */
+static int same_disk_twice(const struct guest_config *cfg, struct error *e)
+{
+    struct disk_use *use = mem_alloc((cfg->nr_disks + 1) * sizeof(*use));
+    struct stat st;
+    int rc = 0;
+
+    for (unsigned int i = 0; rc == 0 && i < cfg->nr_disks; i++) {
+        if (stat(cfg->disks[i].target, &st) == 0)
+            disk_use_of(&use[i], &st);
+        for (unsigned int j = 0; rc == 0 && j < i; j++) {
+            if ((cfg->disks[i].readonly && cfg->disks[j].readonly) ||
+                !disk_use_same(&use[i], &use[j]))
                 continue;
-            return error_set(e, EINVAL, "Give each of them a file or device of its own.",
-                             "disks %s and %s are the same: %s", cfg->disks[j].vdev,
-                             cfg->disks[i].vdev, cfg->disks[i].target);
+            rc = error_set(e, EINVAL, "Give each of them a file or device of its own.",
+                           "disks %s and %s are the same bytes: %s and %s", cfg->disks[j].vdev,
+                           cfg->disks[i].vdev, cfg->disks[j].target, cfg->disks[i].target);
         }
     }
-    return 0;
+    free(use);
+    return rc;
 }
 
 int guest_check_devices(struct host *h, const struct guest_config *cfg,
-                        struct disk_backing *backing, struct error *e)
+                        struct disk_backing *backing, bool force, struct error *e)
 {
     if (cfg->nr_disks && device_check_backend(DEVICE_VBD, e) != 0)
         return -1;
@@ -43,14 +85,15 @@ int guest_check_devices(struct host *h, const struct guest_config *cfg,
     for (unsigned int i = 0; i < cfg->nr_disks; i++) {
         if (disk_check(&cfg->disks[i], &backing[i], e) != 0)
             return -1;
-        if (record_check_disk(h, &cfg->disks[i], &backing[i], e) != 0)
+        if (!force && disk_use_check(h, &cfg->disks[i], e) != 0)
             return -1;
     }
-    if (same_disk_twice(cfg, backing, e) != 0)
+    if (!force && same_disk_twice(cfg, e) != 0)
         return -1;
     for (unsigned int i = 0; i < cfg->nr_vifs; i++) {
         if (vif_check_bridge(cfg->vifs[i].bridge, e) != 0)
             return error_in(e, "network card %u", cfg->vifs[i].devid);
+        vif_warn_address(&h->store, &cfg->vifs[i], cfg->uuid);
     }
     if (cpus_check(h->xen, &cfg->cpus, "cpus=", e) != 0)
         return -1;

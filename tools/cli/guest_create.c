@@ -47,31 +47,6 @@ struct making {
     struct undo undo;
 };
 
-static int look(struct making *m, struct create_plan *plan, struct error *e)
-{
-    struct stat st = { 0 };
-    uint64_t least;
-
-    m->kernel = builder_kernel_open(m->cfg->kernel, BUILDER_CACHE_DIR, e);
-    if (!m->kernel)
-        return error_in(e, "kernel");
-    plan->cached = builder_kernel_was_cached(m->kernel);
-    snprintf(plan->kernel_kind, sizeof(plan->kernel_kind), "%s",
-             builder_kind_name(builder_kernel_kind(m->kernel)));
-    snprintf(plan->kernel_version, sizeof(plan->kernel_version), "%s",
-             builder_kernel_version(m->kernel));
-    if (m->cfg->ramdisk && (stat(m->cfg->ramdisk, &st) != 0 || access(m->cfg->ramdisk, R_OK) != 0))
-        return error_sys(e, errno, "Check ramdisk= in the configuration.", "ramdisk %s",
-                         m->cfg->ramdisk);
-    least = builder_least_memory(m->kernel, st.st_size);
-    if ((uint64_t)m->cfg->memory_mb << 10 >= least)
-        return 0;
-    error_set(e, ENOMEM, NULL, "memory=%u is too little for this kernel%s even to start",
-              m->cfg->memory_mb, m->cfg->ramdisk ? " and ramdisk" : "");
-    return error_remedy(e, "Set memory= to %llu at least; to work in it takes more.",
-                        (unsigned long long)(least + 1023) >> 10);
-}
-
 /* Under the name lock: what other programs could take away from under us. */
 static int look_last(struct making *m, struct create_plan *plan, struct error *e)
 {
@@ -80,7 +55,7 @@ static int look_last(struct making *m, struct create_plan *plan, struct error *e
     if (xen_find_uuid(m->h->xen, m->cfg->uuid) >= 0)
         return error_set(e, EEXIST, "Leave out uuid=, and each guest gets one of its own.",
                          "there is a domain with this uuid already");
-    if (guest_check_devices(m->h, m->cfg, m->backing, e) != 0)
+    if (guest_check_devices(m->h, m->cfg, m->backing, m->o->force, e) != 0)
         return -1;
     return guest_check_memory(m->h, m->cfg, plan, e);
 }
@@ -242,6 +217,8 @@ static int make(struct making *m, struct error *e)
     rc = rc ? rc : set_resources(m, e);
     rc = rc ? rc : make_ports(m, e);
     rc = rc ? rc : store_all(m, e);
+    if (rc == 0 && m->o->force) /* so that it may come back */
+        record_put(&m->h->store, m->cfg->uuid, "force", "1");
     return rc ? rc : interrupt_check(e);
 }
 
@@ -319,7 +296,7 @@ static void let_go(struct making *m)
 
 static int all_steps(struct making *m, struct create_plan *plan, struct error *e)
 {
-    int rc = look(m, plan, e);
+    int rc = guest_check_kernel(m->cfg, &m->kernel, plan, e);
 
     if (rc == 0 && (m->name_lock = name_lock(e)) < 0)
         rc = -1;

@@ -58,6 +58,13 @@ int cmd_bad_option(char **argv)
                      argv[optind - 1]);
 }
 
+void cmd_warnings(const struct config_errors *errors)
+{
+    for (unsigned i = 0; i < errors->warnings; i++)
+        fprintf(stderr, "orlop %s: warning: %s\n", running ? running->name : "",
+                errors->warning[i]);
+}
+
 bool cmd_no_options(int argc, char **argv)
 {
     static const struct option none[] = { { 0 } };

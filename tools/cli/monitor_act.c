@@ -84,10 +84,12 @@ static bool erase(struct guest *g, bool keep_record)
 /* Made anew from its record; when that fails it stays down, and the log says why. */
 static void make_anew(struct guest *g)
 {
-    struct create_options o = { .restart = true, .held = &g->lock };
+    char *force = record_get(&g->h->store, g->uuid, "force");
+    struct create_options o = { .restart = true, .force = force != NULL, .held = &g->lock };
     struct error e = { 0 };
     unsigned int domid;
 
+    free(force);
     if (guest_create(g->h, &g->cfg, &o, &domid, NULL, &e) == 0) {
         monitor_log("%s: started again as domain %u", g->cfg.name, domid);
         return;

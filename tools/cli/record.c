@@ -165,38 +165,3 @@ int record_drop_disk(struct store *s, const uint8_t uuid[16], const char *key)
     free(rest);
     return rc == 0 && n == 0 ? store_rm(s, RECORD_ROOT "/disks/%s", key) : rc;
 }
-
-/* A guest that is gone may have left its mark, if its tools died too. */
-static bool uses_still(struct host *h, const char *uuid_text)
-{
-    uint8_t uuid[16];
-
-    return uuid_from_text(uuid_text, uuid) && xen_find_uuid(h->xen, uuid) >= 0;
-}
-
-int record_check_disk(struct host *h, const struct disk_config *d, const struct disk_backing *b,
-                      struct error *e)
-{
-    char **users;
-    unsigned int n;
-    int rc = 0;
-
-    users = store_list(&h->store, &n, RECORD_ROOT "/disks/%s", b->key);
-    for (unsigned int i = 0; rc == 0 && i < n; i++) {
-        char *mode, *name;
-
-        mode = store_read(&h->store, RECORD_ROOT "/disks/%s/%s", b->key, users[i]);
-        if (mode && (*mode == 'w' || !d->readonly) && uses_still(h, users[i])) {
-            name = store_text(&h->store, "/vm/%s/name", users[i]);
-            rc = error_set(e, EBUSY,
-                           "Two guests that write one file system destroy it. Give this one a "
-                           "copy, or attach it read-only to both.",
-                           "disk %s: %s is in use by guest %s", d->vdev, d->target,
-                           *name ? name : users[i]);
-            free(name);
-        }
-        free(mode);
-    }
-    free(users);
-    return rc;
-}

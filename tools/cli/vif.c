@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* Network cards on Domain 0's side. */
 #include "tools/cli/vif.h"
+#include "tools/cli/config.h"
 #include "tools/lib/error.h"
+#include "tools/lib/names.h"
+#include "tools/lib/util.h"
 
 #include <errno.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -146,4 +151,48 @@ int vif_plug(const char *ifname, const char *rename, const char *bridge, unsigne
     return error_sys(e, -rc,
                      rc == -EEXIST ? "Another interface has that name: change vifname=." : NULL,
                      "%s, bridge %s: %s", name, bridge, what);
+}
+
+/* The guest with the uuid itself is passed over: it may be coming back. */
+static bool other_has(struct store *s, const char *guest, const char *card, const char *mac,
+                      const char *uuid_text)
+{
+    char *there = store_text(s, "/local/domain/0/backend/vif/%s/%s/mac", guest, card);
+    char *vm = store_text(s, "/local/domain/%s/vm", guest);
+    bool has = strcasecmp(there, mac) == 0 &&
+               (strlen(vm) < 4 || strcmp(vm + strlen("/vm/"), uuid_text) != 0);
+
+    free(there);
+    free(vm);
+    return has;
+}
+
+void vif_warn_address(struct store *s, const struct vif_config *vif, const uint8_t uuid[16])
+{
+    unsigned int guests, cards;
+    char **guest = store_list(s, &guests, "/local/domain/0/backend/vif");
+    char text[18], uuid_text[UUID_TEXT], name[NAME_SIZE];
+    uint8_t mac[6];
+
+    if (vif->has_mac)
+        memcpy(mac, vif->mac, 6);
+    else
+        vif_mac(uuid, vif->devid, mac);
+    mac_format(text, mac);
+    uuid_to_text(uuid, uuid_text);
+    for (unsigned int i = 0; i < guests; i++) {
+        char **card = store_list(s, &cards, "/local/domain/0/backend/vif/%s", guest[i]);
+
+        for (unsigned int j = 0; j < cards; j++) {
+            if (!other_has(s, guest[i], card[j], text, uuid_text))
+                continue;
+            name_of(s, (uint32_t)atoi(guest[i]), name);
+            fprintf(stderr,
+                    "orlop: warning: network card %u has the address %s, and so has card %s of %s: "
+                    "on one bridge neither is reached reliably\n",
+                    vif->devid, text, card[j], name[0] ? name : guest[i]);
+        }
+        free(card);
+    }
+    free(guest);
 }

@@ -24,4 +24,9 @@ bool vif_exists(const char *ifname);
 int vif_plug(const char *ifname, const char *rename, const char *bridge, unsigned int mtu,
              struct error *e);
 
+struct store;
+struct vif_config;
+/* Says on stderr when a card of another guest has the address that this one of `uuid` gets. */
+void vif_warn_address(struct store *s, const struct vif_config *vif, const uint8_t uuid[16]);
+
 #endif
