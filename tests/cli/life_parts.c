@@ -125,45 +125,17 @@ TEST(plans)
 }
 
 /* A guest that comes back every `step` seconds: how often before it stays down, at most `most`. */
-static unsigned int restarts(int64_t step, unsigned int most)
+TEST(restarts_back_off)
 {
-    char *history = NULL, *next;
-    int64_t now = 1700000000;
-    unsigned int n = 0;
+    static const unsigned int expected[] = { 1, 2, 4, 8, 16, 32, 60, 60, 60 };
+    unsigned int quick = 0;
 
-    while (n < most && policy_restart_allowed(history, now, &next)) {
-        free(history);
-        history = next;
-        now += step;
-        n++;
-    }
-    free(history);
-    return n;
-}
-
-TEST(restarts_are_limited)
-{
-    CHECK_EQ(restarts(0, 100), RESTART_MAX);
-    CHECK_EQ(restarts(1, 100), RESTART_MAX);
-    CHECK_EQ(restarts(RESTART_WINDOW_S / RESTART_MAX, 100), 100);
-    CHECK_EQ(restarts(3600, 100), 100);
-}
-
-/* xenstore holds it, and a clock may have been set: neither may stop a guest for good. */
-TEST(odd_histories)
-{
-    char *next;
-
-    CHECK(policy_restart_allowed("rubbish", 1000, &next));
-    CHECK_STR(next, "1000");
-    free(next);
-    CHECK(policy_restart_allowed("5000 5001 5002 5003 5004 5005 5006 5007 5008 5009 5010", 1000,
-                                 &next));
-    CHECK_STR(next, "1000");
-    free(next);
-    CHECK(policy_restart_allowed("990 995  999", 1000, &next));
-    CHECK_STR(next, "990 995 999 1000");
-    free(next);
+    for (unsigned int i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
+        CHECK_EQ(policy_restart_pause(&quick, 3), expected[i]);
+    CHECK_EQ(policy_restart_pause(&quick, RESTART_QUICK_S), 0); /* it ran: all is forgotten */
+    CHECK_EQ(quick, 0);
+    CHECK_EQ(policy_restart_pause(&quick, RESTART_QUICK_S - 1), 1);
+    CHECK_EQ(policy_restart_pause(&quick, -5), 0);
 }
 
 TEST(errors_grow_in_front)

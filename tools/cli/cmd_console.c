@@ -3,6 +3,7 @@
 #include "tools/cli/command.h"
 #include "tools/lib/console_client.h"
 #include "tools/lib/error.h"
+#include "tools/lib/text.h"
 #include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,6 +25,7 @@ static int console_run(int argc, char **argv)
                                              { 0 } };
     struct console_options o;
     struct error e = { 0 };
+    char greeting[128];
     uint64_t n;
     int c;
 
@@ -45,8 +47,8 @@ static int console_run(int argc, char **argv)
     }
     if (optind != argc - 1)
         return cmd_usage("the console of which guest?");
-    if (isatty(0))
-        fprintf(stderr, "Console of %s; Ctrl-] leaves it.\n", argv[optind]);
+    snprintf(greeting, sizeof(greeting), "Console of %.80s; Ctrl-] leaves it.", argv[optind]);
+    o.greeting = isatty(0) ? text_clean(greeting) : NULL;
     return outcome(console_attach(argv[optind], &o, &e), &e);
 }
 

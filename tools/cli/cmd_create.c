@@ -2,6 +2,8 @@
 /* orlop create */
 #include "tools/cli/command.h"
 #include "tools/cli/config.h"
+#include "tools/cli/doctor.h"
+#include "tools/cli/down.h"
 #include "tools/cli/guest.h"
 #include "tools/cli/guest_lock.h"
 #include "tools/cli/host.h"
@@ -220,19 +222,18 @@ static int run(int argc, char **argv)
     if (o.show)
         show_config(&cfg);
     interrupt_catch();
-    if (host_open(&h, &e) != 0) {
-        if (!o.create.check || h.xen)
-            return host_fail(&h, &e);
-        host_close(&h);
-        e = (struct error){ 0 };
+    if (o.create.check && !doctor_hypervisor_runs()) {
         rc = check_elsewhere(&cfg, &o, &e);
         config_free(&cfg);
         return rc;
     }
+    if (host_open(&h, &e) != 0)
+        return host_fail(&h, &e);
     if (!o.create.check) {
         store_rm(&h.store, RECORD_ROOT "/%s",
                  RECORD_STOPPING); /* of a `guests stop` that was killed */
         leftovers_clean(&h);
+        down_forget(&h, cfg.name); /* this one takes its place */
         monitor_ensure();
     }
     if (guest_create(&h, &cfg, &o.create, &domid, &plan, &e) != 0) {

@@ -5,6 +5,7 @@
  * since it does not tell of pauses; and the store, of which a few paths mean something to a reader.
  */
 #include "tools/cli/command.h"
+#include "tools/cli/guest.h"
 #include "tools/cli/view.h"
 #include "tools/lib/error.h"
 #include "tools/lib/text.h"
@@ -146,6 +147,27 @@ static const char *device_state(const char *number)
     return parse_uint(number, &n) && n < sizeof(names) / sizeof(names[0]) ? names[n] : number;
 }
 
+/* A guest's record says that it waits for its restart, or stays down. */
+static void tell_record(struct follower *f, const char *path, const char *value)
+{
+    struct guest_config cfg = { 0 };
+    struct error e = { 0 };
+    char text[UUID_TEXT], *detail;
+    uint8_t uuid[16];
+    const char *node = strchr(path, '/');
+    bool down = node && strcmp(node, "/down") == 0;
+
+    if (!node || (!down && strcmp(node, "/restart_at") != 0) || node - path != UUID_TEXT - 1 ||
+        snprintf(text, sizeof(text), "%s", path) < UUID_TEXT - 1 || !uuid_from_text(text, uuid) ||
+        record_load(&f->host.store, uuid, &cfg, &e) != 0)
+        return;
+    detail = down ? str_fmt("%s", value)
+                  : str_fmt("in %lld s", strtoll(value, NULL, 10) - (long long)time(NULL));
+    tell(f, 0, cfg.name, down ? "stays down" : "restarts", detail);
+    free(detail);
+    config_free(&cfg);
+}
+
 /* A path of the store that has changed. */
 static void tell_path(struct follower *f, const char *path)
 {
@@ -166,6 +188,8 @@ static void tell_path(struct follower *f, const char *path)
             tell(f, domid, name_in(f, domid), "device", detail);
         free(f->device); /* backends write the same state again */
         f->device = detail;
+    } else if (strncmp(path, RECORD_ROOT "/", sizeof(RECORD_ROOT)) == 0) {
+        tell_record(f, path + sizeof(RECORD_ROOT), value);
     } else if (sscanf(path, "/local/domain/%u/%63s", &domid, rest) == 2) {
         if (strcmp(rest, "control/shutdown") == 0 && *value)
             tell(f, domid, name_in(f, domid), "asked to", value);
@@ -183,7 +207,8 @@ static void tell_path(struct follower *f, const char *path)
 /* Until the count or the deadline (negative: none) is reached; -1 with e. */
 static int follow(struct follower *f, int64_t deadline, struct error *e)
 {
-    static const char *const paths[] = { "@introduceDomain", "@releaseDomain", "/local/domain" };
+    static const char *const paths[] = { "@introduceDomain", "@releaseDomain", "/local/domain",
+                                         RECORD_ROOT };
 
     for (unsigned i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
         int rc = store_watch(&f->host.store, paths[i], "orlop");
@@ -250,6 +275,7 @@ const struct command cmd_events = {
     .help = "  -n, --count N    end after N events\n"
             "  -s, --seconds N  end after N seconds\n"
             "Events: created, named, renamed, running, paused, shutdown, crashed, dying, gone;\n"
+            "restarts (with the pause before it), stays down (and why);\n"
             "asked to (poweroff, reboot ...), memory target, vcpu, device (a disk's or card's\n"
             "backend changes its state). Pauses are seen within a second. With --json each event\n"
             "is an object on its own line.\n",

@@ -2,6 +2,7 @@
 /* orlop info, uptime: the host, or one guest in full. */
 #include "tools/cli/command.h"
 #include "tools/cli/config.h"
+#include "tools/cli/down.h"
 #include "tools/cli/guest.h"
 #include "tools/cli/view.h"
 #include "tools/lib/error.h"
@@ -127,19 +128,37 @@ static struct json_object *devices(struct store *s, const char *kind, unsigned d
     return list;
 }
 
+/* A guest that has no domain just now. */
+static bool down_info(struct host *h, const char *name, struct json_object **out)
+{
+    struct down_guest *down;
+    unsigned int n = down_list(h, &down);
+
+    for (unsigned int i = 0; i < n && !*out; i++) {
+        if (strcmp(down[i].name, name) == 0)
+            *out = down_json(&down[i]);
+    }
+    down_free(down, n);
+    return *out;
+}
+
 static int guest_info(struct host *h, const char *word, struct json_object **out, struct error *e)
 {
     static const char *const disk_nodes[] = { "dev", "params", "mode", "state", NULL };
     static const char *const vif_nodes[] = { "mac", "bridge", "ip", "state", NULL };
     struct guest_config cfg;
+    char *restarts;
     struct view v;
     struct error none = { 0 };
 
     if (view_find(h, word, &v, e) < 0)
-        return -1;
+        return down_info(h, word, out) ? (e->code = 0) : -1;
     *out = view_json(&v);
     if (!h->store.h)
         return 0;
+    restarts = record_get(&h->store, v.info.handle, "restarts");
+    put_number(*out, "restarts", restarts ? strtoll(restarts, NULL, 10) : 0);
+    free(restarts);
     put_number(*out, "memory_target_kib",
                store_read_num(&h->store, pages_to_kib(v.info.tot_pages),
                               "/local/domain/%u/memory/target", v.info.domain));
@@ -178,13 +197,16 @@ static void print_object(struct json_object *j)
 
 static int info_run(int argc, char **argv)
 {
+    static const struct option longs[] = { { "numa", no_argument, NULL, 'n' }, { 0 } };
     struct json_object *j = NULL;
     struct error e = { 0 };
     struct host h;
-    int rc;
+    int rc, c;
 
-    if (!cmd_no_options(argc, argv))
-        return EXIT_USAGE;
+    while ((c = getopt_long(argc, argv, ":n", longs, NULL)) != -1) {
+        if (c != 'n') /* xl's, for its NUMA nodes: their number is always shown */
+            return cmd_bad_option(argv);
+    }
     if (argc - optind > 1)
         return cmd_usage("one guest at a time");
     if (view_open(&h, &e) < 0)
@@ -211,10 +233,12 @@ static int info_run(int argc, char **argv)
 
 const struct command cmd_info = {
     .name = "info",
-    .synopsis = "[GUEST]",
+    .synopsis = "[-n] [GUEST]",
     .summary = "tell about the host: hypervisor, CPUs, memory; or about a guest in full",
     .help = "With a guest: its state, devices and the configuration it was made with (as it is\n"
-            "now, with devices attached since).\n",
+            "now, with devices attached since), and how often it was restarted.\n"
+            "\n"
+            "  -n   passed over: the number of NUMA nodes is always shown\n",
     .group = GROUP_VIEW,
     .arg = ARG_GUEST,
     .json = true,
@@ -242,12 +266,20 @@ static int64_t uptime_of(struct host *h, const struct view *v)
     return seconds;
 }
 
+static bool brief; /* a line without a header: xl's uptime -s */
+
 static void show_uptime(struct host *h, const struct view *v, struct json_object *list)
 {
     char label[NAME_SIZE], text[48] = "unknown";
     int64_t seconds = uptime_of(h, v);
     struct json_object *j;
 
+    if (!list && brief) {
+        if (seconds >= 0)
+            duration_text(seconds, text);
+        printf("%s up %s\n", view_label(v, label), text);
+        return;
+    }
     if (!list) {
         if (seconds >= 0)
             duration_text(seconds, text);
@@ -263,17 +295,28 @@ static void show_uptime(struct host *h, const struct view *v, struct json_object
 
 static int uptime_run(int argc, char **argv)
 {
+    static const struct option longs[] = { { "short", no_argument, NULL, 's' }, { 0 } };
     char header[64];
+    int c;
 
+    brief = false;
+    while ((c = getopt_long(argc, argv, ":s", longs, NULL)) != -1) {
+        if (c != 's')
+            return cmd_bad_option(argv);
+        brief = true;
+    }
     snprintf(header, sizeof(header), "%-32s %5s  %s", "Name", "ID", "Uptime");
-    return views_command(argc, argv, header, show_uptime);
+    return views_show(argc, argv, brief ? NULL : header, show_uptime, NULL);
 }
 
 const struct command cmd_uptime = {
     .name = "uptime",
-    .synopsis = "[GUEST...]",
+    .synopsis = "[-s] [GUEST...]",
     .summary = "tell how long guests have been running",
-    .help = "A reboot makes a new domain, whose time begins anew.\n",
+    .help = "A reboot makes a new domain, whose time begins anew.\n"
+            "\n"
+            "  -s, --short   a line for each, without a header\n",
+    .options = "--short",
     .group = GROUP_VIEW,
     .arg = ARG_GUEST,
     .json = true,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* orlop destroy, shutdown, reboot, pause, unpause */
 #include "tools/cli/command.h"
+#include "tools/cli/down.h"
 #include "tools/cli/guest.h"
 #include "tools/cli/guest_lock.h"
 #include "tools/cli/host.h"
@@ -43,6 +44,8 @@ static int no_domain0(unsigned int domid, struct error *e)
                      "this cannot be done to Domain 0");
 }
 
+static int destroy(struct host *h, unsigned int domid, struct error *e);
+
 /* One after the other; a failure does not keep the others from it. */
 static int for_each(struct host *h, char **names, int n, const char *done, guest_fn *fn)
 {
@@ -53,6 +56,10 @@ static int for_each(struct host *h, char **names, int n, const char *done, guest
         struct error e = { 0 };
         int domid = name_find(h->xen, &h->store, names[i], &e);
 
+        if (domid < 0 && fn == destroy && down_forget(h, names[i])) {
+            add_result(all, names[i], 0, done);
+            continue;
+        }
         if (domid < 0 || no_domain0(domid, &e) != 0 || fn(h, domid, &e) != 0) {
             code = cmd_fail("%s: %s%s%s", names[i], e.cause, e.remedy[0] ? "\n    " : "", e.remedy);
             if (e.code == EINTR)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* orlop list, vcpu-list: the domains, and their vCPUs. */
 #include "tools/cli/command.h"
+#include "tools/cli/down.h"
 #include "tools/cli/view.h"
 #include "tools/lib/error.h"
 #include <json-c/json.h>
@@ -21,22 +22,82 @@ static void show_domain(struct host *h, const struct view *v, struct json_object
            letters, v->info.cpu_time / 1e9);
 }
 
+/* Guests that have no domain just now stand below those that have. */
+static void show_down(struct host *h, struct json_object *list)
+{
+    struct down_guest *down;
+    unsigned int n = down_list(h, &down);
+
+    for (unsigned int i = 0; i < n; i++) {
+        char *text = list ? NULL : down_text(&down[i]);
+
+        if (list)
+            json_object_array_add(list, down_json(&down[i]));
+        else
+            printf("%-32s %5s  %s\n", down[i].name, "-", text);
+        free(text);
+    }
+    down_free(down, n);
+}
+
+static bool with_uuid;
+
+static void show_long(struct host *h, const struct view *v, struct json_object *list)
+{
+    char uuid[UUID_TEXT], letters[7], label[NAME_SIZE];
+
+    uuid_to_text(v->info.handle, uuid);
+    view_letters(v, letters);
+    printf("%-32s %5u %7llu %5u     %s %9.1f %s %-9s\n", view_label(v, label), v->info.domain,
+           (unsigned long long)(pages_to_kib(v->info.tot_pages) >> 10), v->info.nr_online_vcpus,
+           letters, v->info.cpu_time / 1e9, uuid,
+           v->info.flags & XEN_DOMINF_shutdown ? shutdown_name(shutdown_reason(v->info.flags))
+                                               : "-");
+}
+
 static int list_run(int argc, char **argv)
 {
-    char header[80];
+    static const struct option longs[] = {
+        { "long", no_argument, NULL, 'l' },    { "verbose", no_argument, NULL, 'v' },
+        { "numa", no_argument, NULL, 'n' },    { "context", no_argument, NULL, 'Z' },
+        { "cpupool", no_argument, NULL, 'c' }, { 0 }
+    };
+    char header[128];
+    int c;
 
-    snprintf(header, sizeof(header), "%-32s %5s %7s %5s     %6s %9s", "Name", "ID", "MiB", "VCPUs",
-             "State", "Time(s)");
-    return views_command(argc, argv, header, show_domain);
+    with_uuid = false;
+    while ((c = getopt_long(argc, argv, ":lvnZc", longs, NULL)) != -1) {
+        if (c == 'l')
+            json_output = true;
+        else if (c == 'v')
+            with_uuid = true;
+        else if (c == 'n' || c == 'Z' || c == 'c')
+            fprintf(stderr,
+                    "orlop list: -%c has no effect: there is one pool of CPUs, and no "
+                    "security labels\n",
+                    c);
+        else
+            return cmd_bad_option(argv);
+    }
+    snprintf(header, sizeof(header), "%-32s %5s %7s %5s     %6s %9s%s", "Name", "ID", "MiB",
+             "VCPUs", "State", "Time(s)",
+             with_uuid ? " UUID                                 Reason" : "");
+    return views_show(argc, argv, header, with_uuid && !json_output ? show_long : show_domain,
+                      show_down);
 }
 
 const struct command cmd_list = {
     .name = "list",
     .aliases = "ls",
-    .synopsis = "[GUEST...]",
+    .synopsis = "[-l] [-v] [GUEST...]",
     .summary = "list the guests: memory, vCPUs, state, time used",
     .help = "State: r running, b blocked (waits for something), p paused, s has shut down,\n"
-            "c has crashed, d is being destroyed.\n",
+            "c has crashed, d is being destroyed. Guests that wait for their restart, or that\n"
+            "could not be started again, follow without a number.\n"
+            "\n"
+            "  -l, --long      all that is known of them, as JSON (the same as --json)\n"
+            "  -v, --verbose   also UUID and why it has shut down\n",
+    .options = "--long --verbose",
     .group = GROUP_VIEW,
     .arg = ARG_GUEST,
     .json = true,

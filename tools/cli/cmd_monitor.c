@@ -39,6 +39,7 @@ static struct {
     struct host h;
     struct child child[CHILDREN];
     bool look_again; /* something could not be done yet */
+    bool waiting;    /* a guest waits for its restart */
     int lock;
 } mon;
 
@@ -164,8 +165,16 @@ static void look_at_all(void)
 
         if (!uuid_from_text(names[i], uuid) || slot_of(uuid))
             continue;
-        if (monitor_look(&mon.h, uuid, find(all, n, uuid)) == NEED_ACTION)
+        switch (monitor_look(&mon.h, uuid, find(all, n, uuid))) {
+        case NEED_NOTHING:
+            break;
+        case NEED_TIME:
+            mon.waiting = true;
+            break;
+        case NEED_ACTION:
             start_child(uuid);
+            break;
+        }
     }
     free(all);
     free(names);
@@ -206,12 +215,12 @@ static void wait_for_news(const sigset_t *during)
 {
     struct pollfd p[2] = { { .fd = xs_fileno(mon.h.store.h), .events = POLLIN },
                            { .fd = mon.h.store.life, .events = POLLIN } };
-    struct timespec soon = { .tv_sec = LOOK_AGAIN_MS / 1000 };
+    struct timespec soon = { .tv_sec = mon.waiting ? 1 : LOOK_AGAIN_MS / 1000 };
     char **event;
 
     if (!child_ended && !stop)
-        ppoll(p, 2, mon.look_again ? &soon : NULL, during);
-    mon.look_again = false;
+        ppoll(p, 2, mon.look_again || mon.waiting ? &soon : NULL, during);
+    mon.look_again = mon.waiting = false;
     while ((event = xs_check_watch(mon.h.store.h)))
         free(event);
     if (p[1].revents || errno != EAGAIN)

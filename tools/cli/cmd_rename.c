@@ -70,14 +70,20 @@ static int rename_run(int argc, char **argv)
     if (argc - optind != 2)
         return cmd_usage("expected are a guest and its new name");
     if (!guest_name_valid(argv[optind + 1]))
-        return cmd_usage("%s: a name is made of letters, digits and _-.+:, not of digits only, up "
-                         "to %d bytes",
-                         argv[optind + 1], CONFIG_MAX_NAME);
+        return cmd_usage(
+            "%s: a name is made of letters, digits and _-.+:, not of digits only, does "
+            "not begin with -, and has up to %d bytes",
+            argv[optind + 1], CONFIG_MAX_NAME);
     if (host_open(&h, &e) < 0 || view_find(&h, argv[optind], &v, &e) < 0)
         return host_fail(&h, &e);
     if (v.info.domain == 0) {
         error_set(&e, EPERM, NULL, "Domain-0 keeps its name");
         return host_fail(&h, &e);
+    }
+    if (strcmp(v.name, argv[optind + 1]) == 0) {
+        printf("%s has this name already; nothing was changed\n", v.name);
+        host_close(&h);
+        return EXIT_DONE;
     }
     lock = name_lock(&e);
     rc = lock < 0 ? -1 : rename_guest(&h, &v, argv[optind + 1], &e);

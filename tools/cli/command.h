@@ -44,6 +44,10 @@ struct command {
 /* All commands in the order of `orlop help`, NULL-terminated. */
 extern const struct command *const command_table[];
 
+/* What is to be said about a sub-command of xl's that is not there; NULL: it has none of that name.
+ */
+const char *xl_answer(const char *name);
+
 /* The command of that name or alias, or NULL. */
 const struct command *command_find(const char *name);
 

@@ -7,9 +7,9 @@ extern const struct command cmd_block_attach, cmd_block_detach, cmd_block_list, 
     cmd_destroy, cmd_dump_core, cmd_guests, cmd_mem_max, cmd_mem_set, cmd_monitor,
     cmd_network_attach, cmd_network_detach, cmd_network_list, cmd_pause, cmd_reboot, cmd_shutdown,
     cmd_unpause, cmd_vcpu_pin, cmd_vcpu_set;
-extern const struct command cmd_completion, cmd_console, cmd_debug_keys, cmd_dmesg, cmd_events,
-    cmd_help, cmd_info, cmd_list, cmd_log, cmd_rename, cmd_sched, cmd_top, cmd_uptime,
-    cmd_vcpu_list, cmd_version, cmd_xenstore;
+extern const struct command cmd_completion, cmd_console, cmd_debug_keys, cmd_dmesg, cmd_doctor,
+    cmd_domid, cmd_domname, cmd_events, cmd_help, cmd_info, cmd_list, cmd_log, cmd_rename,
+    cmd_sched, cmd_top, cmd_uptime, cmd_vcpu_list, cmd_version, cmd_xenstore;
 
 const struct command *const command_table[] = {
     /* guests' life */
@@ -41,6 +41,8 @@ const struct command *const command_table[] = {
     &cmd_list,
     &cmd_vcpu_list,
     &cmd_info,
+    &cmd_domid,
+    &cmd_domname,
     &cmd_uptime,
     &cmd_top,
     &cmd_events,
@@ -48,6 +50,7 @@ const struct command *const command_table[] = {
     &cmd_log,
 
     /* the host */
+    &cmd_doctor,
     &cmd_guests,
     &cmd_monitor,
     &cmd_dmesg,

@@ -434,7 +434,8 @@ static bool decode_vifs(struct decode *d, const struct key *key, const struct co
 
 /* clang-format off */
 static const struct key keys[] = {
-    KEY("name", "a name of letters, digits and _-.+:, not of digits only, up to 63 bytes",
+    KEY("name", "a name of letters, digits and _-.+:, not of digits only, not beginning with -, up to 63 "
+                "bytes",
         .decode = decode_name),
     KEY("type", "'pv', the only kind of guest yet",
         .decode = decode_type),

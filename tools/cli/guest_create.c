@@ -277,6 +277,7 @@ static int finish(struct making *m, struct error *e)
 
     if (m->o->restart)
         record_put(&m->h->store, m->cfg->uuid, "pending", NULL);
+    record_put(&m->h->store, m->cfg->uuid, "restart_at", NULL);
     guest_unlock(&m->lock);
     if (!m->o->paused)
         rc = xen_domctl_plain(m->h->xen, m->domid, XEN_DOMCTL_unpausedomain);

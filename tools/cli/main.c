@@ -2,6 +2,7 @@
 /* orlop: finds the command, takes out the options that all have, and runs it. */
 #include "tools/cli/command.h"
 #include "tools/cli/config.h"
+#include "tools/cli/doctor.h"
 #include "tools/lib/text.h"
 #include "tools/lib/util.h"
 #include <errno.h>
@@ -144,6 +145,8 @@ static int unknown_command(const char *name)
     for (const struct command *const *c = command_table; *c && n < 127; c++)
         names[n++] = (*c)->name;
     names[n] = NULL;
+    if (xl_answer(name))
+        return cmd_fail("%s: %s", name, xl_answer(name));
     near = nearest_name(name, names);
     if (near)
         return cmd_usage("%s: there is no such command; did you mean %s?", name, near);
@@ -197,6 +200,8 @@ int main(int argc, char **argv)
     argc = take_common_options(argc, argv, &help);
     if (argc > 1 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0))
         return run(command_find("version"), argc - 1, argv + 1);
+    if (argc < 2 && !help && !doctor_hypervisor_runs())
+        return doctor_say_how_to_boot();
     if (argc < 2 && !help)
         return cmd_usage("which command?");
     if (argc > 1 && argv[1][0] == '-')

@@ -42,11 +42,33 @@ enum monitor_need monitor_look(struct host *h, const uint8_t uuid[16],
 
     if (info && !stopped(info->flags))
         return NEED_NOTHING;
-    if (!info || (info->flags & XEN_DOMINF_dying))
+    if (!info) {
+        kept = record_get(&h->store, uuid, "down");
+        free(kept);
+        return kept ? NEED_NOTHING : monitor_wait(h, uuid) > 0 ? NEED_TIME : NEED_ACTION;
+    }
+    if (info->flags & XEN_DOMINF_dying)
         return NEED_ACTION;
     kept = record_get(&h->store, uuid, "kept");
     free(kept);
     return kept ? NEED_NOTHING : NEED_ACTION;
+}
+
+int64_t monitor_wait(struct host *h, const uint8_t uuid[16])
+{
+    char *text = record_get(&h->store, uuid, "restart_at");
+    int64_t left = text ? strtoll(text, NULL, 10) - time(NULL) : 0;
+
+    free(text);
+    return left > RESTART_PAUSE_MAX_S ? 0 : left; /* more: the clock was set back */
+}
+
+static bool is_down(struct guest *g)
+{
+    char *down = record_get(&g->h->store, g->uuid, "down");
+
+    free(down);
+    return down != NULL;
 }
 
 static void log_error(struct guest *g, const char *what, const struct error *e)
@@ -96,7 +118,10 @@ static void make_anew(struct guest *g)
     }
     log_error(g, "could not be started again, it stays down", &e);
     g->domid = -1;
-    erase(g, false);
+    if (erase(g, true)) { /* its record stays, for people to see */
+        record_put(&g->h->store, g->uuid, "down", e.cause);
+        record_put(&g->h->store, g->uuid, "pending", NULL);
+    }
 }
 
 struct renaming {
@@ -158,27 +183,44 @@ static bool set_aside(struct guest *g)
     return rc == 0;
 }
 
-/* Notes the restart in the record, or says that there were too many. */
-static bool may_restart(struct guest *g)
+static int64_t recorded_number(struct guest *g, const char *name)
 {
-    char *history = record_get(&g->h->store, g->uuid, "restarts"), *next = NULL;
-    bool ok = policy_restart_allowed(history, time(NULL), &next);
+    char *text = record_get(&g->h->store, g->uuid, name);
+    int64_t v = text ? strtoll(text, NULL, 10) : 0;
 
-    if (ok) {
-        record_put(&g->h->store, g->uuid, "restarts", next);
-        record_put(&g->h->store, g->uuid, "pending", "restart");
-    } else {
-        monitor_log("%s: more than %d restarts in %d s: it stays down", g->cfg.name, RESTART_MAX,
-                    RESTART_WINDOW_S);
-    }
-    free(next);
-    free(history);
-    return ok;
+    free(text);
+    return v;
+}
+
+static void put_number(struct guest *g, const char *name, int64_t v)
+{
+    char text[24];
+
+    snprintf(text, sizeof(text), "%lld", (long long)v);
+    record_put(&g->h->store, g->uuid, name, text);
+}
+
+/* Notes in the record that it is to come back, and when: the pause in seconds. */
+static unsigned int note_restart(struct guest *g)
+{
+    int64_t now = time(NULL), started = recorded_number(g, "started");
+    unsigned int quick = (unsigned int)recorded_number(g, "quick");
+    unsigned int pause = policy_restart_pause(&quick, now - started);
+
+    put_number(g, "quick", quick);
+    put_number(g, "restarts", recorded_number(g, "restarts") + 1);
+    put_number(g, "restart_at", now + pause);
+    record_put(&g->h->store, g->uuid, "pending", "restart");
+    if (pause)
+        monitor_log("%s: restart %lld, %u of them quickly one after the other: it waits %u s",
+                    g->cfg.name, (long long)recorded_number(g, "restarts"), quick, pause);
+    return pause;
 }
 
 static void carry_out(struct guest *g, unsigned int reason)
 {
     enum guest_action action = policy_action(&g->cfg, reason);
+    unsigned int pause = 0;
     struct policy_plan plan;
 
     if (store_exists(&g->h->store, RECORD_ROOT "/%s", RECORD_STOPPING))
@@ -193,10 +235,10 @@ static void carry_out(struct guest *g, unsigned int reason)
         return;
     }
     if (plan.restart)
-        plan.restart = may_restart(g);
+        pause = note_restart(g);
     if (plan.rename ? !set_aside(g) : !erase(g, plan.restart))
         return;
-    if (plan.restart)
+    if (plan.restart && !pause)
         make_anew(g);
 }
 
@@ -226,8 +268,10 @@ static void act_locked(struct guest *g)
         return;
     }
     if (pending && known) {
-        if (g->domid < 0 || erase(g, true))
+        if ((g->domid < 0 || erase(g, true)) && monitor_wait(g->h, g->uuid) <= 0)
             make_anew(g);
+    } else if (g->domid < 0 && known && is_down(g)) {
+        ; /* nothing to do until somebody creates or destroys it */
     } else if (g->domid < 0) {
         monitor_log("%s: its domain is gone; its nodes are removed",
                     known ? g->cfg.name : "a guest");

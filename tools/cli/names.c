@@ -42,9 +42,7 @@ static unsigned distance(const char *a, const char *b)
 const char *nearest_name(const char *word, const char *const *names)
 {
     unsigned length = strlen(word);
-    unsigned limit = length < 4   ? 1
-                     : length < 6 ? 2
-                                  : 3; /* beyond it the words are just different */
+    unsigned limit = length < 4 ? 1 : 2; /* beyond it the words are just different */
     const char *best = NULL;
 
     for (; *names; names++) {

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What is to be done when a guest stopped. */
 #include "tools/cli/policy.h"
-#include "tools/lib/util.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <xen/sched.h>
 
@@ -41,32 +39,18 @@ struct policy_plan policy_plan(enum guest_action action)
     return (struct policy_plan){ 0 };
 }
 
-bool policy_restart_allowed(const char *history, int64_t now, char **next)
+unsigned int policy_restart_pause(unsigned int *quick, int64_t ran_s)
 {
-    char *kept = str_dup("");
-    unsigned int recent = 0;
+    unsigned int pause = 1;
 
-    while (history && *history) {
-        char *end, *more;
-        int64_t t = strtoll(history, &end, 10);
-
-        if (end == history)
-            break;
-        history = end + strspn(end, " ");
-        if (t <= now - RESTART_WINDOW_S || t > now)
-            continue;
-        recent++;
-        more = str_fmt("%s%lld ", kept, (long long)t);
-        free(kept);
-        kept = more;
+    if (ran_s < 0 || ran_s >= RESTART_QUICK_S) { /* below 0: the clock was set back */
+        *quick = 0;
+        return 0;
     }
-    if (recent >= RESTART_MAX) {
-        free(kept);
-        return false;
-    }
-    *next = str_fmt("%s%lld", kept, (long long)now);
-    free(kept);
-    return true;
+    for (unsigned int i = 0; i < *quick && pause < RESTART_PAUSE_MAX_S; i++)
+        pause *= 2;
+    ++*quick;
+    return pause < RESTART_PAUSE_MAX_S ? pause : RESTART_PAUSE_MAX_S;
 }
 
 enum policy_listens policy_listens(const char *feature)

@@ -8,9 +8,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A guest that comes back more often than this would only burn the host. */
-#define RESTART_MAX 10
-#define RESTART_WINDOW_S 60
+/* A guest that stops again within so many seconds of its start would only burn the host ... */
+#define RESTART_QUICK_S 60
+/* ... so the pause before its restart doubles, from a second up to this. */
+#define RESTART_PAUSE_MAX_S 60
 
 /* What the configuration says for a SHUTDOWN_* reason. */
 enum guest_action policy_action(const struct guest_config *cfg, unsigned int reason);
@@ -25,11 +26,10 @@ struct policy_plan {
 struct policy_plan policy_plan(enum guest_action action);
 
 /*
- * The history is a string of seconds, oldest first: "1700000000 1700000012". Whether one more
- * restart at `now` is within the limit; then *next (free() it) is the history with it, cut to what
- * still counts.
+ * The pause in seconds before a guest is started again that ran for ran_s seconds. *quick counts
+ * the restarts before this one that came too soon after each other; it is updated.
  */
-bool policy_restart_allowed(const char *history, int64_t now, char **next);
+unsigned int policy_restart_pause(unsigned int *quick, int64_t ran_s);
 
 /*
  * What a guest says in control/feature-poweroff or -reboot (NULL: there is no such node) about

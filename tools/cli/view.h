@@ -37,6 +37,10 @@ typedef void view_show(struct host *h, const struct view *v, struct json_object 
  * array. Returns the exit code.
  */
 int views_command(int argc, char **argv, const char *header, view_show *show);
+/* The same after the options were taken; `after` (or NULL) adds what is no domain, if all are
+ * shown. */
+typedef void views_after(struct host *h, struct json_object *list);
+int views_show(int argc, char **argv, const char *header, view_show *show, views_after *after);
 
 /* One domain by name or number; -1 with e. */
 int view_find(struct host *h, const char *word, struct view *out, struct error *e);

@@ -327,6 +327,8 @@ static enum console_result run(const char *guest, const char *verb, bool type_in
         error_set(e, EINVAL, "Use its number (`orlop list`).",
                   "\"%s\": the console daemon knows no names with spaces", guest);
     } else if (open_session(s, false, o->wait_ms, e) == 0) {
+        if (o->greeting)
+            fprintf(stderr, "%s\n", o->greeting);
         if (s->tty) {
             raw = before;
             cfmakeraw(&raw);

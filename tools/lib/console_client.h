@@ -19,6 +19,7 @@ struct console_options {
     int escape;           /* the byte that detaches, where `in` is a terminal; -1: none */
     bool readonly;        /* nothing is typed: `in` is not read but for the escape */
     int64_t history;      /* bytes of it that are shown first; -1: all */
+    const char *greeting; /* a line for stderr once the console is there; NULL: none */
     unsigned int wait_ms; /* how long to wait for a daemon and a guest that are not there yet */
 };
 

@@ -73,6 +73,8 @@ int name_free(struct xen *x, struct store *s, const char *name, struct error *e)
     if (domid < 0)
         return -1;
     error_set(e, EEXIST, NULL, "the name \"%s\" is in use by domain %d", name, domid);
+    if (domid == 0) /* the host itself */
+        return error_remedy(e, "Choose another name= for this guest.");
     return error_remedy(e,
                         "Choose another name= for this guest, or end that one: "
                         "orlop shutdown %s",
