@@ -104,30 +104,30 @@ static void program(const struct cmdline_serial *s)
     uart.depth = (get(REG_IIR) & IIR_FIFO) == IIR_FIFO ? FIFO_DEPTH : 1;
 }
 
-bool uart_init_early(const char *com1_option)
+bool uart_init_early(unsigned int com, const char *option)
 {
     struct cmdline_serial s = { .baud = CLOCK_BAUD,
                                 .data_bits = 8,
                                 .parity = 'n',
                                 .stop_bits = 1,
-                                .port = UART_COM1_PORT,
-                                .irq = UART_COM1_IRQ };
+                                .port = com == 2 ? UART_COM2_PORT : UART_COM1_PORT,
+                                .irq = com == 2 ? UART_COM2_IRQ : UART_COM1_IRQ };
 
     uart.port = 0;
     uart.error = NULL;
-    if (com1_option && *com1_option)
-        uart.error = cmdline_serial(com1_option, &s);
+    if (option && *option)
+        uart.error = cmdline_serial(option, &s);
     if (!uart.error && (s.port == 0 || s.port > 0xfff8))
-        uart.error = "com1: I/O port out of range";
+        uart.error = "I/O port out of range";
     if (!uart.error && s.irq > 15)
-        uart.error = "com1: interrupt out of range";
+        uart.error = "interrupt out of range";
     if (uart.error)
         return false;
     uart.port = (uint16_t)s.port;
     uart.irq = (uint8_t)s.irq;
     if (!present()) {
         uart.port = 0;
-        uart.error = "com1: no serial port there";
+        uart.error = "no serial port there";
         return false;
     }
     program(&s);

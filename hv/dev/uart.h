@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A 16550-compatible serial port behind I/O ports: polled output, input polled or by interrupt.
- * One port, the hypervisor's own (com1=). Output is serialised by the log's lock (RANK_CONSOLE);
- * input is read by whoever drains it, one CPU at a time.
+ * One port, the hypervisor's own (com1= or com2=). Output is serialised by the log's lock
+ * (RANK_CONSOLE); input is read by whoever drains it, one CPU at a time.
  */
 #ifndef DEV_UART_H
 #define DEV_UART_H
@@ -13,14 +13,16 @@
 
 #define UART_COM1_PORT 0x3f8
 #define UART_COM1_IRQ 4
+#define UART_COM2_PORT 0x2f8
+#define UART_COM2_IRQ 3
 #define UART_NR_PORTS 8 /* I/O ports from uart_port() on that belong to the device */
 
 /*
- * Finds and programs the port by the value of com1= (NULL or "": 115200,8n1 at 0x3f8, IRQ 4). Needs
- * nothing that boot sets up. False when no port answers or the option is wrong: output is then
- * dropped and uart_error() says why.
+ * Finds and programs port `com` (1 or 2) by the value of com1= or com2= (NULL or "": 115200,8n1 at
+ * 0x3f8, IRQ 4, or 0x2f8, IRQ 3). Needs nothing that boot sets up. False when no port answers or
+ * the option is wrong: output is then dropped and uart_error() says why.
  */
-bool uart_init_early(const char *com1_option);
+bool uart_init_early(unsigned int com, const char *option);
 const char *uart_error(void);
 
 /* A log sink: writes n bytes, \n as \r\n. Waits for a stuck line only so long, then drops text. */

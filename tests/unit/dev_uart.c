@@ -67,7 +67,7 @@ static void plug(uint16_t base, bool fifo)
 TEST(defaults)
 {
     plug(0x3f8, true);
-    CHECK(uart_init_early(NULL));
+    CHECK(uart_init_early(1, NULL));
     CHECK_NULL(uart_error());
     CHECK_EQ(uart_port(), 0x3f8);
     CHECK_EQ(uart_irq(), 4);
@@ -79,25 +79,38 @@ TEST(defaults)
 TEST(options)
 {
     plug(0x2f8, true);
-    CHECK(uart_init_early("9600,7e2,0x2f8,3"));
+    CHECK(uart_init_early(1, "9600,7e2,0x2f8,3"));
     CHECK_EQ(uart_port(), 0x2f8);
     CHECK_EQ(uart_irq(), 3);
     CHECK_EQ(dev.divisor[0] | dev.divisor[1] << 8, 12);
     CHECK_EQ(dev.regs[REG_LCR], 0x1e);
     plug(0x3f8, true);
-    CHECK(uart_init_early("auto"));
+    CHECK(uart_init_early(1, "auto"));
     CHECK_EQ(dev.divisor[0], 0); /* the firmware's speed stays */
+}
+
+TEST(second_port)
+{
+    plug(0x2f8, true);
+    CHECK(!uart_init_early(1, NULL));
+    CHECK(uart_init_early(2, NULL));
+    CHECK_EQ(uart_port(), 0x2f8);
+    CHECK_EQ(uart_irq(), 3);
+    plug(0x3e8, true);
+    CHECK(uart_init_early(2, "115200,8n1,0x3e8,4"));
+    CHECK_EQ(uart_port(), 0x3e8);
+    CHECK_EQ(uart_irq(), 4);
 }
 
 TEST(refused)
 {
     plug(0x3f8, true);
-    CHECK(!uart_init_early("fast"));
+    CHECK(!uart_init_early(1, "fast"));
     CHECK(uart_error() != NULL);
-    CHECK(!uart_init_early("115200,8n1,0x10000"));
-    CHECK(!uart_init_early("115200,8n1,0x3f8,77"));
+    CHECK(!uart_init_early(1, "115200,8n1,0x10000"));
+    CHECK(!uart_init_early(1, "115200,8n1,0x3f8,77"));
     dev.present = false;
-    CHECK(!uart_init_early(NULL));
+    CHECK(!uart_init_early(1, NULL));
     CHECK_WHY(uart_error(), "no serial port");
     uart_write("lost", 4); /* harmless */
     CHECK_EQ(uart_getc(), (unsigned long long)-1);
@@ -112,7 +125,7 @@ TEST(output)
 
     for (int fifo = 0; fifo < 2; fifo++) {
         plug(0x3f8, fifo);
-        CHECK(uart_init_early(NULL));
+        CHECK(uart_init_early(1, NULL));
         uart_write(text, sizeof(text) - 1);
         CHECK_STR(dev.out, "a long line of text for the queue\r\nand another");
     }
@@ -121,7 +134,7 @@ TEST(output)
 TEST(stuck_output_is_dropped_in_bounded_time)
 {
     plug(0x3f8, true);
-    CHECK(uart_init_early(NULL));
+    CHECK(uart_init_early(1, NULL));
     dev.stuck = true;
     for (int i = 0; i < 1000; i++)
         uart_write("0123456789abcdef", 16);
@@ -145,7 +158,7 @@ TEST(input)
     static char babble[1000];
 
     plug(0x3f8, true);
-    CHECK(uart_init_early(NULL));
+    CHECK(uart_init_early(1, NULL));
     dev.input = "hello";
     CHECK_EQ(uart_getc(), 'h');
     uart_set_receiver(receive);

@@ -53,8 +53,8 @@ static void found(struct finding *f, enum verdict v, const char *remedy, const c
 }
 
 struct patient {
-    struct xen *xen;       /* NULL: none */
-    struct error why_not;  /* then */
+    struct xen *xen;      /* NULL: none */
+    struct error why_not; /* then */
     bool orlop;
 };
 
@@ -77,8 +77,9 @@ bool doctor_hypervisor_runs(void)
     return runs || access("/dev/xen/privcmd", F_OK) == 0;
 }
 
-#define BOOT_REMEDY                                                                     \
-    "Boot it: an entry in /etc/grub.d/40_custom with multiboot2 /boot/orlop.gz (see docs/install.md, " \
+#define BOOT_REMEDY                                                                   \
+    "Boot it: an entry in /etc/grub.d/40_custom with multiboot2 /boot/orlop.gz (see " \
+    "docs/install.md, "                                                               \
     "section 2), update-grub, grub-reboot and a reboot."
 
 int doctor_say_how_to_boot(void)
@@ -225,8 +226,9 @@ static void check_memory(struct patient *p, struct finding *f)
         found(f, BAD, "Give it more: dom0_mem=1G,max:1G on the boot line.",
               "Domain 0 has %llu MiB of memory", mib);
     else if (p->xen && free_mib < 64)
-        found(f, NOTE, "Give Domain 0 less: dom0_mem=2G,max:2G on the boot line, or orlop mem-set "
-                       "Domain-0 MIB now.",
+        found(f, NOTE,
+              "Give Domain 0 less: dom0_mem=2G,max:2G on the boot line, or orlop mem-set "
+              "Domain-0 MIB now.",
               "Domain 0 has %llu MiB, and %llu MiB are free for guests", mib, free_mib);
     else if (p->xen)
         found(f, GOOD, NULL, "Domain 0 has %llu MiB, and %llu MiB are free for guests", mib,
@@ -278,7 +280,8 @@ static void check_firmware(struct patient *p, struct finding *f)
     else if (access("/sys/firmware/acpi", F_OK) == 0)
         found(f, GOOD, NULL, "the machine was started by a BIOS, with ACPI");
     else
-        found(f, NOTE, "Look at the firmware's settings: without ACPI CPUs and interrupts are missing.",
+        found(f, NOTE,
+              "Look at the firmware's settings: without ACPI CPUs and interrupts are missing.",
               "the kernel sees no ACPI");
 }
 
@@ -361,8 +364,9 @@ const struct command cmd_doctor = {
     .name = "doctor",
     .synopsis = "",
     .summary = "look at the host: what guests need, what is missing, what to do",
-    .help = "Nothing is changed. Each line is a check: ok, note (it works without), bad, or unknown.\n"
-            "The exit code is 1 when something is bad. Works without a hypervisor too.\n",
+    .help =
+        "Nothing is changed. Each line is a check: ok, note (it works without), bad, or unknown.\n"
+        "The exit code is 1 when something is bad. Works without a hypervisor too.\n",
     .group = GROUP_HOST,
     .json = true,
     .run = doctor_run,

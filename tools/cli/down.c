@@ -99,8 +99,7 @@ struct json_object *down_json(const struct down_guest *g)
     json_object_object_add(j, "uuid", json_object_new_string(uuid));
     json_object_object_add(j, "state", json_object_new_string("down"));
     json_object_object_add(j, "restarts", json_object_new_int64(g->restarts));
-    json_object_object_add(j, "restart_in_s",
-                           g->reason ? NULL : json_object_new_int64(left_s(g)));
+    json_object_object_add(j, "restart_in_s", g->reason ? NULL : json_object_new_int64(left_s(g)));
     json_object_object_add(j, "reason", g->reason ? json_object_new_string(g->reason) : NULL);
     return j;
 }

@@ -10,7 +10,7 @@
 #include "x86/glue/crash_test.h"
 #include "x86/panic.h"
 
-struct options options = { .console_serial = true,
+struct options options = { .console_com = 1,
                            .console_vga = true,
                            .smap = true,
                            .smep = true,
@@ -19,7 +19,8 @@ struct options options = { .console_serial = true,
                            .dom0_min_vcpus = 1,
                            .dom0_max_vcpus = UINT_MAX };
 
-static char com1_value[CMDLINE_VALUE_MAX], tsc_value[CMDLINE_VALUE_MAX];
+static char com_value[2][CMDLINE_VALUE_MAX], tsc_value[CMDLINE_VALUE_MAX];
+static char console_words[CMDLINE_VALUE_MAX]; /* of console=, that are none of ours */
 
 /* Is `word` one of the comma-separated words of `list`? */
 static bool list_has(const char *list, const char *word)
@@ -34,19 +35,74 @@ static bool list_has(const char *list, const char *word)
     return false;
 }
 
+/* A word of console=. The letter behind a port's name says which half of a shared line (Xen's
+ * com1H). */
+static bool console_word(const char *word)
+{
+    if (str_starts(word, "com1") || str_starts(word, "com2")) {
+        if (!options.console_com) /* the first one named */
+            options.console_com = (unsigned int)(word[3] - '0');
+    } else if (str_eq(word, "vga")) {
+        options.console_vga = true;
+    } else {
+        return str_eq(word, "none") || !*word;
+    }
+    return !word[4] || word[0] == 'v';
+}
+
+static void add_word(const char *word)
+{
+    size_t n = strlen(console_words), cap = sizeof(console_words);
+
+    if (n && n + 2 < cap) {
+        str_copy(console_words + n, ", ", cap - n);
+        n += 2;
+    }
+    str_copy(console_words + n, word, cap - n);
+}
+
+/*
+ * Words such as tty0 or hvc0 are for Domain 0's kernel, not for here: they are named in the log. If
+ * nothing else is there, the log goes where it goes without the option, since a console that stays
+ * black tells nobody why.
+ */
 static void parse_console(const struct cmdline_opt *o)
 {
-    options.console_serial = list_has(o->value, "com1");
-    options.console_vga = list_has(o->value, "vga") || list_has(o->value, "tty");
+    char word[32];
+    bool none = list_has(o->value, "none");
+    const char *p = o->value;
+
+    options.console_com = 0;
+    options.console_vga = false;
+    for (;;) {
+        size_t n = 0;
+
+        while (p[n] && p[n] != ',')
+            n++;
+        str_copy(word, p, MIN(n + 1, sizeof(word)));
+        if (!console_word(word))
+            add_word(word);
+        if (!p[n])
+            break;
+        p += n + 1;
+    }
+    if (console_words[0])
+        options.console_wrong = console_words;
+    if (!options.console_com && !options.console_vga && !none) {
+        options.console_com = 1;
+        options.console_vga = true;
+    }
 }
 
 void options_early(const char *cmdline)
 {
     struct cmdline_opt o;
 
-    if (cmdline_find(cmdline, "com1", &o)) {
-        str_copy(com1_value, o.value, sizeof(com1_value));
-        options.com1 = com1_value;
+    for (unsigned int i = 0; i < 2; i++) {
+        if (cmdline_find(cmdline, i ? "com2" : "com1", &o)) {
+            str_copy(com_value[i], o.value, sizeof(com_value[i]));
+            options.com[i] = com_value[i];
+        }
     }
     if (cmdline_find(cmdline, "console", &o))
         parse_console(&o);
@@ -149,8 +205,8 @@ static const char *parse_one(const struct cmdline_opt *o)
 {
     const char *why = NULL;
 
-    if (cmdline_is(o, "com1") || cmdline_is(o, "console") || cmdline_is(o, "smap") ||
-        cmdline_is(o, "smep"))
+    if (cmdline_is(o, "com1") || cmdline_is(o, "com2") || cmdline_is(o, "console") ||
+        cmdline_is(o, "smap") || cmdline_is(o, "smep"))
         return NULL; /* options_early */
     if (cmdline_is(o, "noreboot"))
         return parse_bool(o, &opt_noreboot);
@@ -180,7 +236,15 @@ static const char *parse_one(const struct cmdline_opt *o)
     }
     if (cmdline_is(o, "dom0_vcpus_pin"))
         return parse_bool(o, &options.dom0_vcpus_pin);
-    unknown = !options_sched(o, &why);
+    if (cmdline_is(o, "nosmp")) {
+        bool alone = false;
+
+        why = parse_bool(o, &alone);
+        if (alone)
+            options.maxcpus = 1;
+        return why;
+    }
+    unknown = !options_sched(o, &why) && !options_known(o, &why);
     return why;
 }
 
@@ -193,9 +257,11 @@ void options_parse(const char *cmdline)
         unknown = false;
         const char *why = parse_one(&o);
         if (unknown)
-            log_warn("Unknown option \"%s\" on the command line: ignored", o.name);
+            log_warn("Unknown option \"%s%s\" on the command line: ignored", o.negated ? "no-" : "",
+                     o.name);
         else if (why)
-            log_warn("Option \"%s=%s\": %s; ignored", o.name, o.value, why);
+            log_warn("Option \"%s%s%s%s\": %s; ignored", o.negated ? "no-" : "", o.name,
+                     o.has_value ? "=" : "", o.value, why);
     }
     log_set_level(hv_level, guest_level);
 }

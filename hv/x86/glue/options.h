@@ -8,8 +8,10 @@
 #include "lib/cmdline.h"
 
 struct options {
-    const char *com1; /* NULL: default */
-    bool console_serial, console_vga;
+    const char *com[2];       /* com1=, com2=; NULL: default */
+    unsigned int console_com; /* 1, 2: where the log goes; 0: to none of them */
+    bool console_vga;
+    const char *console_wrong; /* what console= says and is not there; NULL: nothing */
     bool smap, smep;
     bool spec_all; /* spec-ctrl=all */
     bool xpti_off; /* xpti=no: PV guests may run on processors with Meltdown */
@@ -29,9 +31,13 @@ void options_early(const char *cmdline);
 /* Everything; what is wrong or unknown is named in the log. */
 void options_parse(const char *cmdline);
 
-/* If o is one of the scheduler's, follows it (options_sched.c): *why says what is wrong, or NULL.
+/* If o is an option of Xen's that changes nothing here, says so (options_known.c); *why as below.
  */
 struct cmdline_opt;
+bool options_known(const struct cmdline_opt *o, const char **why);
+
+/* If o is one of the scheduler's, follows it (options_sched.c): *why says what is wrong, or NULL.
+ */
 bool options_sched(const struct cmdline_opt *o, const char **why);
 
 #endif

@@ -40,16 +40,22 @@ extern char __image_start[], __image_end[];
 
 static struct acpi_info acpi;
 
-static const char *serial_error; /* why com1= could not be followed */
+static const char *serial_error; /* why com1= or com2= could not be followed */
+static bool serial;
 
-/* With a wrong com1= the usual line at the usual place: better than silence. */
+/*
+ * With a port that is not there or an option that is wrong: COM1 as it usually is, and the screen,
+ * better than silence.
+ */
 static void console_init(void)
 {
-    bool serial = options.console_serial && uart_init_early(options.com1);
+    unsigned int com = options.console_com;
 
-    if (options.console_serial && !serial) {
+    serial = com && uart_init_early(com, options.com[com - 1]);
+    if (com && !serial) {
         serial_error = uart_error();
-        serial = options.com1 && uart_init_early(NULL);
+        serial = (com != 1 || options.com[0]) && uart_init_early(1, NULL);
+        options.console_vga = true;
     }
     if (serial)
         log_add_sink(uart_write);
@@ -63,8 +69,12 @@ static void announce(const char *boot_error)
 {
     log_info("Orlop, a hypervisor with Xen's ABI " XEN_ABI_TEXT);
     if (serial_error)
-        log_warn("Serial line: %s%s", serial_error,
-                 uart_error() ? "" : "; going on with COM1 at 115200 baud");
+        log_warn("Serial line: com%u: %s%s", options.console_com, serial_error,
+                 serial ? "; going on with COM1 at 115200 baud" : "");
+    if (options.console_wrong)
+        log_warn("Option \"console\": %s: com1, com2, vga and none are known; the log goes to%s%s",
+                 options.console_wrong, serial ? " a serial line" : "",
+                 options.console_vga ? serial ? " and the screen" : " the screen" : "");
     if (boot_error)
         panic("Cannot start: %s", boot_error);
     log_info("Loaded by %s; command line: %s", boot_info.loader ? boot_info.loader : "multiboot",
