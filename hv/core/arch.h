@@ -37,7 +37,8 @@ void arch_clear_page(void *page);
 void arch_tlb_flush_stamped(const unsigned long *cpus, uint32_t stamp);
 /* Record gfn as the guest's number of machine frame mfn (the M2P). */
 void arch_set_gfn(mfn_t mfn, uint64_t gfn);
-#define GFN_INVALID (~0ull) /* M2P entry of a frame that no guest has placed */
+uint64_t arch_gfn(mfn_t mfn); /* what was recorded for a frame of RAM */
+#define GFN_INVALID (~0ull)   /* M2P entry of a frame that no guest has placed */
 
 /* --- time --- */
 /* Nanoseconds since boot: monotonic, the same on all CPUs. */

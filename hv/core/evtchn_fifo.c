@@ -21,8 +21,8 @@
  */
 #include "core/evtchn_private.h"
 
+#include "core/gfn.h"
 #include "core/hypercall.h"
-#include "core/ptype.h"
 
 #define PENDING (1u << EVTCHN_FIFO_PENDING)
 #define MASKED (1u << EVTCHN_FIFO_MASKED)
@@ -230,12 +230,7 @@ int evtchn_set_priority(struct domain *d, evtchn_port port, unsigned int priorit
 
 /* --- the guest's pages --- */
 
-/* A typed reference on d's frame, which the hypervisor is to write. 0 or -errno. */
-static int get_page(struct domain *d, uint64_t gfn, struct frame **f)
-{
-    *f = frame_of(MFN(gfn));
-    return *f ? frame_get_typed(*f, d, FT_WRITABLE) : -XEN_EINVAL;
-}
+#define PAGE_ACCESS (GFN_WRITE | GFN_MAP)
 
 /* Events that d got before it asked for this form come as soon as their words are there. */
 static void switch_form(struct domain *d)
@@ -260,7 +255,7 @@ int evtchn_init_control(struct domain *d, unsigned int vcpu, uint64_t gfn, uint3
         return -XEN_ENOENT;
     if (offset > PAGE_SIZE - sizeof(*v->queues.control) || offset % 8)
         return -XEN_EINVAL;
-    rc = get_page(d, gfn, &f);
+    rc = gfn_get(d, GFN(gfn), PAGE_ACCESS, &f);
     if (rc)
         return rc;
     spin_lock(&d->evtchn->lock);
@@ -275,7 +270,7 @@ int evtchn_init_control(struct domain *d, unsigned int vcpu, uint64_t gfn, uint3
     }
     spin_unlock(&d->evtchn->lock);
     if (rc)
-        frame_put_typed(f);
+        gfn_put(f, PAGE_ACCESS);
     return rc;
 }
 
@@ -297,7 +292,7 @@ int evtchn_expand_array(struct domain *d, uint64_t gfn)
     evtchn_port port, end;
     struct evtchn *ch;
     struct frame *f;
-    int rc = get_page(d, gfn, &f);
+    int rc = gfn_get(d, GFN(gfn), PAGE_ACCESS, &f);
 
     if (rc)
         return rc;
@@ -321,13 +316,13 @@ int evtchn_expand_array(struct domain *d, uint64_t gfn)
     }
     spin_unlock(&s->lock);
     if (rc)
-        frame_put_typed(f);
+        gfn_put(f, PAGE_ACCESS);
     return rc;
 }
 
 static void put_page(const void *p)
 {
-    frame_put_typed(frame_of(arch_unmap(p)));
+    gfn_put(frame_of(arch_unmap(p)), PAGE_ACCESS);
 }
 
 void evtchn_fifo_end(struct domain *d)

@@ -153,17 +153,6 @@ static void unmark_entry(const struct grant_active *a, struct grant_entry_v1 *e)
 
 /* --- pins --- */
 
-int grant_hold_slowly(struct domain *owner, struct frame *f, bool readonly)
-{
-    int rc = readonly ? -XEN_EINVAL : frame_get_typed(f, owner, FT_WRITABLE);
-
-    if (rc == 0 && (__atomic_load_n(&f->state, __ATOMIC_RELAXED) & FRAME_HV)) {
-        grant_release_frame(f, readonly);
-        rc = -XEN_EINVAL;
-    }
-    return rc == 0 ? GNTST_okay : rc == -XEN_ENOSPC ? GNTST_no_space : GNTST_bad_page;
-}
-
 static bool is_idle(const struct grant_active *a)
 {
     return a->readers == 0 && a->writers == 0;
@@ -175,7 +164,6 @@ static int pin_locked(struct domain *owner, grant_ref_t ref, domid_t user, bool 
     struct grant_active *a = grant_active_of(owner->grants, ref);
     struct grant_entry_v1 *e = grant_shared_of(owner->grants, ref);
     bool first = is_idle(a);
-    uint32_t mfn;
     int rc;
 
     if (!first && a->domid != user)
@@ -185,14 +173,15 @@ static int pin_locked(struct domain *owner, grant_ref_t ref, domid_t user, bool 
     rc = mark_entry(e, user, readonly);
     if (rc != GNTST_okay)
         return rc;
-    mfn = __atomic_load_n(&e->frame, __ATOMIC_RELAXED);
-    if (!first && mfn != a->mfn) /* reused while others count on it: not before they are gone */
+    rc = grant_hold_frame(owner, __atomic_load_n(&e->frame, __ATOMIC_RELAXED), readonly, f);
+    if (rc == GNTST_okay && !first && *f != grant_frame(a)) {
+        /* Reused while others count on it: not before they are gone. */
+        grant_release_frame(*f, readonly);
         rc = GNTST_general_error;
-    else
-        rc = grant_hold_frame(owner, mfn, readonly, f);
+    }
     if (rc == GNTST_okay) {
         if (first) { /* else they are the same, and holders read them without the lock */
-            a->mfn = mfn;
+            a->mfn = (uint32_t)frame_mfn(*f).v;
             a->domid = user;
         }
         a->readers += readonly;
@@ -225,7 +214,7 @@ void grant_unpin(struct domain *owner, grant_ref_t ref, bool readonly)
     a->readers -= readonly;
     a->writers -= !readonly;
     /* The frame first: a guest that sees the flags gone may make a page table of it at once. */
-    grant_release_frame(frame_of(MFN(a->mfn)), readonly);
+    grant_release_frame(grant_frame(a), readonly);
     unmark_entry(a, grant_shared_of(g, ref));
     spin_unlock(&g->lock);
 }
@@ -326,13 +315,13 @@ unsigned int grant_audit(struct domain *d)
 
     for (grant_ref_t ref = 0; ref < g->nr_frames * REFS_PER_FRAME; ref++) {
         const struct grant_active *a = grant_active_of(g, ref);
-        const struct frame *f = frame_of(MFN(a->mfn));
+        const struct frame *f = grant_frame(a);
 
         pinned_r += a->readers;
         pinned_w += a->writers;
         if (is_idle(a))
             continue;
-        if (!f || f->owner != d->id || (f->state & FRAME_HV) ||
+        if (f->owner != d->id || (f->state & FRAME_HV) ||
             frame_refs(f->state) < a->readers + a->writers || frame_typed(f->state) < a->writers ||
             (a->writers && frame_type_of(f->state) != FT_WRITABLE)) {
             log_err("audit: d%u's grant %u of frame %#x is not backed by references", d->id, ref,
@@ -362,7 +351,7 @@ void grant_walk(struct domain *holder, grant_walk_fn *fn, void *arg)
         const struct grant_track *t = grant_track_of(g, i);
 
         if (t)
-            fn(arg, t->owner->id, MFN(grant_active_of(t->owner->grants, t->ref)->mfn),
+            fn(arg, t->owner->id, frame_mfn(grant_frame(grant_active_of(t->owner->grants, t->ref))),
                !(t->flags & GNTMAP_readonly));
     }
 }

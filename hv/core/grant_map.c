@@ -127,7 +127,7 @@ static struct grant_track *track_take(struct grant_state *g, grant_handle_t hand
 /* The frame of a track that is not free: pinned, so it does not change. */
 static mfn_t track_mfn(const struct grant_track *t)
 {
-    return MFN(grant_active_of(t->owner->grants, t->ref)->mfn);
+    return frame_mfn(grant_frame(grant_active_of(t->owner->grants, t->ref)));
 }
 
 /* --- mapping --- */
@@ -231,6 +231,15 @@ static void drop(const struct grant_dropped *put)
     domain_put(put->owner);
 }
 
+/* What the kind's grant_unmap took out of its tables is in no TLB any more. */
+static void grant_flush(struct domain *d)
+{
+    if (gfn_is_mfn(d))
+        arch_tlb_flush_stamped(d->dirty_cpus, tlb_stamp());
+    else
+        d->ops->gfn_flush(d);
+}
+
 void grant_finish_unmap(struct vcpu *v, struct grant_dropped *put, unsigned int n)
 {
     bool flushed = false;
@@ -239,7 +248,7 @@ void grant_finish_unmap(struct vcpu *v, struct grant_dropped *put, unsigned int 
         if (!put[i].owner)
             continue;
         if (!flushed)
-            arch_tlb_flush_stamped(v->domain->dirty_cpus, tlb_stamp());
+            grant_flush(v->domain);
         flushed = true;
         drop(&put[i]);
     }

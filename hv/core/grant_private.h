@@ -18,6 +18,7 @@
 
 #include <xen/grant_table.h>
 
+#include "core/gfn.h"
 #include "core/grant.h"
 #include "core/hypercall.h"
 #include "core/param.h"
@@ -86,34 +87,34 @@ static inline bool grant_ref_ok(const struct grant_state *g, grant_ref_t *ref)
     return true;
 }
 
-static inline void grant_release_frame(struct frame *f, bool readonly)
+/* The frame of a pinned record. */
+static inline struct frame *grant_frame(const struct grant_active *a)
 {
-    if (readonly)
-        frame_put(f);
-    else
-        frame_put_typed(f);
+    return &frame_table[a->mfn];
 }
 
-/* The slow half of grant_hold_frame(): what is wrong, if anything, with a use of f. */
-int grant_hold_slowly(struct domain *owner, struct frame *f, bool readonly);
+static inline unsigned int grant_access(bool readonly)
+{
+    return GFN_FOREIGN | (readonly ? GFN_READ : GFN_WRITE);
+}
+
+static inline void grant_release_frame(struct frame *f, bool readonly)
+{
+    gfn_put(f, grant_access(readonly));
+}
 
 /*
- * A use of owner's frame mfn, typed as writable unless readonly: GNTST_okay with its record, or the
+ * A use of owner's frame gfn, typed as writable unless readonly: GNTST_okay with its record, or the
  * error. Not of the hypervisor's frames that are shared with owner: these may outlive it.
  */
-static inline int grant_hold_frame(struct domain *owner, uint64_t mfn, bool readonly,
+static inline int grant_hold_frame(struct domain *owner, uint64_t gfn, bool readonly,
                                    struct frame **held)
 {
-    struct frame *f = *held = frame_of(MFN(mfn));
+    int rc = gfn_get(owner, GFN(gfn), grant_access(readonly), held);
 
-    if (__builtin_expect(!f || (__atomic_load_n(&f->state, __ATOMIC_RELAXED) & FRAME_HV), 0))
-        return GNTST_bad_page;
-    if (readonly ? frame_get(f, owner) : frame_get_writable_fast(f, owner->id)) {
-        if (__builtin_expect(f->owner == owner->id, 1))
-            return GNTST_okay;
-        grant_release_frame(f, readonly); /* it changed hands meanwhile */
-    }
-    return grant_hold_slowly(owner, f, readonly);
+    if (__builtin_expect(rc == 0, 1))
+        return GNTST_okay;
+    return rc == -XEN_ENOSPC ? GNTST_no_space : GNTST_bad_page;
 }
 
 /*

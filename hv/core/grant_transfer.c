@@ -8,10 +8,10 @@
 
 struct frame *grant_transfer_take(struct vcpu *v, const struct gnttab_transfer *op, int16_t *status)
 {
-    struct frame *f = op->mfn < max_mfn ? frame_of(MFN(op->mfn)) : NULL;
+    struct frame *f = gfn_take(v->domain, GFN(op->mfn));
 
     *status = GNTST_bad_page;
-    if (f && frame_take(f, v->domain))
+    if (f)
         return f;
     log_refusal(v->domain, "transfer: frame %#llx is not its own, or in use",
                 (unsigned long long)op->mfn);
@@ -40,6 +40,8 @@ static int give_locked(struct domain *to, grant_ref_t ref, domid_t from, struct 
     const struct grant_active *a = grant_active_of(to->grants, ref);
     uint32_t *word = (uint32_t *)(void *)e, offer = GTF_accept_transfer | (uint32_t)from << 16;
 
+    if (!gfn_is_mfn(to)) /* nothing says where it is to go */
+        return GNTST_bad_gntref;
     if (a->readers || a->writers || __atomic_load_n(word, __ATOMIC_ACQUIRE) != offer)
         return GNTST_bad_gntref;
     if (frame_assign(f, 0, to))

@@ -6,6 +6,7 @@
 
 #include "core/access.h"
 #include "core/clock.h"
+#include "core/gfn.h"
 #include "core/log.h"
 #include "core/sched.h"
 #include "lib/string.h"
@@ -52,7 +53,7 @@ void domain_report(struct domain *d, struct xen_domctl_getdomaininfo *info)
     info->tot_pages = domain_pages(d);
     info->outstanding_pages = d->claimed;
     info->max_pages = d->max_pages;
-    info->shared_info_frame = d->shared_mfn.v;
+    info->shared_info_frame = gfn_of(d, d->shared_mfn);
     memcpy(info->handle, d->handle, sizeof(info->handle));
 }
 

@@ -158,9 +158,9 @@ static int16_t list_frames(struct vcpu *v, struct domain *d, const struct gnttab
         return GNTST_general_error;
     }
     for (uint32_t i = 0; i < op->nr_frames; i++) {
-        xen_pfn_t mfn = grant_frame_mfn(d, i).v;
+        xen_pfn_t gfn = gfn_of(d, grant_frame_mfn(d, i));
 
-        if (guest_put(v, gptr_add(list, i * sizeof(mfn)), &mfn))
+        if (guest_put(v, gptr_add(list, i * sizeof(gfn)), &gfn))
             return GNTST_bad_virt_addr;
     }
     return GNTST_okay;

@@ -9,6 +9,7 @@
 #include <xen/memory.h>
 
 #include "core/access.h"
+#include "core/gfn.h"
 #include "core/grant.h"
 #include "core/log.h"
 
@@ -43,44 +44,57 @@ static struct frame *new_extent(const struct reservation *res, uint64_t gfn)
     return NULL;
 }
 
-/* One extent of populate_physmap or increase_reservation; false: stop here. */
-static bool add_extent(const struct reservation *res, gptr_t at, bool place)
+/* One extent for a domain that learns the machine's numbers; false: stop here. */
+static bool add_direct(const struct reservation *res, gptr_t at, bool place, xen_pfn_t gfn)
 {
-    unsigned int order = res->r.extent_order;
-    xen_pfn_t gfn = GFN_INVALID, mfn;
-    struct frame *f;
+    struct frame *f = new_extent(res, place ? gfn : GFN_INVALID);
+    xen_pfn_t mfn;
 
-    if (place && guest_get(res->v, &gfn, at))
-        return false;
-    f = new_extent(res, gfn);
     if (!f)
         return false;
     mfn = frame_mfn(f).v;
-    if ((place || res->r.extent_start.p) && guest_put(res->v, at, &mfn)) {
-        free_extent(f, order, res->d);
+    if (!(place || res->r.extent_start.p) || !guest_put(res->v, at, &mfn))
+        return true;
+    free_extent(f, res->r.extent_order, res->d);
+    return false;
+}
+
+/* One extent for a domain that says where in its own map it goes. */
+static bool add_mapped(const struct reservation *res, bool place, xen_pfn_t gfn)
+{
+    struct frame *f;
+
+    if (!place) {
+        log_refusal(res->v->domain, "increase_reservation: d%u's frames need a place", res->d->id);
         return false;
     }
-    return true;
+    f = new_extent(res, GFN_INVALID);
+    if (!f)
+        return false;
+    if (!gfn_place(res->d, GFN(gfn), f, res->r.extent_order))
+        return true;
+    log_refusal(res->v->domain, "populate_physmap: d%u's frame %#llx is in use, or none",
+                res->d->id, (unsigned long long)gfn);
+    free_extent(f, res->r.extent_order, res->d);
+    return false;
+}
+
+/* One extent of populate_physmap or increase_reservation; false: stop here. */
+static bool add_extent(const struct reservation *res, gptr_t at, bool place)
+{
+    xen_pfn_t gfn = 0;
+
+    if (place && guest_get(res->v, &gfn, at))
+        return false;
+    return gfn_is_mfn(res->d) ? add_direct(res, at, place, gfn) : add_mapped(res, place, gfn);
 }
 
 /* One extent of decrease_reservation. */
 static bool drop_extent(const struct reservation *res, gptr_t at)
 {
-    xen_pfn_t mfn;
+    xen_pfn_t gfn;
 
-    if (guest_get(res->v, &mfn, at))
-        return false;
-    for (unsigned long i = 0; i < 1ul << res->r.extent_order; i++) {
-        struct frame *f = frame_of(MFN(mfn + i));
-
-        if (!f || (__atomic_load_n(&f->state, __ATOMIC_RELAXED) & FRAME_HV) ||
-            !frame_release(f, res->d)) {
-            log_refusal(res->v->domain, "decrease_reservation: frame %#llx is not d%u's to give",
-                        (unsigned long long)(mfn + i), res->d->id);
-            return false;
-        }
-    }
-    return true;
+    return !guest_get(res->v, &gfn, at) && !gfn_remove(res->d, GFN(gfn), res->r.extent_order);
 }
 
 /* Copies and checks the description; 0 with a reference on the domain. */
@@ -190,7 +204,7 @@ static long grant_resource(struct vcpu *v, struct domain *d,
         return E(E2BIG);
     for (uint32_t i = 0; i < r->nr_frames; i++) {
         mfn_t mfn = grant_frame_mfn(d, (unsigned int)(r->frame + i));
-        xen_pfn_t out = mfn.v;
+        xen_pfn_t out = mfn.v; /* the caller is one that maps by the machine's numbers */
         gptr_t at;
 
         hc_charge(2);
@@ -218,7 +232,7 @@ static long acquire_resource(struct vcpu *v, gptr_t arg)
     if (!access_ok(v->domain, d, ACCESS_MEMORY)) {
         rc = E(EPERM);
     } else if (r.type != XENMEM_resource_grant_table ||
-               r.id != XENMEM_resource_grant_table_id_shared) {
+               r.id != XENMEM_resource_grant_table_id_shared || !gfn_is_mfn(v->domain)) {
         rc = E(EOPNOTSUPP);
     } else if (!r.nr_frames && !r.frame_list.p) { /* how large is it? */
         r.nr_frames = grant_max_frames(d);

@@ -5,7 +5,7 @@
 #include <xen/vcpu.h>
 
 #include "core/clock.h"
-#include "core/ptype.h"
+#include "core/gfn.h"
 #include "lib/string.h"
 
 #define MIN_PERIOD_NS 1000000ull
@@ -123,10 +123,7 @@ static long op_register_info(struct vcpu *v, struct vcpu *target, gptr_t arg)
         return E(EINVAL);
     if (target != v && !(vcpu_flags(target) & VP_DOWN))
         return E(EINVAL);
-    f = frame_of(MFN(op.mfn));
-    if (!f)
-        return E(EINVAL);
-    rc = frame_get_typed(f, d, FT_WRITABLE);
+    rc = gfn_get(d, GFN(op.mfn), GFN_WRITE | GFN_MAP, &f);
     if (rc)
         return rc;
     spin_lock(&d->lock);
@@ -135,7 +132,7 @@ static long op_register_info(struct vcpu *v, struct vcpu *target, gptr_t arg)
         move_info(target, f, op.offset);
     spin_unlock(&d->lock);
     if (rc)
-        frame_put_typed(f);
+        gfn_put(f, GFN_WRITE | GFN_MAP);
     return rc;
 }
 

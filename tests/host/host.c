@@ -173,6 +173,11 @@ void arch_set_gfn(mfn_t mfn, uint64_t gfn)
     __atomic_store_n(&host_m2p[mfn.v], gfn, __ATOMIC_RELAXED);
 }
 
+uint64_t arch_gfn(mfn_t mfn)
+{
+    return __atomic_load_n(&host_m2p[mfn.v], __ATOMIC_RELAXED);
+}
+
 uint64_t tlb_clock = (1ull << 32) - 2001; /* runs cross the 32 bits of a stamp */
 
 /* Without translations there is nothing to flush but the stamps. */
@@ -361,7 +366,8 @@ void host_boot(uint64_t frames, unsigned int cpus)
     host_ram = mmap(NULL, frames * PAGE_SIZE, PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     frame_table = calloc(frames, sizeof(*frame_table));
-    host_m2p = calloc(frames, sizeof(*host_m2p));
+    host_m2p = malloc(frames * sizeof(*host_m2p));
+    memset(host_m2p, 0xff, frames * sizeof(*host_m2p));
     max_mfn = frames;
     for (uint64_t c = 0; c <= (frames - 1) >> FRAME_CHUNK_SHIFT; c++)
         bitmap_set(frame_chunks, c);

@@ -69,10 +69,28 @@ void host_exit_path(void);
 #define HOST_GUEST_BASE 0x10000000ul
 #define HOST_GUEST_PAGES 64
 
+#define HOST_GFNS 1024u /* of a mapped toy: its frame numbers are 0 to this - 1 */
+#define HOST_STALE 64
+
 struct host_domain {
     struct domain d;                 /* first */
     uint32_t page[HOST_GUEST_PAGES]; /* mfn of each page of the window, 0 none; typed writable */
+    /* Of a mapped toy, whose frame numbers are not the machine's. */
+    spinlock_t map_lock;        /* RANK_P2M */
+    uint32_t map[HOST_GFNS];    /* [map_lock] mfn behind each number, 0 none */
+    uint32_t stale[HOST_STALE]; /* [map_lock] taken away, and still in some CPU's memory */
+    uint32_t nr_stale;          /* [map_lock] */
 };
+
+/*
+ * From now on domains of odd ids are mapped toys (GUEST_HVM): each frame that they get is to be
+ * placed in a map of their own, and the numbers that they use in hypercalls are its. False at boot.
+ */
+extern bool host_mixed;
+/* The frame behind a number that d uses, or NULL: what the door should give. */
+struct frame *host_frame(struct domain *d, uint64_t gfn);
+/* One page more of d's, at a free number; false: no memory. */
+bool host_give_page(struct domain *d);
 
 /* A domain with vCPUs (down, initialised) and `pages` pages of window; privileged: it is dom0. */
 struct domain *host_domain(domid_t id, unsigned int vcpus, unsigned int pages, bool privileged);
@@ -81,8 +99,9 @@ struct vcpu *host_up(struct domain *d, unsigned int vcpu);
 /* The window's address of page i, and the memory behind it. */
 #define HOST_PAGE(i) (HOST_GUEST_BASE + (unsigned long)(i)*PAGE_SIZE)
 void *host_guest(struct domain *d, unsigned long addr);
-/* The domain's page i, as machine frame. */
+/* The domain's page i, as machine frame; and the number by which it knows it. */
 mfn_t host_guest_mfn(struct domain *d, unsigned int i);
+uint64_t host_guest_gfn(struct domain *d, unsigned int i);
 
 /* A hypercall by v, repeated while it restarts; pending work is done between as on the exit path.
  */

@@ -41,7 +41,7 @@ static void create(domid_t id)
     struct domain *d = host_domain(id, 2, PAGES, id == 0);
 
     for (unsigned int i = 0; i < PAGES; i++)
-        __atomic_store_n(&page[id][i], host_guest_mfn(d, i).v, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&page[id][i], host_guest_gfn(d, i), __ATOMIC_SEQ_CST);
 }
 
 /* The whole end of a domain, until its id is free. [domctl] */

@@ -71,12 +71,8 @@ static domid_t free_id(void)
 
 static void give_pages(struct domain *d)
 {
-    for (unsigned int i = 0; i < SPARE; i++) {
-        struct frame *f = frame_alloc(0, 0);
-
-        if (f && frame_assign(f, 0, d))
-            frame_free(f, 0);
-    }
+    for (unsigned int i = 0; i < SPARE; i++)
+        (void)host_give_page(d);
 }
 
 static void create(struct slot *s, domid_t id)
@@ -148,10 +144,10 @@ static uint64_t own_page(const struct domain *d, bool spare)
     if (one_in(15))
         return one_in(2) ? below(max_mfn + 2) : d->shared_mfn.v;
     if (!spare)
-        return host_guest_mfn((struct domain *)d, 2 + (unsigned int)below(PAGES - 2)).v;
+        return host_guest_gfn((struct domain *)d, 2 + (unsigned int)below(PAGES - 2));
     for (unsigned int n = (unsigned int)below(SPARE); n-- && m && frame_table[m].next;)
         m = frame_table[m].next;
-    return m;
+    return gfn_of(d, MFN(m));
 }
 
 static struct grant_entry_v1 *entry(struct domain *d, uint32_t ref)
@@ -241,7 +237,7 @@ static bool permits(domid_t owner, const struct domain *user, uint32_t ref, bool
               (readonly || !(e->flags & GTF_readonly));
 
     if (ok) {
-        const struct frame *f = frame_of(MFN(e->frame));
+        const struct frame *f = host_frame(d, e->frame);
 
         ok = f && f->owner == d->id && frame_refs(f->state) && !(f->state & FRAME_HV);
     }
@@ -349,7 +345,7 @@ static bool accepts(domid_t owner, const struct domain *user, uint32_t ref)
 {
     struct domain *d = owner == DOMID_SELF ? domain_get(user->id) : domain_get(owner);
     const struct grant_entry_v1 *e = d && !domain_dying(d) ? entry(d, ref) : NULL;
-    bool ok = e && e->flags == GTF_accept_transfer && e->domid == user->id &&
+    bool ok = e && gfn_is_mfn(d) && e->flags == GTF_accept_transfer && e->domid == user->id &&
               d->tot_pages < d->max_pages;
 
     if (d)
@@ -372,7 +368,7 @@ static void op_transfer(struct slot *s)
             give_pages(s->d);
         find_offer(s->d, GTF_accept_transfer, &op[i].domid, &op[i].ref);
     }
-    ok = accepts(op[0].domid, s->d, op[0].ref);
+    ok = gfn_is_mfn(s->d) && accepts(op[0].domid, s->d, op[0].ref);
     rc = call(s->d, GNTTABOP_transfer, op, sizeof(op), n);
     NOTE("d%u transfers frame %#lx to d%u's %u: %ld", id, (unsigned long)op[0].mfn, op[0].domid,
          op[0].ref, rc);
@@ -411,8 +407,9 @@ static void tool_step(void)
     *t = NULL;
     if (!s->d)
         return;
-    f = frame_of(one_in(2) ? grant_frame_mfn(s->d, (unsigned int)below(2))
-                           : MFN(own_page(s->d, s->dying || one_in(2))));
+    f = frame_of(one_in(2) ? grant_frame_mfn(s->d, (unsigned int)below(2)) : MFN_NONE);
+    if (!f)
+        f = host_frame(s->d, own_page(s->d, s->dying || one_in(2)));
     if (f && frame_get(f, s->d))
         *t = f;
     NOTE("a tool maps frame %#lx of d%u", f ? frame_mfn(f).v : 0, s->d->id);
@@ -526,6 +523,7 @@ static bool run_stream(const uint64_t *words, unsigned int n, bool verbose)
 
     host_boot(2048, 1);
     host_verbose = verbose;
+    host_mixed = true;
     rng = (struct rng){ 99 };
     create(&slots[0], 0);
     before = pages();

@@ -15,6 +15,7 @@
 #include <xen/version.h>
 
 #include "core/evtchn.h"
+#include "core/gfn.h"
 #include "core/grant.h"
 #include "core/hypercall.h"
 
@@ -23,6 +24,7 @@ __thread char model_last[160];
 
 void model_setup(void)
 {
+    host_mixed = true;
     for (unsigned int i = 0; i < MODEL_DOMAINS; i++) {
         model_dom[i] = host_domain((domid_t)i, MODEL_VCPUS, MODEL_PAGES, i == 0);
         model_dom[i]->max_pages = 200;
@@ -75,9 +77,9 @@ static uint64_t some_mfn(struct rng *r, struct domain *self)
     case 2:
         return rng_below(r, max_mfn);
     case 3:
-        return host_guest_mfn(other, (unsigned int)rng_below(r, MODEL_PAGES)).v;
+        return host_guest_gfn(other, (unsigned int)rng_below(r, MODEL_PAGES));
     default:
-        return host_guest_mfn(self, (unsigned int)rng_below(r, MODEL_PAGES)).v;
+        return host_guest_gfn(self, (unsigned int)rng_below(r, MODEL_PAGES));
     }
 }
 
@@ -221,6 +223,7 @@ static long do_memory(struct vcpu *v, struct rng *r)
     /* Pages of the window stay: the toy's own bookkeeping holds them. */
     for (unsigned int i = 0; i < 8; i++) {
         uint64_t mfn = cmd % 64 == XENMEM_decrease_reservation ? rng_below(r, max_mfn)
+                       : rng_below(r, 2)                       ? rng_below(r, HOST_GFNS + 8)
                                                                : rng_next(r);
 
         put(v, list + 8 * i, &mfn, sizeof(mfn));
@@ -440,7 +443,7 @@ static void drop_pages(struct domain *d)
         for (unsigned int i = 0; i < MODEL_PAGES; i++)
             window |= host_guest_mfn(d, i).v == m;
         if (!window)
-            frame_release(&frame_table[m], d);
+            gfn_remove(d, GFN(gfn_of(d, MFN(m))), 0);
         m = next;
     }
 }

@@ -193,13 +193,24 @@ int evtchn_unmask(struct domain *d, evtchn_port port)
 static unsigned long shared_page[512];
 static unsigned int typed;
 
-int frame_get_typed(struct frame *f, struct domain *d, enum frame_type t)
+int gfn_get_slowly(struct domain *d, gfn_t gfn, unsigned int access, struct frame **f)
+{
+    (void)d;
+    CHECK_EQ(access, GFN_WRITE | GFN_MAP);
+    *f = frame_of(MFN(gfn.v));
+    typed += *f != NULL;
+    return *f ? 0 : -XEN_EINVAL;
+}
+
+bool frame_get(struct frame *f, const struct domain *d)
+{
+    (void)f, (void)d;
+    return false;
+}
+
+void frame_put(struct frame *f)
 {
     (void)f;
-    (void)d;
-    CHECK(t == FT_WRITABLE);
-    typed++;
-    return 0;
 }
 
 void frame_put_typed(struct frame *f)
@@ -220,8 +231,9 @@ mfn_t arch_unmap(const void *p)
     return MFN_NONE;
 }
 
-static struct domain dom = { .privileged = true };
-static struct domain other;
+static const struct guest_ops dom_ops;
+static struct domain dom = { .privileged = true, .ops = &dom_ops };
+static struct domain other = { .ops = &dom_ops };
 static struct vcpu vcpu0;
 
 static void setup(void)
@@ -471,19 +483,19 @@ TEST(page_of_needs)
     setup();
     CHECK_EQ(pirq_map_gsi(&dom, 9, &pirq), 0);
     lines[9].level = true;
-    CHECK_EQ(pirq_set_eoi_page(&dom, MFN(6), false), -XEN_EINVAL); /* not RAM */
-    CHECK_EQ(pirq_set_eoi_page(&dom, MFN(~0ull), false), -XEN_EINVAL);
-    CHECK_EQ(pirq_set_eoi_page(&dom, MFN(5), false), 0);
+    CHECK_EQ(pirq_set_eoi_page(&dom, GFN(6), false), -XEN_EINVAL); /* not RAM */
+    CHECK_EQ(pirq_set_eoi_page(&dom, GFN(~0ull), false), -XEN_EINVAL);
+    CHECK_EQ(pirq_set_eoi_page(&dom, GFN(5), false), 0);
     CHECK(bit_test(shared_page, 9));
     CHECK_EQ(pirq_setup_gsi(&dom, 9, (struct gsi_mode){ 0 }), 0);
     CHECK(!bit_test(shared_page, 9));
-    CHECK_EQ(pirq_set_eoi_page(&dom, MFN(5), true), -XEN_EBUSY);
+    CHECK_EQ(pirq_set_eoi_page(&dom, GFN(5), true), -XEN_EBUSY);
     CHECK_EQ(typed, 1);
     CHECK_EQ(arch_pirq_bind(&dom, 9, 3, true), 0);
     CHECK_EQ(pirq_eoi(&dom, 9), 0);
     CHECK_EQ(unmasked_ports, 0);
     setup();
-    CHECK_EQ(pirq_set_eoi_page(&dom, MFN(5), true), 0);
+    CHECK_EQ(pirq_set_eoi_page(&dom, GFN(5), true), 0);
     CHECK_EQ(pirq_map_gsi(&dom, 9, &pirq), 0);
     CHECK_EQ(arch_pirq_bind(&dom, 9, 3, true), 0);
     CHECK_EQ(pirq_eoi(&dom, 9), 0);

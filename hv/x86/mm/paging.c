@@ -312,3 +312,8 @@ void arch_set_gfn(mfn_t mfn, uint64_t gfn)
 {
     m2p_rw[mfn.v] = gfn;
 }
+
+uint64_t arch_gfn(mfn_t mfn)
+{
+    return m2p_rw[mfn.v];
+}

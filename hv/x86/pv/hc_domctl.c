@@ -4,22 +4,23 @@
 
 #include <xen/domctl.h>
 
+#include "core/gfn.h"
 #include "core/log.h"
 #include "x86/pv/domain.h"
 #include "x86/pv/hypercall_page.h"
 #include "x86/pv/ptable.h"
 
 /* The stubs that an older kernel calls, in a page of its own. */
-static long op_hypercall_init(struct domain *d, uint64_t mfn)
+static long op_hypercall_init(struct domain *d, uint64_t gfn)
 {
-    struct frame *f = frame_of(MFN(mfn));
+    struct frame *f;
 
-    if (!f || frame_get_typed(f, d, FT_WRITABLE)) {
-        log_refusal(d, "hypercall_init: frame %#lx is not its own, or a page table", mfn);
+    if (gfn_get(d, GFN(gfn), GFN_WRITE, &f)) {
+        log_refusal(d, "hypercall_init: frame %#lx is not its own, or a page table", gfn);
         return E(EACCES);
     }
-    hypercall_page_fill(arch_map(MFN(mfn)));
-    frame_put_typed(f);
+    hypercall_page_fill(arch_map(frame_mfn(f)));
+    gfn_put(f, GFN_WRITE);
     return 0;
 }
 

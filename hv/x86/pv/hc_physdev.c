@@ -194,7 +194,7 @@ static long op_eoi_page(struct vcpu *v, gptr_t arg, bool unmask)
 
     if (guest_get(v, &op, arg))
         return E(EFAULT);
-    return pirq_set_eoi_page(v->domain, MFN(op.gmfn), unmask);
+    return pirq_set_eoi_page(v->domain, GFN(op.gmfn), unmask);
 }
 
 /*

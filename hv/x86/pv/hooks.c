@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the emulation of privileged instructions asks of the rest (privop.h). */
+#include "core/gfn.h"
 #include "core/log.h"
 #include "lib/string.h"
 #include "x86/cpu/cpu.h"
@@ -60,11 +61,11 @@ void pv_inject_single_step(struct pv_vcpu *v, struct x86_regs *regs)
 
 int pv_write_hypercall_page(struct pv_vcpu *v, gfn_t gfn)
 {
-    struct frame *f = frame_of(MFN(gfn.v));
+    struct frame *f;
 
-    if (!f || frame_get_typed(f, v->x.v.domain, FT_WRITABLE))
+    if (gfn_get(v->x.v.domain, gfn, GFN_WRITE, &f))
         return -XEN_EINVAL;
-    hypercall_page_fill(direct(gfn.v << PAGE_SHIFT));
-    frame_put_typed(f);
+    hypercall_page_fill(arch_map(frame_mfn(f)));
+    gfn_put(f, GFN_WRITE);
     return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* mmu_update and update_va_mapping: single entries of page tables, and the M2P. */
 #include "core/bug.h"
+#include "core/gfn.h"
 #include "core/log.h"
 #include "lib/string.h"
 #include "x86/cpu/cpu.h"
@@ -39,6 +40,29 @@ static int write_data(struct domain *d, struct frame *f, uint64_t *at, uint64_t 
     return 0;
 }
 
+/*
+ * An L1 entry with pg_owner's frame number: the tables have the machine's. (A grant is mapped by
+ * the machine's number whosever it is, so this is not pt_set_l1()'s business.) [pt_lock of d]
+ */
+static int set_l1_of(struct domain *d, struct domain *pg_owner, pte_t *at, pte_t val, bool keep_ad)
+{
+    unsigned int access = val & PTE_RW ? GFN_WRITE : GFN_READ;
+    struct frame *f;
+    int rc;
+
+    if (__builtin_expect(!pg_owner || gfn_is_mfn(pg_owner) || !(val & PTE_P), 1))
+        return pt_set_l1(d, pg_owner, at, val, keep_ad);
+    rc = gfn_get(pg_owner, GFN(pte_mfn(val).v), access, &f);
+    if (rc) {
+        log_refusal(d, "mapping of d%u's frame %#lx (%d)", pg_owner->id, pte_mfn(val).v, rc);
+        return rc;
+    }
+    val = (val & ~PTE_ADDR) | frame_mfn(f).v << PAGE_SHIFT;
+    rc = pt_set_l1(d, pg_owner, at, val, keep_ad);
+    gfn_put(f, access);
+    return rc;
+}
+
 /* [pt_lock of d] */
 static int update_entry(struct pt_drop *drop, struct domain *d, struct domain *pg_owner,
                         uint64_t ptr, uint64_t val, bool keep_ad)
@@ -54,7 +78,7 @@ static int update_entry(struct pt_drop *drop, struct domain *d, struct domain *p
     if (frame_typed(s) && (s & FRAME_VALIDATED)) {
         enum frame_type t = frame_type_of(s);
         if (t == FT_L1)
-            return pt_set_l1(d, pg_owner, at, val, keep_ad);
+            return set_l1_of(d, pg_owner, at, val, keep_ad);
         if (t >= FT_L2 && t <= FT_L4)
             return pt_set_upper(drop, d, f, (int)t, at, val, keep_ad);
     }
@@ -66,7 +90,7 @@ static int update_m2p(struct domain *d, uint64_t ptr, uint64_t val)
 {
     struct frame *f = frame_of(MFN(ptr >> PAGE_SHIFT));
 
-    if (!f || !frame_get(f, d)) {
+    if (!f || !gfn_is_mfn(d) || !frame_get(f, d)) {
         log_refusal(d, "M2P update of frame %#lx, which is not its own", ptr >> PAGE_SHIFT);
         return -XEN_EINVAL;
     }
@@ -183,9 +207,13 @@ long hc_mmu_update(struct vcpu *v, const struct hc_args *args)
     if (!rc && ((uint32_t)foreign >> 16)) { /* tables of another domain: PFD + 1 */
         struct domain *pt = NULL;
         rc = pv_foreign_get(v, ((uint32_t)foreign >> 16) - 1, &pt);
-        if (pt)
+        if (pt && !is_pv(pt)) { /* it has no tables of this sort */
+            pv_foreign_put(pt);
+            rc = E(EINVAL);
+        } else if (pt) {
             b.pt_owner = pt;
-        if (pt && b.pg_owner && b.pg_owner != pt) /* nobody granted it that */
+        }
+        if (!rc && pt && b.pg_owner && b.pg_owner != pt) /* nobody granted it that */
             rc = E(EPERM);
     }
     if (!rc)
@@ -238,7 +266,7 @@ static long update_va(struct vcpu *v, unsigned long va, unsigned long val, unsig
     spin_lock(&pv_domain(d)->pt_lock);
     uint64_t at = pv_find_l1e(v, va);
     if (at)
-        rc = pt_set_l1(d, pg_owner, direct(at), val, false);
+        rc = set_l1_of(d, pg_owner, direct(at), val, false);
     spin_unlock(&pv_domain(d)->pt_lock);
     return rc ? rc : flush_after(v, va, flags);
 }

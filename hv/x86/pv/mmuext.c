@@ -363,7 +363,10 @@ long hc_mmuext_op(struct vcpu *v, const struct hc_args *args)
     rc = pv_foreign_get(v, foreign & 0xffff, &pg_owner);
     if (rc)
         return rc;
-    run_ops(v, pg_owner ? pg_owner : v->domain, GPTR(ops), &b);
+    if (pg_owner && !is_pv(pg_owner)) /* it has no tables of this sort */
+        b.rc = E(EINVAL);
+    else
+        run_ops(v, pg_owner ? pg_owner : v->domain, GPTR(ops), &b);
     pv_foreign_put(pg_owner);
     if (pdone) {
         before += b.done;

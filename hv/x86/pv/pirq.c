@@ -6,9 +6,9 @@
 
 #include "core/domain.h"
 #include "core/evtchn.h"
+#include "core/gfn.h"
 #include "core/hypercall.h"
 #include "core/log.h"
-#include "core/ptype.h"
 #include "lib/bitmap.h"
 #include "x86/irq/ioapic.h"
 
@@ -220,21 +220,18 @@ int pirq_setup_gsi(struct domain *d, uint32_t gsi, struct gsi_mode mode)
     return rc == -XEN_EBUSY ? -XEN_EEXIST : rc;
 }
 
-int pirq_set_eoi_page(struct domain *d, mfn_t mfn, bool unmask)
+int pirq_set_eoi_page(struct domain *d, gfn_t gfn, bool unmask)
 {
-    struct frame *f = frame_of(mfn);
-    int rc;
+    struct frame *f;
+    int rc = gfn_get(d, gfn, GFN_WRITE | GFN_MAP, &f);
 
-    if (!f)
-        return -XEN_EINVAL;
-    rc = frame_get_typed(f, d, FT_WRITABLE);
     if (rc)
         return rc;
     spin_lock(&lock);
     if (eoi_page) {
         rc = -XEN_EBUSY;
     } else {
-        eoi_page = arch_map(mfn);
+        eoi_page = arch_map(frame_mfn(f));
         eoi_unmasks = unmask;
         for (uint32_t n = 0; n < MAX_PIRQS; n++)
             if (pirqs[n].irq)
@@ -242,7 +239,7 @@ int pirq_set_eoi_page(struct domain *d, mfn_t mfn, bool unmask)
     }
     spin_unlock(&lock);
     if (rc)
-        frame_put_typed(f);
+        gfn_put(f, GFN_WRITE | GFN_MAP);
     return rc;
 }
 

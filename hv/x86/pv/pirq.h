@@ -37,7 +37,7 @@ int pirq_setup_gsi(struct domain *d, uint32_t gsi, struct gsi_mode mode);
  * PHYSDEVOP_eoi unmasks the event channel too. Holds a typed reference on the frame. -EBUSY: given
  * before.
  */
-int pirq_set_eoi_page(struct domain *d, mfn_t mfn, bool unmask);
+int pirq_set_eoi_page(struct domain *d, gfn_t gfn, bool unmask);
 /* Its frame, or MFN_NONE (audit). */
 mfn_t pirq_eoi_frame(void);
 /* All MSIs of a device written again. */
