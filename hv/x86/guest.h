@@ -29,6 +29,12 @@ struct x86_guest_ops {
     /* Then everything else: registers into cpu_info()->regs, FPU, MSRs, debug registers. */
     void (*load)(struct vcpu *v);
 
+    /*
+     * PHYSDEVOP_set_iopl and set_iobitmap, which act on v, current, itself. NULL: its kind has no
+     * such thing.
+     */
+    long (*physdev_own)(struct vcpu *v, unsigned int cmd, gptr_t arg);
+
     /* --- entries and exits; v is current --- */
     /* An exception that code of the guest took in rings 1 to 3. NULL: it runs behind VMRUN. */
     void (*exception)(struct vcpu *v, struct x86_regs *regs);

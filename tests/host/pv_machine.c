@@ -15,7 +15,7 @@
 #include "x86/machine.h"
 #include "x86/pv/cpuid.h"
 #include "x86/pv/mm.h"
-#include "x86/pv/pirq.h"
+#include "x86/irq/pirq.h"
 #include "x86/pv/privop.h"
 #include "x86/pv/traps.h"
 #include "x86/trap.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The serial driver on a simulated 16550. */
 #include "machine.h"
-#include "dev/uart.c"
+#include "x86/dev/uart.c"
 
 static struct {
     bool present, fifo, stuck;

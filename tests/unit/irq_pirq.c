@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Dom0's PIRQs and MSIs on a simulated PCI bus, with simulated interrupt sources below. */
 #include "machine.h"
-#include "dev/pci.c"
-#include "x86/pv/msi.c"
-#include "x86/pv/pirq.c"
+#include "x86/dev/pci.c"
+#include "x86/irq/msi.c"
+#include "x86/irq/pirq.c"
 
 struct cpu_features cpu_feat = { .phys_bits = 40 };
 struct pcpu *pcpus[MAX_CPUS];

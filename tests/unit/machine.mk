@@ -11,7 +11,7 @@ $(UNIT_OUT)/dev_power: MACHINE_EXTRA := hv/x86/s5.c
 $(UNIT_OUT)/time_tsc: MACHINE_EXTRA := hv/x86/time/pmtimer.c hv/x86/time/pit.c
 
 $(MACHINE_UNIT): $(UNIT_OUT)/%: tests/unit/%.c tests/unit/unit.h tests/unit/machine.h $(MACHINE_SRC) \
-		$(wildcard hv/x86/irq/*.[ch] hv/x86/time/*.[ch] hv/dev/*.[ch] hv/x86/pv/*.[ch] hv/x86/*.[ch] hv/x86/cpu/*.[ch] hv/core/*.h) \
+		$(wildcard hv/x86/irq/*.[ch] hv/x86/time/*.[ch] hv/x86/dev/*.[ch] hv/x86/pv/*.[ch] hv/x86/*.[ch] hv/x86/cpu/*.[ch] hv/core/*.h) \
 		tests/unit/machine.mk
 	@mkdir -p $(@D)
 	$(HOSTCC) $(HOST_CFLAGS) -Itests/host -I. -Ihv -Itests/unit -o $@ $< $(MACHINE_SRC) $(MACHINE_EXTRA)

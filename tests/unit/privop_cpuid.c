@@ -224,7 +224,7 @@ TEST(xen_leaves)
     CHECK_EQ(ask(0x40000001, 0).a, XEN_ABI_VERSION);
     r = ask(0x40000002, 0);
     CHECK(r.a == 1 && r.b == 0x40000000 && r.c == 1 && r.d == 0);
-    pv_cpuid_time = (struct pv_cpuid_time){ 2400000, 0xd5555555, -1, true };
+    xen_leaf_time = (struct xen_leaf_time){ 2400000, 0xd5555555, -1, true };
     r = ask(0x40000003, 0);
     CHECK(r.a == 6 && r.b == 0 && r.c == 2400000 && r.d == 0);
     r = ask(0x40000003, 1);
@@ -233,7 +233,7 @@ TEST(xen_leaves)
     CHECK(zero(ask(0x40000003, 3)));
     CHECK_EQ(ask(0x40000005, 0).b, 52);
     CHECK(zero(ask(0x40000005, 1)));
-    pv_cpuid_time = (struct pv_cpuid_time){ 0 };
+    xen_leaf_time = (struct xen_leaf_time){ 0 };
 }
 
 TEST(a_small_processor)

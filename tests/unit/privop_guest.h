@@ -10,10 +10,10 @@
 
 #include "core/guest.h"
 #include "core/log.h"
-#include "dev/pci.h"
+#include "x86/dev/pci.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
-#include "x86/pv/cpu_policy.h"
+#include "x86/policy/cpu_policy.h"
 #include "x86/pv/cpuid.h"
 #include "x86/pv/ioport.h"
 #include "x86/pv/msr.h"

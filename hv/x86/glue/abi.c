@@ -10,7 +10,7 @@
 
 #include "lib/string.h"
 #include "x86/cpu/cpu.h"
-#include "x86/pv/cpu_policy.h"
+#include "x86/policy/cpu_policy.h"
 #include "x86/pv/pv.h"
 #include "x86/time/tsc.h"
 
@@ -128,7 +128,7 @@ long arch_sysctl(struct vcpu *v, struct xen_sysctl *op, bool *copy_back)
         return 0;
     case XEN_SYSCTL_get_cpu_featureset:
     case XEN_SYSCTL_get_cpu_policy:
-        return pv_sysctl_cpu(v, op, copy_back);
+        return x86_sysctl_cpu(v, op, copy_back);
     case XEN_SYSCTL_cpu_hotplug:
     case XEN_SYSCTL_page_offline_op:
     case XEN_SYSCTL_psr_cmt_op:
@@ -149,10 +149,10 @@ long arch_domctl(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *
         return 0;
     case XEN_DOMCTL_gettscinfo:
     case XEN_DOMCTL_settscinfo:
-        return pv_domctl_tsc(v, d, op, copy_back);
+        return x86_domctl_tsc(v, d, op, copy_back);
     case XEN_DOMCTL_get_cpu_policy:
     case XEN_DOMCTL_set_cpu_policy:
-        return pv_domctl_cpu_policy(v, d, op, copy_back);
+        return x86_domctl_cpu_policy(v, d, op, copy_back);
     default:
         return E(ENOSYS);
     }

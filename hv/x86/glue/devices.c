@@ -7,12 +7,12 @@
 #include "core/log.h"
 #include "core/pcpu.h"
 #include "core/timer.h"
-#include "dev/pci.h"
-#include "dev/uart.h"
+#include "x86/dev/pci.h"
+#include "x86/dev/uart.h"
 #include "x86/acpi/acpi.h"
 #include "x86/irq/irq.h"
 #include "x86/mm/vmap.h"
-#include "x86/pv/pirq.h"
+#include "x86/irq/pirq.h"
 
 #define POLL_NS 20000000ull
 

@@ -6,7 +6,7 @@
 #include "core/keys.h"
 #include "core/log.h"
 #include "core/version.h"
-#include "dev/uart.h"
+#include "x86/dev/uart.h"
 #include "lib/string.h"
 #include "x86/acpi/acpi.h"
 #include "x86/boot/boot.h"
@@ -22,7 +22,8 @@
 #include "x86/machine.h"
 #include "x86/mm/paging.h"
 #include "x86/mm/vmap.h"
-#include "x86/pv/cpu_policy.h"
+#include "x86/policy/cpu_policy.h"
+#include "x86/policy/xen_leaf.h"
 #include "x86/pv/cpuid.h"
 #include "x86/pv/dom0_build.h"
 #include "x86/pv/mm.h"
@@ -231,7 +232,7 @@ static void publish_tsc(void)
 {
     struct clock_scale s = tsc_scale();
 
-    pv_cpuid_time = (struct pv_cpuid_time){ .tsc_khz = (uint32_t)(tsc_hz() / 1000),
+    xen_leaf_time = (struct xen_leaf_time){ .tsc_khz = (uint32_t)(tsc_hz() / 1000),
                                             .mul = s.mul,
                                             .shift = s.shift,
                                             .stable = tsc_is_stable() };

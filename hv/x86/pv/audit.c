@@ -21,7 +21,7 @@
 #include "lib/string.h"
 #include "x86/cpu/cpu.h"
 #include "x86/pv/desc.h"
-#include "x86/pv/pirq.h"
+#include "x86/irq/pirq.h"
 #include "x86/pv/ptable.h"
 
 #define MAX_ORDER 9     /* counters of one pass: 2 MiB */

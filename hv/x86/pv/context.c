@@ -6,7 +6,7 @@
 #include "x86/cpu/ops.h"
 #include "x86/cpu/segs.h"
 #include "x86/mm/paging.h"
-#include "x86/pv/cpuid.h"
+#include "x86/policy/cpu_policy.h"
 #include "x86/pv/desc.h"
 #include "x86/pv/privop.h"
 

@@ -453,6 +453,7 @@ const struct x86_guest_ops pv_guest_ops = {
            .memory_op = pv_memory_op,
            .domctl = pv_domctl,
            .audit = pv_audit },
+    .physdev_own = pv_physdev_own,
     .save = pv_save,
     .load_tables = pv_load_tables,
     .load = pv_load,

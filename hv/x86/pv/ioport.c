@@ -17,7 +17,7 @@
 #include "core/guest.h"
 #include "core/lock.h"
 #include "core/log.h"
-#include "dev/pci.h"
+#include "x86/dev/pci.h"
 #include "lib/bitmap.h"
 #include "x86/cpu/ops.h"
 #include "x86/pv/privop.h"

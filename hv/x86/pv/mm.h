@@ -54,6 +54,7 @@ int pv_grant_map(struct vcpu *v, struct domain *owner, uint64_t host_addr, mfn_t
                  uint32_t flags);
 int pv_grant_unmap(struct vcpu *v, uint64_t host_addr, mfn_t mfn, uint32_t flags,
                    uint64_t new_addr);
+long pv_physdev_own(struct vcpu *v, unsigned int cmd, gptr_t arg);
 long pv_memory_op(struct vcpu *v, unsigned int op, gptr_t arg, unsigned long start_extent);
 struct xen_domctl;
 long pv_domctl(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *copy_back);

@@ -16,7 +16,8 @@
 #include "core/log.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
-#include "x86/pv/cpu_policy.h"
+#include "x86/policy/cpu_policy.h"
+#include "x86/policy/xen_leaf.h"
 #include "x86/pv/cpuid.h"
 #include "x86/pv/privop.h"
 

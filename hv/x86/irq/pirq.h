@@ -6,11 +6,11 @@
  * Life of a PIRQ: map (here), bind to an event channel (EVTCHNOP_bind_pirq),
  * interrupts and, for level lines, PHYSDEVOP_eoi; close; unmap.
  */
-#ifndef X86_PV_PIRQ_H
-#define X86_PV_PIRQ_H
+#ifndef X86_IRQ_PIRQ_H
+#define X86_IRQ_PIRQ_H
 
 #include "core/types.h"
-#include "x86/pv/msi.h"
+#include "x86/irq/msi.h"
 
 #define MAX_PIRQS 4096 /* fits the bitmap page of PHYSDEVOP_pirq_eoi_gmfn */
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "dev/pci.h"
+#include "x86/dev/pci.h"
 
 #include <stddef.h>
 
 #include "core/lock.h"
-#include "dev/portio.h"
+#include "x86/dev/portio.h"
 
 #define PORT_ADDRESS 0xcf8
 #define PORT_DATA 0xcfc

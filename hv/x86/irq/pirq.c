@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "x86/pv/pirq.h"
+#include "x86/irq/pirq.h"
 
 #include <xen/errno.h>
 #include <xen/physdev.h>

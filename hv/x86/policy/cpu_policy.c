@@ -6,14 +6,13 @@
  * features with per-task state that nobody switches yet (PKU, CET, MPX, SPEC_CTRL, debug address
  * masks).
  */
-#include "x86/pv/cpu_policy.h"
+#include "x86/policy/cpu_policy.h"
 
 #include <xen/arch-x86/cpufeatureset.h>
 
 #include "lib/string.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
-#include "x86/pv/cpuid.h"
 
 #define FB(name) (1u << (XEN_X86_FEATURE_##name % 32))
 
@@ -81,7 +80,7 @@ static void ask(uint32_t leaf, uint32_t sub, struct cpuid_regs *r)
     cpuid(leaf, sub, &r->a, &r->b, &r->c, &r->d);
 }
 
-void pv_policy_raw(struct cpu_policy *p)
+void cpu_policy_raw(struct cpu_policy *p)
 {
     uint64_t caps = 0;
 
@@ -111,7 +110,7 @@ void pv_policy_init(void)
 {
     struct cpu_policy *p = &pv_policy_max, *raw = &pv_policy_default;
 
-    pv_policy_raw(raw);
+    cpu_policy_raw(raw);
     memset(p, 0, sizeof(*p));
     for (unsigned int i = 0; i < ARRAY_SIZE(open_leaves); i++)
         for (uint32_t leaf = open_leaves[i].leaf; leaf <= open_leaves[i].last; leaf++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* PCI Local Bus Specification 3.0, section 6.8. */
-#include "x86/pv/msi.h"
+#include "x86/irq/msi.h"
 
 #include <xen/errno.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "dev/uart.h"
+#include "x86/dev/uart.h"
 
-#include "dev/portio.h"
+#include "x86/dev/portio.h"
 #include "lib/cmdline.h"
 
 /* Register offsets (National Semiconductor PC16550D, section 8). */

@@ -4,10 +4,10 @@
  * and mask bits to the hypervisor (its pci_msi_ignore_mask). This lives beside pirq.c since it
  * alone needs both dev/pci.h and x86/irq/irq.h.
  */
-#ifndef X86_PV_MSI_H
-#define X86_PV_MSI_H
+#ifndef X86_IRQ_MSI_H
+#define X86_IRQ_MSI_H
 
-#include "dev/pci.h"
+#include "x86/dev/pci.h"
 #include "x86/irq/irq.h"
 
 struct msi_request {

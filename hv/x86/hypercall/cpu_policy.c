@@ -8,8 +8,8 @@
 #include "core/frame.h"
 #include "core/log.h"
 #include "lib/string.h"
-#include "x86/pv/cpu_policy.h"
-#include "x86/pv/cpuid.h"
+#include "x86/policy/cpu_policy.h"
+#include "x86/policy/xen_leaf.h"
 
 _Static_assert(sizeof(struct cpu_policy_leaf) == sizeof(xen_cpuid_leaf_t), "the ABI's");
 _Static_assert(sizeof(struct cpu_policy_msr) == sizeof(xen_msr_entry_t), "the ABI's");
@@ -55,7 +55,7 @@ static long put_system(struct vcpu *v, struct xen_sysctl *op, struct cpu_policy 
 }
 
 /* The host's is the processor's own: nothing is switched off. */
-long pv_sysctl_cpu(struct vcpu *v, struct xen_sysctl *op, bool *copy_back)
+long x86_sysctl_cpu(struct vcpu *v, struct xen_sysctl *op, bool *copy_back)
 {
     static struct cpu_policy *const of_policy[] = {
         NULL, NULL, &pv_policy_max, NULL, &pv_policy_default, NULL
@@ -79,7 +79,7 @@ long pv_sysctl_cpu(struct vcpu *v, struct xen_sysctl *op, bool *copy_back)
     raw = frame_alloc_hv();
     if (!raw)
         return E(ENOMEM);
-    pv_policy_raw(raw);
+    cpu_policy_raw(raw);
     rc = put_system(v, op, raw);
     frame_free_hv(raw);
     return rc;
@@ -141,7 +141,7 @@ static long set_policy(struct vcpu *v, struct domain *d, struct xen_domctl_cpu_p
     return -err;
 }
 
-long pv_domctl_cpu_policy(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *copy_back)
+long x86_domctl_cpu_policy(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *copy_back)
 {
     struct xen_domctl_cpu_policy *cp = &op->u.cpu_policy;
 
@@ -155,14 +155,14 @@ long pv_domctl_cpu_policy(struct vcpu *v, struct domain *d, struct xen_domctl *o
 /* Modes by Xen's xen-tscmode(7): 0 as the hypervisor likes, 1 always emulated, 2 never. */
 #define TSC_NATIVE 2
 
-long pv_domctl_tsc(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *copy_back)
+long x86_domctl_tsc(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *copy_back)
 {
     struct xen_domctl_tsc_info *info = &op->u.tsc_info;
     struct x86_domain *xd = x86_domain(d);
 
     if (op->cmd == XEN_DOMCTL_gettscinfo) {
         *info = (struct xen_domctl_tsc_info){ .tsc_mode = xd->tsc_mode,
-                                              .gtsc_khz = pv_cpuid_time.tsc_khz };
+                                              .gtsc_khz = xen_leaf_time.tsc_khz };
         *copy_back = true;
         return 0;
     }
