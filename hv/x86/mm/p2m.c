@@ -102,7 +102,6 @@ static void retire(struct p2m *p, uint64_t *table)
 
     f->next = p->retired;
     p->retired = (uint32_t)frame_mfn(f).v;
-    __atomic_store_n(&p->shape, p->shape + 1, __ATOMIC_RELEASE);
     p->removed++;
 }
 
@@ -310,11 +309,12 @@ static int access_error(const struct p2m_entry *e, unsigned int access)
     return other && !(access & P2M_ANY_OWNER) ? -XEN_EACCES : 0;
 }
 
-/* One look without the lock, at a frame of d's own: 1: it moved meanwhile, or is no such frame. */
+/*
+ * Without the lock, on d's own CPU, a frame of d's own: between the look and the reference it
+ * cannot go, since who takes it away waits for this CPU to poll. 1: it is no such frame.
+ */
 static int get_own(const struct p2m *p, gfn_t gfn, unsigned int access, struct p2m_entry *e)
 {
-    uint32_t shape = __atomic_load_n(&p->shape, __ATOMIC_ACQUIRE);
-    struct p2m_entry now;
     struct frame *f;
 
     *e = look(p, gfn);
@@ -323,14 +323,7 @@ static int get_own(const struct p2m *p, gfn_t gfn, unsigned int access, struct p
         return 1;
     if (access_error(e, access))
         return access_error(e, access);
-    if (!frame_get(f, p->d))
-        return 1;
-    now = look(p, gfn);
-    if (now.type == e->type && mfn_eq(now.mfn, e->mfn) &&
-        shape == __atomic_load_n(&p->shape, __ATOMIC_ACQUIRE))
-        return 0;
-    frame_put(f);
-    return 1;
+    return frame_get(f, p->d) ? 0 : 1;
 }
 
 int p2m_get(struct p2m *p, gfn_t gfn, unsigned int access, struct p2m_entry *e)

@@ -76,7 +76,6 @@ struct p2m {
     uint64_t *root;                /* constant: the table of level 4 */
     unsigned int max_order;        /* constant: the largest leaf that this CPU knows */
     spinlock_t lock;               /* RANK_P2M; to change anything below */
-    uint32_t shape;                /* atomic: counts tables taken out of the tree */
     uint32_t tables;               /* [lock] pages of tables, those that wait for a flush too */
     uint32_t tables_max;           /* [lock] how many there may be */
     uint32_t retired;              /* [lock] first table that waits for a flush, as mfn; 0 none */
