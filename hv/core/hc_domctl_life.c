@@ -30,17 +30,23 @@ static const char *unsupported(const struct xen_domctl_createdomain *c)
         return "vmtrace is not there";
     if (c->cpupool_id)
         return "there is one CPU pool, number 0";
+#ifdef XEN_DOMCTL_ALTP2M_mode_mask /* since Xen 4.20 */
+    if (c->altp2m_opts)
+        return "altp2m is not there";
+#endif
     return NULL;
 }
 
-static long check_config(const struct xen_domctl_createdomain *c)
+/* What of the description is wrong, in words; NULL: nothing. Without a port a domain has no event
+ * channels. */
+static const char *nonsense(const struct xen_domctl_createdomain *c)
 {
-    if (c->max_vcpus == 0 || c->max_vcpus > MAX_VCPUS || c->max_evtchn_port == 0)
-        return E(EINVAL);
+    if (c->max_vcpus == 0 || c->max_vcpus > MAX_VCPUS)
+        return "no vCPUs, or more than there may be";
     if (XEN_DOMCTL_GRANT_version(c->grant_opts) == 0 ||
         (c->grant_opts & ~XEN_DOMCTL_GRANT_version_mask))
-        return E(EINVAL);
-    return 0;
+        return "grant options that nobody knows";
+    return NULL;
 }
 
 static long apply_limits(struct domain *d, const struct xen_domctl_createdomain *c)
@@ -83,9 +89,11 @@ long domctl_create(struct vcpu *v, struct xen_domctl *op)
         log_refusal(v->domain, "createdomain: %s", why);
         return E(EOPNOTSUPP);
     }
-    rc = check_config(c);
-    if (rc)
-        return rc;
+    why = nonsense(c);
+    if (why) {
+        log_refusal(v->domain, "createdomain: %s", why);
+        return E(EINVAL);
+    }
     if (id > 0 && id < DOMID_FIRST_RESERVED) {
         d = domain_get(id);
         if (d) {

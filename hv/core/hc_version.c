@@ -25,6 +25,30 @@ static long put_string(struct vcpu *v, unsigned long arg, const char *s, size_t 
     return guest_write(v, GPTR(arg), buf, size) ? E(EFAULT) : 0;
 }
 
+/* What the host was booted with is the host's business. */
+static const char *command_line(const struct domain *d)
+{
+    return d->privileged ? hv_command_line : "<denied>";
+}
+
+#ifdef XENVER_commandline2 /* since Xen 4.18, whose tools ask for nothing else */
+/* A string without its end and without a limit; arg is a length and behind it so many bytes. The
+ * result is the string's length, which is all that is asked for without arg. */
+static long put_whole(struct vcpu *v, unsigned long arg, const char *s)
+{
+    size_t size = strlen(s);
+    uint32_t room;
+
+    if (arg == 0)
+        return (long)size;
+    if (guest_get(v, &room, GPTR(arg)))
+        return E(EFAULT);
+    if (room < size)
+        return E(ENOBUFS);
+    return guest_write(v, GPTR(arg + sizeof(room)), s, size) ? E(EFAULT) : (long)size;
+}
+#endif
+
 static long put_compile_info(struct vcpu *v, unsigned long arg)
 {
     struct xen_compile_info info = { 0 };
@@ -82,11 +106,19 @@ long hc_xen_version(struct vcpu *v, const struct hc_args *args)
     case XENVER_guest_handle:
         return guest_write(v, GPTR(arg), d->handle, sizeof(d->handle)) ? E(EFAULT) : 0;
     case XENVER_commandline:
-        /* What the host was booted with is the host's business. */
-        return put_string(v, arg, d->privileged ? hv_command_line : "<denied>",
-                          sizeof(xen_commandline_t));
+        return put_string(v, arg, command_line(d), sizeof(xen_commandline_t));
     case XENVER_build_id:
         return d->privileged ? E(ENODATA) : E(EPERM);
+#ifdef XENVER_commandline2
+    case XENVER_extraversion2:
+        return put_whole(v, arg, ORLOP_EXTRAVERSION);
+    case XENVER_capabilities2:
+        return put_whole(v, arg, arch_capabilities());
+    case XENVER_changeset2:
+        return put_whole(v, arg, ORLOP_CHANGESET);
+    case XENVER_commandline2:
+        return put_whole(v, arg, command_line(d));
+#endif
     default:
         return E(ENOSYS);
     }

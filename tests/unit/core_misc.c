@@ -522,6 +522,15 @@ TEST(version)
     CHECK_EQ(fi->submap, 0x801);
     CHECK_EQ(call(v, __HYPERVISOR_xen_version, XENVER_pagesize, 0, 0), 4096);
     CHECK_EQ(call(v, __HYPERVISOR_xen_version, XENVER_build_id, 0, 0), E(ENODATA));
+#ifdef XENVER_extraversion2
+    CHECK_EQ(call(v, __HYPERVISOR_xen_version, XENVER_extraversion2, 0, 0), 6);
+    memset(buf, 0xff, 64);
+    *(uint32_t *)(void *)buf = 5;
+    CHECK_EQ(call(v, __HYPERVISOR_xen_version, XENVER_extraversion2, HOST_PAGE(0), 0), E(ENOBUFS));
+    *(uint32_t *)(void *)buf = 60;
+    CHECK_EQ(call(v, __HYPERVISOR_xen_version, XENVER_extraversion2, HOST_PAGE(0), 0), 6);
+    CHECK(memcmp(buf + 4, ".orlop\xff", 7) == 0);
+#endif
     CHECK_EQ(call(v, __HYPERVISOR_vm_assist, VMASST_CMD_enable, 63, 0), E(EINVAL));
     CHECK_EQ(call(v, __HYPERVISOR_vm_assist, VMASST_CMD_enable, 5, 0), 0);
     CHECK_EQ(d->vm_assist, 1 << 5);

@@ -33,6 +33,16 @@ static void check_version(void)
     CHECK(hc_xen_version(XENVER_guest_handle, caps) == 0, "handle");
     CHECK(hc_xen_version(XENVER_commandline, line) >= 0, "command line");
     CHECK_EQ(hc_xen_version(99, NULL), -ENOSYS, "unknown operation");
+#ifdef XENVER_capabilities2
+    struct {
+        uint32_t len;
+        char text[100];
+    } whole = { .len = sizeof(whole.text) };
+
+    CHECK_EQ(hc_xen_version(XENVER_capabilities2, &whole),
+             hc_xen_version(XENVER_capabilities2, NULL), "whole capabilities");
+    CHECK(!strncmp(whole.text, "xen-3.0-x86_64", 14), "whole capabilities '%s'", whole.text);
+#endif
 }
 
 static long sysctl(struct xen_sysctl *op, unsigned int cmd)
