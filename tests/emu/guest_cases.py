@@ -57,7 +57,10 @@ def own_programs(case, check):
     """What only Orlop's programs do."""
     def view(result):
         return check(result) or views.check(result)
-    return [case("guest-view", config("view", "orlop", 2, 1), check=view, hvs=("orlop", "xen")),
+    configs = vm.TOP + "/tests/cli/configs"
+    view_config = dataclasses.replace(config("view", "orlop", 2, 1), files=tuple(
+        ("configs/" + name, f"{configs}/{name}") for name in sorted(os.listdir(configs))))
+    return [case("guest-view", view_config, check=view, hvs=("orlop", "xen")),
             case("guest-images", config("images", "orlop", 2, 1), check=check, make=add_images, long=True, hvs=("orlop", "xen")),
             case("guest-actions", config("actions", "orlop", 2, 1), check=check, long=True, hvs=("orlop", "xen")),
             case("guest-cut", config("cut", "orlop", 2, 1), check=check, long=True, hvs=("orlop", "xen"))]

@@ -30,7 +30,7 @@ EXPECTED = {
     "xenstore ls": lambda j: any(n["path"].endswith("/device/vbd/51712/state") and n["value"] == "4" for n in j),
     "xenstore read": lambda j: list(j.values()) == ["web1"],
     "help": lambda j: {"list", "create", "top"} <= {c["name"] for c in j},
-    "help config": lambda j: {"supported", "later", "never"} == {k["state"] for k in j},
+    "help config": lambda j: {"supported", "ignored", "later", "never"} == {k["state"] for k in j},
     "version": lambda j: j["abi"] in ("4.17", "4.20"),
     "events 1": lambda j: j["event"] == "paused" and j["name"] == "web1",
     "events 2": lambda j: j["event"] in ("running", "renamed"),

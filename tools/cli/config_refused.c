@@ -150,6 +150,7 @@ const struct config_key_info config_refused[] = {
     { "on_soft_reset", KEY_IGNORED, HVM },
     { "on_xend_start", KEY_IGNORED, "guests that start at boot are links in /etc/orlop/auto" },
     { "on_xend_stop", KEY_IGNORED, "guests that run at poweroff are shut down" },
+    { "cpu_cap", KEY_NEVER, "is written cap= here" },
     { "page_size", KEY_NEVER, NO_SHARING },
     { "pool", KEY_LATER, "there is one pool of CPUs; leave it out, or use cpus=" },
     { "shared_memory", KEY_NEVER, NO_SHARING },
