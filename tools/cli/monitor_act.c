@@ -217,14 +217,20 @@ static unsigned int note_restart(struct guest *g)
     return pause;
 }
 
+/* The host goes down: nobody comes back. */
+static bool stopping(struct guest *g)
+{
+    return store_exists(&g->h->store, RECORD_ROOT "/%s", RECORD_STOPPING);
+}
+
 static void carry_out(struct guest *g, unsigned int reason)
 {
     enum guest_action action = policy_action(&g->cfg, reason);
     unsigned int pause = 0;
     struct policy_plan plan;
 
-    if (store_exists(&g->h->store, RECORD_ROOT "/%s", RECORD_STOPPING))
-        action = ACTION_DESTROY; /* the host goes down: nobody comes back */
+    if (stopping(g))
+        action = ACTION_DESTROY;
     plan = policy_plan(action);
     monitor_log("%s: domain %d stopped (%s): %s", g->cfg.name, g->domid, shutdown_name(reason),
                 guest_action_name(action));
@@ -267,7 +273,9 @@ static void act_locked(struct guest *g)
         free(pending);
         return;
     }
-    if (pending && known) {
+    if (pending && g->domid < 0 && stopping(g)) {
+        erase(g, false); /* the host goes down while it waited */
+    } else if (pending && known) {
         if ((g->domid < 0 || erase(g, true)) && monitor_wait(g->h, g->uuid) <= 0)
             make_anew(g);
     } else if (g->domid < 0 && known && is_down(g)) {
