@@ -352,8 +352,6 @@ int evtchn_bind_pirq(struct domain *d, unsigned int pirq, bool share, evtchn_por
 {
     int rc;
 
-    if (!d->privileged)
-        return -XEN_EPERM;
     spin_lock(&d->evtchn->lock);
     rc = find_port(d);
     if (rc > 0) {

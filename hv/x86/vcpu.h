@@ -18,11 +18,19 @@ struct x86_vcpu {
 
 struct x86_told;
 
+/* Interrupts of the machine by d's own numbers: irq/pirq.c. */
+struct x86_pirqs {
+    struct pirq *table;      /* atomic: MAX_PIRQS records, made by the first mapping; NULL: none */
+    unsigned long *eoi_page; /* [RANK_PIRQ] d's page of which need an end; NULL: none */
+    bool eoi_unmasks;        /* [RANK_PIRQ] */
+};
+
 struct x86_domain {
     struct domain d;        /* first */
     unsigned long *ioports; /* Dom0: bitmap of the 65536 ports it may use; NULL: none */
-    struct x86_told *told;  /* atomic, set once: what the tools told it of its machine; or NULL */
-    uint8_t tsc_mode;       /* [domctl lock] XEN_DOMCTL_settscinfo; 1: RDTSC is emulated */
+    struct x86_pirqs pirqs;
+    struct x86_told *told; /* atomic, set once: what the tools told it of its machine; or NULL */
+    uint8_t tsc_mode;      /* [domctl lock] XEN_DOMCTL_settscinfo; 1: RDTSC is emulated */
 };
 
 static inline struct x86_vcpu *x86_vcpu(struct vcpu *v)

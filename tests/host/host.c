@@ -303,8 +303,8 @@ __attribute__((weak)) long arch_memory_op(struct vcpu *v, unsigned int op, gptr_
 
 int arch_pirq_bind(struct domain *d, unsigned int pirq, uint32_t port, bool share)
 {
-    (void)d, (void)pirq, (void)port, (void)share;
-    return -XEN_EINVAL;
+    (void)pirq, (void)port, (void)share;
+    return d->privileged ? -XEN_EINVAL : -XEN_EPERM;
 }
 
 void arch_pirq_unbind(struct domain *d, unsigned int pirq)

@@ -113,8 +113,14 @@ bool machine_frame_readonly(mfn_t mfn)
     return mfn.v == PV_RAM + PV_MACHINE_FRAMES;
 }
 
-mfn_t pirq_eoi_frame(void)
+void pirq_end(struct domain *d)
 {
+    (void)d;
+}
+
+mfn_t pirq_eoi_frame(struct domain *d)
+{
+    (void)d;
     return MFN_NONE;
 }
 

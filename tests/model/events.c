@@ -205,6 +205,7 @@ int main(int argc, char **argv)
     }
     alarm(600);
     host_boot(2048, CPUS);
+    host_mixed = true;
     create(0);
     before = frame_free_count();
     for (domid_t id = 1; id <= GUESTS; id++)

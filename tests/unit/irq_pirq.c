@@ -91,6 +91,7 @@ bool machine_owns_frame(mfn_t mfn)
 }
 
 /* --- interrupt sources --- */
+static int tables;
 static unsigned int sources, guest_eois, unmasked_ports, moves;
 static bool vectors_out;
 static struct irq lines[24];
@@ -208,6 +209,19 @@ bool frame_get(struct frame *f, const struct domain *d)
     return false;
 }
 
+void *frame_alloc_hv_order(unsigned int order)
+{
+    tables++;
+    return calloc(1, PAGE_SIZE << order);
+}
+
+void frame_free_hv_order(void *p, unsigned int order)
+{
+    (void)order;
+    tables--;
+    free(p);
+}
+
 void frame_put(struct frame *f)
 {
     (void)f;
@@ -232,8 +246,10 @@ mfn_t arch_unmap(const void *p)
 }
 
 static const struct guest_ops dom_ops;
-static struct domain dom = { .privileged = true, .ops = &dom_ops };
-static struct domain other = { .ops = &dom_ops };
+static struct x86_domain dom_record = { .d = { .privileged = true, .ops = &dom_ops } };
+static struct x86_domain other_record = { .d = { .id = 1, .ops = &dom_ops } };
+#define dom dom_record.d
+#define other other_record.d
 static struct vcpu vcpu0;
 
 static void setup(void)
@@ -242,9 +258,8 @@ static void setup(void)
 
     memset(config, 0, sizeof(config));
     memset(table, 0xff, sizeof(table));
-    memset(pirqs, 0, sizeof(pirqs));
+    pirq_end(&dom);
     memset(lines, 0, sizeof(lines));
-    eoi_page = NULL;
     typed = sources = mapped_pages = guest_eois = unmasked_ports = moves = 0;
     vectors_out = false;
     host_machine.in = bus_in;
@@ -408,7 +423,7 @@ TEST(msix)
     table[8] = table[9] = table[10] = 0; /* the device was reset */
     table[11] = 1;
     CHECK_EQ(pirq_restore_msi(&dom, DEV), 0);
-    pirqs[pirq].irq->cpu = 0;
+    dom_record.pirqs.table[pirq].irq->cpu = 0;
     CHECK_EQ(table[8], 0xfee07000);
     CHECK_EQ(table[10], 0x41);
     CHECK(!(table[11] & 1));
@@ -474,6 +489,33 @@ TEST(numbers_to_keep)
     for (uint32_t n = 24; n < MAX_PIRQS; n++)
         CHECK_EQ(pirq_get_free(&dom, &a), 0);
     CHECK_EQ(pirq_get_free(&dom, &a), -XEN_ENOSPC);
+}
+
+/* Each domain has a table of its own; the end of one gives everything back. */
+TEST(a_table_for_each)
+{
+    const struct msi_request r = { .dev = DEV };
+    int pirq = -1, msi = -1;
+
+    setup();
+    CHECK_EQ(tables, 0);
+    CHECK_EQ(arch_pirq_bind(&other, 9, 33, true), -XEN_EPERM);
+    CHECK_EQ(pirq_map_gsi(&dom, 9, &pirq), 0);
+    CHECK_EQ(pirq_map_msi(&dom, &r, &msi), 0);
+    CHECK_EQ(pirq_set_eoi_page(&dom, GFN(5), false), 0);
+    CHECK_EQ(tables, 1);
+    CHECK_EQ(arch_pirq_bind(&other, 9, 33, true), -XEN_EPERM);
+    CHECK_EQ(pirq_unmap(&other, 9), -XEN_EINVAL);
+    pirq = -1;
+    CHECK_EQ(pirq_map_gsi(&other, 10, &pirq), 0);
+    CHECK_EQ(arch_pirq_bind(&other, 9, 33, true), -XEN_EINVAL); /* not mapped by it */
+    CHECK_EQ(tables, 2);
+    CHECK_EQ(sources, 1);
+    pirq_end(&other);
+    pirq_end(&dom);
+    CHECK_EQ(tables, 0);
+    CHECK_EQ(sources, 0);
+    CHECK_EQ(typed, 0);
 }
 
 TEST(page_of_needs)

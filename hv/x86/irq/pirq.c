@@ -11,6 +11,7 @@
 #include "core/log.h"
 #include "lib/bitmap.h"
 #include "x86/irq/ioapic.h"
+#include "x86/vcpu.h"
 
 struct pirq {
     struct irq *irq; /* [lock] NULL: not mapped */
@@ -19,26 +20,43 @@ struct pirq {
 };
 
 static spinlock_t lock = SPINLOCK_INIT(RANK_PIRQ);
-static struct pirq pirqs[MAX_PIRQS]; /* Dom0's */
-static uint32_t first_msi;           /* constant after pirq_init */
-static unsigned long *eoi_page;      /* [lock] NULL: none */
-static bool eoi_unmasks;             /* [lock] */
+static uint32_t first_msi; /* constant after pirq_init */
 
-/* The record of a guest's number, or NULL. */
-static struct pirq *find(uint32_t n)
+#define TABLE_ORDER 4
+_Static_assert(sizeof(struct pirq) * MAX_PIRQS == PAGE_SIZE << TABLE_ORDER, "a domain's table");
+
+static struct x86_pirqs *of(struct domain *d)
 {
-    return n < MAX_PIRQS ? &pirqs[index_nospec(n, MAX_PIRQS)] : NULL;
+    return &x86_domain(d)->pirqs;
+}
+
+/* lock held. d's table, made by the first mapping; NULL: no memory. */
+static struct pirq *make_table(struct domain *d)
+{
+    if (!of(d)->table)
+        __atomic_store_n(&of(d)->table, frame_alloc_hv_order(TABLE_ORDER), __ATOMIC_RELEASE);
+    return of(d)->table;
+}
+
+/* The record of d's number, or NULL: too high, or d has no PIRQs. */
+static struct pirq *find(struct domain *d, uint32_t n)
+{
+    struct pirq *table = __atomic_load_n(&of(d)->table, __ATOMIC_ACQUIRE);
+
+    return table && n < MAX_PIRQS ? &table[index_nospec(n, MAX_PIRQS)] : NULL;
 }
 
 /* lock held. Shows in the guest's page whether the PIRQ needs an end of interrupt. */
-static void show_needs_eoi(uint32_t n)
+static void show_needs_eoi(struct domain *d, uint32_t n)
 {
-    if (!eoi_page)
+    const struct x86_pirqs *ps = of(d);
+
+    if (!ps->eoi_page || !ps->table)
         return;
-    if (pirqs[n].irq && irq_needs_eoi(pirqs[n].irq))
-        bit_set(eoi_page, n);
+    if (ps->table[n].irq && irq_needs_eoi(ps->table[n].irq))
+        bit_set(ps->eoi_page, n);
     else
-        bit_clear(eoi_page, n);
+        bit_clear(ps->eoi_page, n);
 }
 
 static bool is_free(const struct pirq *p)
@@ -46,11 +64,11 @@ static bool is_free(const struct pirq *p)
     return !p->irq && !p->port && !p->reserved;
 }
 
-/* lock held. The lowest free number from `from` on, or -ENOSPC. */
-static int find_free(uint32_t from)
+/* lock held. The lowest free number of d's for an MSI, or -ENOSPC. */
+static int find_free(struct domain *d)
 {
-    for (uint32_t n = from; n < MAX_PIRQS; n++)
-        if (is_free(&pirqs[n]))
+    for (uint32_t n = first_msi; n < MAX_PIRQS; n++)
+        if (is_free(&of(d)->table[n]))
             return (int)n;
     return -XEN_ENOSPC;
 }
@@ -59,45 +77,50 @@ int pirq_map_gsi(struct domain *d, uint32_t gsi, int *pirq)
 {
     uint32_t n = *pirq < 0 ? gsi : (uint32_t)*pirq;
     struct irq *irq = irq_of_gsi(gsi);
-    struct pirq *p = find(n);
+    struct pirq *p;
     int rc = 0;
 
-    if (!irq || !p) {
+    if (!irq || n >= MAX_PIRQS) {
         log_refusal(d, "map_pirq: there is no GSI %u, or PIRQ %u is too high", gsi, n);
         return -XEN_EINVAL;
     }
     if (n != gsi) /* a line has one number, so that nothing maps it twice */
         return -XEN_EINVAL;
     spin_lock(&lock);
-    if (!p->irq && p->port) {
+    p = make_table(d) ? find(d, n) : NULL;
+    if (!p) {
+        rc = -XEN_ENOMEM;
+    } else if (!p->irq && p->port) {
         rc = -XEN_EBUSY;
     } else {
         p->irq = irq;
         p->reserved = false;
-        show_needs_eoi(n);
+        show_needs_eoi(d, n);
         *pirq = (int)n;
     }
     spin_unlock(&lock);
     return rc;
 }
 
-/* lock held. The PIRQ that has this message already, or -ENOENT. */
-static int find_message(const struct msi_request *r)
+/* lock held. d's PIRQ that has this message already, or -ENOENT. */
+static int find_message(struct domain *d, const struct msi_request *r)
 {
+    const struct pirq *table = of(d)->table;
+
     for (uint32_t n = first_msi; n < MAX_PIRQS; n++)
-        if (pirqs[n].irq && msi_is_for(pirqs[n].irq, r))
+        if (table[n].irq && msi_is_for(table[n].irq, r))
             return (int)n;
     return -XEN_ENOENT;
 }
 
 /* lock held. Where a new MSI goes: the wanted number if it may be had, else any. */
-static int place_msi(int wanted)
+static int place_msi(struct domain *d, int wanted)
 {
     struct pirq *p;
 
     if (wanted < 0)
-        return find_free(first_msi);
-    p = find((uint32_t)wanted);
+        return find_free(d);
+    p = find(d, (uint32_t)wanted);
     if (!p || (uint32_t)wanted < first_msi)
         return -XEN_ERANGE;
     return p->irq || p->port ? -XEN_EBUSY : wanted;
@@ -110,19 +133,21 @@ int pirq_map_msi(struct domain *d, const struct msi_request *r, int *pirq)
     int n, rc = 0;
 
     spin_lock(&lock);
-    n = find_message(r);
-    if (n < 0) {
-        n = place_msi(*pirq);
+    n = make_table(d) ? find_message(d, r) : -XEN_ENOMEM;
+    if (n == -XEN_ENOENT) {
+        n = place_msi(d, *pirq);
         rc = n < 0 ? n : msi_create(r, &irq);
         if (rc == 0)
             rc = irq_assign_vector(irq, cpu);
         if (rc && irq)
             msi_destroy(irq);
         if (rc == 0) {
-            pirqs[n].irq = irq;
-            pirqs[n].reserved = false;
-            show_needs_eoi((uint32_t)n);
+            of(d)->table[n].irq = irq;
+            of(d)->table[n].reserved = false;
+            show_needs_eoi(d, (uint32_t)n);
         }
+    } else if (n < 0) {
+        rc = n;
     }
     if (rc == 0)
         *pirq = n;
@@ -135,10 +160,9 @@ int pirq_map_msi(struct domain *d, const struct msi_request *r, int *pirq)
 
 int pirq_unmap(struct domain *d, uint32_t n)
 {
-    struct pirq *p = find(n);
+    struct pirq *p = find(d, n);
     int rc = 0;
 
-    (void)d;
     if (!p)
         return -XEN_EINVAL;
     spin_lock(&lock);
@@ -148,7 +172,7 @@ int pirq_unmap(struct domain *d, uint32_t n)
         if (p->irq->chip == &msi_chip)
             msi_destroy(p->irq);
         p->irq = NULL;
-        show_needs_eoi(n);
+        show_needs_eoi(d, n);
     } else if (!p->reserved) {
         rc = -XEN_EINVAL;
     }
@@ -161,11 +185,10 @@ int pirq_get_free(struct domain *d, uint32_t *pirq)
 {
     int n;
 
-    (void)d;
     spin_lock(&lock);
-    n = find_free(first_msi);
+    n = make_table(d) ? find_free(d) : -XEN_ENOMEM;
     if (n >= 0) {
-        pirqs[n].reserved = true;
+        of(d)->table[n].reserved = true;
         *pirq = (uint32_t)n;
     }
     spin_unlock(&lock);
@@ -174,13 +197,13 @@ int pirq_get_free(struct domain *d, uint32_t *pirq)
 
 int pirq_eoi(struct domain *d, uint32_t n)
 {
-    struct pirq *p = find(n);
+    struct pirq *p = find(d, n);
     uint32_t port = 0;
 
     if (!p)
         return -XEN_EINVAL;
     spin_lock(&lock);
-    if (eoi_unmasks)
+    if (of(d)->eoi_unmasks)
         port = p->port;
     if (p->irq && p->port)
         irq_guest_eoi(p->irq);
@@ -192,9 +215,8 @@ int pirq_eoi(struct domain *d, uint32_t n)
 
 int pirq_status(struct domain *d, uint32_t n, uint32_t *flags)
 {
-    struct pirq *p = find(n);
+    struct pirq *p = find(d, n);
 
-    (void)d;
     *flags = 0;
     if (!p)
         return -XEN_EINVAL;
@@ -212,7 +234,7 @@ int pirq_setup_gsi(struct domain *d, uint32_t gsi, struct gsi_mode mode)
     spin_lock(&lock);
     rc = irq_set_gsi_mode(gsi, mode);
     if (rc == 0 && gsi < MAX_PIRQS)
-        show_needs_eoi(gsi);
+        show_needs_eoi(d, gsi);
     spin_unlock(&lock);
     if (rc)
         log_refusal(d, "setup_gsi: GSI %u: %s", gsi,
@@ -228,14 +250,14 @@ int pirq_set_eoi_page(struct domain *d, gfn_t gfn, bool unmask)
     if (rc)
         return rc;
     spin_lock(&lock);
-    if (eoi_page) {
+    if (of(d)->eoi_page) {
         rc = -XEN_EBUSY;
     } else {
-        eoi_page = arch_map(frame_mfn(f));
-        eoi_unmasks = unmask;
-        for (uint32_t n = 0; n < MAX_PIRQS; n++)
-            if (pirqs[n].irq)
-                show_needs_eoi(n);
+        of(d)->eoi_page = arch_map(frame_mfn(f));
+        of(d)->eoi_unmasks = unmask;
+        for (uint32_t n = 0; of(d)->table && n < MAX_PIRQS; n++)
+            if (of(d)->table[n].irq)
+                show_needs_eoi(d, n);
     }
     spin_unlock(&lock);
     if (rc)
@@ -243,21 +265,36 @@ int pirq_set_eoi_page(struct domain *d, gfn_t gfn, bool unmask)
     return rc;
 }
 
-mfn_t pirq_eoi_frame(void)
+mfn_t pirq_eoi_frame(struct domain *d)
 {
-    return eoi_page ? arch_unmap(eoi_page) : MFN_NONE;
+    return of(d)->eoi_page ? arch_unmap(of(d)->eoi_page) : MFN_NONE;
+}
+
+void pirq_end(struct domain *d)
+{
+    struct x86_pirqs was;
+
+    for (uint32_t n = 0; of(d)->table && n < MAX_PIRQS; n++)
+        (void)pirq_unmap(d, n);
+    spin_lock(&lock);
+    was = *of(d);
+    *of(d) = (struct x86_pirqs){ 0 };
+    spin_unlock(&lock);
+    if (was.table)
+        frame_free_hv_order(was.table, TABLE_ORDER);
+    if (was.eoi_page)
+        gfn_put(frame_of(arch_unmap(was.eoi_page)), GFN_WRITE | GFN_MAP);
 }
 
 int pirq_restore_msi(struct domain *d, struct pci_addr dev)
 {
-    (void)d;
     if (!pci_exists(dev))
         return -XEN_ENODEV;
     spin_lock(&lock);
     msi_restore_begin(dev);
-    for (uint32_t n = first_msi; n < MAX_PIRQS; n++)
-        if (pirqs[n].irq && msi_is_of(pirqs[n].irq, dev))
-            msi_restore_one(pirqs[n].irq);
+    for (uint32_t n = first_msi; of(d)->table && n < MAX_PIRQS; n++)
+        if (of(d)->table[n].irq && msi_is_of(of(d)->table[n].irq, dev))
+            msi_restore_one(of(d)->table[n].irq);
     msi_restore_end(dev);
     spin_unlock(&lock);
     return 0;
@@ -268,12 +305,12 @@ int pirq_restore_msi(struct domain *d, struct pci_addr dev)
 int arch_pirq_bind(struct domain *d, unsigned int n, evtchn_port port, bool share)
 {
     unsigned int cpu = d->vcpu[0] && d->vcpu[0]->cpu ? d->vcpu[0]->cpu->id : 0;
-    struct pirq *p = find(n);
+    struct pirq *p = find(d, n);
     int rc = -XEN_EINVAL;
 
-    (void)share; /* one domain has devices, so nobody to share with */
-    if (!d->privileged || !p)
-        return -XEN_EPERM;
+    (void)share; /* no two domains have one device, so nobody to share with */
+    if (!p)
+        return d->privileged && n < MAX_PIRQS ? -XEN_EINVAL : -XEN_EPERM; /* nothing mapped */
     spin_lock(&lock);
     if (p->port)
         rc = -XEN_EEXIST;
@@ -292,9 +329,9 @@ int arch_pirq_bind(struct domain *d, unsigned int n, evtchn_port port, bool shar
 
 void arch_pirq_unbind(struct domain *d, unsigned int n)
 {
-    struct pirq *p = find(n);
+    struct pirq *p = find(d, n);
 
-    if (!d->privileged || !p)
+    if (!p)
         return;
     spin_lock(&lock);
     if (p->irq && p->port)
@@ -305,9 +342,9 @@ void arch_pirq_unbind(struct domain *d, unsigned int n)
 
 void arch_pirq_set_affinity(struct domain *d, unsigned int n, struct vcpu *v)
 {
-    struct pirq *p = find(n);
+    struct pirq *p = find(d, n);
 
-    if (!d->privileged || !p || !v->cpu)
+    if (!p || !v->cpu)
         return;
     spin_lock(&lock);
     if (p->irq && p->port)

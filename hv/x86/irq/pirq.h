@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * PIRQs: the numbers by which Dom0 knows the machine's interrupts. PIRQ n below the number of GSIs
- * is GSI n; MSIs get numbers above. Other domains have none yet (passthrough is a later step).
+ * PIRQs: the numbers by which a domain knows the machine's interrupts that it has; each domain has
+ * a table of its own. PIRQ n below the number of GSIs is GSI n; MSIs get numbers above. Only Dom0
+ * maps any so far (passthrough is a later step).
  *
  * Life of a PIRQ: map (here), bind to an event channel (EVTCHNOP_bind_pirq),
  * interrupts and, for level lines, PHYSDEVOP_eoi; close; unmap.
@@ -18,8 +19,9 @@
 void pirq_init(void);
 
 /*
- * d is Dom0 in all of these; numbers are the guest's, unchecked. *pirq: wanted, or negative for
- * any; then the one it is. Mapping what is mapped already gives the same PIRQ. 0 or -errno.
+ * That d may is the caller's to know. Numbers are the guest's, unchecked. *pirq: wanted, or
+ * negative for any; then the one it is. Mapping what is mapped already gives the same PIRQ. 0 or
+ * -errno.
  */
 int pirq_map_gsi(struct domain *d, uint32_t gsi, int *pirq);
 int pirq_map_msi(struct domain *d, const struct msi_request *r, int *pirq);
@@ -39,7 +41,9 @@ int pirq_setup_gsi(struct domain *d, uint32_t gsi, struct gsi_mode mode);
  */
 int pirq_set_eoi_page(struct domain *d, gfn_t gfn, bool unmask);
 /* Its frame, or MFN_NONE (audit). */
-mfn_t pirq_eoi_frame(void);
+mfn_t pirq_eoi_frame(struct domain *d);
+/* d dies, and its ports are closed: everything is unmapped and its page given back. */
+void pirq_end(struct domain *d);
 /* All MSIs of a device written again. */
 int pirq_restore_msi(struct domain *d, struct pci_addr dev);
 

@@ -162,6 +162,7 @@ static void count_holder(struct recount *r, struct domain *holder)
         if (holder->vcpu[i])
             count_vcpu(r, holder->vcpu[i]);
     evtchn_walk_pages(holder, count_words, r);
+    count(r, pirq_eoi_frame(holder), FT_WRITABLE);
 }
 
 /* --- rules of one frame --- */
@@ -332,7 +333,6 @@ static void one_pass(struct recount *r)
     struct domain *h;
 
     memset(r->tally, 0, r->n * sizeof(struct tally));
-    count(r, pirq_eoi_frame(), FT_WRITABLE);
     for (domid_t id = 0; (h = domain_next(id)) != NULL; id = (domid_t)(h->id + 1), domain_put(h)) {
         count_holder(r, h);
         keys_alive();

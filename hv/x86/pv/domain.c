@@ -12,6 +12,7 @@
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/fpu.h"
 #include "x86/cpu/ops.h"
+#include "x86/irq/pirq.h"
 #include "x86/pv/context.h"
 #include "x86/pv/desc.h"
 #include "x86/pv/mm.h"
@@ -401,6 +402,7 @@ static bool drop_cr3s(struct pv_domain *pd)
 
 static int relinquish(struct domain *d)
 {
+    pirq_end(d);
     for (unsigned int i = 0; i < d->max_vcpus; i++) {
         struct vcpu *v = d->vcpu[i];
         if (!v)
