@@ -4,6 +4,8 @@
 #ifndef LIB_XENABI_H
 #define LIB_XENABI_H
 
+#include <stdint.h>
+
 #include <xen/xen.h>
 
 #include <xen/domctl.h>
