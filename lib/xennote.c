@@ -221,6 +221,14 @@ const char *xennote_parse(const struct elf_image *e, struct xen_notes *out)
     return out->present ? NULL : "no Xen notes: the kernel is built without support for Xen";
 }
 
+/*
+ * What a kernel may require although XENVER_get_features does not show it: plain writes to page
+ * tables are carried out (the flag would say that tables need no write protection), and tables
+ * above 4 GiB are an assist that is switched on.
+ */
+#define ALWAYS_MET \
+    (UINT32_C(1) << XENFEAT_writable_page_tables | UINT32_C(1) << XENFEAT_pae_pgdir_above_4gb)
+
 const char *xennote_check_pv(const struct xen_notes *n, const struct elf_image *e,
                              uint64_t hv_start, uint32_t offered, bool dom0)
 {
@@ -235,7 +243,7 @@ const char *xennote_check_pv(const struct xen_notes *n, const struct elf_image *
         return "the kernel's Xen notes name an interface other than xen-3.0";
     if (n->unknown_required)
         return "the kernel requires a Xen feature that is unknown here";
-    if (n->features_required & ~offered)
+    if (n->features_required & ~(offered | ALWAYS_MET))
         return "the kernel requires a Xen feature that is not offered to PV guests";
     if (dom0 && xennote_has(n, XEN_ELFNOTE_SUPPORTED_FEATURES) &&
         !(n->features_supported & UINT32_C(1) << XENFEAT_dom0))

@@ -261,7 +261,7 @@ long hc_memory_op(struct vcpu *v, const struct hc_args *args)
     case XENMEM_maximum_reservation:
         return query_reservation(v, op, p);
     case XENMEM_maximum_ram_page:
-        return (long)max_mfn - 1;
+        return (long)max_mfn; /* one past the last, as Xen counts it */
     case XENMEM_claim_pages:
         return claim_pages(v, p);
     case XENMEM_acquire_resource:

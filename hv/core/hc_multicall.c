@@ -2,6 +2,7 @@
 /*
  * multicall: a list of calls in one. Entries are read in chunks; a result is written back only
  * where the entry does not hold it already, since Linux reuses its entries and most calls give 0.
+ * An iret in the list ends it: the entries behind it belong to a kernel that is not there any more.
  */
 #include "core/hypercall.h"
 
@@ -16,7 +17,10 @@ static gptr_t entry_ptr(unsigned long list, unsigned long i)
     return GPTR(list + i * ENTRY_SIZE);
 }
 
-/* Runs entry e. 0, or -errno when its outcome cannot be told, or HC_RESTART: run it again. */
+/*
+ * Runs entry e. 0, or -errno when its outcome cannot be told, or HC_RESTART: run it again, or
+ * HC_LEFT: the list ends here.
+ */
 static long run_entry(struct vcpu *v, const struct multicall_entry *e, gptr_t at)
 {
     long result = hypercall_dispatch(v, e->op, (const struct hc_args *)e->args);
@@ -27,6 +31,8 @@ static long run_entry(struct vcpu *v, const struct multicall_entry *e, gptr_t at
             return E(EFAULT);
         return HC_RESTART;
     }
+    if (__builtin_expect(result == HC_LEFT, 0))
+        return HC_LEFT;
     if (guest_write(v, gptr_add(at, offsetof(struct multicall_entry, result)), &result,
                     sizeof(result)))
         return E(EFAULT);

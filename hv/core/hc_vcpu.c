@@ -2,6 +2,7 @@
 /* vcpu_op: a guest's control of its own vCPUs. */
 #include "core/hypercall.h"
 
+#include <xen/sched.h>
 #include <xen/vcpu.h>
 
 #include "core/clock.h"
@@ -9,6 +10,7 @@
 #include "lib/string.h"
 
 #define MIN_PERIOD_NS 1000000ull
+#define MAX_PERIOD_NS ((1ull << 62) - 1)
 
 static long op_initialise(struct vcpu *v, struct vcpu *target, gptr_t arg)
 {
@@ -18,8 +20,6 @@ static long op_initialise(struct vcpu *v, struct vcpu *target, gptr_t arg)
     long rc;
 
     _Static_assert(sizeof(struct vcpu_guest_context) <= 2 * PAGE_SIZE, "order 1");
-    if (target->initialised)
-        return E(EEXIST);
     hc_charge(16);
     c = frame_alloc_hv_order(order);
     if (!c)
@@ -47,9 +47,22 @@ static long op_up(struct vcpu *target)
     return 0;
 }
 
+/* The last vCPU that is up takes its domain with it: nobody could bring one up again. */
 static long op_down(struct vcpu *target)
 {
-    if (!(__atomic_fetch_or(&target->pause_flags, VP_DOWN, __ATOMIC_SEQ_CST) & VP_DOWN))
+    struct domain *d = target->domain;
+    bool others = false, was_up = false;
+
+    spin_lock(&d->lock);
+    for (unsigned int i = 0; i < d->max_vcpus; i++)
+        if (d->vcpu[i] && d->vcpu[i] != target && !(vcpu_flags(d->vcpu[i]) & VP_DOWN))
+            others = true;
+    if (others)
+        was_up = !(__atomic_fetch_or(&target->pause_flags, VP_DOWN, __ATOMIC_SEQ_CST) & VP_DOWN);
+    spin_unlock(&d->lock);
+    if (!others)
+        domain_shutdown(d, SHUTDOWN_poweroff);
+    else if (was_up)
         sched_sleep(target);
     return 0;
 }
@@ -120,12 +133,11 @@ static long op_register_info(struct vcpu *v, struct vcpu *target, gptr_t arg)
         return E(EFAULT);
     /* Atomic operations on it must not cross a cache line. */
     if (op.offset > PAGE_SIZE - sizeof(struct vcpu_info) || op.offset % sizeof(xen_ulong_t) != 0)
-        return E(EINVAL);
+        return E(ENXIO);
     if (target != v && !(vcpu_flags(target) & VP_DOWN))
         return E(EINVAL);
-    rc = gfn_get(d, GFN(op.mfn), GFN_WRITE | GFN_MAP, &f);
-    if (rc)
-        return rc;
+    if (gfn_get(d, GFN(op.mfn), GFN_WRITE | GFN_MAP, &f))
+        return E(EINVAL);
     spin_lock(&d->lock);
     rc = target->info_frame ? E(EINVAL) : 0; /* once per vCPU */
     if (rc == 0)
@@ -142,7 +154,7 @@ static long op_set_periodic(struct vcpu *v, struct vcpu *target, gptr_t arg)
 
     if (guest_get(v, &op, arg))
         return E(EFAULT);
-    if (op.period_ns < MIN_PERIOD_NS || op.period_ns > INT64_MAX)
+    if (op.period_ns < MIN_PERIOD_NS || op.period_ns > MAX_PERIOD_NS)
         return E(EINVAL);
     vcpu_set_period(target, op.period_ns);
     return 0;
@@ -156,9 +168,10 @@ static long op_set_singleshot(struct vcpu *v, struct vcpu *target, gptr_t arg)
         return E(EINVAL);
     if (guest_get(v, &op, arg))
         return E(EFAULT);
-    if ((op.flags & VCPU_SSHOTTMR_future) && op.timeout_abs_ns < arch_now())
-        return E(ETIME);
-    vcpu_set_singleshot(v, op.timeout_abs_ns ? op.timeout_abs_ns : 1);
+    /* A time that is over, whatever the flag says: the event comes at once. Times are signed. */
+    if (op.timeout_abs_ns == 0 || op.timeout_abs_ns > INT64_MAX)
+        op.timeout_abs_ns = 1;
+    vcpu_set_singleshot(v, op.timeout_abs_ns);
     return 0;
 }
 

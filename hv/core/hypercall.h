@@ -37,6 +37,8 @@ extern const struct hypercall hypercall_table[NR_HYPERCALLS]; /* glue/hypercall_
  * this one is not canonical.
  */
 #define HC_RESTART (-(1l << 62))
+/* The same for a handler that has replaced the vCPU's registers: there is no result to store. */
+#define HC_LEFT (HC_RESTART + 1)
 static inline long hc_restart(struct vcpu *v, struct hc_args again)
 {
     v->restart_args = again;
@@ -73,7 +75,7 @@ static inline unsigned long index_nospec(unsigned long i, unsigned long n)
 
 /*
  * Dispatch for a caller in 64-bit mode: checks number, guest kind and privilege, calls the handler.
- * May return HC_RESTART.
+ * May return HC_RESTART or HC_LEFT.
  */
 static inline long hypercall_dispatch(struct vcpu *v, unsigned long nr, const struct hc_args *args)
 {
@@ -112,8 +114,8 @@ long sysctl_pmstat(struct vcpu *v, struct xen_sysctl_get_pmstat *op);
 long sysctl_pm_op(struct xen_sysctl_pm_op *op);
 
 /* The handlers, by the ABI's names (core: hc_*.c; x86: x86/pv, x86/glue). */
-hc_fn hc_multicall, hc_event_channel_op, hc_grant_table_op, hc_sched_op, hc_vcpu_op,
-    hc_set_timer_op, hc_xen_version, hc_console_io, hc_memory_op, hc_vm_assist, hc_sysctl,
-    hc_domctl;
+hc_fn hc_multicall, hc_sched_op_compat, hc_event_channel_op_compat, hc_event_channel_op,
+    hc_grant_table_op, hc_sched_op, hc_vcpu_op, hc_set_timer_op, hc_xen_version, hc_console_io,
+    hc_memory_op, hc_vm_assist, hc_sysctl, hc_domctl;
 
 #endif

@@ -525,8 +525,12 @@ static void leave(struct vcpu *prev)
 static void switch_to(struct pcpu *p, struct vcpu *prev, struct vcpu *next)
 {
     arch_switch(prev, next);
+    if (__builtin_expect(__atomic_load_n(&prev->period_ns, __ATOMIC_RELAXED) != 0, 0))
+        vcpu_ticks_stop(prev);
     leave(prev);
     if (!is_idle(next)) {
+        if (__builtin_expect(__atomic_load_n(&next->period_ns, __ATOMIC_RELAXED) != 0, 0))
+            vcpu_ticks_resume(next);
         if (next->time_cpu != p ||
             __atomic_load_n(&next->time_stamp, __ATOMIC_RELAXED) != clock_stamp())
             clock_update_vcpu(next);

@@ -14,34 +14,65 @@ static void singleshot_fired(void *arg)
     evtchn_send_virq(arg, VIRQ_TIMER);
 }
 
+/* v's next tick, on the CPU that it runs on. [timer_lock] */
+static void arm_periodic(struct vcpu *v, struct pcpu *p, uint64_t from)
+{
+    if (v->period_ns) {
+        v->last_tick = from;
+        timer_set(&v->periodic, p, from + v->period_ns);
+    } else {
+        timer_stop(&v->periodic);
+    }
+}
+
 static void periodic_fired(void *arg)
 {
     struct vcpu *v = arg;
 
+    if (arch_this_cpu()->current != v) /* it has left this CPU: vcpu_ticks_resume() sees to it */
+        return;
     evtchn_send_virq(v, VIRQ_TIMER);
     spin_lock(&v->timer_lock);
-    if (v->period_ns)
-        timer_set(&v->periodic, arch_this_cpu(), arch_now() + v->period_ns);
+    arm_periodic(v, arch_this_cpu(), arch_now());
     spin_unlock(&v->timer_lock);
 }
 
 void vcpu_set_period(struct vcpu *v, uint64_t period_ns)
 {
     spin_lock(&v->timer_lock);
-    v->period_ns = period_ns;
-    if (period_ns)
-        timer_set(&v->periodic, arch_this_cpu(), arch_now() + period_ns);
-    else
-        timer_stop(&v->periodic);
+    __atomic_store_n(&v->period_ns, period_ns, __ATOMIC_RELAXED);
+    arm_periodic(v, __atomic_load_n(&v->cpu, __ATOMIC_RELAXED), arch_now());
     spin_unlock(&v->timer_lock);
+}
+
+void vcpu_ticks_resume(struct vcpu *v)
+{
+    uint64_t now = arch_now();
+    bool due;
+
+    spin_lock(&v->timer_lock);
+    due = v->period_ns && now - v->last_tick >= v->period_ns;
+    arm_periodic(v, arch_this_cpu(), due ? now : v->last_tick);
+    spin_unlock(&v->timer_lock);
+    if (due)
+        evtchn_send_virq(v, VIRQ_TIMER);
+}
+
+void vcpu_ticks_stop(struct vcpu *v)
+{
+    timer_stop(&v->periodic);
 }
 
 void vcpu_set_singleshot(struct vcpu *v, uint64_t deadline)
 {
-    if (deadline)
-        timer_set(&v->singleshot, arch_this_cpu(), deadline);
-    else
+    bool over = deadline && deadline <= arch_now();
+
+    if (!deadline || over)
         timer_stop(&v->singleshot);
+    else
+        timer_set(&v->singleshot, arch_this_cpu(), deadline);
+    if (over)
+        evtchn_send_virq(v, VIRQ_TIMER);
 }
 
 bool vcpu_end_poll(struct vcpu *v)

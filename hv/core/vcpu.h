@@ -47,8 +47,9 @@ struct vcpu {
 
     struct timer singleshot; /* VCPUOP_set_singleshot_timer; armed by v itself only */
     spinlock_t timer_lock;   /* RANK_VCPU */
-    struct timer periodic;   /* [timer_lock to arm] VCPUOP_set_periodic_timer */
-    uint64_t period_ns;      /* [timer_lock] 0 = off */
+    struct timer periodic;   /* [timer_lock to arm] VCPUOP_set_periodic_timer; only while v runs */
+    uint64_t period_ns;      /* [timer_lock to change] 0 = off */
+    uint64_t last_tick;      /* [timer_lock] ns */
     uint32_t virq_port[24];  /* [evtchn lock] port bound to each VIRQ, 0 = none */
     struct evtchn_queues queues;
     struct timer poll_timer; /* SCHEDOP_poll's deadline */
@@ -106,9 +107,15 @@ static inline bool vcpu_has_upcall(const struct vcpu *v)
 bool vcpu_can_block(const struct vcpu *v);
 /* v, current, waits from its next exit on until something is there for it (SCHEDOP_block, HLT). */
 void vcpu_block(struct vcpu *v);
-/* VCPUOP_set_periodic_timer; 0 stops it. */
+/* VCPUOP_set_periodic_timer; 0 stops it. A tick never wakes v: it comes while v runs. */
 void vcpu_set_period(struct vcpu *v, uint64_t period_ns);
-/* VCPUOP_set_singleshot_timer: VIRQ_TIMER at `deadline` ns; 0 stops it. v is current. */
+/* For the scheduler, where v->period_ns is set: v begins to run on this CPU, or has left it. */
+void vcpu_ticks_resume(struct vcpu *v);
+void vcpu_ticks_stop(struct vcpu *v);
+/*
+ * VCPUOP_set_singleshot_timer: VIRQ_TIMER at `deadline` ns, at once when that is over; 0 stops it.
+ * v is current.
+ */
 void vcpu_set_singleshot(struct vcpu *v, uint64_t deadline);
 /* If v polls, it runs again. True if it did. Any CPU. */
 bool vcpu_end_poll(struct vcpu *v);

@@ -101,6 +101,7 @@ TEST(hidden_from_guests)
     struct cpuid_regs r;
 
     setup(all);
+    guest_vcpu.priv.cr4 |= 0x40000;
     r = ask(1, 0);
     CHECK_EQ(r.c, 0xfed83203 & ~(1u << 21 | 1u << 24)); /* also no x2APIC, TSC deadline */
     CHECK_EQ(r.d, 0x0fc9cbf5);
@@ -145,9 +146,9 @@ TEST(leaves_without_an_answer)
 TEST(osxsave_follows_cr4)
 {
     setup(all);
-    CHECK(ask(1, 0).c >> 27 & 1);
-    guest_vcpu.priv.cr4 &= ~0x40000ull;
     CHECK(!(ask(1, 0).c >> 27 & 1));
+    guest_vcpu.priv.cr4 |= 0x40000ull;
+    CHECK(ask(1, 0).c >> 27 & 1);
 }
 
 TEST(extended_state)
@@ -268,6 +269,7 @@ TEST(by_the_domains_policy)
 
     setup(all);
     guest_domain.x.d.privileged = false;
+    guest_vcpu.priv.cr4 |= 0x40000;
     guest_domain.x.told = &told; /* a memory map, but no policy */
     CHECK_EQ(ask(7, 0).b, pv_policy_default.leaf[12].b);
     told.cpu = pv_policy_default;

@@ -72,7 +72,7 @@ TEST(control_registers)
     CHECK(RUN(0x41, 0x0f, 0x20, 0xd8) && advanced()); /* mov %cr3,%r8 */
     CHECK_EQ(guest_regs.r8, 0x123000);
     CHECK(RUN(0x0f, 0x20, 0xe1) && advanced()); /* mov %cr4,%rcx */
-    CHECK_EQ(guest_regs.rcx, 0x40620);
+    CHECK_EQ(guest_regs.rcx, 0x660);
     CHECK(!RUN(0x44, 0x0f, 0x20, 0xc0)); /* cr8 */
     CHECK(!RUN(0x0f, 0x20, 0xc8));       /* cr1 */
 
@@ -83,9 +83,6 @@ TEST(control_registers)
     CHECK(!guest_vcpu.ts);
     guest_regs.rax = 0x80040033; /* WP off */
     CHECK(!RUN(0x0f, 0x22, 0xc0));
-    guest_regs.rax = 0xfffb; /* lmsw: only TS differs */
-    CHECK(RUN(0x0f, 0x01, 0xf0) && advanced());
-    CHECK(guest_vcpu.ts);
 
     guest_regs.rax = 0x456000;
     CHECK(RUN(0x0f, 0x22, 0xd8) && advanced());
@@ -98,9 +95,9 @@ TEST(control_registers)
 TEST(cr4_takes_only_what_a_guest_may_choose)
 {
     guest_reset();
-    guest_regs.rax = 0x40620 | 4 | 0x10000;
+    guest_regs.rax = 0x660 | 4 | 0x10000 | 0x40000;
     CHECK(RUN(0x0f, 0x22, 0xe0) && advanced());
-    CHECK_EQ(guest_vcpu.priv.cr4, 0x50624);
+    CHECK_EQ(guest_vcpu.priv.cr4, 0x50664);
     CHECK_EQ(pv_cr4_live(&guest_vcpu), 0x10004);
     CHECK_EQ(seen.refusals, 0);
     guest_regs.rax = ~0ull;
@@ -109,7 +106,7 @@ TEST(cr4_takes_only_what_a_guest_may_choose)
     CHECK(seen.refusals > 0);
     guest_regs.rax = 0;
     CHECK(RUN(0x0f, 0x22, 0xe0) && advanced());
-    CHECK_EQ(guest_vcpu.priv.cr4, 0x40620);
+    CHECK_EQ(guest_vcpu.priv.cr4, 0x660);
     CHECK_EQ(seen.cr4_changes, 3);
     CHECK(RUN(0x0f, 0x22, 0xe0));
     CHECK_EQ(seen.cr4_changes, 3);
@@ -123,34 +120,74 @@ TEST(debug_registers)
     guest_regs.rax = 0x1000;
     CHECK(RUN(0x0f, 0x23, 0xc0) && advanced());
     CHECK_EQ(seen.dr[0], 0x1000);
-    seen.dr[6] = 0xffff0ff0;
-    CHECK(RUN(0x0f, 0x21, 0xe3) && advanced()); /* dr4 is dr6 */
+    seen.dr[4] = 0xffff0ff0;
+    CHECK(RUN(0x0f, 0x21, 0xe3) && advanced()); /* dr4 is there */
     CHECK_EQ(guest_regs.rbx, 0xffff0ff0);
+    guest_regs.vector = VECTOR_UD; /* as the processor says with CR4.DE of its own */
+    CHECK(RUN(0x0f, 0x21, 0xe3) && advanced());
+    guest_regs.vector = VECTOR_GP;
     guest_vcpu.priv.cr4 |= 8;
-    CHECK(!RUN(0x0f, 0x21, 0xe3));
+    CHECK(RUN(0x0f, 0x21, 0xe3)); /* and gone with the guest's CR4.DE */
+    CHECK(RUN(0x0f, 0x23, 0xeb));
+    CHECK_EQ(seen.uds, 2);
+    CHECK_EQ(guest_regs.rip, CODE);
     CHECK(!RUN(0x44, 0x0f, 0x21, 0xc3)); /* dr8 */
     seen.fail = -1;
     CHECK(!RUN(0x0f, 0x23, 0xc0));
 }
 
+TEST(io_breakpoints)
+{
+    guest_reset();
+    CHECK(!pv_dr7_ok(0x20402, 0)); /* breakpoint 0 on ports needs CR4.DE */
+    CHECK(pv_dr7_ok(0x20402, 8));
+    CHECK(pv_dr7_ok(0x20400, 0)); /* it is off */
+    CHECK(!pv_dr7_ok(0x2400, 8)); /* general detect */
+    CHECK_EQ(pv_hardware_dr7(0x20402), 0x20400);
+    CHECK_EQ(pv_hardware_dr7(0x20040a), 0x200402);
+    guest_vcpu.dr[0] = 0x81; /* two ports from 0x80 on */
+    guest_vcpu.dr[7] = 0x60402;
+    guest_regs.rdx = 0x81;
+    CHECK(RUN(0xec) && advanced());
+    CHECK_EQ(seen.dr6, 1);
+    CHECK(RUN(0xe6, 0x80) && advanced());
+    CHECK_EQ(seen.debugs, 2);
+    CHECK(RUN(0xe6, 0x82) && advanced());
+    CHECK(RUN(0xe4, 0x7f) && advanced());
+    CHECK_EQ(seen.debugs, 2);
+    CHECK(RUN(0x66, 0xe5, 0x7f) && advanced()); /* 16 bits reach it */
+    CHECK_EQ(seen.debugs, 3);
+    /* A repeated instruction stops behind the element that met it. */
+    guest_regs.rcx = 3;
+    guest_regs.rdi = DATA;
+    CHECK(RUN(0xf3, 0x6c));
+    CHECK_EQ(guest_regs.rip, CODE);
+    CHECK_EQ(guest_regs.rcx, 2);
+    CHECK_EQ(seen.debugs, 4);
+    guest_vcpu.dr[7] = 0x60400;
+    CHECK(RUN(0xec) && advanced());
+    CHECK_EQ(seen.debugs, 4);
+}
+
 TEST(programs_get_nothing)
 {
     static const uint8_t kernel_only[][4] = {
-        { 0x0f, 0x20, 0xc0 }, { 0x0f, 0x22, 0xd8 }, { 0x0f, 0x21, 0xc0 }, { 0x0f, 0x23, 0xc0 },
-        { 0x0f, 0x06 },       { 0x0f, 0x01, 0xf0 }, { 0x0f, 0x01, 0x38 }, { 0x0f, 0x08 },
-        { 0x0f, 0x09 },       { 0x0f, 0x32 },       { 0x0f, 0x30 },       { 0x0f, 0x01, 0xd1 },
+        { 0x0f, 0x20, 0xc0 }, { 0x0f, 0x22, 0xd8 }, { 0x0f, 0x21, 0xc0 },
+        { 0x0f, 0x23, 0xc0 }, { 0x0f, 0x06 },       { 0x0f, 0x09 },
+        { 0x0f, 0x32 },       { 0x0f, 0x30 },       { 0x0f, 0x01, 0xd1 },
     };
     struct x86_regs before;
 
     guest_reset();
     as_user(3);
+    guest_vcpu.priv.cr4 |= 0x40000;
     guest_regs.rcx = 0xc0000102;
     for (size_t i = 0; i < ARRAY_SIZE(kernel_only); i++) {
         before = guest_regs;
         CHECK(!run(kernel_only[i], 4));
         CHECK(memcmp(&before, &guest_regs, sizeof(before)) == 0);
     }
-    CHECK_EQ(seen.baseptrs + seen.invlpgs + host_machine.wbinvds, 0);
+    CHECK_EQ(seen.baseptrs + host_machine.wbinvds, 0);
 }
 
 TEST(nobody_gets_these)
@@ -159,6 +196,9 @@ TEST(nobody_gets_these)
         { 0xf4 },
         { 0xcf },
         { 0x0f, 0x01, 0xf8 },
+        { 0x0f, 0x01, 0xf0 }, /* lmsw */
+        { 0x0f, 0x01, 0x38 }, /* invlpg */
+        { 0x0f, 0x08 },       /* invd */
         { 0x0f, 0x33 },
         { 0x0f, 0x01, 0xd0 },
         { 0x48, 0x89, 0x07 },
@@ -182,8 +222,11 @@ TEST(interrupt_flag_by_io_privilege)
     CHECK_EQ(guest_regs.rflags, 0x202); /* it is not the guest's to change */
     guest_vcpu.priv.iopl = 0;
     CHECK(!RUN(0xfa) && !RUN(0xfb));
+    guest_domain.x.d.vm_assist = BIT64(VMASST_TYPE_architectural_iopl);
+    CHECK(RUN(0xfa) && advanced()); /* as ring 0 */
+    CHECK(RUN(0xe4, 0x80) && advanced());
     as_user(1);
-    CHECK(!RUN(0xfa) && !RUN(0xfb));
+    CHECK(!RUN(0xfa) && !RUN(0xfb) && !RUN(0xe4, 0x80));
     as_user(3);
     CHECK(RUN(0xfa) && advanced());
 }
@@ -251,18 +294,12 @@ TEST(retires_as_the_cpu_does)
     guest_regs.rflags |= X86_FLAGS_RF | X86_FLAGS_TF;
     CHECK(RUN(0x0f, 0x06));
     CHECK_EQ(guest_regs.rflags, 0x302);
-    CHECK_EQ(seen.single_steps, 1);
+    CHECK_EQ(seen.dr6, 0x4000);
 }
 
-TEST(caches_and_translations)
+TEST(caches)
 {
     guest_reset();
-    guest_regs.rax = 0x1000;
-    CHECK(RUN(0x0f, 0x01, 0x78, 0x10) && advanced()); /* invlpg 0x10(%rax) */
-    CHECK_EQ(seen.invlpg, 0x1010);
-    seen.base[SEGBASE_GS_KERNEL] = 0x5000;
-    CHECK(RUN(0x65, 0x0f, 0x01, 0x38) && advanced());
-    CHECK_EQ(seen.invlpg, 0x6000);
     CHECK(RUN(0x0f, 0x09) && advanced());
     CHECK_EQ(host_machine.wbinvds, 1);
     guest_domain.x.ioports = NULL;
@@ -276,6 +313,10 @@ TEST(xsetbv)
     guest_regs.rcx = 0;
     guest_regs.rdx = 0;
     guest_regs.rax = 7;
+    CHECK(RUN(0x0f, 0x01, 0xd1)); /* until OSXSAVE is on the instruction is not there */
+    CHECK_EQ(seen.uds, 1);
+    CHECK_EQ(guest_vcpu.x.xcr0, 1);
+    guest_vcpu.priv.cr4 |= 0x40000;
     CHECK(RUN(0x0f, 0x01, 0xd1) && advanced());
     CHECK_EQ(guest_vcpu.x.xcr0, 7);
     for (unsigned int v = 0; v < 256; v++) {

@@ -40,8 +40,8 @@ static struct x86_regs guest_regs;
 
 /* What the hooks saw. */
 static struct {
-    unsigned int refusals, page_faults, single_steps, baseptrs, invlpgs, cr4_changes, xcr0s, debug;
-    uint64_t pf_addr, baseptr, invlpg, debug_val, hypercall_gfn;
+    unsigned int refusals, page_faults, debugs, uds, baseptrs, cr4_changes, xcr0s;
+    uint64_t pf_addr, baseptr, debug_val, hypercall_gfn, dr6;
     bool pf_write;
     unsigned int debug_reg;
     int fail; /* what failing hooks return */
@@ -108,13 +108,6 @@ int pv_new_baseptr(struct pv_vcpu *v, gfn_t l4)
     return seen.fail;
 }
 
-void pv_invlpg(struct pv_vcpu *v, uint64_t va)
-{
-    (void)v;
-    seen.invlpgs++;
-    seen.invlpg = va;
-}
-
 void pv_set_ts(struct pv_vcpu *v, bool on)
 {
     v->ts = on;
@@ -135,18 +128,19 @@ void pv_set_xcr0(struct pv_vcpu *v, uint64_t val)
 long pv_set_debugreg(struct pv_vcpu *v, unsigned int reg, uint64_t val)
 {
     (void)v;
-    if (reg > 7 || reg == 4 || reg == 5)
-        abort();
+    if (reg > 7)
+        return -19;
     seen.dr[reg] = val;
     return seen.fail;
 }
 
-uint64_t pv_get_debugreg(struct pv_vcpu *v, unsigned int reg)
+long pv_get_debugreg(const struct pv_vcpu *v, unsigned int reg, uint64_t *val)
 {
     (void)v;
-    if (reg > 7 || reg == 4 || reg == 5)
-        abort();
-    return seen.dr[reg];
+    if (reg > 7)
+        return -19;
+    *val = seen.dr[reg];
+    return 0;
 }
 
 long pv_set_segment_base(struct pv_vcpu *v, unsigned int which, uint64_t base)
@@ -197,10 +191,17 @@ void pv_inject_page_fault(struct pv_vcpu *v, struct x86_regs *regs, uint64_t add
     seen.pf_write = write;
 }
 
-void pv_inject_single_step(struct pv_vcpu *v, struct x86_regs *regs)
+void pv_inject_debug(struct pv_vcpu *v, struct x86_regs *regs, uint64_t dr6)
 {
     (void)v, (void)regs;
-    seen.single_steps++;
+    seen.debugs++;
+    seen.dr6 = dr6;
+}
+
+void pv_inject_ud(struct pv_vcpu *v, struct x86_regs *regs)
+{
+    (void)v, (void)regs;
+    seen.uds++;
 }
 
 int pv_write_hypercall_page(struct pv_vcpu *v, gfn_t gfn)

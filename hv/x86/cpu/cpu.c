@@ -209,6 +209,21 @@ static void fill_reserved_gdt(struct x86_pcpu *xp)
     g[9] = tss >> 32;
 }
 
+/* Entries of the GDT's window, up to the LDT: a page of zeros, whose descriptors are all null. */
+static void map_empty_gdt(struct x86_pcpu *xp)
+{
+    static void *zeros;
+
+    if (!zeros)
+        zeros = frame_alloc_hv();
+    if (!zeros)
+        panic("Out of memory for CPU stacks");
+    xp->gdt_none = direct_pa(zeros) | PTE_P | PTE_A | nx_bit;
+    for (unsigned int i = 0; i < LDT_OFFSET >> PAGE_SHIFT; i++)
+        if (i != GDT_RESERVED_PAGE)
+            xp->gdt_ptes[i] = xp->gdt_none;
+}
+
 struct x86_pcpu *cpu_create(unsigned int id, uint32_t apic_id)
 {
     static const uint8_t pages[] = { STACK_NMI_PAGE, STACK_MC_PAGE, STACK_DF_PAGE, STACK_DB_PAGE };
@@ -226,6 +241,7 @@ struct x86_pcpu *cpu_create(unsigned int id, uint32_t apic_id)
     map_new_page(gdt + GDT_RESERVED_PAGE * PAGE_SIZE);
     xp->gdt_ptes = paging_pte(gdt);
     xp->gdt_page = direct(xp->gdt_ptes[GDT_RESERVED_PAGE] & PTE_ADDR);
+    map_empty_gdt(xp);
     xp->apic_id = apic_id;
     xp->tss.rsp[0] = stack_slot(id) + STACK_SLOT - sizeof(struct cpu_info) +
                      offsetof(struct cpu_info, regs) + sizeof(struct x86_regs);

@@ -33,6 +33,7 @@ struct x86_pcpu {
     struct x86_tss tss __attribute__((aligned(16)));
     uint64_t *gdt_ptes;    /* L1 entries of this CPU's GDT window (32 of them: GDT, LDT) */
     uint64_t *gdt_page;    /* the reserved page, by direct map */
+    uint64_t gdt_none;     /* entry of the window for a page that the guest's GDT has not */
     struct vcpu *resident; /* whose state is in the registers (x86/switch.h); NULL: nobody's */
     uint64_t dr7;          /* hardware DR7 as loaded */
     uint64_t cr4;          /* CR4 as loaded */

@@ -286,3 +286,27 @@ long hc_physdev_op(struct vcpu *v, const struct hc_args *args)
         return x86_ops(v)->physdev_own ? x86_ops(v)->physdev_own(v, cmd, GPTR(a1)) : E(ENOSYS);
     return v->domain->privileged ? dom0_op(v, cmd, GPTR(a1)) : E(EPERM);
 }
+
+/* The form of before 2005: command and operand in one record. */
+long hc_physdev_op_compat(struct vcpu *v, const struct hc_args *args)
+{
+    struct hc_args new = { .a = { 0, args->a[0] + offsetof(struct physdev_op, u) } };
+    uint32_t cmd;
+
+    if (guest_get(v, &cmd, GPTR(args->a[0])))
+        return E(EFAULT);
+    switch (cmd) {
+    case PHYSDEVOP_IRQ_UNMASK_NOTIFY: /* its PIRQs were never masked without its knowledge */
+        return 0;
+    case PHYSDEVOP_irq_status_query:
+    case PHYSDEVOP_set_iopl:
+    case PHYSDEVOP_set_iobitmap:
+    case PHYSDEVOP_apic_read:
+    case PHYSDEVOP_apic_write:
+    case PHYSDEVOP_alloc_irq_vector:
+        new.a[0] = cmd;
+        return hc_physdev_op(v, &new);
+    default:
+        return E(ENOSYS);
+    }
+}

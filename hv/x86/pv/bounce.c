@@ -31,17 +31,19 @@ static inline void enter(struct vcpu *v, struct x86_regs *regs, const uint64_t *
     uint64_t w[12], sp, cs = regs->cs;
     unsigned int n = 7 + nr_extra;
 
-    if (pv->kernel_mode) {
-        sp = regs->rsp & ~15ull;
-        cs &= ~3ull;
-        if (__builtin_expect(!pv_range_ok(sp - sizeof(w), sizeof(w)), 0)) {
-            domain_crash(v->domain, v, "exception with stack pointer %#lx", regs->rsp);
-            return;
-        }
-    } else {
-        sp = pv->kernel_sp;
-        pv_toggle_mode(pv);
+    sp = pv->kernel_mode ? regs->rsp & ~15ull : pv->kernel_sp;
+    if (__builtin_expect(!pv_range_ok(sp - sizeof(w), sizeof(w)), 0)) {
+        domain_crash(v->domain, v, "exception with stack pointer %#lx", sp);
+        return;
     }
+    if (__builtin_expect(!pv_range_ok(rip, 1), 0)) {
+        domain_crash(v->domain, v, "the handler is at %#lx, which is no address of a guest", rip);
+        return;
+    }
+    if (pv->kernel_mode)
+        cs &= ~3ull;
+    else
+        pv_toggle_mode(pv);
     w[0] = regs->rcx;
     w[1] = regs->r11;
     for (unsigned int i = 0; i < nr_extra; i++)

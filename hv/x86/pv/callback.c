@@ -10,13 +10,11 @@
 
 bool pv_set_trap(struct pv_vcpu *v, const struct trap_info *t)
 {
-    uint16_t cs = t->cs | 3;
-
-    if (!callback_address_ok(t->address) || !pv_selector_ok(cs))
+    if (!pv_canonical(t->address))
         return false;
     v->traps[t->vector] = (struct pv_trap){
         .address = t->address,
-        .cs = cs,
+        .cs = t->cs | 3,
         .dpl = (uint8_t)TI_GET_DPL(t),
         .mask = TI_GET_IF(t) != 0,
     };
@@ -42,8 +40,7 @@ long hc_set_trap_table(struct vcpu *v, const struct hc_args *args)
         if (t.address == 0)
             return 0;
         if (!pv_set_trap(pv, &t)) {
-            log_refusal(v->domain, "trap %u at %#x:%#lx: not an address or selector of a guest",
-                        t.vector, t.cs, t.address);
+            log_refusal(v->domain, "trap %u at %#lx, which is not canonical", t.vector, t.address);
             return E(EINVAL);
         }
     }
@@ -58,9 +55,6 @@ long hc_set_callbacks(struct vcpu *v, const struct hc_args *args)
     unsigned long syscall = args->a[2];
     struct pv_vcpu *pv = pv_vcpu(v);
 
-    if (!callback_address_ok(event) || !callback_address_ok(failsafe) ||
-        !callback_address_ok(syscall))
-        return E(EINVAL);
     pv->event = (struct pv_callback){ event, true };
     pv->failsafe = (struct pv_callback){ failsafe, false };
     pv->syscall_rip = syscall;
@@ -71,7 +65,7 @@ long hc_set_callbacks(struct vcpu *v, const struct hc_args *args)
 
 static long set_callback(struct pv_vcpu *v, unsigned int type, uint64_t address, bool mask)
 {
-    if (!callback_address_ok(address))
+    if (!pv_canonical(address))
         return E(EINVAL);
     switch (type) {
     case CALLBACKTYPE_event: /* its entry always masks further ones */
@@ -90,7 +84,6 @@ static long set_callback(struct pv_vcpu *v, unsigned int type, uint64_t address,
         v->syscall32_mask = mask;
         return 0;
     case CALLBACKTYPE_sysenter:
-    case CALLBACKTYPE_sysenter_deprecated:
         v->sysenter_rip = address;
         v->sysenter_mask = mask;
         return 0;
@@ -117,10 +110,16 @@ static long do_unregister(struct vcpu *v, gptr_t arg)
 
     if (guest_get(v, &u, arg))
         return E(EFAULT);
-    if (u.type == CALLBACKTYPE_event || u.type == CALLBACKTYPE_failsafe ||
-        u.type == CALLBACKTYPE_syscall)
-        return E(EINVAL); /* a kernel cannot do without these */
-    return set_callback(pv_vcpu(v), u.type, 0, false);
+    switch (u.type) {
+    case CALLBACKTYPE_event:
+    case CALLBACKTYPE_failsafe:
+    case CALLBACKTYPE_syscall:
+    case CALLBACKTYPE_syscall32:
+    case CALLBACKTYPE_sysenter:
+        return E(EINVAL); /* these can only be replaced */
+    default:
+        return set_callback(pv_vcpu(v), u.type, 0, false);
+    }
 }
 
 long hc_callback_op(struct vcpu *v, const struct hc_args *args)

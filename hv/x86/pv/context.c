@@ -55,14 +55,15 @@ static void load_segments(struct pv_vcpu *v, bool fsgs)
 
 static void load_debug(struct x86_pcpu *xp, const struct pv_vcpu *v)
 {
-    bool on = v->dr[7] & DR7_ENABLED;
+    uint64_t live = pv_hardware_dr7(v->dr[7]);
+    bool on = live & DR7_ENABLED;
 
     if (on)
         for (unsigned int i = 0; i < 4; i++)
             write_dr(i, v->dr[i]);
     if (on || (xp->dr7 & DR7_ENABLED)) {
-        write_dr(7, v->dr[7]);
-        xp->dr7 = v->dr[7];
+        write_dr(7, live);
+        xp->dr7 = live;
     }
 }
 

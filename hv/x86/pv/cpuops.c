@@ -10,26 +10,18 @@
 #include "x86/pv/desc.h"
 #include "x86/pv/privop.h"
 
+#define CR4_DE 0x8ull
 #define CR4_FSGSBASE 0x10000ull
-
-/* An entry pushes its frame there without further checks: room below, and some above. */
-#define STACK_BELOW 128
-#define STACK_ABOVE 64
 
 long hc_stack_switch(struct vcpu *v, const struct hc_args *args)
 {
     unsigned long ss = args->a[0];
     unsigned long sp = args->a[1];
     struct pv_vcpu *pv = pv_vcpu(v);
-    uint64_t aligned = sp & ~15ull;
 
-    if (!pv_selector_ok((uint16_t)ss) ||
-        !pv_range_ok(aligned - STACK_BELOW, STACK_BELOW + STACK_ABOVE)) {
-        log_refusal(v->domain, "kernel stack %#lx:%#lx", ss, sp);
-        return E(EINVAL);
-    }
-    pv->kernel_sp = aligned;
+    pv->kernel_sp = sp & ~15ull; /* looked at when a frame goes there */
     pv->kernel_ss = (uint16_t)ss | 3;
+    pv_set_short_paths(pv);
     return 0;
 }
 
@@ -146,58 +138,66 @@ long hc_set_segment_base(struct vcpu *v, const struct hc_args *args)
 #define DR7_SETTABLE 0xffff03ffull /* not GD, RTM, reserved bits */
 #define DR7_ENABLED 0xffull
 
-/* Breakpoints on ports are not for guests: they would watch the hypervisor's. */
-static bool watches_port(uint64_t dr7)
-{
-    for (unsigned int i = 0; i < 4; i++)
-        if ((dr7 >> (2 * i) & 3) && (dr7 >> (16 + 4 * i) & 3) == 2)
-            return true;
-    return false;
-}
-
 static long set_dr7(struct pv_vcpu *v, uint64_t val)
 {
     struct x86_pcpu *xp = this_x86();
-    bool was_on = v->dr[7] & DR7_ENABLED;
+    bool was_on = pv_hardware_dr7(v->dr[7]) & DR7_ENABLED;
+    uint64_t live;
 
-    if (val >> 32 || watches_port(val))
+    if (val >> 32)
+        return E(EINVAL);
+    if (!pv_dr7_ok(val, v->priv.cr4))
         return E(EPERM);
     v->dr[7] = (val & DR7_SETTABLE) | DR7_FIXED;
-    if (!was_on && (v->dr[7] & DR7_ENABLED)) /* until now they were only remembered */
+    live = pv_hardware_dr7(v->dr[7]);
+    if (!was_on && (live & DR7_ENABLED)) /* until now they were only remembered */
         for (unsigned int i = 0; i < 4; i++)
             write_dr(i, v->dr[i]);
-    if (xp->dr7 != v->dr[7]) {
-        write_dr(7, v->dr[7]);
-        xp->dr7 = v->dr[7];
+    if (xp->dr7 != live) {
+        write_dr(7, live);
+        xp->dr7 = live;
     }
     return 0;
 }
 
+/* DR4 and DR5 are other names of DR6 and DR7, unless CR4.DE hides them; -1: there is none. */
+static int debug_reg(const struct pv_vcpu *v, unsigned int reg)
+{
+    if (reg == 4 || reg == 5)
+        return v->priv.cr4 & CR4_DE ? -1 : (int)reg + 2;
+    return reg < 8 ? (int)reg : -1;
+}
+
 long pv_set_debugreg(struct pv_vcpu *v, unsigned int reg, uint64_t val)
 {
-    switch (reg) {
+    switch (debug_reg(v, reg)) {
     case 0 ... 3:
-        if (!pv_range_ok(val, 8))
+        if (!pv_range_ok(val, 1))
             return E(EPERM);
         v->dr[reg] = val;
-        if (v->dr[7] & DR7_ENABLED)
+        if (pv_hardware_dr7(v->dr[7]) & DR7_ENABLED)
             write_dr(reg, val);
         return 0;
     case 6: /* the hardware's was cleared when its #DB came */
         if (val >> 32)
-            return E(EPERM);
+            return E(EINVAL);
         v->dr[6] = (val & DR6_SETTABLE) | DR6_FIXED;
         return 0;
     case 7:
         return set_dr7(v, val);
     default:
-        return E(EINVAL);
+        return E(ENODEV);
     }
 }
 
-uint64_t pv_get_debugreg(struct pv_vcpu *v, unsigned int reg)
+long pv_get_debugreg(const struct pv_vcpu *v, unsigned int reg, uint64_t *val)
 {
-    return v->dr[reg & 7];
+    int n = debug_reg(v, reg);
+
+    if (n < 0)
+        return E(ENODEV);
+    *val = v->dr[n];
+    return 0;
 }
 
 long hc_set_debugreg(struct vcpu *v, const struct hc_args *args)
@@ -214,9 +214,8 @@ long hc_set_debugreg(struct vcpu *v, const struct hc_args *args)
 
 long hc_get_debugreg(struct vcpu *v, const struct hc_args *args)
 {
-    unsigned int n = (unsigned int)args->a[0];
+    uint64_t val;
+    long rc = pv_get_debugreg(pv_vcpu(v), (unsigned int)args->a[0], &val);
 
-    if (n > 7 || n == 4 || n == 5)
-        return E(EINVAL);
-    return (long)pv_get_debugreg(pv_vcpu(v), n);
+    return rc ? rc : (long)val;
 }

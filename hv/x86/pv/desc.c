@@ -59,14 +59,14 @@ int pv_get_desc_page(struct domain *d, mfn_t mfn)
     if (!f)
         return -XEN_EINVAL;
     rc = frame_get_typed(f, d, FT_DESC);
-    if (rc != -XEN_EAGAIN)
-        return rc;
-    spin_lock(&pv_domain(d)->pt_lock);
-    rc = frame_get_typed(f, d, FT_DESC); /* somebody else may have been quicker */
-    if (rc == -XEN_EAGAIN)
-        rc = make_desc_page(f, d);
-    spin_unlock(&pv_domain(d)->pt_lock);
-    return rc;
+    if (rc == -XEN_EAGAIN) {
+        spin_lock(&pv_domain(d)->pt_lock);
+        rc = frame_get_typed(f, d, FT_DESC); /* somebody else may have been quicker */
+        if (rc == -XEN_EAGAIN)
+            rc = make_desc_page(f, d);
+        spin_unlock(&pv_domain(d)->pt_lock);
+    }
+    return rc == -XEN_EBUSY ? -XEN_EINVAL : rc;
 }
 
 static void put_desc_page(uint64_t mfn)
@@ -84,7 +84,8 @@ static unsigned int pages_of(unsigned int ents)
 static void set_window_page(unsigned int i, uint64_t mfn, bool flush)
 {
     struct x86_pcpu *xp = this_x86();
-    uint64_t pte = mfn ? mfn << PAGE_SHIFT | PTE_P | PTE_A | nx_bit : 0;
+    uint64_t none = i < LDT_PTE ? xp->gdt_none : 0;
+    uint64_t pte = mfn ? mfn << PAGE_SHIFT | PTE_P | PTE_A | nx_bit : none;
 
     if (xp->gdt_ptes[i] == pte)
         return;

@@ -5,8 +5,9 @@
  * A guest's GDT and LDT are its own pages, mapped read-only into a window of hypervisor addresses
  * that each CPU has (x86/layout.h). A page gets there only with the type FT_DESC: each of its 512
  * entries was checked, and nobody can write it but update_descriptor. Page 14 of the GDT window is
- * the CPU's own and never a guest's. Entries beyond a table's end are not mapped: the processor
- * then raises #PF with an address in the window, which becomes a #GP for the guest.
+ * the CPU's own and never a guest's. Where the guest's GDT has no page there is one of zeros: using
+ * such a selector raises #GP, and LAR or LSL of it say that there is none. LDT pages that are not
+ * looked up yet are not mapped: the processor then raises #PF with an address in the window.
  */
 #ifndef X86_PV_DESC_H
 #define X86_PV_DESC_H
@@ -20,8 +21,8 @@
 
 /*
  * May a guest have this descriptor? It is completed in place: code and data segments get DPL 3 and
- * are marked accessed, so that the processor never writes the page. Not allowed: present system
- * descriptors (gates, TSS, LDT). Pure.
+ * are marked accessed, so that the processor never writes the page; call gates get DPL 0. Not
+ * allowed: other present system descriptors (TSS, LDT, interrupt gates). Pure.
  */
 bool desc_ok(uint64_t *desc);
 /* All 512 descriptors of a frame that nobody can write meanwhile; -XEN_EINVAL names one in the log.
@@ -36,7 +37,7 @@ bool pv_selector_ok(uint16_t sel);
 
 /*
  * New GDT (`ents` entries in the frames mfns[]) or LDT (at guest address `base`) of v, which is
- * current on this CPU or does not run. 0; -XEN_EINVAL; -XEN_EBUSY: a page is mapped writable.
+ * current on this CPU or does not run. 0; -XEN_EINVAL, also: a page is mapped writable.
  * No locks held; may take pt_lock. LDT pages are looked up when they are first used.
  */
 int pv_set_gdt(struct vcpu *v, const uint64_t *mfns, unsigned int ents);

@@ -5,7 +5,9 @@
  *
  *   not present      anything; it can only raise #NP
  *   code, data       DPL becomes 3 (conforming code too), Accessed is set
- *   system segments  refused: gates lead to other rings, a TSS or LDT is the hypervisor's to set up
+ *   call gates       DPL becomes 0, so that every use of them raises #GP; RPL becomes 3
+ *   type 0           the upper half of a call gate: using it raises #GP
+ *   other systems'   refused: gates lead to other rings, a TSS or LDT is the hypervisor's to set up
  */
 #include "core/arch.h"
 #include "core/log.h"
@@ -21,15 +23,29 @@
 #define DESC_S (1ull << 44) /* code or data */
 #define DESC_DPL3 (3ull << 45)
 #define DESC_P (1ull << 47)
+#define GATE_RPL3 (3ull << 16)
+
+#define TYPE_UPPER_HALF 0
+#define TYPE_CALL_GATE 12
+
+static unsigned int desc_type(uint64_t desc)
+{
+    return desc >> 40 & 15;
+}
 
 bool desc_ok(uint64_t *desc)
 {
     if (!(*desc & DESC_P)) /* loading it raises #NP, whatever else it says */
         return true;
-    if (!(*desc & DESC_S))
-        return false;
-    *desc |= DESC_DPL3 | DESC_ACCESSED;
-    return true;
+    if (*desc & DESC_S) {
+        *desc |= DESC_DPL3 | DESC_ACCESSED;
+        return true;
+    }
+    if (desc_type(*desc) == TYPE_CALL_GATE && pv_selector_ok((uint16_t)(*desc >> 16))) {
+        *desc = (*desc & ~DESC_DPL3) | GATE_RPL3;
+        return true;
+    }
+    return desc_type(*desc) == TYPE_UPPER_HALF;
 }
 
 int desc_validate_frame(struct frame *f)

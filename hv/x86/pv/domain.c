@@ -6,6 +6,7 @@
 #include <xen/errno.h>
 #include <xen/features.h>
 
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/vcpu.h"
 #include "lib/string.h"
@@ -25,6 +26,9 @@
 
 /* entry.S: 0, or 1 when an address could not be accessed. */
 unsigned long copy_user(void *dst, const void *src, size_t n);
+
+/* A PV vCPU ticks from its start until it says otherwise. */
+#define TICK_NS 10000000ull
 
 static unsigned int order_of(size_t size)
 {
@@ -92,6 +96,7 @@ struct pv_vcpu *pv_vcpu_create(struct domain *d, unsigned int id)
         return NULL;
     }
     pv_set_short_paths(pv);
+    pv->x.v.period_ns = TICK_NS;
     return pv;
 }
 
@@ -146,7 +151,7 @@ static void dump(const struct vcpu *v)
 static bool debugregs_ok(const unsigned long *dr)
 {
     for (int i = 0; i < 4; i++)
-        if (dr[i] && !pv_range_ok(dr[i], 8))
+        if (!pv_range_ok(dr[i], 1))
             return false;
     return (dr[7] >> 32) == 0 && (dr[6] >> 32) == 0;
 }
@@ -156,7 +161,7 @@ static bool context_ok(const struct vcpu_guest_context *c)
     if (!pv_canonical(c->user_regs.rip) || !pv_canonical(c->event_callback_eip) ||
         !pv_canonical(c->failsafe_callback_eip) || !pv_canonical(c->syscall_callback_eip) ||
         !pv_canonical(c->fs_base) || !pv_canonical(c->gs_base_kernel) ||
-        !pv_canonical(c->gs_base_user) || !pv_stack_ok(c->kernel_sp))
+        !pv_canonical(c->gs_base_user))
         return false;
     for (unsigned int i = 0; i < ARRAY_SIZE(c->trap_ctxt); i++)
         if (!pv_canonical(c->trap_ctxt[i].address))
@@ -200,7 +205,7 @@ static void take_callbacks(struct pv_vcpu *pv, const struct vcpu_guest_context *
     pv->event = (struct pv_callback){ c->event_callback_eip, true };
     pv->failsafe = (struct pv_callback){ c->failsafe_callback_eip,
                                          (c->flags & VGCF_failsafe_disables_events) != 0 };
-    pv->syscall_rip = pv_range_ok(c->syscall_callback_eip, 1) ? c->syscall_callback_eip : 0;
+    pv->syscall_rip = c->syscall_callback_eip;
     pv_set_short_paths(pv);
     pv->syscall_mask = (c->flags & VGCF_syscall_disables_events) != 0;
 }
@@ -226,9 +231,8 @@ static void take_debugregs(struct pv_vcpu *pv, const unsigned long *dr)
         pv->dr[i] = dr[i];
     pv->dr[6] = (dr[6] & 0xe00f) | 0xffff0ff0;
     pv->dr[7] = (dr[7] & 0xffff03ff) | 0x400; /* no GD, no reserved bits */
-    for (int i = 0; i < 4; i++)               /* no I/O breakpoints */
-        if ((dr[7] >> (16 + 4 * i) & 3) == 2)
-            pv->dr[7] &= ~(3ul << (2 * i));
+    if (!pv_dr7_ok(pv->dr[7], pv->priv.cr4))
+        pv->dr[7] = pv_hardware_dr7(pv->dr[7]);
 }
 
 /* The two L4s by the context, referenced. */
@@ -279,6 +283,8 @@ static int set_context(struct vcpu *v, const struct vcpu_guest_context *c)
     pv->cr3_kernel = c->ctrlreg[3] & PAGE_MASK;
     paging_show_m2p(direct(pv->cr3_kernel), true);
     pv->cr3_user = c->ctrlreg[1] & PAGE_MASK;
+    if (pv->cr3_user)
+        pv_hide_m2p(pv);
     put_l4s(v->domain, old_kernel, old_user);
     pv->kernel_mode = (c->flags & VGCF_in_kernel) != 0 || !pv->cr3_user;
     pv->kernel_ss = ring3(c->kernel_ss);
@@ -296,6 +302,7 @@ static int set_context(struct vcpu *v, const struct vcpu_guest_context *c)
     if (v->id == 0 && !v->initialised) { /* the first context is the domain's beginning, too */
         v->domain->vm_assist = c->vm_assist & PV_VM_ASSIST;
         pv_vm_assist_changed(v->domain);
+        clock_publish_wallclock(v->domain); /* libxl cleared the shared page since it was made */
     }
     return 0;
 }
@@ -420,12 +427,14 @@ static int relinquish(struct domain *d)
 
 static uint32_t features(const struct domain *d, unsigned int submap)
 {
-    uint32_t f = 1u << XENFEAT_writable_page_tables | 1u << XENFEAT_mmu_pt_update_preserve_ad |
-                 1u << XENFEAT_pae_pgdir_above_4gb | 1u << XENFEAT_gnttab_map_avail_bits |
+    uint32_t f = 1u << XENFEAT_mmu_pt_update_preserve_ad | 1u << XENFEAT_highmem_assist |
+                 1u << XENFEAT_gnttab_map_avail_bits | 1u << XENFEAT_memory_op_vnode_supported |
                  1u << XENFEAT_direct_mapped;
 
     if (submap != 0)
         return 0;
+    if (d->vm_assist & BIT64(VMASST_TYPE_pae_extended_cr3))
+        f |= 1u << XENFEAT_pae_pgdir_above_4gb;
     if (d->privileged)
         f |= 1u << XENFEAT_dom0;
     return f;

@@ -20,10 +20,4 @@ static inline uint64_t pv_rflags(uint64_t wanted)
     return (wanted & 0x00250dd5ul) | X86_FLAGS_IF | X86_FLAGS_FIXED;
 }
 
-/* May entries from user mode push their frame below `sp`? */
-static inline bool pv_stack_ok(uint64_t sp)
-{
-    return pv_canonical(sp) && pv_range_ok(sp - PAGE_SIZE, PAGE_SIZE);
-}
-
 #endif

@@ -21,13 +21,6 @@ int pv_new_baseptr(struct pv_vcpu *v, gfn_t l4)
     return -XEN_EAGAIN;
 }
 
-void pv_invlpg(struct pv_vcpu *v, uint64_t va)
-{
-    (void)v;
-    if (pv_range_ok(va, 1))
-        invlpg(va);
-}
-
 int pv_read_kernel(struct pv_vcpu *v, void *dst, gptr_t src, size_t n)
 {
     bool user = !v->kernel_mode;
@@ -53,10 +46,15 @@ void pv_inject_page_fault(struct pv_vcpu *v, struct x86_regs *regs, uint64_t add
     pv_inject_pf(&v->x.v, regs, addr, ec);
 }
 
-void pv_inject_single_step(struct pv_vcpu *v, struct x86_regs *regs)
+void pv_inject_debug(struct pv_vcpu *v, struct x86_regs *regs, uint64_t dr6)
 {
-    v->dr[6] |= 0x4000 | 0xffff0ff0;
+    v->dr[6] |= dr6 | 0xffff0ff0;
     pv_inject(&v->x.v, regs, TRAP_DB, 0);
+}
+
+void pv_inject_ud(struct pv_vcpu *v, struct x86_regs *regs)
+{
+    pv_inject(&v->x.v, regs, TRAP_UD, 0);
 }
 
 int pv_write_hypercall_page(struct pv_vcpu *v, gfn_t gfn)

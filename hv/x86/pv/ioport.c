@@ -78,7 +78,7 @@ bool pv_ioport_allowed(struct pv_vcpu *v, uint16_t port, unsigned int size)
 {
     if (port + size > NR_IOPORTS)
         return false;
-    if (v->priv.iopl >= (v->kernel_mode ? 1 : 3))
+    if (pv_io_privileged(v))
         return true;
     return bitmap_allows(v, port, size);
 }

@@ -66,6 +66,16 @@ void pv_flush_va(const unsigned long *cpus, uint64_t va);
  */
 int pv_vcpumask_cpus(struct vcpu *v, gptr_t mask, unsigned long *cpus);
 
+/*
+ * v's user L4 has been installed. With m2p_strict it does not show the M2P, even if it is the
+ * kernel's as well; without, a table that is a kernel's goes on showing it.
+ */
+static inline void pv_hide_m2p(struct pv_vcpu *pv)
+{
+    if (pv->x.v.domain->vm_assist & BIT64(VMASST_TYPE_m2p_strict))
+        paging_show_m2p(direct(pv->cr3_user), false);
+}
+
 /* A new kernel or user base (mfn 0: none, user only). 0 or -errno. */
 int pv_new_kernel_base(struct vcpu *v, mfn_t mfn);
 int pv_new_user_base(struct vcpu *v, mfn_t mfn);

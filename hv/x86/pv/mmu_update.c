@@ -11,15 +11,48 @@
 #define UPDATE_PREEMPTED (1u << 31) /* count: a continuation; `done` holds what came before */
 #define BATCH 16
 
+/*
+ * The ABI's two domains that own no RAM: devices' frames are DOMID_IO's, what the hypervisor shows
+ * is DOMID_XEN's. Naming one of them keeps everybody's RAM out of the entries.
+ */
+static struct pv_domain no_ram[] = {
+    { .x.d = { .id = DOMID_IO, .ops = &pv_guest_ops.g, .refs = 1 },
+      .pt_lock = SPINLOCK_INIT(RANK_PTABLE) },
+    { .x.d = { .id = DOMID_XEN, .ops = &pv_guest_ops.g, .refs = 1 },
+      .pt_lock = SPINLOCK_INIT(RANK_PTABLE) },
+};
+
+static struct domain *get_no_ram(unsigned int id)
+{
+    struct domain *d = &no_ram[id == DOMID_XEN].x.d;
+
+    __atomic_fetch_add(&d->refs, 1, __ATOMIC_RELAXED);
+    return d;
+}
+
 int pv_foreign_get(struct vcpu *v, unsigned int id, struct domain **pg_owner)
 {
     *pg_owner = NULL;
-    if (id == DOMID_SELF || id == v->domain->id || id == DOMID_IO)
-        return id == DOMID_IO && !v->domain->privileged ? -XEN_EPERM : 0;
+    if (id == DOMID_SELF)
+        return 0;
+    if (id == v->domain->id) /* the ABI wants DOMID_SELF */
+        return -XEN_ESRCH;
     if (!v->domain->privileged)
         return -XEN_EPERM;
-    *pg_owner = domain_get((domid_t)id);
+    *pg_owner = id == DOMID_IO || id == DOMID_XEN ? get_no_ram(id) : domain_get((domid_t)id);
     return *pg_owner ? 0 : -XEN_ESRCH;
+}
+
+/* The domain whose tables are changed, by the upper half of foreigndom: its id + 1, or 0. */
+static int table_owner_get(struct vcpu *v, unsigned int id_plus_1, struct domain **pt_owner)
+{
+    *pt_owner = NULL;
+    if (id_plus_1 == 0 || id_plus_1 - 1 == v->domain->id)
+        return 0;
+    if (!v->domain->privileged)
+        return -XEN_EPERM;
+    *pt_owner = domain_get((domid_t)(id_plus_1 - 1));
+    return *pt_owner ? 0 : -XEN_ESRCH;
 }
 
 void pv_foreign_put(struct domain *pg_owner)
@@ -102,14 +135,19 @@ static int update_m2p(struct domain *d, uint64_t ptr, uint64_t val)
 static inline int update_one(struct pt_drop *drop, struct domain *d, struct domain *pg_owner,
                              const struct mmu_update *u)
 {
-    uint64_t ptr = u->ptr & ~3ull;
-    unsigned int cmd = u->ptr & 3;
+    uint64_t ptr = u->ptr & ~7ull;
 
-    if (cmd == MMU_MACHPHYS_UPDATE)
+    switch (u->ptr & 7) {
+    case MMU_MACHPHYS_UPDATE:
         return update_m2p(pg_owner ? pg_owner : d, ptr, u->val);
-    if (ptr & 7)
-        return -XEN_EINVAL;
-    return update_entry(drop, d, pg_owner, ptr, u->val, cmd == MMU_PT_UPDATE_PRESERVE_AD);
+    case MMU_NORMAL_PT_UPDATE:
+    case MMU_PT_UPDATE_NO_TRANSLATE: /* nothing is translated for PV guests */
+        return update_entry(drop, d, pg_owner, ptr, u->val, false);
+    case MMU_PT_UPDATE_PRESERVE_AD:
+        return update_entry(drop, d, pg_owner, ptr, u->val, true);
+    default: /* an unknown command, or an entry that is not aligned */
+        return -XEN_ENOSYS;
+    }
 }
 
 struct batch {
@@ -156,8 +194,8 @@ static long finish_batch(struct batch *b, long rc, uint32_t before, unsigned lon
     uint32_t total = before + b->done;
 
     pv_mm_done(b->v);
-    if (pdone && guest_put(b->v, GPTR(pdone), &total))
-        rc = rc == HC_RESTART || !rc ? E(EFAULT) : rc;
+    if (pdone) /* the ABI says nothing of a count that cannot be told */
+        (void)guest_put(b->v, GPTR(pdone), &total);
     if (rc == HC_RESTART)
         return hc_restart(b->v, HC_ARGS(b->reqs.v + b->done * sizeof(struct mmu_update),
                                         (b->count - b->done) | UPDATE_PREEMPTED, pdone, foreign));
@@ -181,7 +219,9 @@ static inline long update_single(struct vcpu *v, unsigned long reqs, unsigned lo
     if (__builtin_expect(rc == -PT_ERESTART, 0))
         return hc_restart(v, HC_ARGS(reqs, 1, pdone, DOMID_SELF));
     done = rc == 0;
-    return pdone && guest_put(v, GPTR(pdone), &done) ? E(EFAULT) : rc;
+    if (pdone)
+        (void)guest_put(v, GPTR(pdone), &done);
+    return rc;
 }
 
 long hc_mmu_update(struct vcpu *v, const struct hc_args *args)
@@ -204,9 +244,9 @@ long hc_mmu_update(struct vcpu *v, const struct hc_args *args)
     if (reqs + (uint64_t)b.count * sizeof(struct mmu_update) < reqs)
         return E(EFAULT);
     rc = pv_foreign_get(v, foreign & 0xffff, &b.pg_owner);
-    if (!rc && ((uint32_t)foreign >> 16)) { /* tables of another domain: PFD + 1 */
-        struct domain *pt = NULL;
-        rc = pv_foreign_get(v, ((uint32_t)foreign >> 16) - 1, &pt);
+    if (!rc && ((uint32_t)foreign >> 16)) {
+        struct domain *pt;
+        rc = table_owner_get(v, (uint32_t)foreign >> 16, &pt);
         if (pt && !is_pv(pt)) { /* it has no tables of this sort */
             pv_foreign_put(pt);
             rc = E(EINVAL);
@@ -233,10 +273,8 @@ static long flush_after(struct vcpu *v, uint64_t va, unsigned long flags)
     unsigned long type = flags & UVMF_FLUSHTYPE_MASK;
     uint64_t mask = flags & ~(UVMF_FLUSHTYPE_MASK | UVMF_ALL);
 
-    if (type == UVMF_NONE)
+    if (type != UVMF_TLB_FLUSH && type != UVMF_INVLPG)
         return 0;
-    if (type == UVMF_FLUSHTYPE_MASK)
-        return E(EINVAL);
     if (!(flags & UVMF_ALL) && !mask) { /* local */
         if (type == UVMF_TLB_FLUSH)
             tlb_flush_local();

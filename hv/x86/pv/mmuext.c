@@ -95,7 +95,7 @@ int pv_get_l4(struct domain *d, mfn_t mfn)
         return -XEN_EINVAL;
     rc = frame_get_typed(f, d, FT_L4);
     if (rc != -XEN_EAGAIN)
-        return rc;
+        return rc == -XEN_EBUSY ? -XEN_EINVAL : rc;
     spin_lock(&pv_domain(d)->pt_lock);
     rc = get_table(drop_here(d), d, mfn, 4);
     spin_unlock(&pv_domain(d)->pt_lock);
@@ -152,7 +152,7 @@ int pv_new_user_base(struct vcpu *v, mfn_t mfn)
         return rc;
     pv->cr3_user = mfn.v << PAGE_SHIFT;
     if (mfn.v)
-        paging_show_m2p(direct(pv->cr3_user), false);
+        pv_hide_m2p(pv);
     if (old)
         pv_put_table(v->domain, MFN(old >> PAGE_SHIFT));
     return 0;
@@ -260,7 +260,7 @@ static long flush_op(struct vcpu *v, const struct mmuext_op *op)
         return 0; /* nothing of the guest's is mapped there */
     if (op->cmd == MMUEXT_TLB_FLUSH_MULTI || op->cmd == MMUEXT_INVLPG_MULTI) {
         if (pv_vcpumask_cpus(v, GPTR(op->arg2.vcpumask.p), cpus))
-            return E(EFAULT);
+            return E(EINVAL);
     } else {
         memcpy(cpus, v->domain->dirty_cpus, sizeof(cpus));
     }
@@ -368,11 +368,9 @@ long hc_mmuext_op(struct vcpu *v, const struct hc_args *args)
     else
         run_ops(v, pg_owner ? pg_owner : v->domain, GPTR(ops), &b);
     pv_foreign_put(pg_owner);
-    if (pdone) {
-        before += b.done;
-        if (guest_put(v, GPTR(pdone), &before))
-            return E(EFAULT);
-    }
+    before += b.done;
+    if (pdone) /* the ABI says nothing of a count that cannot be told */
+        (void)guest_put(v, GPTR(pdone), &before);
     if (b.rc == -PT_ERESTART)
         return hc_restart(v, HC_ARGS(ops + b.done * sizeof(struct mmuext_op),
                                      (b.count - b.done) | UPDATE_PREEMPTED, pdone, foreign));

@@ -36,6 +36,9 @@
 #define CR4_FSGSBASE 0x10000ull
 #define CR4_OSXSAVE 0x40000ull
 
+#define DR6_BS 0x4000ull
+#define DR7_GD 0x2000ull
+
 #define STRING_BATCH 128 /* elements of a string I/O instruction before others get their turn */
 
 enum outcome { REFUSE, COMPLETE, STAY };
@@ -45,6 +48,7 @@ struct privop {
     struct x86_regs *regs;
     enum insn_mode mode;
     struct insn insn;
+    uint64_t io_hits; /* bits of DR6: I/O breakpoints that the access met */
 };
 
 static struct domain *domain_of(const struct privop *op)
@@ -98,8 +102,9 @@ void pv_priv_init(struct pv_vcpu *v)
 uint64_t pv_cr4_fixup(uint64_t wanted)
 {
     /* On, whatever the guest asks: the hypervisor runs with these, and CPUID says so. */
-    uint64_t fixed = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | (cpu_feat.xsave ? CR4_OSXSAVE : 0);
-    uint64_t allowed = CR4_TSD | CR4_DE | CR4_MCE | (cpu_feat.fsgsbase ? CR4_FSGSBASE : 0);
+    uint64_t fixed = CR4_PAE | CR4_MCE | CR4_OSFXSR | CR4_OSXMMEXCPT;
+    uint64_t allowed = CR4_TSD | CR4_DE | (cpu_feat.fsgsbase ? CR4_FSGSBASE : 0) |
+                       (cpu_feat.xsave ? CR4_OSXSAVE : 0);
 
     return (wanted & allowed) | fixed;
 }
@@ -191,67 +196,90 @@ static enum outcome do_clts(struct privop *op)
     return COMPLETE;
 }
 
-static enum outcome do_lmsw(struct privop *op)
-{
-    const struct insn *i = &op->insn;
-    uint64_t addr, cr0 = read_guest_cr0(op->v);
-    uint16_t val;
-
-    if (!i->mem) {
-        val = (uint16_t)x86_gpr_value(op->regs, i->rm);
-    } else if (!operand_addr(op, &addr)) {
-        return REFUSE;
-    } else if (guest_read(&op->v->x.v, &val, GPTR(addr), sizeof(val))) {
-        pv_inject_page_fault(op->v, op->regs, addr, false);
-        return STAY;
-    }
-    return write_guest_cr0(op, (cr0 & ~0xeull) | (val & 0xfu)); /* it cannot clear PE */
-}
-
 /* --- debug registers --- */
 
-/* DR4 and DR5 are other names of DR6 and DR7, unless CR4.DE forbids them. */
-static int debug_reg(const struct privop *op)
-{
-    int n = op->insn.reg;
+#define DR7_TYPE_IO 2
 
-    if (n == 4 || n == 5)
-        return op->v->priv.cr4 & CR4_DE ? -1 : n + 2;
-    return n < 8 ? n : -1;
+static unsigned int dr7_type(uint64_t dr7, unsigned int i)
+{
+    return dr7 >> (16 + 4 * i) & 3;
+}
+
+static bool dr7_enabled(uint64_t dr7, unsigned int i)
+{
+    return dr7 >> (2 * i) & 3;
+}
+
+uint64_t pv_hardware_dr7(uint64_t dr7)
+{
+    for (unsigned int i = 0; i < 4; i++)
+        if (dr7_type(dr7, i) == DR7_TYPE_IO)
+            dr7 &= ~(3ull << (2 * i));
+    return dr7;
+}
+
+uint64_t pv_io_breakpoints(const uint64_t *dr, unsigned int port, unsigned int size)
+{
+    static const uint8_t len_of[] = { 1, 2, 8, 4 };
+    uint64_t hits = 0;
+
+    for (unsigned int i = 0; i < 4; i++) {
+        unsigned int len = len_of[dr[7] >> (18 + 4 * i) & 3];
+        uint64_t first = dr[i] & ~(uint64_t)(len - 1);
+
+        if (dr7_enabled(dr[7], i) && dr7_type(dr[7], i) == DR7_TYPE_IO && port < first + len &&
+            first < port + size)
+            hits |= 1ull << i;
+    }
+    return hits;
+}
+
+bool pv_dr7_ok(uint64_t dr7, uint64_t cr4)
+{
+    if (dr7 & DR7_GD)
+        return false;
+    for (unsigned int i = 0; i < 4 && !(cr4 & CR4_DE); i++)
+        if (dr7_enabled(dr7, i) && dr7_type(dr7, i) == DR7_TYPE_IO)
+            return false;
+    return true;
+}
+
+static enum outcome raise_ud(struct privop *op)
+{
+    pv_inject_ud(op->v, op->regs);
+    return STAY;
+}
+
+/* DR4 and DR5 are other names of DR6 and DR7; with CR4.DE they are not there. */
+static bool debug_reg_hidden(const struct privop *op)
+{
+    return (op->insn.reg | 1) == 5 && (op->v->priv.cr4 & CR4_DE);
 }
 
 static enum outcome do_mov_from_dr(struct privop *op)
 {
-    int n = debug_reg(op);
+    uint64_t val;
 
-    if (n < 0)
+    if (debug_reg_hidden(op))
+        return raise_ud(op);
+    if (pv_get_debugreg(op->v, op->insn.reg, &val))
         return REFUSE;
-    *x86_gpr(op->regs, op->insn.rm) = pv_get_debugreg(op->v, (unsigned int)n);
+    *x86_gpr(op->regs, op->insn.rm) = val;
     return COMPLETE;
 }
 
 static enum outcome do_mov_to_dr(struct privop *op)
 {
-    int n = debug_reg(op);
-
-    if (n < 0 || pv_set_debugreg(op->v, (unsigned int)n, x86_gpr_value(op->regs, op->insn.rm)))
+    if (debug_reg_hidden(op))
+        return raise_ud(op);
+    if (pv_set_debugreg(op->v, op->insn.reg, x86_gpr_value(op->regs, op->insn.rm)))
         return REFUSE;
     return COMPLETE;
 }
 
 /* --- caches and translations --- */
 
-static enum outcome do_invlpg(struct privop *op)
-{
-    uint64_t addr;
-
-    if (!operand_addr(op, &addr))
-        return REFUSE;
-    pv_invlpg(op->v, addr);
-    return COMPLETE;
-}
-
-/* Only who drives devices has a reason; for others caches are coherent. INVD would lose data. */
+/* Only who drives devices has a reason; for others caches are coherent. */
 static enum outcome do_wbinvd(struct privop *op)
 {
     if (x86_domain(domain_of(op))->ioports)
@@ -265,7 +293,7 @@ static enum outcome do_wbinvd(struct privop *op)
  */
 static enum outcome do_cli_sti(struct privop *op)
 {
-    return op->v->priv.iopl >= (op->v->kernel_mode ? 1 : 3) ? COMPLETE : REFUSE;
+    return pv_io_privileged(op->v) ? COMPLETE : REFUSE;
 }
 
 /* --- model-specific registers, CPUID, TSC, XCR0 --- */
@@ -336,7 +364,11 @@ static enum outcome do_xsetbv(struct privop *op)
     struct x86_regs *r = op->regs;
     uint64_t val = (uint64_t)(uint32_t)r->rdx << 32 | (uint32_t)r->rax;
 
-    if (!cpu_feat.xsave || (uint32_t)r->rcx != 0 || !xcr0_valid(op->v, val)) {
+    if (!(op->v->priv.cr4 & CR4_OSXSAVE))
+        return raise_ud(op);
+    if (!op->v->kernel_mode)
+        return REFUSE;
+    if ((uint32_t)r->rcx != 0 || !xcr0_valid(op->v, val)) {
         log_refusal(domain_of(op), "XSETBV %u <- %#llx: not valid here", (uint32_t)r->rcx,
                     (unsigned long long)val);
         return REFUSE;
@@ -352,6 +384,15 @@ static uint16_t port_of(const struct privop *op)
     return op->insn.has_imm ? (uint8_t)op->insn.imm : (uint16_t)op->regs->rdx;
 }
 
+/* Behind an access that was carried out. The hardware's registers never hold these breakpoints. */
+static void note_io(struct privop *op, unsigned int port, unsigned int size)
+{
+    const struct pv_vcpu *v = op->v;
+
+    if (unlikely(v->dr[7] & 0xff))
+        op->io_hits |= pv_io_breakpoints(v->dr, port, size);
+}
+
 static enum outcome do_in(struct privop *op)
 {
     unsigned int size = op->insn.size;
@@ -360,6 +401,7 @@ static enum outcome do_in(struct privop *op)
     if (!pv_ioport_allowed(op->v, port, size))
         return REFUSE;
     x86_gpr_write(op->regs, 0, pv_ioport_in(op->v, port, size), size);
+    note_io(op, port, size);
     return COMPLETE;
 }
 
@@ -371,6 +413,7 @@ static enum outcome do_out(struct privop *op)
     if (!pv_ioport_allowed(op->v, port, size))
         return REFUSE;
     pv_ioport_out(op->v, port, size, (uint32_t)(op->regs->rax & x86_size_mask(size)));
+    note_io(op, port, size);
     return COMPLETE;
 }
 
@@ -397,6 +440,7 @@ static enum outcome string_element(struct privop *op, uint16_t port)
         pv_ioport_out(op->v, port, i->size, val);
     }
     x86_gpr_write(op->regs, in ? 7 : 6, *ptr + (uint64_t)step, i->addr_size);
+    note_io(op, port, i->size);
     return COMPLETE;
 }
 
@@ -414,7 +458,7 @@ static enum outcome do_string_io(struct privop *op)
         return REFUSE;
     if (!i->rep)
         return string_element(op, port);
-    for (unsigned int n = 0; n < STRING_BATCH; n++) {
+    for (unsigned int n = 0; n < STRING_BATCH && !op->io_hits; n++) {
         enum outcome one;
 
         if (!(op->regs->rcx & mask))
@@ -478,18 +522,15 @@ static const struct handler {
     [INSN_MOV_FROM_DR] = { do_mov_from_dr, false },
     [INSN_MOV_TO_DR] = { do_mov_to_dr, false },
     [INSN_CLTS] = { do_clts, false },
-    [INSN_LMSW] = { do_lmsw, false },
-    [INSN_INVLPG] = { do_invlpg, false },
     [INSN_CLI] = { do_cli_sti, true },
     [INSN_STI] = { do_cli_sti, true },
-    [INSN_INVD] = { do_wbinvd, false },
     [INSN_WBINVD] = { do_wbinvd, false },
     [INSN_RDMSR] = { do_rdmsr, false },
     [INSN_WRMSR] = { do_wrmsr, false },
     [INSN_RDTSC] = { do_rdtsc, true },
     [INSN_RDTSCP] = { do_rdtsc, true },
     [INSN_CPUID] = { do_cpuid, true },
-    [INSN_XSETBV] = { do_xsetbv, false },
+    [INSN_XSETBV] = { do_xsetbv, true },
     [INSN_SGDT] = { do_store_table, true },
     [INSN_SIDT] = { do_store_table, true },
     [INSN_SLDT] = { do_store_word, true },
@@ -526,15 +567,26 @@ static bool code_segment(struct privop *op, uint64_t *base)
     return pv_code_segment(op->v, cs, &op->mode, base);
 }
 
-/* Behind the instruction: RIP at the code's width, RF, and the trap that TF asks for. */
-static void retire(struct pv_vcpu *v, struct x86_regs *regs, enum insn_mode mode, unsigned int len)
+/*
+ * Behind the instruction: RIP at the code's width, RF. Then the trap that TF or an I/O breakpoint
+ * asks for; the latter also comes between the elements of a repeated instruction.
+ */
+static bool retire(struct privop *op, enum outcome done)
 {
-    regs->rip += len;
-    if (mode != INSN_MODE_64)
-        regs->rip &= mode == INSN_MODE_32 ? 0xffffffffu : 0xffffu;
-    regs->rflags &= ~X86_FLAGS_RF;
-    if (unlikely(regs->rflags & X86_FLAGS_TF))
-        pv_inject_single_step(v, regs);
+    struct x86_regs *regs = op->regs;
+    uint64_t dr6 = op->io_hits;
+
+    if (done == COMPLETE) {
+        regs->rip += op->insn.len;
+        if (op->mode != INSN_MODE_64)
+            regs->rip &= op->mode == INSN_MODE_32 ? 0xffffffffu : 0xffffu;
+        regs->rflags &= ~X86_FLAGS_RF;
+        if (unlikely(regs->rflags & X86_FLAGS_TF))
+            dr6 |= DR6_BS;
+    }
+    if (unlikely(dr6))
+        pv_inject_debug(op->v, regs, dr6);
+    return done != REFUSE;
 }
 
 static enum outcome emulate(struct privop *op, const uint8_t *bytes, size_t len)
@@ -543,8 +595,12 @@ static enum outcome emulate(struct privop *op, const uint8_t *bytes, size_t len)
 
     if (insn_decode(bytes, len, op->mode, &op->insn) != INSN_OK)
         return REFUSE;
-    /* #UD is raised by instructions that the CPU lacks; only the forced form is meant for us. */
-    if (op->regs->vector == VECTOR_UD && !op->insn.forced)
+    /*
+     * #UD is raised by instructions that the CPU lacks; only the forced form is meant for us, and
+     * DR4 and DR5, where the hypervisor's own CR4.DE hides them.
+     */
+    if (op->regs->vector == VECTOR_UD && !op->insn.forced && op->insn.op != INSN_MOV_FROM_DR &&
+        op->insn.op != INSN_MOV_TO_DR)
         return REFUSE;
     h = &handlers[op->insn.op];
     if (!h->fn || (!h->user && !op->v->kernel_mode))
@@ -587,10 +643,7 @@ bool pv_emulate_privop(struct pv_vcpu *v, struct x86_regs *regs)
         return false;
 
     if (port_op(&op, bytes, len)) {
-        done = op.insn.op == INSN_IN ? do_in(&op) : do_out(&op);
-        if (done == COMPLETE)
-            retire(v, regs, op.mode, op.insn.len);
-        return done != REFUSE;
+        return retire(&op, op.insn.op == INSN_IN ? do_in(&op) : do_out(&op));
     }
     /* RDMSR, by far the most frequent where Linux uses FSGSBASE, needs no decoder. */
     if (len >= 2 && bytes[0] == 0x0f && bytes[1] == 0x32 && v->kernel_mode &&
@@ -600,7 +653,5 @@ bool pv_emulate_privop(struct pv_vcpu *v, struct x86_regs *regs)
     } else {
         done = emulate(&op, bytes, len);
     }
-    if (done == COMPLETE)
-        retire(v, regs, op.mode, op.insn.len);
-    return done != REFUSE;
+    return retire(&op, done);
 }

@@ -42,6 +42,26 @@ static inline uint64_t pv_cr4_live(const struct pv_vcpu *v)
 }
 
 /*
+ * May the code that runs change the interrupt flag and use all ports? With architectural_iopl a
+ * kernel counts as ring 0 and always may; else as ring 1, by its I/O privilege level, as programs.
+ */
+static inline bool pv_io_privileged(const struct pv_vcpu *v)
+{
+    if (v->kernel_mode && pv_iopl_in_frames(v->x.v.domain))
+        return true;
+    return v->priv.iopl >= (v->kernel_mode ? 1 : 3);
+}
+/*
+ * I/O breakpoints are looked at by the emulation of port instructions, which guests have no other
+ * way to run; the hardware would watch the hypervisor's ports. Bits 0 to 3 of DR6 for an access of
+ * `size` bytes by the guest's registers; and what of its DR7 the hardware gets.
+ */
+uint64_t pv_io_breakpoints(const uint64_t *dr, unsigned int port, unsigned int size);
+uint64_t pv_hardware_dr7(uint64_t dr7);
+/* May a guest with this CR4 have this DR7? No general detect; I/O breakpoints with CR4.DE. */
+bool pv_dr7_ok(uint64_t dr7, uint64_t cr4);
+
+/*
  * --- What the rest of x86/pv provides. v is current on this CPU in all of them. ---
  */
 
@@ -50,17 +70,15 @@ static inline uint64_t pv_cr4_live(const struct pv_vcpu *v)
  * gave way to other work, write again.
  */
 int pv_new_baseptr(struct pv_vcpu *v, gfn_t l4);
-/* Drop this CPU's translation of a guest address; any value. */
-void pv_invlpg(struct pv_vcpu *v, uint64_t va);
 /* CR0.TS as the guest sees it, and on the hardware; as fpu_taskswitch. */
 void pv_set_ts(struct pv_vcpu *v, bool on);
 /* v->priv.cr4 changed from `old`: load what PV_CR4_LIVE names into the CPU's CR4. */
 void pv_cr4_changed(struct pv_vcpu *v, uint64_t old);
 /* v->x.xcr0 := val, which is valid; load it. */
 void pv_set_xcr0(struct pv_vcpu *v, uint64_t val);
-/* As the set_debugreg and get_debugreg hypercalls: 0 or -errno; register 0 to 7, not 4 or 5. */
+/* As the set_debugreg and get_debugreg hypercalls: 0 or -errno. */
 long pv_set_debugreg(struct pv_vcpu *v, unsigned int reg, uint64_t val);
-uint64_t pv_get_debugreg(struct pv_vcpu *v, unsigned int reg);
+long pv_get_debugreg(const struct pv_vcpu *v, unsigned int reg, uint64_t *val);
 /* As the set_segment_base hypercall: SEGBASE_FS, SEGBASE_GS_USER, SEGBASE_GS_KERNEL. */
 long pv_set_segment_base(struct pv_vcpu *v, unsigned int which, uint64_t base);
 /* The live bases: what the guest's RDMSR of the three MSRs must read. */
@@ -80,8 +98,9 @@ bool pv_code_segment(struct pv_vcpu *v, uint16_t cs, enum insn_mode *mode, uint6
 int pv_read_kernel(struct pv_vcpu *v, void *dst, gptr_t src, size_t n);
 /* Make v take #PF at `addr` instead of what it took: a memory operand was not accessible. */
 void pv_inject_page_fault(struct pv_vcpu *v, struct x86_regs *regs, uint64_t addr, bool write);
-/* An emulated instruction ended with EFLAGS.TF set: #DB with DR6.BS. */
-void pv_inject_single_step(struct pv_vcpu *v, struct x86_regs *regs);
+/* An emulated instruction has ended: #DB, with `dr6` for its reasons. */
+void pv_inject_debug(struct pv_vcpu *v, struct x86_regs *regs, uint64_t dr6);
+void pv_inject_ud(struct pv_vcpu *v, struct x86_regs *regs);
 /* The hypercall MSR: fill guest frame `gfn` with stubs. 0 or -errno. */
 int pv_write_hypercall_page(struct pv_vcpu *v, gfn_t gfn);
 

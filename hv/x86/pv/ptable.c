@@ -33,14 +33,14 @@ static int get_device_l1e(struct domain *d, pte_t *pe)
     if (pv_iomem_ok(d, pte_mfn(e)))
         return 0;
     log_refusal(d, "mapping of device frame %#lx, which it may not use", pte_mfn(e).v);
-    return -XEN_EINVAL;
+    return -XEN_EPERM;
 }
 
-static int refuse_l1e(struct domain *d, const struct frame *f, pte_t e, int rc)
+static int refuse_l1e(struct domain *d, const struct frame *f, pte_t e)
 {
     log_refusal(d, "%s mapping of frame %#lx (owner %u, state %#lx): refused",
                 e & PTE_RW ? "writable" : "read-only", pte_mfn(e).v, f->owner, f->state);
-    return rc;
+    return -XEN_EBUSY;
 }
 
 /* A translation of f may stay behind on CPUs that f's owner knows nothing of. */
@@ -59,7 +59,7 @@ static inline int get_l1e(struct domain *d, struct domain *pg_owner, pte_t *pe)
 
     if (__builtin_expect(e & cpu_feat.pte_reserved, 0)) {
         log_refusal(d, "L1 entry %#lx with reserved bits", e);
-        return -XEN_EINVAL;
+        return -XEN_EPERM;
     }
     f = frame_of(pte_mfn(e));
     if (__builtin_expect(!f, 0))
@@ -67,17 +67,16 @@ static inline int get_l1e(struct domain *d, struct domain *pg_owner, pte_t *pe)
     /* RAM is always mapped write-back: one cache attribute, whatever the guest asks. */
     *pe = (e | PTE_US) & ~(PTE_G | PTE_PAT | PTE_PCD | PTE_PWT);
     if (!(e & PTE_RW))
-        return __builtin_expect(frame_get(f, owner), 1) ? 0 : refuse_l1e(d, f, e, -XEN_EINVAL);
+        return __builtin_expect(frame_get(f, owner), 1) ? 0 : refuse_l1e(d, f, e);
     if (__builtin_expect(frame_get_writable_fast(f, owner->id), 1)) {
         note_foreign(f, d, pg_owner);
         if (__builtin_expect(f->owner == owner->id, 1))
             return 0;
         frame_put_typed(f); /* it changed hands meanwhile */
-        return refuse_l1e(d, f, e, -XEN_EINVAL);
+        return refuse_l1e(d, f, e);
     }
-    int rc = frame_get_typed(f, owner, FT_WRITABLE);
-    if (rc)
-        return refuse_l1e(d, f, e, rc);
+    if (frame_get_typed(f, owner, FT_WRITABLE))
+        return refuse_l1e(d, f, e);
     note_foreign(f, d, pg_owner);
     return 0;
 }
@@ -131,7 +130,7 @@ static int begin_table(struct frame *f, struct domain *d, int level)
         if (f->owner != d->id || !frame_refs(s) || (s & FRAME_HV))
             return -XEN_EINVAL;
         if (frame_typed(s) || (s & (FRAME_PARTIAL | FRAME_CHANGING)))
-            return -XEN_EBUSY;
+            return -XEN_EINVAL; /* it is something else */
         if (frame_refs(s) == FRAME_REF_MASK)
             return -XEN_ENOSPC;
         n = (s & ~(FRAME_TYPE_MASK | FRAME_VALIDATED | FRAME_UNDOING)) + FRAME_REF_ONE;
@@ -188,9 +187,9 @@ static inline int get_validated(struct frame *f, struct domain *d, int level)
         if (f->owner != d->id || !frame_refs(s))
             return -XEN_EINVAL;
         if (frame_type_of(s) != level_type(level) || !(s & (FRAME_VALIDATED | FRAME_PARTIAL)))
-            return frame_typed(s) ? -XEN_EBUSY : -XEN_EAGAIN;
+            return frame_typed(s) ? -XEN_EINVAL : -XEN_EAGAIN;
         if (s & FRAME_PARTIAL)
-            return s & FRAME_UNDOING ? -XEN_EBUSY : -PT_EPARTIAL;
+            return s & FRAME_UNDOING ? -XEN_EINVAL : -PT_EPARTIAL;
         if (!frame_typed(s))
             return -XEN_EAGAIN;
         if (frame_refs(s) == FRAME_REF_MASK || (s & FRAME_TYPED_MASK) == FRAME_TYPED_MASK)
@@ -204,8 +203,7 @@ static int check_upper(struct domain *d, int level, pte_t *pe, struct frame **ch
 {
     pte_t e = *pe;
 
-    if (e & ~(LN_GUEST_FLAGS | PTE_ADDR | PTE_NX | PTE_G) || (e & cpu_feat.pte_reserved) ||
-        ((e & PTE_PS) && level < 4)) {
+    if (e & ~(LN_GUEST_FLAGS | PTE_ADDR | PTE_NX) || (e & cpu_feat.pte_reserved)) {
         log_refusal(d, "L%d entry %#lx with bits that are not allowed", level, e);
         return -XEN_EINVAL;
     }
@@ -214,7 +212,7 @@ static int check_upper(struct domain *d, int level, pte_t *pe, struct frame **ch
         log_refusal(d, "L%d entry %#lx points to no RAM", level, e);
         return -XEN_EINVAL;
     }
-    *pe = (e | PTE_US) & ~PTE_G;
+    *pe = e | PTE_US;
     return 0;
 }
 
@@ -312,7 +310,7 @@ static int validate(struct pt_drop *drop, struct domain *d, struct frame *root, 
             /* The parent's entry takes over the child's first typed use. */
             level++;
             pte_t *e = &table_of(stack[level])[stack[level]->progress];
-            *e = (*e | PTE_US) & ~PTE_G;
+            *e |= PTE_US;
             stack[level]->progress++;
             if (enough)
                 return -PT_ERESTART;

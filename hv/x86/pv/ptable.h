@@ -38,7 +38,7 @@
 
 /* Bits of an entry that a guest may choose at L1 and above; the address and NX come on top. */
 #define L1_GUEST_FLAGS 0x7ff0000000000fffull
-#define LN_GUEST_FLAGS 0x7ff0000000000e7full
+#define LN_GUEST_FLAGS 0x7ff0000000000e67ull
 
 /*
  * On CPUs with L1TF a program reads, through an entry that is not present, what the first-level
@@ -75,7 +75,8 @@ static inline pte_t *table_of(struct frame *f)
 
 /*
  * One typed use of frame `mfn` of d as a table of `level`, validating it if needed.
- * 0, -XEN_EINVAL (not d's, bad entries), -XEN_EBUSY (in use as something else), -PT_ERESTART.
+ * 0, -XEN_EINVAL (not d's, in use as something else, bad entries), what pt_get_l1e() says of an
+ * entry further down, -PT_ERESTART.
  */
 int pt_get_table(struct pt_drop *drop, struct domain *d, mfn_t mfn, int level);
 /*
@@ -89,7 +90,8 @@ bool pt_drop_continue(struct pt_drop *drop, struct domain *d);
 /*
  * Check an L1 entry for a table of d that maps frames of pg_owner (d itself, or another domain that
  * the caller may map, or NULL: d's and devices') and take its references. The entry is completed
- * (user bit) in place. 0 or -errno.
+ * (user bit) in place. 0; -XEN_EPERM: no RAM, and not a device that d may use; -XEN_EBUSY: RAM
+ * that is not pg_owner's, or not to be mapped so.
  */
 int pt_get_l1e(struct domain *d, struct domain *pg_owner, pte_t *e);
 void pt_put_l1e(struct domain *d, pte_t e);

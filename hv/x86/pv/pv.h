@@ -22,7 +22,7 @@ enum pv_exit_work {
 };
 
 struct pv_trap {
-    uint64_t address; /* canonical, 0: none */
+    uint64_t address; /* 0: none; any value, looked at when it is entered */
     uint16_t cs;
     uint8_t dpl;
     bool mask; /* TI_GET_IF: entering it masks events */
@@ -40,11 +40,11 @@ struct pv_vcpu {
     bool kernel_mode;   /* in its kernel (or: in its program) */
     bool syscall_mask;  /* SYSCALL masks events */
     uint8_t exit_work;  /* enum pv_exit_work: what the exit path has to do before the guest runs */
-    uint64_t kernel_sp; /* stack for entries from user mode; not in our range */
+    uint64_t kernel_sp; /* stack for entries from user mode; any value */
     uint64_t kernel_ss;
     uint64_t cr3_kernel; /* machine addresses of the two L4s; user may be 0 */
     uint64_t cr3_user;
-    uint64_t syscall_rip; /* 0: none registered; canonical, guest range */
+    uint64_t syscall_rip; /* 0: none registered; any value */
     /* What the short paths of entry.S go by; derived, see pv_set_short_paths(). */
     uint64_t short_syscall; /* syscall_rip, or 0: the long way */
     uint64_t short_iret;    /* iret frames at or above this address take the short way */
@@ -75,7 +75,6 @@ struct pv_domain {
     struct x86_domain x; /* first */
     spinlock_t pt_lock;  /* RANK_PTABLE: page tables and types of its table frames */
     struct pt_drop drop; /* teardown's */
-    uint64_t m2p_strict; /* VMASST_TYPE_m2p_strict */
 };
 
 static inline struct pv_vcpu *pv_vcpu(struct vcpu *v)
@@ -108,17 +107,27 @@ static inline bool pv_iopl_in_frames(const struct domain *d)
     return d->vm_assist & BIT64(VMASST_TYPE_architectural_iopl);
 }
 
-/* After syscall_rip, in_nmi, or the domain's vm_assist, changed. */
+/* What entry.S stores below a guest kernel's stack pointer, rounded up. */
+#define PV_FRAME_ROOM 128
+
+/*
+ * After syscall_rip, kernel_sp, in_nmi, or the domain's vm_assist, changed. Handler and stack may
+ * be anything: where the short path could not use them, the long one finds the words for it.
+ */
 static inline void pv_set_short_paths(struct pv_vcpu *pv)
 {
     bool iopl = pv_iopl_in_frames(pv->x.v.domain);
+    bool usable = pv_range_ok(pv->syscall_rip, 1) &&
+                  pv_range_ok(pv->kernel_sp - PV_FRAME_ROOM, PV_FRAME_ROOM);
 
-    pv->short_syscall = iopl ? 0 : pv->syscall_rip;
+    pv->short_syscall = iopl || !usable ? 0 : pv->syscall_rip;
     pv->short_iret = iopl || pv->in_nmi ? ~0ull : HV_END;
 }
 
+/* The two of 4 GiB segments are 32-bit kernels', and mean nothing here. */
 #define PV_VM_ASSIST                                                                   \
-    (BIT64(VMASST_TYPE_writable_pagetables) | BIT64(VMASST_TYPE_pae_extended_cr3) |    \
+    (BIT64(VMASST_TYPE_4gb_segments) | BIT64(VMASST_TYPE_4gb_segments_notify) |        \
+     BIT64(VMASST_TYPE_writable_pagetables) | BIT64(VMASST_TYPE_pae_extended_cr3) |    \
      BIT64(VMASST_TYPE_architectural_iopl) | BIT64(VMASST_TYPE_runstate_update_flag) | \
      BIT64(VMASST_TYPE_m2p_strict))
 

@@ -28,8 +28,8 @@ static bool software_interrupt(struct vcpu *v, struct x86_regs *regs)
     if (!(regs->error_code & 2) || (regs->error_code & 1) || !pv_range_ok(regs->rip, 2) ||
         copy_user(op, (void *)regs->rip, 2) || op[0] != 0xcd)
         return false;
-    /* A kernel that runs in ring 3 may use all its gates. */
-    if (!pv->kernel_mode && pv->traps[op[1]].dpl < 3) {
+    /* The ABI counts the kernel as ring 1. */
+    if (pv->traps[op[1]].dpl < (pv->kernel_mode ? 1 : 3)) {
         pv_inject(v, regs, TRAP_GP, op[1] * 8u + 2);
         return true;
     }
@@ -169,10 +169,11 @@ void pv_vm_assist_changed(struct domain *d)
             pv_set_short_paths(pv_vcpu(d->vcpu[i]));
 }
 
-/* Reached through multicall only: the call has no return to give there. */
+/* Reached through multicall only, which it ends: the frame is where that found the stack. */
 long hc_iret(struct vcpu *v, const struct hc_args *args)
 {
-    return E(ENOSYS);
+    iret(v, &cpu_info()->regs);
+    return HC_LEFT;
 }
 
 /* A selector or address of an iret frame was bad: the guest's failsafe handler sorts it out. */
@@ -190,10 +191,12 @@ static void hypercall(struct vcpu *v, struct x86_regs *regs)
 {
     long rc = hypercall_dispatch(v, regs->rax, &regs->args);
 
-    if (__builtin_expect(rc != HC_RESTART, 1)) {
+    if (__builtin_expect(rc < HC_RESTART || rc > HC_LEFT, 1)) {
         regs->rax = (uint64_t)rc;
         return;
     }
+    if (rc == HC_LEFT)
+        return;
     regs->rip -= 2; /* the SYSCALL instruction again, after what is pending */
     regs->args = v->restart_args;
 }

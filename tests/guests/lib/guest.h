@@ -54,6 +54,15 @@ extern unsigned int checks_done;
         got_ == want_;                                                                        \
     })
 
+/* A row of a table of answers: what a hypercall gives. */
+#define ANSWER(call, want) CHECK_EQ(call, want, "%s", #call)
+/* Xen's answer, or ours: docs/abi.md says why it differs. */
+#define EITHER(call, xens, ours)                                      \
+    ({                                                                \
+        long rc_ = (long)(call);                                      \
+        CHECK(rc_ == (xens) || rc_ == (ours), "%s: %ld", #call, rc_); \
+    })
+
 /* ---- string.c ---- */
 void *memcpy(void *to, const void *from, size_t n);
 void *memset(void *to, int c, size_t n);
