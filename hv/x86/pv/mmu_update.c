@@ -73,18 +73,14 @@ static int write_data(struct domain *d, struct frame *f, uint64_t *at, uint64_t 
     return 0;
 }
 
-/*
- * An L1 entry with pg_owner's frame number: the tables have the machine's. (A grant is mapped by
- * the machine's number whosever it is, so this is not pt_set_l1()'s business.) [pt_lock of d]
- */
-static int set_l1_of(struct domain *d, struct domain *pg_owner, pte_t *at, pte_t val, bool keep_ad)
+/* An entry with the number of a frame of pg_owner's, which has a map of its own. [pt_lock of d] */
+static __attribute__((noinline)) int set_l1_mapped(struct domain *d, struct domain *pg_owner,
+                                                   pte_t *at, pte_t val, bool keep_ad)
 {
     unsigned int access = val & PTE_RW ? GFN_WRITE : GFN_READ;
     struct frame *f;
     int rc;
 
-    if (__builtin_expect(!pg_owner || gfn_is_mfn(pg_owner) || !(val & PTE_P), 1))
-        return pt_set_l1(d, pg_owner, at, val, keep_ad);
     rc = gfn_get(pg_owner, GFN(pte_mfn(val).v), access, &f);
     if (rc) {
         log_refusal(d, "mapping of d%u's frame %#lx (%d)", pg_owner->id, pte_mfn(val).v, rc);
@@ -94,6 +90,18 @@ static int set_l1_of(struct domain *d, struct domain *pg_owner, pte_t *at, pte_t
     rc = pt_set_l1(d, pg_owner, at, val, keep_ad);
     gfn_put(f, access);
     return rc;
+}
+
+/*
+ * An L1 entry with pg_owner's frame number: the tables have the machine's. (A grant is mapped by
+ * the machine's number whosever it is, so this is not pt_set_l1()'s business.) [pt_lock of d]
+ */
+static inline int set_l1_of(struct domain *d, struct domain *pg_owner, pte_t *at, pte_t val,
+                            bool keep_ad)
+{
+    if (__builtin_expect(pg_owner && !gfn_is_mfn(pg_owner) && (val & PTE_P), 0))
+        return set_l1_mapped(d, pg_owner, at, val, keep_ad);
+    return pt_set_l1(d, pg_owner, at, val, keep_ad);
 }
 
 /* [pt_lock of d] */
