@@ -32,7 +32,7 @@ builder-tests: $(BLD_TESTS)
 BLD_OBJ := $(patsubst tools/%.c,$(TOOLS_OUT)/obj/%.o,$(wildcard tools/builder/*.c tools/lib/*.c)) $(PURE_OBJ)
 $(BLD_OUT)/pvbuild: tests/builder/pvbuild.c $(BLD_OBJ)
 	@mkdir -p $(@D)
-	$(TOOLS_CC) $(TOOLS_CFLAGS) -I. -Itools -o $@ $^ -lxencall -lxenforeignmemory -lxenevtchn -lxenstore $(BLD_LIBS)
+	$(TOOLS_CC) $(TOOLS_CFLAGS) -I. -Itools -o $@ $^ -lxencall -lxenforeignmemory -lxenevtchn -lxengnttab -lxenstore $(BLD_LIBS)
 
 FUZZERS += build/tests/fuzz/fuzz_builder
 build/tests/fuzz/fuzz_builder: tests/builder/fuzz_builder.c $(BLD_SRC) $(BLD_HDR) tests/builder/builder.mk

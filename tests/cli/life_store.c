@@ -2,12 +2,14 @@
 /* What the life-cycle commands write into xenstore, in a real xenstored without a hypervisor: a
  * guest's nodes and record, changes of the record, and that nothing is left when they are removed.
  * Needs build/tools/xenstored. */
+#define _GNU_SOURCE
 #include "tools/cli/device_list.h"
 #include "tools/cli/disk.h"
 #include "tools/cli/disk_use.h"
 #include "tools/cli/guest.h"
 #include "tools/cli/host.h"
 #include "tools/cli/nbd.h"
+#include "tools/cli/vif.h"
 #include "tools/lib/error.h"
 #include "tools/lib/names.h"
 #include "tools/lib/util.h"
@@ -15,6 +17,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
+#include <sys/mman.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 #include "unit.h"
@@ -579,6 +582,43 @@ TEST(disks_of_domain0)
     CHECK_EQ(system(cmd), 0);
     free(cmd);
     free(image);
+}
+
+/* What vif_warn_address says; *n bytes. */
+static const char *address_warning(const struct vif_config *vif, const uint8_t uuid[16])
+{
+    static char text[512];
+    int file = memfd_create("stderr", 0), old = dup(2);
+    ssize_t n;
+
+    fflush(stderr);
+    dup2(file, 2);
+    vif_warn_address(&h.store, vif, uuid);
+    fflush(stderr);
+    dup2(old, 2);
+    n = pread(file, text, sizeof(text) - 1, 0);
+    text[n > 0 ? n : 0] = 0;
+    close(file);
+    close(old);
+    return text;
+}
+
+TEST(same_address_twice)
+{
+    struct vif_config vif = { .has_mac = true, .mac = { 0, 0x16, 0x3e, 1, 2, 3 } };
+    uint8_t uuid[16] = { 1 }, own[16];
+
+    start_daemon();
+    store_write(&h.store, "/local/domain/7/name", "web1");
+    store_write(&h.store, "/local/domain/7/vm", "/vm/00112233-4455-6677-8899-aabbccddeeff");
+    store_write(&h.store, "/local/domain/0/backend/vif/7/0/mac", "00:16:3E:01:02:03");
+    CHECK(strstr(address_warning(&vif, uuid), "00:16:3e:01:02:03, and so has card 0 of web1"));
+    CHECK(uuid_from_text("00112233-4455-6677-8899-aabbccddeeff", own));
+    CHECK_STR(address_warning(&vif, own), ""); /* itself, coming back */
+    vif.mac[5] = 4;
+    CHECK_STR(address_warning(&vif, uuid), "");
+    store_rm(&h.store, "/local/domain/0/backend");
+    store_rm(&h.store, "/local/domain/7");
 }
 
 static int one_disk_less(struct store *s, struct guest_config *cfg, void *ctx)
