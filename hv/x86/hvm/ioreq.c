@@ -141,30 +141,34 @@ enum ioreq_state ioreq_finish(struct ioreq_server *s, unsigned int vcpu, const i
 /* --- the ring --- */
 
 /* The ring's two counters in one word, so that both can be moved back together. */
-union pointers {
-    struct {
-        uint32_t read, write;
-    };
-    uint64_t both;
-};
-
-static uint64_t *pointers_of(buffered_iopage_t *ring)
+static uint64_t *counters(buffered_iopage_t *ring)
 {
     return (uint64_t *)(void *)&ring->read_pointer;
+}
+
+static uint32_t reader(uint64_t both)
+{
+    return (uint32_t)both;
+}
+
+static uint32_t writer(uint64_t both)
+{
+    return (uint32_t)(both >> 32);
 }
 
 /* Counters stay small: they count modulo 2^32, and that is no multiple of the ring's size. */
 static void move_back(buffered_iopage_t *ring)
 {
-    union pointers old = { .both = __atomic_load_n(pointers_of(ring), __ATOMIC_RELAXED) }, new;
+    uint64_t old = __atomic_load_n(counters(ring), __ATOMIC_RELAXED), new;
 
     do {
-        if (old.read < IOREQ_BUFFER_SLOT_NUM || old.write < IOREQ_BUFFER_SLOT_NUM)
+        uint32_t back = reader(old) - reader(old) % IOREQ_BUFFER_SLOT_NUM;
+
+        if (back == 0 || writer(old) < IOREQ_BUFFER_SLOT_NUM)
             return;
-        new.read = old.read % IOREQ_BUFFER_SLOT_NUM;
-        new.write = old.write - (old.read - new.read);
-    } while (!__atomic_compare_exchange_n(pointers_of(ring), &old.both, new.both, false,
-                                          __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+        new = (uint64_t)(writer(old) - back) << 32 | (reader(old) - back);
+    } while (!__atomic_compare_exchange_n(counters(ring), &old, new, false, __ATOMIC_ACQ_REL,
+                                          __ATOMIC_RELAXED));
 }
 
 static int size_code(uint32_t size)
@@ -175,15 +179,17 @@ static int size_code(uint32_t size)
 bool ioreq_buffer(struct ioreq_server *s, const ioreq_t *r)
 {
     uint32_t slots = r->size == 8 ? 2 : 1;
-    union pointers p;
+    uint64_t both;
+    uint32_t at;
     buf_ioreq_t b;
 
     if (!s->ring || r->data_is_ptr || r->count != 1 || r->dir != IOREQ_WRITE || r->addr >> 20 ||
         size_code(r->size) < 0)
         return false;
-    p.both = __atomic_load_n(pointers_of(s->ring), __ATOMIC_ACQUIRE);
+    both = __atomic_load_n(counters(s->ring), __ATOMIC_ACQUIRE);
+    at = writer(both);
     /* A reader ahead of the writer is the device model's mistake; its ring counts as full. */
-    if (p.write - p.read > IOREQ_BUFFER_SLOT_NUM - slots)
+    if (at - reader(both) > IOREQ_BUFFER_SLOT_NUM - slots)
         return false;
     memset(&b, 0, sizeof(b));
     b.type = r->type;
@@ -191,12 +197,12 @@ bool ioreq_buffer(struct ioreq_server *s, const ioreq_t *r)
     b.size = (uint32_t)size_code(r->size) & 3;
     b.addr = (uint32_t)r->addr;
     b.data = (uint32_t)r->data;
-    s->ring->buf_ioreq[p.write % IOREQ_BUFFER_SLOT_NUM] = b;
+    s->ring->buf_ioreq[at % IOREQ_BUFFER_SLOT_NUM] = b;
     if (slots == 2) {
         b.data = (uint32_t)(r->data >> 32);
-        s->ring->buf_ioreq[(p.write + 1) % IOREQ_BUFFER_SLOT_NUM] = b;
+        s->ring->buf_ioreq[(at + 1) % IOREQ_BUFFER_SLOT_NUM] = b;
     }
-    __atomic_store_n(&s->ring->write_pointer, p.write + slots, __ATOMIC_RELEASE);
+    __atomic_store_n(&s->ring->write_pointer, at + slots, __ATOMIC_RELEASE);
     if (s->buffering == HVM_IOREQSRV_BUFIOREQ_ATOMIC)
         move_back(s->ring);
     return true;
