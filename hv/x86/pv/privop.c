@@ -37,7 +37,6 @@
 #define CR4_OSXSAVE 0x40000ull
 
 #define DR6_BS 0x4000ull
-#define DR7_GD 0x2000ull
 
 #define STRING_BATCH 128 /* elements of a string I/O instruction before others get their turn */
 
@@ -198,26 +197,6 @@ static enum outcome do_clts(struct privop *op)
 
 /* --- debug registers --- */
 
-#define DR7_TYPE_IO 2
-
-static unsigned int dr7_type(uint64_t dr7, unsigned int i)
-{
-    return dr7 >> (16 + 4 * i) & 3;
-}
-
-static bool dr7_enabled(uint64_t dr7, unsigned int i)
-{
-    return dr7 >> (2 * i) & 3;
-}
-
-uint64_t pv_hardware_dr7(uint64_t dr7)
-{
-    for (unsigned int i = 0; i < 4; i++)
-        if (dr7_type(dr7, i) == DR7_TYPE_IO)
-            dr7 &= ~(3ull << (2 * i));
-    return dr7;
-}
-
 uint64_t pv_io_breakpoints(const uint64_t *dr, unsigned int port, unsigned int size)
 {
     static const uint8_t len_of[] = { 1, 2, 8, 4 };
@@ -232,16 +211,6 @@ uint64_t pv_io_breakpoints(const uint64_t *dr, unsigned int port, unsigned int s
             hits |= 1ull << i;
     }
     return hits;
-}
-
-bool pv_dr7_ok(uint64_t dr7, uint64_t cr4)
-{
-    if (dr7 & DR7_GD)
-        return false;
-    for (unsigned int i = 0; i < 4 && !(cr4 & CR4_DE); i++)
-        if (dr7_enabled(dr7, i) && dr7_type(dr7, i) == DR7_TYPE_IO)
-            return false;
-    return true;
 }
 
 static enum outcome raise_ud(struct privop *op)

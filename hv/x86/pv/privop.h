@@ -54,12 +54,44 @@ static inline bool pv_io_privileged(const struct pv_vcpu *v)
 /*
  * I/O breakpoints are looked at by the emulation of port instructions, which guests have no other
  * way to run; the hardware would watch the hypervisor's ports. Bits 0 to 3 of DR6 for an access of
- * `size` bytes by the guest's registers; and what of its DR7 the hardware gets.
+ * `size` bytes by the guest's registers.
  */
 uint64_t pv_io_breakpoints(const uint64_t *dr, unsigned int port, unsigned int size);
-uint64_t pv_hardware_dr7(uint64_t dr7);
+
+#define DR7_TYPE_IO 2
+#define DR7_GD 0x2000ull
+
+static inline unsigned int dr7_type(uint64_t dr7, unsigned int i)
+{
+    return dr7 >> (16 + 4 * i) & 3;
+}
+
+static inline bool dr7_enabled(uint64_t dr7, unsigned int i)
+{
+    return dr7 >> (2 * i) & 3;
+}
+
+/* What of a guest's DR7 the hardware gets. */
+static inline uint64_t pv_hardware_dr7(uint64_t dr7)
+{
+    for (unsigned int i = 0; i < 4; i++)
+        if (dr7_type(dr7, i) == DR7_TYPE_IO)
+            dr7 &= ~(3ull << (2 * i));
+    return dr7;
+}
+
 /* May a guest with this CR4 have this DR7? No general detect; I/O breakpoints with CR4.DE. */
-bool pv_dr7_ok(uint64_t dr7, uint64_t cr4);
+static inline bool pv_dr7_ok(uint64_t dr7, uint64_t cr4)
+{
+    const uint64_t de = 8;
+
+    if (dr7 & DR7_GD)
+        return false;
+    for (unsigned int i = 0; i < 4 && !(cr4 & de); i++)
+        if (dr7_enabled(dr7, i) && dr7_type(dr7, i) == DR7_TYPE_IO)
+            return false;
+    return true;
+}
 
 /*
  * --- What the rest of x86/pv provides. v is current on this CPU in all of them. ---
