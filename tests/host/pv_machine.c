@@ -202,23 +202,6 @@ bool pv_can_block(const struct vcpu *v)
     return !vcpu_has_upcall(v);
 }
 
-bool pv_dr7_ok(uint64_t dr7, uint64_t cr4)
-{
-    (void)dr7, (void)cr4;
-    return true;
-}
-
-uint64_t pv_hardware_dr7(uint64_t dr7)
-{
-    return dr7;
-}
-
-long pv_physdev_own(struct vcpu *v, unsigned int cmd, gptr_t arg)
-{
-    (void)v, (void)cmd, (void)arg;
-    return E(ENOSYS);
-}
-
 int pv_send_nmi(struct vcpu *v)
 {
     (void)v;
@@ -670,6 +653,5 @@ LEFT_OUT(hc_set_segment_base)
 LEFT_OUT(hc_nmi_op)
 LEFT_OUT(hc_callback_op)
 LEFT_OUT(hc_physdev_op)
-LEFT_OUT(hc_physdev_op_compat)
 LEFT_OUT(hc_physdev_op_compat)
 LEFT_OUT(hc_mca)
