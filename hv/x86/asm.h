@@ -19,6 +19,74 @@
     .long (from) - .;                                                                              \
     .long (to) - .;                                                                                \
     .popsection
+
+        .macro PUSH_REGS
+        pushq   %r8
+        pushq   %r10
+        pushq   %rdx
+        pushq   %rsi
+        pushq   %rdi
+        pushq   %rcx
+        pushq   %rax
+        pushq   %r9
+        pushq   %r11
+        pushq   %rbx
+        pushq   %rbp
+        pushq   %r12
+        pushq   %r13
+        pushq   %r14
+        pushq   %r15
+        .endm
+        .macro POP_REGS
+        popq    %r15
+        popq    %r14
+        popq    %r13
+        popq    %r12
+        popq    %rbp
+        popq    %rbx
+        popq    %r11
+        popq    %r9
+        popq    %rax
+        popq    %rcx
+        popq    %rdi
+        popq    %rsi
+        popq    %rdx
+        popq    %r10
+        popq    %r8
+        .endm
+
+/*
+ * At boot the five bytes at `site` become a jump to `target`, or stay a call and get it as target,
+ * where the processor needs it (kinds: cpu/cpu.c). Elsewhere the defence costs nothing.
+ */
+#define JUMP_VERW 1
+#define JUMP_RSB 2
+        .macro PATCHED site, target, kind
+        .pushsection .alt_jumps, "a"
+        .long (\site) - .
+        .long (\target) - .
+        .long \kind
+        .popsection
+        .endm
+        /* The first C function after a guest: its returns must not be predicted from the guest's. */
+        .macro CALL_C fn
+774:    call    \fn
+        PATCHED 774b, rsb_\fn, JUMP_RSB
+        .endm
+
+/* CALL_C's other way: a full stack of predicted returns that go nowhere, then fn. */
+        .macro RSB_FILL fn
+rsb_\fn:
+        .rept 32
+        call    1f
+2:      pause
+        lfence
+        jmp     2b
+1:
+        .endr
+        addq    $32 * 8, %rsp
+        jmp     \fn
+        .endm
 /* clang-format on */
 
 #endif

@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #include "x86/cpu/cpu.h"
+#include "x86/hvm/hvm.h"
 #include "x86/pv/pv.h"
 
 #define DEFINE(sym, val) __asm__ volatile("\n.ascii \"->" #sym " %0\"" ::"i"(val))
@@ -15,6 +16,7 @@ void asm_offsets(void)
     REG(r15);
     REG(rax);
     REG(rcx);
+    REG(rbx);
     REG(r11);
     REG(error_code);
     REG(vector);
@@ -32,6 +34,10 @@ void asm_offsets(void)
     DEFINE(V_INFO, offsetof(struct vcpu, info));
     DEFINE(VI_PENDING, offsetof(struct vcpu_info, evtchn_upcall_pending));
     DEFINE(VI_MASK, offsetof(struct vcpu_info, evtchn_upcall_mask));
+    DEFINE(HVM_EXIT_WORK, offsetof(struct hvm_vcpu, exit_work));
+    DEFINE(HVM_CONTROL, offsetof(struct hvm_vcpu, control));
+    DEFINE(HVM_CONTROL_PA, offsetof(struct hvm_vcpu, control_pa));
+    DEFINE(XV_ENTER, offsetof(struct x86_vcpu, enter));
     DEFINE(PV_KERNEL_MODE, offsetof(struct pv_vcpu, kernel_mode));
     DEFINE(PV_SYSCALL_MASK, offsetof(struct pv_vcpu, syscall_mask));
     DEFINE(PV_EXIT_WORK, offsetof(struct pv_vcpu, exit_work));

@@ -32,54 +32,6 @@
         .popsection
         .endm
 
-        .macro PUSH_REGS
-        pushq   %r8
-        pushq   %r10
-        pushq   %rdx
-        pushq   %rsi
-        pushq   %rdi
-        pushq   %rcx
-        pushq   %rax
-        pushq   %r9
-        pushq   %r11
-        pushq   %rbx
-        pushq   %rbp
-        pushq   %r12
-        pushq   %r13
-        pushq   %r14
-        pushq   %r15
-        .endm
-        .macro POP_REGS
-        popq    %r15
-        popq    %r14
-        popq    %r13
-        popq    %r12
-        popq    %rbp
-        popq    %rbx
-        popq    %r11
-        popq    %r9
-        popq    %rax
-        popq    %rcx
-        popq    %rdi
-        popq    %rsi
-        popq    %rdx
-        popq    %r10
-        popq    %r8
-        .endm
-
-/*
- * At boot the five bytes at `site` become a jump to `target`, or stay a call and get it as target,
- * where the processor needs it (kinds: cpu/cpu.c). Elsewhere the defence costs nothing.
- */
-#define JUMP_VERW 1
-#define JUMP_RSB 2
-        .macro PATCHED site, target, kind
-        .pushsection .alt_jumps, "a"
-        .long (\site) - .
-        .long (\target) - .
-        .long \kind
-        .popsection
-        .endm
         .macro LEAVE_SYSRET
 772:    sysretq
         .byte 0xcc, 0xcc
@@ -90,12 +42,6 @@
         .byte 0xcc, 0xcc, 0xcc
         PATCHED 773b, \verw, JUMP_VERW
         .endm
-        /* The first C function after a guest: its returns must not be predicted from the guest's. */
-        .macro CALL_C fn
-774:    call    \fn
-        PATCHED 774b, rsb_\fn, JUMP_RSB
-        .endm
-
         .section .text.entry, "ax"
 
 /* --- SYSCALL --- */
@@ -164,10 +110,14 @@ iret_to_guest:
 exit_upcall:
         cmpb    $0, VI_MASK(%rax)
         jne     restore_guest
-exit_slow:
+ENTRY(exit_slow)
         movq    %rsp, %rdi
         call    x86_exit_work
-        jmp     restore_guest
+        movq    CI_CURRENT - CI_REGS(%rsp), %rbx
+        movq    XV_ENTER(%rbx), %rax
+        testq   %rax, %rax
+        jz      restore_guest
+        jmp     __x86_indirect_thunk_rax /* not PV */
 
 /* The first entry of a CPU to its guests: nothing to save. */
 ENTRY(start_guests)
@@ -553,20 +503,8 @@ verw_selector:
         .word   HV_SS
 
 /* Ways into C behind a full stack of predicted returns that go nowhere. */
-        .macro RSB fn
-rsb_\fn:
-        .rept 32
-        call    1f
-2:      pause
-        lfence
-        jmp     2b
-1:
-        .endr
-        addq    $32 * 8, %rsp
-        jmp     \fn
-        .endm
         .irp fn, pv_syscall, pv_iret_fault, pv_syscall32, pv_sysenter, x86_trap_guest, pv_page_fault, x86_ist_trap, x86_trap_hv
-        RSB \fn
+        RSB_FILL \fn
         .endr
 
 /* Retpolines (-mindirect-branch=thunk-extern). */

@@ -44,16 +44,16 @@ struct x86_guest_ops {
      */
     bool (*exit_work)(struct vcpu *v, struct x86_regs *regs);
     /*
-     * Run v until its next exit and handle that: VMRUN, VMLAUNCH. Interrupts are off before and
-     * after; the machine's own interrupts that caused the exit have been taken. NULL: the entry
-     * code returns to the guest.
-     */
-    void (*run)(struct vcpu *v, struct x86_regs *regs);
-    /*
      * A page fault of the hypervisor at cr2 on v's behalf, within copies to and from the guest or
      * IRET: true when what was missing is there now. No locks are held there. NULL: never.
      */
     bool (*hv_fault)(struct vcpu *v, uint64_t cr2);
+
+    /*
+     * For the recount, everything at rest: calls fn for each reference on a frame that d holds by
+     * its map of memory, beside its own RAM. NULL: PV, whose tables the recount walks.
+     */
+    void (*each_reference)(struct domain *d, void (*fn)(void *arg, mfn_t mfn), void *arg);
 };
 
 static inline const struct x86_guest_ops *x86_ops(const struct vcpu *v)

@@ -143,9 +143,7 @@ void x86_exit_work(struct x86_regs *regs)
             pcpu_gave_way(ci->pcpu);
             sti_cli();
         } else if (!__atomic_load_n(&ci->pcpu->pending, __ATOMIC_RELAXED)) {
-            if (!x86_ops(v)->run)
-                return;
-            x86_ops(v)->run(v, regs);
+            return;
         }
     }
 }

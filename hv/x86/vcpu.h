@@ -14,6 +14,8 @@ struct x86_vcpu {
     void *xsave;          /* extended state area; size by CPUID leaf 0xD */
     uint64_t xcr0;        /* the guest's XCR0 */
     uint32_t resident;    /* atomic: CPU + 1 that has its state and translations; x86/switch.h */
+    /* Code that enters it from cpu_info()->regs; NULL: entry.S's own, for PV. Constant. */
+    void (*enter)(void);
 };
 
 struct x86_told;

@@ -161,7 +161,7 @@ uint64_t pv_cr4_fixup(uint64_t wanted)
     return wanted & 0x30ul;
 }
 
-bool pv_cpuid_has_tsc_aux(void)
+bool policy_has_tsc_aux(void)
 {
     return false;
 }
@@ -655,3 +655,4 @@ LEFT_OUT(hc_callback_op)
 LEFT_OUT(hc_physdev_op)
 LEFT_OUT(hc_physdev_op_compat)
 LEFT_OUT(hc_mca)
+LEFT_OUT(hc_hvm_op)

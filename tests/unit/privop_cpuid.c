@@ -94,7 +94,7 @@ static void setup(const struct host_cpuid *table)
         };
         pv_priv_init(&guest_vcpu);
     }
-    pv_policy_init();
+    policy_init();
 }
 
 TEST(hidden_from_guests)
@@ -183,13 +183,13 @@ TEST(without_avx_512)
 
     setup(all);
     cpu_feat.xcr0_mask = 7;
-    pv_policy_init();
+    policy_init();
     r = ask(7, 0);
     CHECK_EQ(r.b >> 16 & 1, 0);
     CHECK(r.b >> 5 & 1);
     CHECK_EQ(r.c >> 11 & 1, 0);
     cpu_feat.xcr0_mask = 3;
-    pv_policy_init();
+    policy_init();
     CHECK_EQ(ask(7, 0).b >> 5 & 1, 0);
     CHECK_EQ(ask(1, 0).c >> 28 & 1, 0);
     CHECK_EQ(ask(0x80000001, 0).c & (1u << 11 | 1u << 16), 0);
@@ -226,7 +226,7 @@ TEST(xen_leaves)
     CHECK_EQ(ask(0x40000001, 0).a, XEN_ABI_VERSION);
     r = ask(0x40000002, 0);
     CHECK(r.a == 1 && r.b == 0x40000000 && r.c == 1 && r.d == 0);
-    xen_leaf_time = (struct xen_leaf_time){ 2400000, 0xd5555555, -1, true };
+    policy_time = (struct policy_time){ 2400000, 0xd5555555, -1, true };
     r = ask(0x40000003, 0);
     CHECK(r.a == 6 && r.b == 0 && r.c == 2400000 && r.d == 0);
     r = ask(0x40000003, 1);
@@ -235,7 +235,7 @@ TEST(xen_leaves)
     CHECK(zero(ask(0x40000003, 3)));
     CHECK_EQ(ask(0x40000005, 0).b, 52);
     CHECK(zero(ask(0x40000005, 1)));
-    xen_leaf_time = (struct xen_leaf_time){ 0 };
+    policy_time = (struct policy_time){ 0 };
 }
 
 TEST(a_small_processor)
@@ -251,7 +251,7 @@ TEST(a_small_processor)
     CHECK_EQ(r.d,
              0x20100800 | (0x078bfbfd & 0x0183c3f5 & ~(1u << 12 | 1u << 13 | 1u << 3 | 1u << 17)));
     CHECK_EQ(r.c, 1);
-    CHECK(!pv_cpuid_has_tsc_aux());
+    CHECK(!policy_has_tsc_aux());
     CHECK_EQ(ask(0x40000003, 0).a, 0);
 }
 
@@ -272,11 +272,11 @@ TEST(by_the_domains_policy)
     guest_domain.x.d.privileged = false;
     guest_vcpu.priv.cr4 |= 0x40000;
     guest_domain.x.told = &told; /* a memory map, but no policy */
-    CHECK_EQ(ask(7, 0).b, pv_policy_default.leaf[12].b);
-    told.cpu = pv_policy_default;
+    CHECK_EQ(ask(7, 0).b, policy_default[POLICY_PV].leaf[12].b);
+    told.cpu = policy_default[POLICY_PV];
     told.has_cpu = true;
     *cpu_policy_word(&told.cpu, 1) &= ~(1u << 28 | 1u << 30); /* no AVX, no RDRAND */
-    cpu_policy_level(&told.cpu, &pv_policy_max);
+    cpu_policy_level(&told.cpu, &policy_max[POLICY_PV]);
     r = ask(1, 0);
     CHECK_EQ(r.c & (1u << 28 | 1u << 30 | 1u << 12), 0);
     CHECK_EQ(r.c >> 26 & 3, 3); /* XSAVE, OSXSAVE */

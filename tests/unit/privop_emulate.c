@@ -324,7 +324,7 @@ TEST(xsetbv)
         CHECK_EQ(RUN(0x0f, 0x01, 0xd1), v == 1 || v == 3 || v == 7);
         guest_regs.rip = CODE;
     }
-    cpu_policy_at(&pv_policy_max, 0xd, 0)->a = 0xe7;
+    cpu_policy_at(&policy_max[POLICY_PV], 0xd, 0)->a = 0xe7;
     for (unsigned int v = 0; v < 256; v++) {
         guest_regs.rax = v;
         CHECK_EQ(RUN(0x0f, 0x01, 0xd1), v == 1 || v == 3 || v == 7 || v == 0xe7);

@@ -289,8 +289,8 @@ static void guest_reset(void)
                                       .xcr0_mask = 7,
                                       .phys_bits = 40,
                                       .virt_bits = 48 };
-    pv_policy_init();
-    cpu_policy_at(&pv_policy_max, 0xd, 0)->a = 7; /* its CPUID says nothing yet */
+    policy_init();
+    cpu_policy_at(&policy_max[POLICY_PV], 0xd, 0)->a = 7; /* its CPUID says nothing yet */
     pv_priv_init(&guest_vcpu);
     guest_vcpu.x.xcr0 = 1;
     guest_regs = (struct x86_regs){ .rip = CODE,

@@ -46,6 +46,7 @@ struct idt_gate {
     uint32_t offset_high, reserved;
 };
 static struct idt_gate idt[256] __attribute__((aligned(16)));
+static struct idt_gate flat_idt[256] __attribute__((aligned(16))); /* without other stacks */
 
 extern char vector_stubs[], syscall_entry[], sysenter_entry[];
 extern const uint64_t boot_gdt[]; /* boot/head.S */
@@ -149,19 +150,19 @@ static void patch_alternatives(void)
 }
 
 /* `stacks`: there is a TSS with stacks for NMI, #MC, #DF and #DB. */
-static void idt_build(uint16_t selector, bool stacks)
+static void idt_build(struct idt_gate *table, uint16_t selector, bool stacks)
 {
     for (int i = 0; i < 256; i++) {
         uint64_t at = (uint64_t)vector_stubs + (uint64_t)i * 16;
         uint8_t dpl = (i == 3 || i == 4 || i == 0x80) ? 3 : 0;
         uint8_t ist = i == 2 ? 1 : i == 18 ? 2 : i == 8 ? 3 : i == 1 ? 4 : 0;
-        idt[i] = (struct idt_gate){ (uint16_t)at,
-                                    selector,
-                                    stacks ? ist : 0,
-                                    (uint8_t)(0x8e | dpl << 5),
-                                    (uint16_t)(at >> 16),
-                                    (uint32_t)(at >> 32),
-                                    0 };
+        table[i] = (struct idt_gate){ (uint16_t)at,
+                                      selector,
+                                      stacks ? ist : 0,
+                                      (uint8_t)(0x8e | dpl << 5),
+                                      (uint16_t)(at >> 16),
+                                      (uint32_t)(at >> 32),
+                                      0 };
     }
 }
 
@@ -175,8 +176,15 @@ void cpu_early_traps(void)
     struct table_pointer gdtr = { 4 * 8 - 1, (uint64_t)boot_gdt };
     struct table_pointer idtr = { sizeof(idt) - 1, (uint64_t)idt };
 
-    idt_build(BOOT_CS64, false);
+    idt_build(idt, BOOT_CS64, false);
     __asm__ volatile("lgdt %0; lidt %1" ::"m"(gdtr), "m"(idtr));
+}
+
+void cpu_use_ist(bool on)
+{
+    struct table_pointer idtr = { sizeof(idt) - 1, (uint64_t)(on ? idt : flat_idt) };
+
+    __asm__ volatile("lidt %0" ::"m"(idtr));
 }
 
 static uint64_t stack_slot(unsigned int id)
@@ -297,7 +305,8 @@ void cpu_init_this(struct x86_pcpu *xp)
     uint32_t a, b, c, d;
 
     if (!tables_built) {
-        idt_build(HV_CS, true);
+        idt_build(idt, HV_CS, true);
+        idt_build(flat_idt, HV_CS, false);
         patch_alternatives();
         patch_jumps();
         tables_built = true;

@@ -96,6 +96,21 @@ static inline void xsetbv0(uint64_t v)
     __asm__ volatile("xsetbv" ::"c"(0), "a"((uint32_t)v), "d"((uint32_t)(v >> 32)));
 }
 
+static inline uint64_t read_dr(unsigned int n)
+{
+    uint64_t v = 0;
+
+    switch (n) {
+    /* clang-format off */
+    case 0: __asm__ volatile("mov %%dr0, %0" : "=r"(v)); break;
+    case 1: __asm__ volatile("mov %%dr1, %0" : "=r"(v)); break;
+    case 2: __asm__ volatile("mov %%dr2, %0" : "=r"(v)); break;
+    case 3: __asm__ volatile("mov %%dr3, %0" : "=r"(v)); break;
+        /* clang-format on */
+    }
+    return v;
+}
+
 static inline void write_dr(unsigned int n, uint64_t v)
 {
     switch (n) {

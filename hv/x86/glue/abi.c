@@ -10,17 +10,19 @@
 
 #include "lib/string.h"
 #include "x86/cpu/cpu.h"
+#include "x86/hvm/hvm.h"
 #include "x86/policy/cpu_policy.h"
 #include "x86/pv/pv.h"
 #include "x86/time/tsc.h"
 
 const struct guest_ops *const guest_kinds[NR_GUEST_KINDS] = {
     [GUEST_PV] = &pv_guest_ops.g,
+    [GUEST_HVM] = &hvm_guest_ops.g,
 };
 
 const char *arch_capabilities(void)
 {
-    return "xen-3.0-x86_64 ";
+    return hvm_vendor ? "xen-3.0-x86_64 hvm-3.0-x86_64 " : "xen-3.0-x86_64 ";
 }
 
 uint64_t arch_virt_start(void)
@@ -106,6 +108,8 @@ void arch_physinfo(struct xen_sysctl_physinfo *info)
     info->cores_per_socket = siblings(t.package_bits) / info->threads_per_core;
     info->cpu_khz = (uint32_t)(tsc_hz() / 1000);
     info->capabilities |= XEN_SYSCTL_PHYSCAP_pv;
+    if (hvm_vendor)
+        info->capabilities |= XEN_SYSCTL_PHYSCAP_hvm | XEN_SYSCTL_PHYSCAP_hap;
     hw_caps(info->hw_cap);
 }
 
@@ -128,7 +132,7 @@ long arch_sysctl(struct vcpu *v, struct xen_sysctl *op, bool *copy_back)
         return 0;
     case XEN_SYSCTL_get_cpu_featureset:
     case XEN_SYSCTL_get_cpu_policy:
-        return x86_sysctl_cpu(v, op, copy_back);
+        return policy_sysctl(v, op, copy_back);
     case XEN_SYSCTL_cpu_hotplug:
     case XEN_SYSCTL_page_offline_op:
     case XEN_SYSCTL_psr_cmt_op:
@@ -149,10 +153,10 @@ long arch_domctl(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *
         return 0;
     case XEN_DOMCTL_gettscinfo:
     case XEN_DOMCTL_settscinfo:
-        return x86_domctl_tsc(v, d, op, copy_back);
+        return policy_domctl_tsc(v, d, op, copy_back);
     case XEN_DOMCTL_get_cpu_policy:
     case XEN_DOMCTL_set_cpu_policy:
-        return x86_domctl_cpu_policy(v, d, op, copy_back);
+        return policy_domctl(v, d, op, copy_back);
     default:
         return E(ENOSYS);
     }

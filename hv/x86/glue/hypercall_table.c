@@ -46,6 +46,7 @@ const struct hypercall hypercall_table[NR_HYPERCALLS] = {
     CALL(callback_op, NULL, PV),
     CALL(event_channel_op, NULL, ANY),
     CALL(physdev_op, NULL, ANY),
+    CALL(hvm_op, NULL, ANY),
     PRIVILEGED(sysctl, NULL, ANY),
     PRIVILEGED(domctl, NULL, ANY),
     PRIVILEGED(mca, NULL, ANY),

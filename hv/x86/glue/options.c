@@ -189,6 +189,15 @@ static const char *parse_xpti(const struct cmdline_opt *o)
     return NULL;
 }
 
+static const char *parse_dom0(const struct cmdline_opt *o)
+{
+    if (str_eq(o->value, "pv") || str_eq(o->value, "pvh"))
+        options.dom0_pvh = str_eq(o->value, "pvh");
+    else
+        return "pv or pvh expected";
+    return NULL;
+}
+
 static const char *parse_x2apic(const struct cmdline_opt *o)
 {
     bool on;
@@ -210,6 +219,8 @@ static const char *parse_one(const struct cmdline_opt *o)
         return NULL; /* options_early */
     if (cmdline_is(o, "noreboot"))
         return parse_bool(o, &opt_noreboot);
+    if (cmdline_is(o, "dom0"))
+        return parse_dom0(o);
     if (cmdline_is(o, "dom0_mem"))
         return cmdline_dom0_mem(o->value, &options.dom0_mem);
     if (cmdline_is(o, "dom0_max_vcpus"))

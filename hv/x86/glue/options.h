@@ -20,6 +20,7 @@ struct options {
     const char *tsc; /* "stable", "unstable", or NULL */
     bool vga_keep;
     const char *crash_test; /* NULL: none; see glue/crash_test.h */
+    bool dom0_pvh;          /* dom0=pvh */
     struct cmdline_dom0_mem dom0_mem;
     unsigned int dom0_min_vcpus, dom0_max_vcpus;
     bool dom0_vcpus_pin; /* vCPU n of Domain 0 stays on CPU n */

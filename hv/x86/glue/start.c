@@ -6,7 +6,7 @@
 #include "core/keys.h"
 #include "core/log.h"
 #include "core/version.h"
-#include "x86/dev/uart.h"
+#include "lib/bitmap.h"
 #include "lib/string.h"
 #include "x86/acpi/acpi.h"
 #include "x86/boot/boot.h"
@@ -15,15 +15,17 @@
 #include "x86/cpu/ops.h"
 #include "x86/cpu/spec.h"
 #include "x86/cpu/watchdog.h"
+#include "x86/dev/uart.h"
 #include "x86/glue/crash_test.h"
 #include "x86/glue/devices.h"
 #include "x86/glue/options.h"
+#include "x86/hvm/dom0.h"
+#include "x86/hvm/svm/svm.h"
 #include "x86/irq/lapic.h"
 #include "x86/machine.h"
 #include "x86/mm/paging.h"
 #include "x86/mm/vmap.h"
 #include "x86/policy/cpu_policy.h"
-#include "x86/policy/xen_leaf.h"
 #include "x86/pv/cpuid.h"
 #include "x86/pv/dom0_build.h"
 #include "x86/pv/mm.h"
@@ -232,10 +234,10 @@ static void publish_tsc(void)
 {
     struct clock_scale s = tsc_scale();
 
-    xen_leaf_time = (struct xen_leaf_time){ .tsc_khz = (uint32_t)(tsc_hz() / 1000),
-                                            .mul = s.mul,
-                                            .shift = s.shift,
-                                            .stable = tsc_is_stable() };
+    policy_time = (struct policy_time){ .tsc_khz = (uint32_t)(tsc_hz() / 1000),
+                                        .mul = s.mul,
+                                        .shift = s.shift,
+                                        .stable = tsc_is_stable() };
 }
 
 /* Option dom0_vcpus_pin. */
@@ -248,6 +250,47 @@ static void pin_dom0(void)
         if (dom0->vcpu[i])
             sched_set_affinity(dom0->vcpu[i], map);
     }
+}
+
+static void enable_hvm(void *why)
+{
+    const char *here = hvm_vendor->enable_cpu(this_x86());
+
+    if (here)
+        *(const char **)why = here;
+}
+
+/* Hardware-assisted guests, where every CPU can run them. */
+static void hvm_start(void)
+{
+    unsigned long all[MAX_CPUS / 64];
+    const char *why = NULL;
+
+    hvm_vendor = &svm_vendor;
+    enable_hvm(&why);
+    bitmap_fill(all, MAX_CPUS);
+    if (!why)
+        arch_call_others(all, enable_hvm, &why);
+    if (why) {
+        log_info("HVM: no hardware-assisted guests here: %s", why);
+        hvm_vendor = NULL;
+        return;
+    }
+    log_info("HVM: %s with nested paging", hvm_vendor->name);
+}
+
+static const char *build_dom0(void)
+{
+    static struct dom0_image image;
+    const struct dom0_options o = { .mem = &options.dom0_mem,
+                                    .vcpus = dom0_vcpus(options.dom0_min_vcpus,
+                                                        options.dom0_max_vcpus),
+                                    .ports = kept_ports() };
+    const char *why = dom0_image_open(&image);
+
+    if (why)
+        return why;
+    return options.dom0_pvh ? pvh_dom0_build(&image, o.mem, o.vcpus) : dom0_build(&image, &o);
 }
 
 void boot_main(uint32_t magic, uint32_t info)
@@ -279,18 +322,15 @@ void boot_main(uint32_t magic, uint32_t info)
     mc_init_cpu();
     watchdog_start_cpu();
     cpus_init();
+    hvm_start();
     publish_tsc();
-    pv_policy_init();
+    policy_init();
     clock_init_wallclock();
     keys_init();
     devices_init(&acpi);
     crash_test_late(options.crash_test);
 
-    const struct dom0_options o = { .mem = &options.dom0_mem,
-                                    .min_vcpus = options.dom0_min_vcpus,
-                                    .max_vcpus = options.dom0_max_vcpus,
-                                    .ports = kept_ports() };
-    const char *why = dom0_build(&o);
+    const char *why = build_dom0();
     if (why)
         panic("Domain 0 cannot be built: %s", why);
     if (options.dom0_vcpus_pin)

@@ -9,7 +9,6 @@
 #include "core/log.h"
 #include "lib/string.h"
 #include "x86/policy/cpu_policy.h"
-#include "x86/policy/xen_leaf.h"
 
 _Static_assert(sizeof(struct cpu_policy_leaf) == sizeof(xen_cpuid_leaf_t), "the ABI's");
 _Static_assert(sizeof(struct cpu_policy_msr) == sizeof(xen_msr_entry_t), "the ABI's");
@@ -55,13 +54,20 @@ static long put_system(struct vcpu *v, struct xen_sysctl *op, struct cpu_policy 
 }
 
 /* The host's is the processor's own: nothing is switched off. */
-long x86_sysctl_cpu(struct vcpu *v, struct xen_sysctl *op, bool *copy_back)
+long policy_sysctl(struct vcpu *v, struct xen_sysctl *op, bool *copy_back)
 {
-    static struct cpu_policy *const of_policy[] = {
-        NULL, NULL, &pv_policy_max, NULL, &pv_policy_default, NULL
-    };
-    static struct cpu_policy *const of_features[] = { NULL, NULL,           &pv_policy_default,
-                                                      NULL, &pv_policy_max, NULL };
+    static struct cpu_policy *const of_policy[] = { NULL,
+                                                    NULL,
+                                                    &policy_max[POLICY_PV],
+                                                    &policy_max[POLICY_HVM],
+                                                    &policy_default[POLICY_PV],
+                                                    &policy_default[POLICY_HVM] };
+    static struct cpu_policy *const of_features[] = { NULL,
+                                                      NULL,
+                                                      &policy_default[POLICY_PV],
+                                                      &policy_default[POLICY_HVM],
+                                                      &policy_max[POLICY_PV],
+                                                      &policy_max[POLICY_HVM] };
     bool features = op->cmd == XEN_SYSCTL_get_cpu_featureset;
     uint32_t index = features ? op->u.cpu_featureset.index : op->u.cpu_policy.index;
     struct cpu_policy *p, *raw;
@@ -74,19 +80,18 @@ long x86_sysctl_cpu(struct vcpu *v, struct xen_sysctl *op, bool *copy_back)
     p = features ? of_features[index] : of_policy[index];
     if (p)
         return put_system(v, op, p);
-    if (index > XEN_SYSCTL_cpu_policy_host)
-        return E(EOPNOTSUPP); /* no HVM guests */
     raw = frame_alloc_hv();
     if (!raw)
         return E(ENOMEM);
-    cpu_policy_raw(raw);
+    policy_raw(raw);
     rc = put_system(v, op, raw);
     frame_free_hv(raw);
     return rc;
 }
 
 static int take_entries(struct vcpu *v, const struct xen_domctl_cpu_policy *op,
-                        struct cpu_policy *p, struct cpu_policy_where *where)
+                        struct cpu_policy *p, const struct cpu_policy *max,
+                        struct cpu_policy_where *where)
 {
     struct cpu_policy_leaf l;
     struct cpu_policy_msr m;
@@ -100,7 +105,7 @@ static int take_entries(struct vcpu *v, const struct xen_domctl_cpu_policy *op,
     for (uint32_t i = 0; err == 0 && i < op->nr_msrs; i++)
         err = guest_get(v, &m, HANDLE_AT(op->msrs, i)) ? XEN_EFAULT
                                                        : cpu_policy_put_msr(p, &m, where);
-    if (err == 0 && !cpu_policy_limits_fit(p, &pv_policy_max, where))
+    if (err == 0 && !cpu_policy_limits_fit(p, max, where))
         err = XEN_EINVAL;
     return err;
 }
@@ -110,6 +115,7 @@ static long set_policy(struct vcpu *v, struct domain *d, struct xen_domctl_cpu_p
                        bool *copy_back)
 {
     struct cpu_policy_where where = { CPU_POLICY_NOWHERE, CPU_POLICY_NOWHERE, CPU_POLICY_NOWHERE };
+    const struct cpu_policy *max = &policy_max[policy_kind_of(d)];
     struct x86_told *told;
     struct cpu_policy *p;
     int err;
@@ -120,8 +126,8 @@ static long set_policy(struct vcpu *v, struct domain *d, struct xen_domctl_cpu_p
     p = told ? frame_alloc_hv() : NULL;
     if (!p)
         return E(ENOMEM);
-    *p = *pv_policy(d);
-    err = take_entries(v, op, p, &where);
+    *p = *policy_of(d);
+    err = take_entries(v, op, p, max, &where);
     if (err) {
         log_refusal(d, "CPU policy: leaf %#x, sub-leaf %#x, MSR %#x: unknown, or more than is here",
                     where.leaf, where.subleaf, where.msr);
@@ -130,10 +136,10 @@ static long set_policy(struct vcpu *v, struct domain *d, struct xen_domctl_cpu_p
         op->err_msr = where.msr;
         *copy_back = true;
     } else {
-        if (!cpu_policy_fits(p, &pv_policy_max, &where))
+        if (!cpu_policy_fits(p, max, &where))
             log_debug("d%u: CPU policy: leaf %#x, sub-leaf %#x, MSR %#x: more than is here goes",
                       d->id, where.leaf, where.subleaf, where.msr);
-        cpu_policy_level(p, &pv_policy_max);
+        cpu_policy_level(p, max);
         told->cpu = *p;
         told->has_cpu = true;
     }
@@ -141,28 +147,28 @@ static long set_policy(struct vcpu *v, struct domain *d, struct xen_domctl_cpu_p
     return -err;
 }
 
-long x86_domctl_cpu_policy(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *copy_back)
+long policy_domctl(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *copy_back)
 {
     struct xen_domctl_cpu_policy *cp = &op->u.cpu_policy;
 
     if (op->cmd == XEN_DOMCTL_set_cpu_policy)
         return set_policy(v, d, cp, copy_back);
     *copy_back = true;
-    return put_policy(v, pv_policy(d), HANDLE_PTR(cp->leaves), &cp->nr_leaves, HANDLE_PTR(cp->msrs),
+    return put_policy(v, policy_of(d), HANDLE_PTR(cp->leaves), &cp->nr_leaves, HANDLE_PTR(cp->msrs),
                       &cp->nr_msrs);
 }
 
 /* Modes by Xen's xen-tscmode(7): 0 as the hypervisor likes, 1 always emulated, 2 never. */
 #define TSC_NATIVE 2
 
-long x86_domctl_tsc(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *copy_back)
+long policy_domctl_tsc(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *copy_back)
 {
     struct xen_domctl_tsc_info *info = &op->u.tsc_info;
     struct x86_domain *xd = x86_domain(d);
 
     if (op->cmd == XEN_DOMCTL_gettscinfo) {
         *info = (struct xen_domctl_tsc_info){ .tsc_mode = xd->tsc_mode,
-                                              .gtsc_khz = xen_leaf_time.tsc_khz };
+                                              .gtsc_khz = policy_time.tsc_khz };
         *copy_back = true;
         return 0;
     }

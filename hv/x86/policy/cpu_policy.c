@@ -60,9 +60,23 @@ static const uint32_t pv_features[CPU_POLICY_WORDS] = {
     FB(ITSC), MASK_E8_EBX, MASK_7_EDX, MASK_7_1_EAX, MASK_E21_EAX, 0, MASK_7_2_EDX, 0, 0,
     (uint32_t)MASK_ARCH_CAPS, (uint32_t)(MASK_ARCH_CAPS >> 32), MASK_E21_ECX,
 };
+
+/*
+ * What hardware-assisted guests see beyond that: what their processor does by itself in guest mode
+ * (paging modes, MTRRs without effect), and less where a control would be theirs to write.
+ */
+static const uint32_t hvm_more[CPU_POLICY_WORDS] = {
+    FB(VME) | FB(PSE) | FB(MTRR) | FB(PGE) | FB(PSE36), FB(PCID), FB(PAGE1GB), FB(CR8_LEGACY), 0,
+    FB(SMEP) | FB(INVPCID) | FB(SMAP), FB(UMIP),
+};
+static const uint32_t hvm_less[CPU_POLICY_WORDS] = {
+    FB(ACPI) | FB(SS), 0, 0, 0, 0, 0, 0, 0, FB(IBPB), FB(ARCH_CAPS), 0, 0, 0, 0, 0, 0, ~0u, ~0u,
+};
+/* Emulated, whatever the processor has. */
+static const uint32_t hvm_emulated[CPU_POLICY_WORDS] = { 0, FB(X2APIC) | FB(TSC_DEADLINE) };
 /* clang-format on */
 
-/* Leaves of which a PV guest may know everything: vendor, caches, name, TLBs. */
+/* Leaves of which a guest may know everything: vendor, caches, name, TLBs. */
 static const struct {
     uint32_t leaf, last; /* and up to this one */
 } open_leaves[] = {
@@ -73,14 +87,14 @@ static const struct {
 
 #define VIRT_BITS 48u
 
-struct cpu_policy pv_policy_max, pv_policy_default;
+struct cpu_policy policy_max[POLICY_KINDS], policy_default[POLICY_KINDS];
 
 static void ask(uint32_t leaf, uint32_t sub, struct cpuid_regs *r)
 {
     cpuid(leaf, sub, &r->a, &r->b, &r->c, &r->d);
 }
 
-void cpu_policy_raw(struct cpu_policy *p)
+void policy_raw(struct cpu_policy *p)
 {
     uint64_t caps = 0;
 
@@ -106,18 +120,23 @@ static void take_subleaves(struct cpu_policy *p, struct cpu_policy *raw)
     cpu_policy_at(p, 0xd, 0)->a = (uint32_t)cpu_feat.xcr0_mask;
 }
 
-void pv_policy_init(void)
+static uint32_t features(enum policy_kind k, unsigned int word, uint32_t there)
 {
-    struct cpu_policy *p = &pv_policy_max, *raw = &pv_policy_default;
+    if (k == POLICY_PV)
+        return there & pv_features[word];
+    return (there & (pv_features[word] | hvm_more[word]) & ~hvm_less[word]) | hvm_emulated[word];
+}
 
-    cpu_policy_raw(raw);
+/* The most that guests of a kind can have here. */
+static void derive(struct cpu_policy *p, struct cpu_policy *raw, enum policy_kind k)
+{
     memset(p, 0, sizeof(*p));
     for (unsigned int i = 0; i < ARRAY_SIZE(open_leaves); i++)
         for (uint32_t leaf = open_leaves[i].leaf; leaf <= open_leaves[i].last; leaf++)
             *cpu_policy_at(p, leaf, 0) = cpu_policy_ask(raw, leaf, 0);
     take_subleaves(p, raw);
     for (unsigned int i = 0; i < CPU_POLICY_WORDS; i++)
-        *cpu_policy_word(p, i) = *cpu_policy_word(raw, i) & pv_features[i];
+        *cpu_policy_word(p, i) = features(k, i, *cpu_policy_word(raw, i));
     if (!cpu_feat.xsave)
         *cpu_policy_word(p, XEN_X86_FEATURE_XSAVE / 32) &= ~FB(XSAVE);
     if (!cpu_feat.nx)
@@ -129,13 +148,26 @@ void pv_policy_init(void)
     cpu_policy_at(p, 0x80000008, 0)->a = (cpu_policy_ask(raw, 0x80000008, 0).a & 0xff) | VIRT_BITS
                                                                                              << 8;
     cpu_policy_settle(p);
-    pv_policy_default = *p;
-    /* The TSC's rate is a promise for domains that stay on this machine. */
-    *cpu_policy_word(&pv_policy_default, XEN_X86_FEATURE_ITSC / 32) &= ~FB(ITSC);
 }
 
-bool pv_cpuid_has_tsc_aux(void)
+void policy_init(void)
 {
-    return (*cpu_policy_word(&pv_policy_max, XEN_X86_FEATURE_RDTSCP / 32) & FB(RDTSCP)) ||
-           (*cpu_policy_word(&pv_policy_max, XEN_X86_FEATURE_RDPID / 32) & FB(RDPID));
+    struct cpu_policy *raw = &policy_default[POLICY_PV]; /* until it is derived itself */
+
+    policy_raw(raw);
+    for (int k = POLICY_KINDS - 1; k >= 0; k--) {
+        derive(&policy_max[k], raw, (enum policy_kind)k);
+        if (k != POLICY_PV)
+            policy_default[k] = policy_max[k];
+    }
+    policy_default[POLICY_PV] = policy_max[POLICY_PV];
+    /* The TSC's rate is a promise for domains that stay on this machine. */
+    for (int k = 0; k < POLICY_KINDS; k++)
+        *cpu_policy_word(&policy_default[k], XEN_X86_FEATURE_ITSC / 32) &= ~FB(ITSC);
+}
+
+bool policy_has_tsc_aux(void)
+{
+    return (*cpu_policy_word(&policy_max[POLICY_PV], XEN_X86_FEATURE_RDTSCP / 32) & FB(RDTSCP)) ||
+           (*cpu_policy_word(&policy_max[POLICY_PV], XEN_X86_FEATURE_RDPID / 32) & FB(RDPID));
 }

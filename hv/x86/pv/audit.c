@@ -20,6 +20,7 @@
 #include "core/log.h"
 #include "lib/string.h"
 #include "x86/cpu/cpu.h"
+#include "x86/guest.h"
 #include "x86/pv/desc.h"
 #include "x86/irq/pirq.h"
 #include "x86/pv/ptable.h"
@@ -138,13 +139,16 @@ static void count_vcpu(struct recount *r, struct vcpu *v)
     for (unsigned int i = 0; i < ARRAY_SIZE(pv->ldt_mfn); i++)
         if (pv->ldt_mfn[i])
             count(r, MFN(pv->ldt_mfn[i]), FT_DESC);
-    if (v->info_frame)
-        count(r, frame_mfn(v->info_frame), FT_WRITABLE);
 }
 
 static void count_words(void *arg, mfn_t mfn)
 {
     count(arg, mfn, FT_WRITABLE);
+}
+
+static void count_plain(void *arg, mfn_t mfn)
+{
+    count(arg, mfn, FT_NONE);
 }
 
 /* All that `holder` refers to. */
@@ -154,14 +158,21 @@ static void count_holder(struct recount *r, struct domain *holder)
     uint32_t m;
 
     grant_walk(holder, count_grant, &g);
-    if (!is_pv(holder))
+    evtchn_walk_pages(holder, count_words, r);
+    for (unsigned int i = 0; i < holder->max_vcpus; i++)
+        if (holder->vcpu[i] && holder->vcpu[i]->info_frame)
+            count(r, frame_mfn(holder->vcpu[i]->info_frame), FT_WRITABLE);
+    if (!is_pv(holder)) {
+        const struct x86_guest_ops *ops = (const struct x86_guest_ops *)holder->ops;
+
+        ops->each_reference(holder, count_plain, r);
         return;
+    }
     for_each_page (holder, m)
         count_table(r, holder, &frame_table[m]);
     for (unsigned int i = 0; i < holder->max_vcpus; i++)
         if (holder->vcpu[i])
             count_vcpu(r, holder->vcpu[i]);
-    evtchn_walk_pages(holder, count_words, r);
     count(r, pirq_eoi_frame(holder), FT_WRITABLE);
 }
 

@@ -76,7 +76,7 @@ static void load_control(struct x86_pcpu *xp, const struct pv_vcpu *v)
         write_cr4(cr4);
         xp->cr4 = cr4;
     }
-    if (xp->tsc_aux != (v->priv.tsc_aux | TSC_AUX_KNOWN) && pv_cpuid_has_tsc_aux())
+    if (xp->tsc_aux != (v->priv.tsc_aux | TSC_AUX_KNOWN) && policy_has_tsc_aux())
         wrmsr(MSR_TSC_AUX, v->priv.tsc_aux);
 }
 

@@ -25,7 +25,7 @@
 #include "x86/boot/unpack_call.h"
 #include "x86/mm/paging.h"
 #include "x86/pv/domain.h"
-#include "x86/pv/dom0_mem.h"
+#include "x86/boot/dom0_mem.h"
 #include "x86/pv/hypercall_page.h"
 #include "x86/pv/ptable.h"
 #include "x86/vga.h"
@@ -34,82 +34,23 @@
 #define ENTRY_TABLE (PTE_P | PTE_RW | PTE_US | PTE_A | PTE_D)
 #define ENTRY_RW ENTRY_TABLE
 #define ENTRY_RO (PTE_P | PTE_US | PTE_A)
-#define HV_RESERVE_PAGES 1024ull /* left to the hypervisor, whatever dom0_mem says */
 #define NR_ENTRIES 512ull
 
 struct build {
-    const char *cmdline; /* the kernel's */
-    struct bz_payload payload;
-    void *unpacked; /* NULL: the module is the ELF file */
-    size_t unpacked_len;
-    struct elf_image elf;
-    struct xen_notes notes;
+    struct dom0_image *im;
     struct pv_layout plan;
-    uint64_t nr_pages, max_pages, initrd_len;
+    uint64_t nr_pages, max_pages;
     struct dom0_mem mem;
     struct pv_domain *pd;
     mfn_t l4;
 };
 
-static uint64_t module_len(unsigned int i)
-{
-    return boot_info.module[i].end - boot_info.module[i].start;
-}
-
-static void *module_data(unsigned int i)
-{
-    return direct(boot_info.module[i].start);
-}
-
-static const char *open_kernel(struct build *b)
-{
-    const char *err;
-
-    if (!boot_info.nr_modules || !module_len(0))
-        return "there is no kernel: the boot loader's first module must be one";
-    b->cmdline = cmdline_skip_word(boot_info.module[0].cmdline);
-    err = bzimage_parse(module_data(0), module_len(0), &b->payload);
-    if (err)
-        return err;
-    const void *elf = b->payload.data;
-    size_t len = b->payload.len;
-    if (b->payload.format != BZ_ELF) {
-        b->unpacked_len = b->payload.unpacked_size;
-        b->unpacked = boot_alloc(b->unpacked_len);
-        if (!b->unpacked)
-            return "not enough memory to unpack the kernel";
-        paging_unpack(true);
-        err = unpack_kernel(&b->payload, b->unpacked, b->unpacked_len, &len);
-        elf = b->unpacked;
-    }
-    paging_unpack(false);
-    if (!err)
-        err = elf_open(&b->elf, elf, len);
-    if (!err)
-        err = xennote_parse(&b->elf, &b->notes);
-    return err;
-}
-
-/* How much memory: what is free, and what will be when the build is over. */
-static void choose_size(struct build *b, const struct dom0_options *o)
-{
-    uint64_t avail = frame_free_count() << PAGE_SHIFT, max;
-
-    avail += ALIGN_DOWN(b->unpacked ? b->unpacked_len : 0, PAGE_SIZE);
-    for (unsigned int i = 0; i < boot_info.nr_modules; i++)
-        avail += ALIGN_DOWN(module_len(i), PAGE_SIZE);
-    avail -= MIN(avail, HV_RESERVE_PAGES << PAGE_SHIFT);
-    b->nr_pages = cmdline_dom0_bytes(o->mem, avail, &max) >> PAGE_SHIFT;
-    b->max_pages = max >> PAGE_SHIFT;
-    b->initrd_len = boot_info.nr_modules > 1 ? module_len(1) : 0;
-}
-
 static const char *plan(struct build *b)
 {
     struct pv_layout_input in = {
-        .notes = &b->notes,
+        .notes = &b->im->notes,
         .nr_pages = b->nr_pages,
-        .initrd_bytes = b->initrd_len,
+        .initrd_bytes = b->im->initrd_len,
         .dom0 = true,
         .hv_start = HV_START,
         .hv_end = HV_END,
@@ -117,11 +58,11 @@ static const char *plan(struct build *b)
     const char *err = b->nr_pages ? NULL : "there is no memory left for it";
 
     if (!err)
-        err = xennote_check_pv(&b->notes, &b->elf, HV_START,
+        err = xennote_check_pv(&b->im->notes, &b->im->elf, HV_START,
                                pv_guest_ops.g.features(&b->pd->x.d, 0), true);
     if (err)
         return err;
-    elf_extent(&b->elf, &in.kernel_low, &in.kernel_high);
+    elf_extent(&b->im->elf, &in.kernel_low, &in.kernel_high);
     return pv_layout_plan(&in, &b->plan);
 }
 
@@ -131,8 +72,8 @@ static void load_kernel(struct build *b)
 {
     struct elf_segment s;
 
-    for (unsigned int i = 0; elf_next_segment(&b->elf, &i, ELF_PT_LOAD, &s);) {
-        uint64_t at = s.paddr - b->notes.paddr_offset;
+    for (unsigned int i = 0; elf_next_segment(&b->im->elf, &i, ELF_PT_LOAD, &s);) {
+        uint64_t at = s.paddr - b->im->notes.paddr_offset;
         dom0_copy(&b->mem, at, s.data, s.filesz);
         dom0_clear(&b->mem, at + s.filesz, s.memsz - s.filesz);
     }
@@ -140,18 +81,9 @@ static void load_kernel(struct build *b)
 
 static void load_initrd(struct build *b)
 {
-    if (b->initrd_len)
-        dom0_copy(&b->mem, b->plan.part[PV_INITRD].pfn << PAGE_SHIFT, module_data(1),
-                  b->initrd_len);
-}
-
-/* Kernel and modules were copied: their frames are free. */
-static void release_sources(struct build *b)
-{
-    if (b->unpacked)
-        boot_free(b->unpacked, b->unpacked_len);
-    for (unsigned int i = 0; i < boot_info.nr_modules; i++)
-        bootmem_release(boot_info.module[i].start, ALIGN_UP(boot_info.module[i].end, PAGE_SIZE));
+    if (b->im->initrd_len)
+        dom0_copy(&b->mem, b->plan.part[PV_INITRD].pfn << PAGE_SHIFT, b->im->initrd,
+                  b->im->initrd_len);
 }
 
 /* --- page tables --- */
@@ -273,10 +205,10 @@ static void fill_console(struct start_info *si)
 static bool fill_command_line(const struct build *b, char *out, size_t cap)
 {
     struct cmdline_opt o;
-    size_t n = str_copy(out, b->cmdline, cap);
+    size_t n = str_copy(out, b->im->cmdline, cap);
 
-    if (n < cap && str_eq(b->notes.guest_os, "linux") &&
-        !cmdline_find(b->cmdline, "xen_timer_slop", &o))
+    if (n < cap && str_eq(b->im->notes.guest_os, "linux") &&
+        !cmdline_find(b->im->cmdline, "xen_timer_slop", &o))
         n = fmt_append(out, cap, " xen_timer_slop=%u", TIMER_SLOP_NS);
     return n < cap;
 }
@@ -295,9 +227,9 @@ static void fill_start_info(struct build *b)
     si->pt_base = l->part[PV_TABLES].va;
     si->nr_pt_frames = l->part[PV_TABLES].pages;
     si->mfn_list = l->part[PV_P2M].va;
-    if (b->initrd_len) {
+    if (b->im->initrd_len) {
         si->mod_start = l->initrd_by_pfn ? initrd->pfn : initrd->va;
-        si->mod_len = b->initrd_len;
+        si->mod_len = b->im->initrd_len;
         si->flags |= l->initrd_by_pfn ? SIF_MOD_START_PFN : 0;
     }
     si->first_p2m_pfn = pv_layout_first_p2m_pfn(l);
@@ -318,18 +250,9 @@ static void fill_hypercall_page(struct build *b)
 
 /* --- vCPUs --- */
 
-static unsigned int choose_vcpus(const struct dom0_options *o)
-{
-    unsigned int n = nr_pcpus;
-
-    n = o->min_vcpus ? MAX(n, o->min_vcpus) : n;
-    n = o->max_vcpus ? MIN(n, o->max_vcpus) : n;
-    return MIN(n, (unsigned int)MAX_VCPUS);
-}
-
 static const char *create(struct build *b, const struct dom0_options *o)
 {
-    unsigned int vcpus = choose_vcpus(o);
+    unsigned int vcpus = o->vcpus;
 
     b->pd = pv_domain_create(0, vcpus);
     if (!b->pd || evtchn_set_limit(&b->pd->x.d, EVTCHN_FIFO_NR_CHANNELS - 1))
@@ -380,7 +303,7 @@ static const char *fill(struct build *b)
         return "not enough memory for its kernel and initramfs";
     load_kernel(b);
     load_initrd(b);
-    release_sources(b);
+    dom0_image_release(b->im);
     if (!dom0_mem_grow(&b->mem, b->nr_pages))
         return "there is less memory than dom0_mem asks for";
     dom0_write_p2m(&b->mem, b->plan.part[PV_P2M].pfn);
@@ -393,34 +316,35 @@ static const char *fill(struct build *b)
 
 static void report(const struct build *b, uint64_t unpacked)
 {
-    const struct xen_notes *n = &b->notes;
+    const struct xen_notes *n = &b->im->notes;
 
     log_info("Dom0: kernel %s %s, %s, %lu KiB; initramfs %lu KiB",
              n->guest_os[0] ? n->guest_os : "?", n->guest_version,
-             bz_format_name(b->payload.format), unpacked >> 10, b->initrd_len >> 10);
+             bz_format_name(b->im->payload.format), unpacked >> 10, b->im->initrd_len >> 10);
     log_info("Dom0: %lu MiB, %u vCPU%s, entry %lx, %u blocks of memory", b->nr_pages >> 8,
              b->pd->x.d.max_vcpus, b->pd->x.d.max_vcpus == 1 ? "" : "s", b->plan.entry, b->mem.nr);
 }
 
-const char *dom0_build(const struct dom0_options *o)
+const char *dom0_build(struct dom0_image *im, const struct dom0_options *o)
 {
     static struct build b;
-    const char *err = open_kernel(&b);
+    const char *err;
 
-    if (!err)
-        err = create(&b, o);
+    b.im = im;
+    err = create(&b, o);
     if (err)
         return err;
-    choose_size(&b, o);
+    b.nr_pages = dom0_image_pages(im, o->mem, &b.max_pages);
     err = plan(&b);
     if (!err)
         err = fill(&b);
     if (err) {
         log_err("Dom0: of %lu MiB it would have had %lu; its kernel has %lu MiB, its initramfs %lu",
-                frame_total_count() >> 8, b.nr_pages >> 8, b.elf.size >> 20, b.initrd_len >> 20);
+                frame_total_count() >> 8, b.nr_pages >> 8, im->elf.size >> 20,
+                im->initrd_len >> 20);
         return err;
     }
-    report(&b, b.elf.size);
+    report(&b, im->elf.size);
     dom0 = &b.pd->x.d;
     domain_publish(dom0);
     start_vcpu(&b);

@@ -17,7 +17,7 @@
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
 #include "x86/policy/cpu_policy.h"
-#include "x86/policy/xen_leaf.h"
+#include "x86/policy/cpu_policy.h"
 #include "x86/pv/cpuid.h"
 #include "x86/pv/privop.h"
 
@@ -105,7 +105,7 @@ static uint64_t efer(void)
 /* By the policy, and only where CPUID says that the register is there. */
 static bool arch_caps(const struct pv_vcpu *v, uint64_t *val)
 {
-    const struct cpu_policy *p = pv_policy(v->x.v.domain);
+    const struct cpu_policy *p = policy_of(v->x.v.domain);
 
     if (!(cpu_policy_ask(p, 7, 0).d & (1u << (XEN_X86_FEATURE_ARCH_CAPS % 32))))
         return false;
@@ -185,7 +185,7 @@ static bool read_common(struct pv_vcpu *v, uint32_t msr, uint64_t *val)
     case MSR_TSC:
         return known(rdtsc(), val);
     case MSR_TSC_AUX:
-        return pv_cpuid_has_tsc_aux() && known(v->priv.tsc_aux, val);
+        return policy_has_tsc_aux() && known(v->priv.tsc_aux, val);
     case MSR_EFER:
         return known(efer(), val);
     case MSR_APIC_BASE:
@@ -225,7 +225,7 @@ bool pv_rdmsr(struct pv_vcpu *v, uint32_t msr, uint64_t *val)
 
 static bool write_tsc_aux(struct pv_vcpu *v, uint64_t val)
 {
-    if (!pv_cpuid_has_tsc_aux() || val >> 32)
+    if (!policy_has_tsc_aux() || val >> 32)
         return false;
     v->priv.tsc_aux = (uint32_t)val;
     wrmsr(MSR_TSC_AUX, val);

@@ -322,7 +322,7 @@ static bool xcr0_valid(const struct pv_vcpu *v, uint64_t val)
 {
     uint64_t zmm = val & 0xe0;
 
-    if ((val & ~cpu_policy_states(pv_policy(v->x.v.domain))) || !(val & 1) ||
+    if ((val & ~cpu_policy_states(policy_of(v->x.v.domain))) || !(val & 1) ||
         ((val & 4) && !(val & 2)))
         return false;
     return !zmm || (zmm == 0xe0 && (val & 4));

@@ -31,6 +31,7 @@ bool option(const char *name);               /* a word of the guest's command li
 const char *option_value(const char *name);  /* name=VALUE; NULL when absent */
 
 extern unsigned int checks_done;
+extern const char *guest_cmdline;
 
 /* Counts a check; reports it when it does not hold. Evaluates to the condition. */
 #define CHECK(cond, ...)                                              \
@@ -118,6 +119,7 @@ void guarded_resume(struct recover *r) __attribute__((noreturn));
 
 extern struct trap_info trap_table[257];
 void trap_init(void); /* table and callbacks of this vCPU */
+uint64_t trap_cr2(const struct cpu *cpu);
 /* Called first for each trap; true when it was dealt with and the frame is to be resumed. */
 extern bool (*trap_hook)(struct regs *r);
 extern void (*event_hook)(struct regs *r); /* instead of the counting default */

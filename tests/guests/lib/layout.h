@@ -11,6 +11,14 @@
 #define CPU_AREA_SIZE 0x10000
 #define CPU_TRAP_STACK 0x8000 /* offset of its top */
 
+/* Selectors of a PVH micro-guest (lib-pvh/head.S). */
+#define PVH_CS64 0x08
+#define PVH_CS32 0x10
+#define PVH_DS 0x18
+#ifndef PVH_GUEST_OS
+#define PVH_GUEST_OS "micro-guest"
+#endif
+
 #ifndef NOTE_FEATURES
 #define NOTE_FEATURES "!writable_page_tables|pae_pgdir_above_4gb"
 #endif

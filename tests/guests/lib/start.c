@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* From the entry point to guest_main(); what must not change while a test runs. */
+/* From the entry point to guest_main(). */
 #include "guest.h"
-
-#include <xen/sysctl.h>
 
 uint8_t boot_cpu_area[CPU_AREA_SIZE] __attribute__((aligned(CPU_AREA_SIZE)));
 struct cpu *cpus[XEN_LEGACY_MAX_VCPUS];
@@ -12,32 +10,11 @@ void guest_start(struct start_info *start);
 void guest_start(struct start_info *start)
 {
     si = start;
+    guest_cmdline = (const char *)si->cmd_line;
     cpus[0] = (struct cpu *)boot_cpu_area;
     cpus[0]->vector = NO_FAULT;
     trap_init();
     mm_init();
     guest_main();
     finish();
-}
-
-void account_take(struct account *a)
-{
-    struct xen_sysctl ctl = {
-        .cmd = XEN_SYSCTL_physinfo,
-        .interface_version = XEN_SYSCTL_INTERFACE_VERSION,
-    };
-    domid_t self = DOMID_SELF;
-
-    CHECK_EQ(hc_sysctl(&ctl), 0, "sysctl physinfo");
-    a->free_pages = ctl.u.physinfo.free_pages;
-    a->reservation = hc_memory_op(XENMEM_current_reservation, &self);
-}
-
-void account_check(const struct account *before, const char *what)
-{
-    struct account now;
-
-    account_take(&now);
-    CHECK_EQ(now.free_pages, before->free_pages, "%s: free pages of the host", what);
-    CHECK_EQ(now.reservation, before->reservation, "%s: pages of the domain", what);
 }

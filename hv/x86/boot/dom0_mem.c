@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "x86/pv/dom0_mem.h"
+#include "x86/boot/dom0_mem.h"
 
 #include "lib/string.h"
 #include "x86/mm/paging.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Domain 0's memory while it is built: few, large blocks, filled by guest frame number. */
-#ifndef X86_PV_DOM0_MEM_H
-#define X86_PV_DOM0_MEM_H
+#ifndef X86_BOOT_DOM0_MEM_H
+#define X86_BOOT_DOM0_MEM_H
 
 #include "core/domain.h"
 

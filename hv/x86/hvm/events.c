@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is delivered to a hardware-assisted vCPU before it runs on, in the order of the processor:
+ * the event whose delivery was cut short, an exception of its own, NMI, event-channel upcall,
+ * interrupts of its local APIC. One event an entry; while another waits for it, or the guest takes
+ * none, the vendor exits as soon as it does (the window).
+ */
+#include "core/domain.h"
+#include "core/pcpu.h"
+#include "x86/cpu/cpu.h"
+#include "x86/hvm/exits.h"
+
+/* Does an upcall by vector wait that its domain, not one vCPU, has chosen? */
+static bool upcall_waits(const struct hvm_vcpu *v)
+{
+    const struct hvm_domain *hd = (const struct hvm_domain *)v->x.v.domain;
+
+    return __atomic_load_n(&v->x.v.info->evtchn_upcall_pending, __ATOMIC_RELAXED) &&
+           __atomic_load_n(&hd->callback_vector, __ATOMIC_RELAXED) && !v->upcall_vector;
+}
+
+/* The vector to deliver next, or -1; *apic: it is the local APIC's. */
+static int next_vector(struct hvm_vcpu *v, bool *apic)
+{
+    *apic = false;
+    if (upcall_waits(v))
+        return __atomic_load_n(&hvm_domain_of(v)->callback_vector, __ATOMIC_RELAXED);
+    *apic = true;
+    return vlapic_pending(&v->lapic);
+}
+
+bool hvm_has_work(struct hvm_vcpu *v)
+{
+    bool apic;
+
+    if (__atomic_load_n(&v->exit_work, __ATOMIC_SEQ_CST) & (HVMX_NMI | HVMX_TIMER | HVMX_EVENT))
+        return true;
+    return (cpu_info()->regs.rflags & X86_FLAGS_IF) && next_vector(v, &apic) >= 0;
+}
+
+static void want_window(struct hvm_vcpu *v)
+{
+    if (v->window)
+        return;
+    v->window = true;
+    hvm_vendor->window(v, false, true);
+}
+
+/* Deliver an interrupt, or see to it that the guest exits when it takes one. */
+static void deliver_interrupt(struct hvm_vcpu *v, const struct x86_regs *regs)
+{
+    bool apic;
+    int vector = next_vector(v, &apic);
+    struct hvm_event e = { .kind = HVM_EV_INTERRUPT, .vector = (uint8_t)vector };
+
+    if (vector < 0) {
+        hvm_done(v, HVMX_INTERRUPT);
+        if (next_vector(v, &apic) >= 0) /* it came between */
+            hvm_ask(v, HVMX_INTERRUPT);
+        return;
+    }
+    if (!(regs->rflags & X86_FLAGS_IF) || hvm_vendor->get(v, HVM_SHADOW) ||
+        !hvm_vendor->inject(v, &e)) {
+        want_window(v);
+        hvm_done(v, HVMX_INTERRUPT);
+        return;
+    }
+    if (apic)
+        vlapic_accept(&v->lapic, e.vector);
+}
+
+static void deliver_nmi(struct hvm_vcpu *v)
+{
+    struct hvm_event e = { .kind = HVM_EV_NMI, .vector = 2 };
+
+    if (v->nmi_masked || hvm_vendor->get(v, HVM_SHADOW) || !hvm_vendor->inject(v, &e))
+        return; /* looked at again at the next entry */
+    hvm_done(v, HVMX_NMI);
+    v->nmi_masked = true;
+    hvm_vendor->window(v, true, true);
+}
+
+bool hvm_exit_work(struct vcpu *c, struct x86_regs *regs)
+{
+    struct hvm_vcpu *v = hvm_vcpu(c);
+    uint32_t work = __atomic_load_n(&v->exit_work, __ATOMIC_SEQ_CST);
+
+    if (work & HVMX_FLUSH) {
+        hvm_done(v, HVMX_FLUSH);
+        hvm_vendor->flush(v);
+    }
+    if (work & HVMX_EVENT) {
+        hvm_done(v, HVMX_EVENT);
+        hvm_vendor->inject(v, &v->event);
+        v->event.kind = HVM_EV_NONE;
+    }
+    if (work & HVMX_TIMER) {
+        hvm_done(v, HVMX_TIMER);
+        vlapic_timer_fired(&v->lapic);
+        work |= HVMX_INTERRUPT;
+    }
+    if (work & HVMX_NMI)
+        deliver_nmi(v);
+    if ((work & HVMX_INTERRUPT) || upcall_waits(v))
+        deliver_interrupt(v, regs);
+    return false;
+}

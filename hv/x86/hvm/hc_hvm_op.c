@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/* hvm_op: parameters, and what a hardware-assisted guest says of itself. */
+#include "core/hypercall.h"
+
+#include <xen/hvm/hvm_op.h>
+#include <xen/sched.h>
+
+#include "core/access.h"
+#include "core/log.h"
+#include "x86/hvm/hvm.h"
+
+#define VIA_TYPE(v) ((v) >> 56)
+#define VIA_VECTOR 2u
+#define MIN_VECTOR 16u
+
+/* Who may set a parameter: the guest itself, the tools, or the tools once. */
+static bool tools_only(uint32_t index)
+{
+    return index != HVM_PARAM_CALLBACK_IRQ && index != HVM_PARAM_VM86_TSS_SIZED &&
+           index != HVM_PARAM_VM_GENERATION_ID_ADDR;
+}
+
+static long set_callback(struct hvm_domain *hd, uint64_t value)
+{
+    uint8_t vector = VIA_TYPE(value) == VIA_VECTOR ? (uint8_t)value : 0;
+
+    if (value && VIA_TYPE(value) != VIA_VECTOR) {
+        log_refusal(&hd->x.d, "event upcall by %#lx: only vectors (type 2) are there", value);
+        return E(EOPNOTSUPP);
+    }
+    if (vector && vector < MIN_VECTOR)
+        return E(EINVAL);
+    __atomic_store_n(&hd->callback_vector, vector, __ATOMIC_RELAXED);
+    return 0;
+}
+
+static long set_param(struct vcpu *v, struct hvm_domain *hd, const struct xen_hvm_param *p)
+{
+    long rc = 0;
+
+    if (tools_only(p->index) && !access_ok(v->domain, &hd->x.d, ACCESS_CONTROL))
+        return E(EPERM);
+    switch (p->index) {
+    case HVM_PARAM_CALLBACK_IRQ:
+        rc = set_callback(hd, p->value);
+        break;
+    case HVM_PARAM_ALTP2M:
+    case HVM_PARAM_NESTEDHVM:
+        rc = p->value ? E(EOPNOTSUPP) : 0;
+        break;
+    case HVM_PARAM_TIMER_MODE:
+        rc = p->value > HVMPTM_one_missed_tick_pending ? E(EINVAL) : 0;
+        break;
+    case HVM_PARAM_TRIPLE_FAULT_REASON:
+        rc = p->value > SHUTDOWN_MAX ? E(EINVAL) : 0;
+        break;
+    }
+    if (rc == 0)
+        __atomic_store_n(&hd->params[index_nospec(p->index, HVM_NR_PARAMS)], p->value,
+                         __ATOMIC_RELAXED);
+    return rc;
+}
+
+static long get_param(struct hvm_domain *hd, struct xen_hvm_param *p)
+{
+    p->value = __atomic_load_n(&hd->params[index_nospec(p->index, HVM_NR_PARAMS)],
+                               __ATOMIC_RELAXED);
+    return 0;
+}
+
+static long op_param(struct vcpu *v, gptr_t arg, bool set)
+{
+    struct xen_hvm_param p;
+    struct domain *d;
+    long rc;
+
+    if (guest_get(v, &p, arg))
+        return E(EFAULT);
+    if (p.index >= HVM_NR_PARAMS)
+        return E(EINVAL);
+    d = domain_get_self(v, p.domid);
+    if (!d)
+        return E(ESRCH);
+    if (!access_ok(v->domain, d, ACCESS_INSPECT))
+        rc = E(EPERM);
+    else if (d->kind != GUEST_HVM)
+        rc = E(EINVAL);
+    else
+        rc = set ? set_param(v, hvm_domain(d), &p) : get_param(hvm_domain(d), &p);
+    domain_put(d);
+    if (rc == 0 && !set && guest_put(v, arg, &p))
+        rc = E(EFAULT);
+    return rc;
+}
+
+static long op_upcall_vector(struct vcpu *v, gptr_t arg)
+{
+    struct xen_hvm_evtchn_upcall_vector op;
+    struct domain *d = v->domain;
+
+    if (guest_get(v, &op, arg))
+        return E(EFAULT);
+    if (op.vector < MIN_VECTOR)
+        return E(EINVAL);
+    if (op.vcpu >= d->max_vcpus || !d->vcpu[index_nospec(op.vcpu, MAX_VCPUS)])
+        return E(ENOENT);
+    __atomic_store_n(&hvm_vcpu(d->vcpu[op.vcpu])->upcall_vector, op.vector, __ATOMIC_RELAXED);
+    return 0;
+}
+
+static long op_get_mem_type(struct vcpu *v, gptr_t arg)
+{
+    struct xen_hvm_get_mem_type op;
+
+    if (guest_get(v, &op, arg))
+        return E(EFAULT);
+    if (op.domid != DOMID_SELF && op.domid != v->domain->id)
+        return E(EPERM);
+    switch (p2m_lookup(&hvm_domain(v->domain)->p2m, GFN(op.pfn)).type) {
+    case P2M_RAM:
+        op.mem_type = HVMMEM_ram_rw;
+        break;
+    case P2M_RAM_RO:
+        op.mem_type = HVMMEM_ram_ro;
+        break;
+    default:
+        op.mem_type = HVMMEM_mmio_dm;
+    }
+    return guest_put(v, arg, &op) ? E(EFAULT) : 0;
+}
+
+static long op_get_time(struct vcpu *v, gptr_t arg)
+{
+    struct xen_hvm_get_time op = { .now = arch_now() };
+
+    return guest_put(v, arg, &op) ? E(EFAULT) : 0;
+}
+
+long hc_hvm_op(struct vcpu *v, const struct hc_args *args)
+{
+    gptr_t arg = GPTR(args->a[1]);
+    unsigned long op = args->a[0];
+
+    if (op == HVMOP_set_param || op == HVMOP_get_param)
+        return op_param(v, arg, op == HVMOP_set_param);
+    if (v->domain->kind != GUEST_HVM) /* the rest is about the caller itself */
+        return E(ENOSYS);
+    switch (op) {
+    case HVMOP_set_evtchn_upcall_vector:
+        return op_upcall_vector(v, arg);
+    case HVMOP_get_mem_type:
+        return op_get_mem_type(v, arg);
+    case HVMOP_get_time:
+        return op_get_time(v, arg);
+    case HVMOP_pagetable_dying: /* a hint for shadow tables */
+    case HVMOP_flush_tlbs:
+        return 0;
+    default:
+        return E(ENOSYS);
+    }
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* Hypercalls of hardware-assisted guests: VMMCALL or VMCALL, arguments in registers. */
+#include "core/hypercall.h"
+
+#include "core/log.h"
+#include "lib/string.h"
+#include "x86/cpu/cpu.h"
+#include "x86/hvm/copy.h"
+#include "x86/hvm/exits.h"
+#include "x86/hvm/hypercall_page.h"
+#include "x86/mm/guest_walk.h"
+
+#define STUB_SIZE 32
+#define NR_STUBS (PAGE_SIZE / STUB_SIZE)
+#define HYPERCALL_IRET 23
+
+bool hvm_write_hypercall_page(struct hvm_vcpu *v, uint64_t val)
+{
+    /* mov $nr, %eax; vmmcall or vmcall; ret */
+    static const uint8_t amd[] = { 0xb8, 0, 0, 0, 0, 0x0f, 0x01, 0xd9, 0xc3 };
+    static const uint8_t intel[] = { 0xb8, 0, 0, 0, 0, 0x0f, 0x01, 0xc1, 0xc3 };
+    static const uint8_t none[] = { 0x0f, 0x0b }; /* ud2 */
+
+    if (val & ~PAGE_MASK) /* the number of the page, of which there is one */
+        return false;
+    for (uint32_t nr = 0; nr < NR_STUBS; nr++) {
+        uint8_t stub[STUB_SIZE];
+
+        memset(stub, 0xcc, sizeof(stub));
+        memcpy(stub, cpu_feat.intel ? intel : amd, sizeof(amd));
+        memcpy(stub + 1, &nr, sizeof(nr));
+        if (nr == HYPERCALL_IRET)
+            memcpy(stub, none, sizeof(none));
+        if (hvm_copy_to_phys(v->x.v.domain, val + nr * STUB_SIZE, stub, sizeof(stub)))
+            return false;
+    }
+    return true;
+}
+
+static void call64(struct hvm_vcpu *v, struct x86_regs *regs, unsigned int len)
+{
+    long rc = hypercall_dispatch(&v->x.v, regs->rax, &regs->args);
+
+    if (__builtin_expect(rc == HC_RESTART, 0)) { /* the same instruction again */
+        regs->args = v->x.v.restart_args;
+        return;
+    }
+    regs->rax = (uint64_t)rc;
+    hvm_skip(v, regs, len);
+}
+
+void hvm_hypercall(struct hvm_vcpu *v, struct x86_regs *regs, struct hvm_exit *x)
+{
+    unsigned int len = hvm_insn_length(v, regs, x), cpl;
+    struct guest_paging g;
+
+    if (!len)
+        return;
+    hvm_vendor->get_paging(v, &g, &cpl);
+    if (cpl == 0 && hvm_mode(v) == HVM_MODE_64) {
+        call64(v, regs, len);
+        return;
+    }
+    regs->rax = cpl ? (uint64_t)E(EPERM) : (uint32_t)E(ENOSYS);
+    hvm_skip(v, regs, len);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* The records of Xen's HVM context (<xen/hvm/save.h>): a vCPU's registers as the tools see them. */
+#ifndef X86_HVM_RECORDS_H
+#define X86_HVM_RECORDS_H
+
+#include "x86/hvm/hvm.h"
+
+#include <xen/hvm/save.h>
+
+/* v does not run, and nobody lets it. */
+void hvm_cpu_to_record(struct hvm_vcpu *v, struct hvm_hw_cpu *r);
+/* 0, or -EINVAL: what no processor of this guest could have. On failure nothing has changed. */
+int hvm_cpu_from_record(struct hvm_vcpu *v, const struct hvm_hw_cpu *r);
+void hvm_mtrr_to_record(struct hvm_vcpu *v, struct hvm_hw_mtrr *r);
+int hvm_mtrr_from_record(struct hvm_vcpu *v, const struct hvm_hw_mtrr *r);
+
+#endif
