@@ -86,8 +86,8 @@ void cpu_early_traps(void);
 /* After spec_init(). Load GDT, IDT, TSS, control registers and SYSCALL MSRs on this CPU. */
 void cpu_init_this(struct x86_pcpu *xp);
 /*
- * While false, NMI, #MC, #DF and #DB on this CPU use the stack they find, and no TSS: for when TR is
- * a guest's. Nothing may run in ring 3 then.
+ * While false, NMI, #MC, #DF and #DB on this CPU use the stack they find, and no TSS: for when TR
+ * is a guest's. Nothing may run in ring 3 then.
  */
 void cpu_use_ist(bool on);
 /* Build the stack, the descriptor window and the record of CPU `id`; NULL: no memory. */
