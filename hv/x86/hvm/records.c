@@ -14,28 +14,24 @@
 #define MSR_MTRR_FIRST 0x200u
 #define MSR_MTRR_DEF_TYPE 0x2ffu
 
+/* clang-format off */
 /* General registers have the same names on both sides. */
-#define EACH_GPR(X)                                                                          \
-    X(rax)                                                                                   \
-    X(rbx)                                                                                   \
-    X(rcx)                                                                                   \
-    X(rdx) X(rbp) X(rsi) X(rdi) X(rsp) X(r8) X(r9) X(r10) X(r11) X(r12) X(r13) X(r14) X(r15) \
-        X(rip) X(rflags)
+#define EACH_GPR(X)                                                                              \
+    X(rax) X(rbx) X(rcx) X(rdx) X(rbp) X(rsi) X(rdi) X(rsp) X(r8) X(r9) X(r10) X(r11) X(r12)     \
+    X(r13) X(r14) X(r15) X(rip) X(rflags)
 
 /* Segments: the record's prefix, our number. */
-#define EACH_SEG(X) \
-    X(cs, HVM_CS)   \
-    X(ds, HVM_DS)   \
-    X(es, HVM_ES) X(fs, HVM_FS) X(gs, HVM_GS) X(ss, HVM_SS) X(tr, HVM_TR) X(ldtr, HVM_LDTR)
+#define EACH_SEG(X)                                                                              \
+    X(cs, HVM_CS) X(ds, HVM_DS) X(es, HVM_ES) X(fs, HVM_FS) X(gs, HVM_GS) X(ss, HVM_SS)          \
+    X(tr, HVM_TR) X(ldtr, HVM_LDTR)
 
-#define EACH_REG(X)                                                                        \
-    X(cr0, HVM_CR0)                                                                        \
-    X(cr2, HVM_CR2)                                                                        \
-    X(cr3, HVM_CR3)                                                                        \
-    X(cr4, HVM_CR4) X(dr6, HVM_DR6) X(dr7, HVM_DR7) X(sysenter_cs, HVM_SYSENTER_CS)        \
-        X(sysenter_esp, HVM_SYSENTER_ESP) X(sysenter_eip, HVM_SYSENTER_EIP)                \
-            X(shadow_gs, HVM_KERNEL_GS_BASE) X(msr_lstar, HVM_LSTAR) X(msr_star, HVM_STAR) \
-                X(msr_cstar, HVM_CSTAR) X(msr_syscall_mask, HVM_SFMASK) X(msr_efer, HVM_EFER)
+#define EACH_REG(X)                                                                              \
+    X(cr0, HVM_CR0) X(cr2, HVM_CR2) X(cr3, HVM_CR3) X(cr4, HVM_CR4) X(dr6, HVM_DR6)              \
+    X(dr7, HVM_DR7) X(sysenter_cs, HVM_SYSENTER_CS) X(sysenter_esp, HVM_SYSENTER_ESP)            \
+    X(sysenter_eip, HVM_SYSENTER_EIP) X(shadow_gs, HVM_KERNEL_GS_BASE) X(msr_lstar, HVM_LSTAR)   \
+    X(msr_star, HVM_STAR) X(msr_cstar, HVM_CSTAR) X(msr_syscall_mask, HVM_SFMASK)                \
+    X(msr_efer, HVM_EFER)
+/* clang-format on */
 
 void hvm_cpu_to_record(struct hvm_vcpu *v, struct hvm_hw_cpu *r)
 {
