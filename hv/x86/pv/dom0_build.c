@@ -285,7 +285,8 @@ static void start_vcpu(struct build *b)
         .ss = FLAT_KERNEL_SS64,
         .rsi = l->part[PV_START_INFO].va,
     };
-    if (b->notes.features_supported & 1u << XENFEAT_pae_pgdir_above_4gb) /* its wish, by a note */
+    if (b->im->notes.features_supported &
+        1u << XENFEAT_pae_pgdir_above_4gb) /* its wish, by a note */
         b->pd->x.d.vm_assist = BIT64(VMASST_TYPE_pae_extended_cr3);
     pv->x.v.initialised = true;
     __atomic_fetch_and(&pv->x.v.pause_flags, ~(uint32_t)VP_DOWN, __ATOMIC_SEQ_CST);
