@@ -4,7 +4,7 @@
 
 #include "lib/xenabi.h"
 #include "privop_guest.h"
-#include "x86/policy/xen_leaf.h"
+#include "x86/policy/cpu_policy.h"
 
 #define ONES ~0u, ~0u, ~0u, ~0u
 
