@@ -20,6 +20,7 @@
     .long (to) - .;                                                                                \
     .popsection
 
+#ifdef __ASSEMBLER__
         .macro PUSH_REGS
         pushq   %r8
         pushq   %r10
@@ -87,6 +88,7 @@ rsb_\fn:
         addq    $32 * 8, %rsp
         jmp     \fn
         .endm
+#endif
 /* clang-format on */
 
 #endif
