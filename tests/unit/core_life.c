@@ -144,8 +144,8 @@ TEST(ids_are_not_used_again_at_once)
 
 TEST(descriptions_that_are_refused)
 {
-    static const uint32_t flags[] = { XEN_DOMCTL_CDF_hvm, XEN_DOMCTL_CDF_iommu,
-                                      XEN_DOMCTL_CDF_nested_virt, XEN_DOMCTL_CDF_vpmu, 1u << 31 };
+    static const uint32_t flags[] = { XEN_DOMCTL_CDF_iommu, XEN_DOMCTL_CDF_nested_virt,
+                                      XEN_DOMCTL_CDF_vpmu, 1u << 31 };
     uint64_t before = frame_free_count();
     struct xen_domctl *c;
 
