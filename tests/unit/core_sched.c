@@ -274,13 +274,15 @@ TEST(vcpu_info_moves_within_shared_info)
 
 TEST(watchdog_and_shutdown)
 {
-    struct vcpu *v = host_up(e, 0);
-    uint32_t *op = host_guest(e, HOST_PAGE(0));
+    struct domain *f = host_domain(2, 1, 4, false); /* e ended with its last vCPU */
+    struct vcpu *v = host_up(f, 0);
+    uint32_t *op = host_guest(f, HOST_PAGE(0));
 
-    while (!v->sched.running) {
+    for (int i = 0; i < 100 && !v->sched.running; i++) {
         host_advance(SCHED_SLICE_NS);
         host_settle();
     }
+    CHECK(v->sched.running);
     op[0] = 0;
     op[1] = 2;
     CHECK_EQ(call(v, __HYPERVISOR_sched_op, SCHEDOP_watchdog, HOST_PAGE(0), 0), 1);
@@ -292,8 +294,8 @@ TEST(watchdog_and_shutdown)
     CHECK_EQ(call(v, __HYPERVISOR_sched_op, SCHEDOP_watchdog, HOST_PAGE(0), 0), E(EINVAL));
     host_advance(3000000000ull);
     host_settle();
-    CHECK_EQ(e->state, DOM_SHUTDOWN);
-    CHECK_EQ(e->shutdown_code, SHUTDOWN_watchdog);
+    CHECK_EQ(f->state, DOM_SHUTDOWN);
+    CHECK_EQ(f->shutdown_code, SHUTDOWN_watchdog);
     CHECK(!v->sched.running);
     CHECK_EQ(audit(), 0);
 }
