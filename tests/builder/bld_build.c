@@ -501,7 +501,9 @@ TEST(bad_requests)
     prepare(&g, &micro_like, 8, 0);
     g.req.ramdisk = "/tmp";
     refused(&g, "not a file", "ramdisk=", true);
-    prepare(&g, &linux_like, 64, 0);
+    struct test_kernel picky = linux_like;
+    picky.features = "!auto_translated_physmap";
+    prepare(&g, &picky, 64, 0);
     g.req.features = 1u << XENFEAT_gnttab_map_avail_bits;
     refused(&g, "requires a Xen feature", "Use a 64-bit kernel", true);
 }
