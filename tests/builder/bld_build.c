@@ -502,7 +502,7 @@ TEST(bad_requests)
     g.req.ramdisk = "/tmp";
     refused(&g, "not a file", "ramdisk=", true);
     struct test_kernel picky = linux_like;
-    picky.features = "!auto_translated_physmap";
+    picky.features = "!mmu_pt_update_preserve_ad";
     prepare(&g, &picky, 64, 0);
     g.req.features = 1u << XENFEAT_gnttab_map_avail_bits;
     refused(&g, "requires a Xen feature", "Use a 64-bit kernel", true);
