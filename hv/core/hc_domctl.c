@@ -23,6 +23,8 @@ static uint32_t state_flags(const struct domain *d)
         flags |= XEN_DOMINF_shutdown | (uint32_t)d->shutdown_code << XEN_DOMINF_shutdownshift;
     if (d->control_pauses)
         flags |= XEN_DOMINF_paused;
+    if (d->ops->kind == GUEST_HVM) /* always with nested tables */
+        flags |= XEN_DOMINF_hvm_guest | XEN_DOMINF_hap;
     return flags;
 }
 

@@ -120,6 +120,8 @@ static void move_info(struct vcpu *v, struct frame *f, uint32_t offset)
     __atomic_store_n(&v->info, info, __ATOMIC_SEQ_CST);
     __atomic_store_n(&info->evtchn_pending_sel, ~(xen_ulong_t)0, __ATOMIC_SEQ_CST);
     __atomic_store_n(&info->evtchn_upcall_pending, 1, __ATOMIC_SEQ_CST);
+    if (v->domain->ops->upcall)
+        v->domain->ops->upcall(v);
 }
 
 static long op_register_info(struct vcpu *v, struct vcpu *target, gptr_t arg)

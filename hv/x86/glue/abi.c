@@ -22,7 +22,8 @@ const struct guest_ops *const guest_kinds[NR_GUEST_KINDS] = {
 
 const char *arch_capabilities(void)
 {
-    return hvm_vendor ? "xen-3.0-x86_64 hvm-3.0-x86_64 " : "xen-3.0-x86_64 ";
+    return hvm_vendor ? "xen-3.0-x86_64 hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64 "
+                      : "xen-3.0-x86_64 ";
 }
 
 uint64_t arch_virt_start(void)

@@ -2,6 +2,7 @@
 /* Control registers, debug registers and XCR0 of hardware-assisted guests. */
 #include <xen/arch-x86/cpufeatureset.h>
 
+#include "core/log.h"
 #include "core/domain.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/segs.h"
@@ -124,8 +125,11 @@ static bool set_cr4(struct hvm_vcpu *v, uint64_t val)
 {
     uint64_t old = hvm_vendor->get(v, HVM_CR4);
 
-    if (val & ~hvm_cr4_valid(v))
+    if (val & ~hvm_cr4_valid(v)) {
+        log_refusal(v->x.v.domain, "CR4 <- %#lx: its CPU policy allows %#lx", val,
+                    hvm_cr4_valid(v));
         return false;
+    }
     if (!(val & X86_CR4_PAE) && (hvm_vendor->get(v, HVM_EFER) & X86_EFER_LMA))
         return false;
     hvm_vendor->set(v, HVM_CR4, val);

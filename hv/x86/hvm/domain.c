@@ -284,7 +284,7 @@ static void upcall(struct vcpu *c)
     struct hvm_vcpu *v = hvm_vcpu(c);
 
     if (v->upcall_vector)
-        vlapic_post(&v->lapic, v->upcall_vector, false);
+        vlapic_post_upcall(&v->lapic, v->upcall_vector);
 }
 
 static bool can_block(const struct vcpu *c)

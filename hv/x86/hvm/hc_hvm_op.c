@@ -10,6 +10,7 @@
 #include "x86/hvm/hvm.h"
 
 #define VIA_TYPE(v) ((v) >> 56)
+#define VIA_GSI 0u
 #define VIA_VECTOR 2u
 #define MIN_VECTOR 16u
 
@@ -24,8 +25,12 @@ static long set_callback(struct hvm_domain *hd, uint64_t value)
 {
     uint8_t vector = VIA_TYPE(value) == VIA_VECTOR ? (uint8_t)value : 0;
 
-    if (value && VIA_TYPE(value) != VIA_VECTOR) {
-        log_refusal(&hd->x.d, "event upcall by %#lx: only vectors (type 2) are there", value);
+    /*
+     * A GSI is taken, and raises nothing: a PVH domain has no I/O APIC. Linux names one once its
+     * vCPUs have upcall vectors of their own, only to tell the tools that it knows Xen.
+     */
+    if (VIA_TYPE(value) != VIA_VECTOR && VIA_TYPE(value) != VIA_GSI) {
+        log_refusal(&hd->x.d, "event upcall by %#lx: there are vectors (type 2) only", value);
         return E(EOPNOTSUPP);
     }
     if (vector && vector < MIN_VECTOR)
@@ -97,14 +102,21 @@ static long op_upcall_vector(struct vcpu *v, gptr_t arg)
 {
     struct xen_hvm_evtchn_upcall_vector op;
     struct domain *d = v->domain;
+    struct vcpu *target;
 
     if (guest_get(v, &op, arg))
         return E(EFAULT);
     if (op.vector < MIN_VECTOR)
         return E(EINVAL);
-    if (op.vcpu >= d->max_vcpus || !d->vcpu[index_nospec(op.vcpu, MAX_VCPUS)])
+    if (op.vcpu >= d->max_vcpus)
         return E(ENOENT);
-    __atomic_store_n(&hvm_vcpu(d->vcpu[op.vcpu])->upcall_vector, op.vector, __ATOMIC_RELAXED);
+    target = d->vcpu[index_nospec(op.vcpu, MAX_VCPUS)];
+    if (!target)
+        return E(ENOENT);
+    __atomic_store_n(&hvm_vcpu(target)->upcall_vector, op.vector, __ATOMIC_SEQ_CST);
+    /* What became pending before had no vector to come by, and would never raise one again. */
+    if (__atomic_load_n(&target->info->evtchn_upcall_pending, __ATOMIC_SEQ_CST))
+        d->ops->upcall(target);
     return 0;
 }
 

@@ -80,17 +80,12 @@ void vlapic_accept(struct vlapic *v, uint8_t vector)
         v->in_service = vector;
 }
 
-void vlapic_post(struct vlapic *v, uint8_t vector, bool level)
+/* Sets the vector's bit of requests, whether the APIC is on or not. */
+static void request(struct vlapic *v, uint8_t vector, bool level)
 {
     unsigned int i = vector / 32;
     uint32_t bit = 1u << (vector % 32), old;
 
-    if (!vlapic_enabled(v) || !software_enabled(v))
-        return;
-    if (vector < 16) {
-        vlapic_error(v, ESR_RECEIVE_VECTOR);
-        return;
-    }
     if (level)
         __atomic_fetch_or(vector_word(v, APIC_TMR, i), bit, __ATOMIC_RELAXED);
     else if (__atomic_load_n(vector_word(v, APIC_TMR, i), __ATOMIC_RELAXED) & bit)
@@ -99,6 +94,21 @@ void vlapic_post(struct vlapic *v, uint8_t vector, bool level)
     __atomic_fetch_or(&v->irr_words, 1u << i, __ATOMIC_ACQ_REL);
     if (!(old & bit))
         v->bus->ops->kick(v);
+}
+
+void vlapic_post(struct vlapic *v, uint8_t vector, bool level)
+{
+    if (!vlapic_enabled(v) || !software_enabled(v))
+        return;
+    if (vector < 16)
+        vlapic_error(v, ESR_RECEIVE_VECTOR);
+    else
+        request(v, vector, level);
+}
+
+void vlapic_post_upcall(struct vlapic *v, uint8_t vector)
+{
+    request(v, vector, false);
 }
 
 /* The priority may have fallen: what was held by it comes in now. */
@@ -217,7 +227,7 @@ static void write_svr(struct vlapic *v, uint32_t val)
 {
     set_reg(v, APIC_SVR, val & 0x3ff);
     if (val & SVR_ENABLE) {
-        look_again(v);
+        look_again(v); /* an upcall may have waited for that */
         return;
     }
     for (unsigned int r = APIC_LVT_TIMER; r <= APIC_LVT_ERROR; r += 16)

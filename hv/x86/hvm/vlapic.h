@@ -105,6 +105,11 @@ void vlapic_set_cr8(struct vlapic *v, uint8_t cr8);
 
 /* A fixed interrupt, from any CPU. Kicks the vCPU if it was not pending yet. */
 void vlapic_post(struct vlapic *v, uint8_t vector, bool level);
+/*
+ * An event-channel upcall: it is kept while the guest has its APIC switched off, as on Xen, since
+ * no second one comes while evtchn_upcall_pending is set. Linux sets its vector before that.
+ */
+void vlapic_post_upcall(struct vlapic *v, uint8_t vector);
 /* The vector that may be delivered now, or -1. */
 int vlapic_pending(const struct vlapic *v);
 /* The highest vector requested, whatever the priorities say, or -1: for the CR8 intercept. */

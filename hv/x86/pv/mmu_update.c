@@ -94,19 +94,23 @@ static __attribute__((noinline)) int set_l1_mapped(struct domain *d, struct doma
 
 /*
  * An L1 entry with pg_owner's frame number: the tables have the machine's. (A grant is mapped by
- * the machine's number whosever it is, so this is not pt_set_l1()'s business.) [pt_lock of d]
+ * the machine's number whosever it is, so this is not pt_set_l1()'s business; and so is what
+ * acquire_resource told, by MMU_PT_UPDATE_NO_TRANSLATE.) [pt_lock of d]
  */
 static inline int set_l1_of(struct domain *d, struct domain *pg_owner, pte_t *at, pte_t val,
-                            bool keep_ad)
+                            unsigned int cmd)
 {
-    if (__builtin_expect(pg_owner && !gfn_is_mfn(pg_owner) && (val & PTE_P), 0))
+    bool keep_ad = cmd == MMU_PT_UPDATE_PRESERVE_AD;
+
+    if (__builtin_expect(pg_owner && !gfn_is_mfn(pg_owner) && (val & PTE_P), 0) &&
+        cmd != MMU_PT_UPDATE_NO_TRANSLATE)
         return set_l1_mapped(d, pg_owner, at, val, keep_ad);
     return pt_set_l1(d, pg_owner, at, val, keep_ad);
 }
 
 /* [pt_lock of d] */
 static int update_entry(struct pt_drop *drop, struct domain *d, struct domain *pg_owner,
-                        uint64_t ptr, uint64_t val, bool keep_ad)
+                        uint64_t ptr, uint64_t val, unsigned int cmd)
 {
     struct frame *f = frame_of(MFN(ptr >> PAGE_SHIFT));
     pte_t *at = direct(ptr);
@@ -119,9 +123,9 @@ static int update_entry(struct pt_drop *drop, struct domain *d, struct domain *p
     if (frame_typed(s) && (s & FRAME_VALIDATED)) {
         enum frame_type t = frame_type_of(s);
         if (t == FT_L1)
-            return set_l1_of(d, pg_owner, at, val, keep_ad);
+            return set_l1_of(d, pg_owner, at, val, cmd);
         if (t >= FT_L2 && t <= FT_L4)
-            return pt_set_upper(drop, d, f, (int)t, at, val, keep_ad);
+            return pt_set_upper(drop, d, f, (int)t, at, val, cmd == MMU_PT_UPDATE_PRESERVE_AD);
     }
     return write_data(d, f, at, val);
 }
@@ -149,10 +153,9 @@ static inline int update_one(struct pt_drop *drop, struct domain *d, struct doma
     case MMU_MACHPHYS_UPDATE:
         return update_m2p(pg_owner ? pg_owner : d, ptr, u->val);
     case MMU_NORMAL_PT_UPDATE:
-    case MMU_PT_UPDATE_NO_TRANSLATE: /* nothing is translated for PV guests */
-        return update_entry(drop, d, pg_owner, ptr, u->val, false);
+    case MMU_PT_UPDATE_NO_TRANSLATE:
     case MMU_PT_UPDATE_PRESERVE_AD:
-        return update_entry(drop, d, pg_owner, ptr, u->val, true);
+        return update_entry(drop, d, pg_owner, ptr, u->val, u->ptr & 7);
     default: /* an unknown command, or an entry that is not aligned */
         return -XEN_ENOSYS;
     }
