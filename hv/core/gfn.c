@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The door from a guest's frame number to a frame: the identity for PV, the kind's map for others.
+ * What it hands out is the domain's and stays so until gfn_put(). No lock is held by callers; a map
+ * takes its own (RANK_P2M).
+ */
 #include "core/gfn.h"
 
 #include <xen/errno.h>

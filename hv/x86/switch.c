@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Which vCPU's state a CPU has. A vCPU is resident on at most one CPU, and while it is, its state
+ * in memory is out of date: who wants it calls switch_sync(). No locks; x86_vcpu.resident is
+ * atomic.
+ */
 #include "x86/switch.h"
 
 #include "core/arch.h"

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The account of bytes that each domain costs this process. What is charged is given back by the
+ * same amount; a client without privilege is refused what exceeds the limit. One thread: no locks.
+ */
 #include "xenstored/account.h"
 #include "xenstored/xs.h"
 

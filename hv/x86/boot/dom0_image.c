@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * What every kind of Domain 0 is made of. Runs once at boot, on the first CPU, before any guest:
+ * no locks. What the loader left is checked here, and a failure is a reason in words.
+ */
 #include "x86/boot/dom0_image.h"
 
 #include "core/frame.h"

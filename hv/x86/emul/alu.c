@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Arithmetic of emulated instructions: results and flags as the processor has them. Pure functions
+ * without state or locks; tests compare them with the processor itself.
+ */
 #include "x86/emul/alu.h"
 
 #include "x86/insn/gpr.h"

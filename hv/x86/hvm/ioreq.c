@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Requests to device models. The shared pages are the device model's to change at any time, so each
+ * field is read once and an answer is data, never an address. The domain's device lock is held.
+ */
 #include "x86/hvm/ioreq.h"
 
 #include <xen/errno.h>

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * A vCPU's registers as records of Xen's HVM context, both ways. A record comes from the tools and
+ * is checked before it is taken. The vCPU does not run, and nobody lets it.
+ */
 #include "x86/hvm/records.h"
 
 #include <xen/errno.h>

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The wires from devices to the pins of the I/O APIC and to the PICs: a pin is up while at least
+ * one source pulls it. The domain's device lock is held.
+ */
 #include "x86/hvm/virq.h"
 
 #include <xen/errno.h>
