@@ -10,7 +10,7 @@ CON_CFLAGS := -std=gnu11 -g -O1 -Wall -Wextra -Wno-unused-function -Wno-unused-p
 # All but the program's start and the parts that need Xen; and the command line's side.
 CON_SRC := $(filter-out tools/consoled/main.c tools/consoled/xen.c tools/consoled/store.c,$(wildcard tools/consoled/*.c)) \
 	tools/lib/console_client.c tools/lib/error.c tools/lib/text.c tools/lib/util.c
-CON_HDR := $(wildcard tools/consoled/*.h tools/lib/*.h tests/consoled/*.h) tests/unit/unit.h
+CON_HDR := $(wildcard tools/consoled/*.h tools/lib/*.h tests/consoled/*.h) tests/unit/unit.h tests/unit/await.h
 CON_OBJ := $(patsubst tools/%.c,$(CON_OUT)/obj/%.o,$(CON_SRC))
 CON_TESTS := $(patsubst tests/consoled/%.c,$(CON_OUT)/%,$(wildcard tests/consoled/con_*.c))
 CON_LIBS := -levent_core

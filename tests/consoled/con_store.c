@@ -3,6 +3,8 @@
 #include "sim.h"
 #include "unit.h"
 
+#include "await.h"
+
 #include "consoled/store.h"
 
 #include <poll.h>
@@ -25,8 +27,7 @@ static pid_t start(void)
               "-s", sock, "-d", state, NULL);
         _exit(9);
     }
-    for (int i = 0; i < 6000 && access(sock, R_OK) != 0; i++)
-        usleep(10000);
+    CHECK(await_socket(sock));
     return pid;
 }
 

@@ -9,7 +9,7 @@ XS_CFLAGS := -std=gnu11 -g -O1 -Wall -Wextra -Wno-unused-function -Wno-unused-pa
 
 # All but the program's start and the part that needs Xen.
 XS_SRC := $(filter-out tools/xenstored/main.c tools/xenstored/xen.c,$(wildcard tools/xenstored/*.c))
-XS_HDR := $(wildcard tools/xenstored/*.h tests/xenstored/*.h) tests/unit/unit.h
+XS_HDR := $(wildcard tools/xenstored/*.h tests/xenstored/*.h) tests/unit/unit.h tests/unit/await.h
 XS_OBJ := $(patsubst tools/xenstored/%.c,$(XS_OUT)/obj/%.o,$(XS_SRC))
 XS_TESTS := $(patsubst tests/xenstored/%.c,$(XS_OUT)/%,$(wildcard tests/xenstored/xs_*.c))
 UNIT_TESTS += $(XS_TESTS)

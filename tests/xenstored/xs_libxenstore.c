@@ -2,6 +2,7 @@
 /* The program itself at its Unix socket, driven by Debian's libxenstore; killed and started again.
  */
 #include "unit.h"
+#include "await.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -27,9 +28,7 @@ static bool start(void)
               "-s", sock, "-d", state, NULL);
         _exit(9);
     }
-    for (int i = 0; i < 6000 && access(sock, R_OK) != 0; i++)
-        usleep(10000);
-    return access(sock, R_OK) == 0;
+    return await_socket(sock);
 }
 
 static int stop(int sig)
