@@ -6,192 +6,238 @@
 #include <xen/domctl.h>
 
 #include "core/log.h"
-#include "lib/string.h"
+#include "lib/macros.h"
+#include "x86/hvm/context.h"
 #include "x86/hvm/domain.h"
 #include "x86/hvm/records.h"
 #include "x86/policy/cpu_policy.h"
 #include "x86/switch.h"
 
-/* Largest record that there is; records are copied through it. */
-union record {
-    struct hvm_save_header header;
-    struct hvm_hw_cpu cpu;
-    struct hvm_hw_mtrr mtrr;
-    struct hvm_hw_lapic lapic;
-    struct hvm_hw_lapic_regs lapic_regs;
-};
-_Static_assert(sizeof(union record) <= PAGE_SIZE, "one page");
+/* --- the kinds of records --- */
 
-/* Where records go to, or come from, in the tools' buffer. */
-struct stream {
-    struct vcpu *v; /* who asks */
-    gptr_t at;
-    uint32_t done, size;
-    union record *r;
-};
-
-static long put(struct stream *s, uint16_t type, uint16_t instance, uint32_t len)
+static struct hvm_vcpu *vcpu_at(struct domain *d, unsigned int i)
 {
-    struct hvm_save_descriptor d = { type, instance, len };
+    struct vcpu *c = i < d->max_vcpus ? d->vcpu[index_nospec(i, MAX_VCPUS)] : NULL;
 
-    if (s->size - s->done < sizeof(d) + len)
-        return E(ENOSPC);
-    if (guest_put(s->v, gptr_add(s->at, s->done), &d) ||
-        guest_write(s->v, gptr_add(s->at, s->done + sizeof(d)), s->r, len))
-        return E(EFAULT);
-    s->done += (uint32_t)sizeof(d) + len;
-    return 0;
+    if (c)
+        switch_sync(c); /* an idle CPU may still have it */
+    return c ? hvm_vcpu(c) : NULL;
 }
 
-#define PUT(s, name, instance, field) put(s, HVM_SAVE_CODE(name), instance, sizeof((s)->r->field))
-
-static long put_header(struct stream *s, const struct domain *d)
+static int check_vcpu(struct domain *d, unsigned int i, const void *rec, uint32_t len)
 {
-    const struct cpu_policy *p = policy_of(d);
-
-    s->r->header = (struct hvm_save_header){ .magic = HVM_FILE_MAGIC,
-                                             .version = HVM_FILE_VERSION,
-                                             .changeset = ~0ull,
-                                             .cpuid = cpu_policy_ask(p, 1, 0).a,
-                                             .gtsc_khz = policy_time.tsc_khz };
-    return PUT(s, HEADER, 0, header);
+    (void)rec, (void)len;
+    return vcpu_at(d, i) ? 0 : -XEN_EINVAL;
 }
 
-/* All records of a kind, one after the other, as the ABI has them. */
-static long put_vcpus(struct stream *s, struct domain *d, uint16_t type)
+static uint32_t save_cpu(struct domain *d, unsigned int i, void *rec)
 {
-    long rc = 0;
+    struct hvm_vcpu *v = vcpu_at(d, i);
 
-    for (unsigned int i = 0; rc == 0 && i < d->max_vcpus; i++) {
-        struct hvm_vcpu *v = d->vcpu[i] ? hvm_vcpu(d->vcpu[i]) : NULL;
-
-        if (!v)
-            continue;
-        switch (type) {
-        case HVM_SAVE_CODE(CPU):
-            switch_sync(&v->x.v);
-            hvm_cpu_to_record(v, &s->r->cpu);
-            rc = PUT(s, CPU, (uint16_t)i, cpu);
-            break;
-        case HVM_SAVE_CODE(LAPIC):
-            vlapic_save(&v->lapic, &s->r->lapic);
-            rc = PUT(s, LAPIC, (uint16_t)i, lapic);
-            break;
-        case HVM_SAVE_CODE(LAPIC_REGS):
-            vlapic_save_regs(&v->lapic, &s->r->lapic_regs);
-            rc = PUT(s, LAPIC_REGS, (uint16_t)i, lapic_regs);
-            break;
-        case HVM_SAVE_CODE(MTRR):
-            hvm_mtrr_to_record(v, &s->r->mtrr);
-            rc = PUT(s, MTRR, (uint16_t)i, mtrr);
-            break;
-        }
-    }
-    return rc;
-}
-
-static uint32_t context_size(const struct domain *d)
-{
-    const uint32_t desc = sizeof(struct hvm_save_descriptor);
-    uint32_t vcpu = 4 * desc +
-                    (uint32_t)(sizeof(struct hvm_hw_cpu) + sizeof(struct hvm_hw_mtrr) +
-                               sizeof(struct hvm_hw_lapic) + sizeof(struct hvm_hw_lapic_regs));
-
-    return 2 * desc + (uint32_t)sizeof(struct hvm_save_header) + d->max_vcpus * vcpu;
-}
-
-static long get_context(struct stream *s, struct domain *d)
-{
-    static const uint16_t types[] = { HVM_SAVE_CODE(CPU), HVM_SAVE_CODE(LAPIC),
-                                      HVM_SAVE_CODE(LAPIC_REGS), HVM_SAVE_CODE(MTRR) };
-    long rc = put_header(s, d);
-
-    for (unsigned int i = 0; rc == 0 && i < ARRAY_SIZE(types); i++)
-        rc = put_vcpus(s, d, types[i]);
-    return rc ? rc : put(s, HVM_SAVE_CODE(END), 0, 0);
-}
-
-/* The record in s->r for vCPU `instance`, whose length is len. */
-static long take(struct stream *s, struct domain *d, const struct hvm_save_descriptor *h)
-{
-    struct vcpu *c = h->instance < d->max_vcpus ? d->vcpu[index_nospec(h->instance, MAX_VCPUS)]
-                                                : NULL;
-    struct hvm_vcpu *v = c ? hvm_vcpu(c) : NULL;
-
-    if (h->typecode == HVM_SAVE_CODE(HEADER))
-        return h->length == sizeof(s->r->header) && s->r->header.magic == HVM_FILE_MAGIC
-                   ? 0
-                   : E(EINVAL);
     if (!v)
-        return E(EINVAL);
-    switch_sync(c);
-    switch (h->typecode) {
-    case HVM_SAVE_CODE(CPU):
-        if (h->length != sizeof(s->r->cpu) || hvm_cpu_from_record(v, &s->r->cpu))
-            return E(EINVAL);
-        c->initialised = true;
-        __atomic_fetch_and(&c->pause_flags, ~(uint32_t)VP_DOWN, __ATOMIC_SEQ_CST);
-        sched_wake(c);
         return 0;
-    case HVM_SAVE_CODE(MTRR):
-        return h->length == sizeof(s->r->mtrr) ? hvm_mtrr_from_record(v, &s->r->mtrr) : E(EINVAL);
-    case HVM_SAVE_CODE(LAPIC):
-        return h->length == sizeof(s->r->lapic) ? vlapic_load(&v->lapic, &s->r->lapic) : E(EINVAL);
-    case HVM_SAVE_CODE(LAPIC_REGS):
-        if (h->length != sizeof(s->r->lapic_regs))
-            return E(EINVAL);
-        vlapic_load_regs(&v->lapic, &s->r->lapic_regs);
-        return 0;
-    default:
-        log_refusal(d, "sethvmcontext: record %u is not there", h->typecode);
-        return E(EINVAL);
-    }
+    hvm_cpu_to_record(v, rec);
+    return sizeof(struct hvm_hw_cpu);
 }
 
-static long set_context(struct stream *s, struct domain *d)
+static int check_cpu(struct domain *d, unsigned int i, const void *rec, uint32_t len)
 {
-    struct hvm_save_descriptor h;
-    long rc = 0;
+    struct hvm_vcpu *v = vcpu_at(d, i);
 
-    while (rc == 0) {
-        if (s->size - s->done < sizeof(h))
-            return E(EINVAL);
-        if (guest_get(s->v, &h, gptr_add(s->at, s->done)))
-            return E(EFAULT);
-        s->done += sizeof(h);
-        if (h.typecode == HVM_SAVE_CODE(END))
-            return 0;
-        if (h.length > sizeof(*s->r) || h.length > s->size - s->done)
-            return E(EINVAL);
-        memset(s->r, 0, sizeof(*s->r));
-        if (guest_read(s->v, s->r, gptr_add(s->at, s->done), h.length))
-            return E(EFAULT);
-        s->done += h.length;
-        rc = take(s, d, &h);
+    (void)len;
+    return v && hvm_cpu_record_ok(v, rec) ? 0 : -XEN_EINVAL;
+}
+
+/* A vCPU that has registers runs. */
+static void load_cpu(struct domain *d, unsigned int i, const void *rec, uint32_t len)
+{
+    struct hvm_vcpu *v = vcpu_at(d, i);
+
+    (void)len;
+    hvm_cpu_from_record(v, rec);
+    v->x.v.initialised = true;
+    __atomic_fetch_and(&v->x.v.pause_flags, ~(uint32_t)VP_DOWN, __ATOMIC_SEQ_CST);
+    sched_wake(&v->x.v);
+}
+
+static uint32_t save_lapic(struct domain *d, unsigned int i, void *rec)
+{
+    struct hvm_vcpu *v = vcpu_at(d, i);
+
+    if (!v)
+        return 0;
+    vlapic_save(&v->lapic, rec);
+    return sizeof(struct hvm_hw_lapic);
+}
+
+static int check_lapic(struct domain *d, unsigned int i, const void *rec, uint32_t len)
+{
+    const struct hvm_hw_lapic *r = rec;
+    struct hvm_vcpu *v = vcpu_at(d, i);
+
+    (void)len;
+    return v && vlapic_base_ok(&v->lapic, r->apic_base_msr) ? 0 : -XEN_EINVAL;
+}
+
+static void load_lapic(struct domain *d, unsigned int i, const void *rec, uint32_t len)
+{
+    (void)len;
+    (void)vlapic_load(&vcpu_at(d, i)->lapic, rec);
+}
+
+static uint32_t save_lapic_regs(struct domain *d, unsigned int i, void *rec)
+{
+    struct hvm_vcpu *v = vcpu_at(d, i);
+
+    if (!v)
+        return 0;
+    vlapic_save_regs(&v->lapic, rec);
+    return sizeof(struct hvm_hw_lapic_regs);
+}
+
+static void load_lapic_regs(struct domain *d, unsigned int i, const void *rec, uint32_t len)
+{
+    (void)len;
+    vlapic_load_regs(&vcpu_at(d, i)->lapic, rec);
+}
+
+static uint32_t save_mtrr(struct domain *d, unsigned int i, void *rec)
+{
+    struct hvm_vcpu *v = vcpu_at(d, i);
+
+    if (!v)
+        return 0;
+    hvm_mtrr_to_record(v, rec);
+    return sizeof(struct hvm_hw_mtrr);
+}
+
+static int check_mtrr(struct domain *d, unsigned int i, const void *rec, uint32_t len)
+{
+    (void)len;
+    return vcpu_at(d, i) && hvm_mtrr_record_ok(rec) ? 0 : -XEN_EINVAL;
+}
+
+static void load_mtrr(struct domain *d, unsigned int i, const void *rec, uint32_t len)
+{
+    (void)len;
+    hvm_mtrr_from_record(vcpu_at(d, i), rec);
+}
+
+#define KIND(name, type, instances, save, check, load)                                         \
+    {                                                                                          \
+        HVM_SAVE_CODE(name), sizeof(struct type), sizeof(struct type), instances, save, check, \
+            load                                                                               \
     }
+static const struct context_kind kinds[] = {
+    KIND(CPU, hvm_hw_cpu, 0, save_cpu, check_cpu, load_cpu),
+    KIND(LAPIC, hvm_hw_lapic, 0, save_lapic, check_lapic, load_lapic),
+    KIND(LAPIC_REGS, hvm_hw_lapic_regs, 0, save_lapic_regs, check_vcpu, load_lapic_regs),
+    KIND(MTRR, hvm_hw_mtrr, 0, save_mtrr, check_mtrr, load_mtrr),
+};
+
+static struct context_table table_of(const struct domain *d)
+{
+    return (struct context_table){ .kind = kinds,
+                                   .nr = ARRAY_SIZE(kinds),
+                                   .vcpus = d->max_vcpus,
+                                   .cpuid = cpu_policy_ask(policy_of(d), 1, 0).a,
+                                   .tsc_khz = policy_time.tsc_khz };
+}
+
+/* --- the calls --- */
+
+static long get_context(struct vcpu *v, struct domain *d, const struct context_table *t,
+                        struct xen_domctl_hvmcontext *op, uint8_t *buf, void *scratch)
+{
+    long n;
+
+    domain_pause(d, true);
+    n = context_save(t, d, buf, context_size(t), scratch);
+    domain_unpause(d);
+    if (n < 0)
+        return n;
+    if (n > op->size)
+        return E(ENOSPC);
+    op->size = (uint32_t)n;
+    return guest_write(v, HANDLE_PTR(op->buffer), buf, (size_t)n) ? E(EFAULT) : 0;
+}
+
+static long set_context(struct vcpu *v, struct domain *d, const struct context_table *t,
+                        const struct xen_domctl_hvmcontext *op, uint8_t *buf, void *scratch)
+{
+    long rc;
+
+    if (guest_read(v, buf, HANDLE_PTR(op->buffer), op->size))
+        return E(EFAULT);
+    domain_pause(d, true);
+    rc = context_load(t, d, buf, op->size, scratch);
+    domain_unpause(d);
+    if (rc)
+        log_refusal(d, "sethvmcontext: a record that it cannot have, or no records at all");
     return rc;
+}
+
+/* A buffer for as many bytes, and behind it CONTEXT_RECORD_MAX for one record. */
+static uint8_t *get_buffer(size_t size, unsigned int *order)
+{
+    *order = 0;
+    while (PAGE_SIZE << *order < size + CONTEXT_RECORD_MAX)
+        ++*order;
+    return frame_alloc_hv_order(*order);
 }
 
 static long op_context(struct vcpu *v, struct domain *d, struct xen_domctl_hvmcontext *op, bool set)
 {
-    struct stream s = { .v = v, .at = HANDLE_PTR(op->buffer), .size = op->size };
+    struct context_table t = table_of(d);
+    size_t size = ALIGN_UP(context_size(&t), 16);
+    unsigned int order;
+    uint8_t *buf;
     long rc;
 
-    if (!set && !s.at.v) {
-        op->size = context_size(d);
+    if (!set && !HANDLE_PTR(op->buffer).v) {
+        op->size = (uint32_t)context_size(&t);
         return 0;
     }
-    s.r = frame_alloc_hv();
-    if (!s.r)
+    if (set && op->size > size)
+        return E(EINVAL);
+    buf = get_buffer(size, &order);
+    if (!buf)
+        return E(ENOMEM);
+    rc = set ? set_context(v, d, &t, op, buf, buf + size)
+             : get_context(v, d, &t, op, buf, buf + size);
+    hc_charge((int32_t)d->max_vcpus * 8);
+    frame_free_hv_order(buf, order);
+    return rc;
+}
+
+/* One record, without its descriptor. */
+static long op_partial(struct vcpu *v, struct domain *d, struct xen_domctl_hvmcontext_partial *op)
+{
+    struct context_table t = table_of(d);
+    void *rec;
+    long n;
+
+    if (op->type > UINT16_MAX)
+        return E(EINVAL);
+    rec = frame_alloc_hv();
+    if (!rec)
         return E(ENOMEM);
     domain_pause(d, true);
-    rc = set ? set_context(&s, d) : get_context(&s, d);
+    n = context_save_one(&t, d, (uint16_t)op->type, op->instance, rec);
     domain_unpause(d);
-    hc_charge((int32_t)d->max_vcpus * 8);
-    frame_free_hv(s.r);
-    if (!set)
-        op->size = s.done;
-    return rc;
+    if (n >= 0) {
+        uint64_t room = op->bufsz;
+
+        op->bufsz = (uint64_t)n;
+        if (!HANDLE_PTR(op->buffer).v)
+            n = 0;
+        else if ((uint64_t)n > room)
+            n = E(ENOSPC);
+        else
+            n = guest_write(v, HANDLE_PTR(op->buffer), rec, (size_t)n) ? E(EFAULT) : 0;
+    }
+    frame_free_hv(rec);
+    return n;
 }
 
 long hvm_domctl(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *copy_back)
@@ -207,6 +253,11 @@ long hvm_domctl(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *c
             return E(EINVAL);
         *copy_back = true;
         return op_context(v, d, &op->u.hvmcontext, op->cmd == XEN_DOMCTL_sethvmcontext);
+    case XEN_DOMCTL_gethvmcontext_partial:
+        if (d == v->domain)
+            return E(EINVAL);
+        *copy_back = true;
+        return op_partial(v, d, &op->u.hvmcontext_partial);
     case XEN_DOMCTL_set_paging_mempool_size:
         if (op->u.paging_mempool.size & ~PAGE_MASK || op->u.paging_mempool.size >> 44)
             return E(EINVAL);

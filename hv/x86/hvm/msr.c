@@ -109,25 +109,26 @@ static bool variable_ok(uint32_t msr, uint64_t val)
     return !(val & ~(address | 0xff)) && type_ok(val & 0xff);
 }
 
-bool hvm_write_mtrr(struct hvm_vcpu *v, uint32_t msr, uint64_t val)
+bool hvm_mtrr_ok(uint32_t msr, uint64_t val)
 {
-    uint64_t *fixed = fixed_range(v, msr);
+    if (msr >= MSR_MTRR_FIRST && msr <= MSR_MTRR_LAST_VARIABLE)
+        return variable_ok(msr, val);
+    if (msr == MSR_MTRR_DEF_TYPE)
+        return !(val & ~MTRR_DEF_VALID) && type_ok(val & 0xff);
+    return types_ok(val);
+}
 
-    if (fixed) {
-        if (!types_ok(val))
-            return false;
-        *fixed = val;
-    } else if (msr >= MSR_MTRR_FIRST && msr <= MSR_MTRR_LAST_VARIABLE) {
-        if (!variable_ok(msr, val))
-            return false;
-        v->mtrr_var[msr - MSR_MTRR_FIRST] = val;
-    } else if (msr == MSR_MTRR_DEF_TYPE) {
-        if ((val & ~MTRR_DEF_VALID) || !type_ok(val & 0xff))
-            return false;
-        v->mtrr_def = val;
-    } else {
+static bool write_mtrr(struct hvm_vcpu *v, uint32_t msr, uint64_t val)
+{
+    uint64_t *reg = fixed_range(v, msr);
+
+    if (msr >= MSR_MTRR_FIRST && msr <= MSR_MTRR_LAST_VARIABLE)
+        reg = &v->mtrr_var[msr - MSR_MTRR_FIRST];
+    else if (msr == MSR_MTRR_DEF_TYPE)
+        reg = &v->mtrr_def;
+    if (!reg || !hvm_mtrr_ok(msr, val))
         return false;
-    }
+    *reg = val;
     return true;
 }
 
@@ -212,5 +213,5 @@ bool hvm_wrmsr(struct hvm_vcpu *v, uint32_t msr, uint64_t val)
     case XEN_HYPERCALL_MSR:
         return hvm_write_hypercall_page(v, val);
     }
-    return hvm_write_mtrr(v, msr, val) || write_constant(v, msr, val);
+    return write_mtrr(v, msr, val) || write_constant(v, msr, val);
 }

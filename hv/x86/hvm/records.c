@@ -16,6 +16,7 @@
 #define FPU_BYTES 512
 #define XSAVE_HEADER 512 /* offset of XSTATE_BV */
 #define MSR_MTRR_FIRST 0x200u
+#define MSR_MTRR_FIX_64K 0x250u
 #define MSR_MTRR_DEF_TYPE 0x2ffu
 
 /* clang-format off */
@@ -89,7 +90,7 @@ static bool control_ok(const struct hvm_vcpu *v, const struct hvm_hw_cpu *r)
     return ((r->msr_efer & X86_EFER_LMA) != 0) == (paging && lme);
 }
 
-static bool record_ok(const struct hvm_vcpu *v, const struct hvm_hw_cpu *r)
+bool hvm_cpu_record_ok(const struct hvm_vcpu *v, const struct hvm_hw_cpu *r)
 {
     return control_ok(v, r) && !(r->dr6 >> 32) && !(r->dr7 >> 32) && !(r->rflags >> 32) &&
            canonical(r->msr_lstar) && canonical(r->msr_cstar) && canonical(r->shadow_gs) &&
@@ -113,14 +114,10 @@ static void take_fpu(struct hvm_vcpu *v, const struct hvm_hw_cpu *r)
         memcpy(area + XSAVE_HEADER, &bv, sizeof(bv));
 }
 
-int hvm_cpu_from_record(struct hvm_vcpu *v, const struct hvm_hw_cpu *r)
+void hvm_cpu_from_record(struct hvm_vcpu *v, const struct hvm_hw_cpu *r)
 {
     struct hvm_segment s;
 
-    if (!record_ok(v, r)) {
-        log_refusal(v->x.v.domain, "sethvmcontext: registers that its processor cannot have");
-        return -XEN_EINVAL;
-    }
     take_fpu(v, r);
 #define GPR(name) v->x.regs.name = r->name;
     EACH_GPR(GPR)
@@ -146,7 +143,6 @@ int hvm_cpu_from_record(struct hvm_vcpu *v, const struct hvm_hw_cpu *r)
     v->tsc_aux = r->msr_tsc_aux;
     v->tsc_offset = r->tsc - rdtsc();
     hvm_set_tsc(v);
-    return 0;
 }
 
 void hvm_mtrr_to_record(struct hvm_vcpu *v, struct hvm_hw_mtrr *r)
@@ -170,15 +166,22 @@ static bool pat_ok(uint64_t pat)
     return true;
 }
 
-int hvm_mtrr_from_record(struct hvm_vcpu *v, const struct hvm_hw_mtrr *r)
+bool hvm_mtrr_record_ok(const struct hvm_hw_mtrr *r)
 {
-    bool ok = pat_ok(r->msr_pat_cr) && (r->msr_mtrr_cap & 0xff) <= MTRR_VCNT;
+    bool ok = pat_ok(r->msr_pat_cr) && (r->msr_mtrr_cap & 0xff) <= MTRR_VCNT &&
+              hvm_mtrr_ok(MSR_MTRR_DEF_TYPE, r->msr_mtrr_def_type);
 
     for (unsigned int i = 0; ok && i < 2 * MTRR_VCNT; i++)
-        ok = hvm_write_mtrr(v, MSR_MTRR_FIRST + i, r->msr_mtrr_var[i]);
-    if (!ok || !hvm_write_mtrr(v, MSR_MTRR_DEF_TYPE, r->msr_mtrr_def_type))
-        return -XEN_EINVAL;
+        ok = hvm_mtrr_ok(MSR_MTRR_FIRST + i, r->msr_mtrr_var[i]);
+    for (unsigned int i = 0; ok && i < ARRAY_SIZE(r->msr_mtrr_fixed); i++)
+        ok = hvm_mtrr_ok(MSR_MTRR_FIX_64K, r->msr_mtrr_fixed[i]);
+    return ok;
+}
+
+void hvm_mtrr_from_record(struct hvm_vcpu *v, const struct hvm_hw_mtrr *r)
+{
+    memcpy(v->mtrr_var, r->msr_mtrr_var, sizeof(v->mtrr_var));
     memcpy(v->mtrr_fixed, r->msr_mtrr_fixed, sizeof(v->mtrr_fixed));
+    v->mtrr_def = r->msr_mtrr_def_type;
     hvm_vendor->set(v, HVM_PAT, r->msr_pat_cr);
-    return 0;
 }

@@ -9,9 +9,11 @@
 
 /* v does not run, and nobody lets it. */
 void hvm_cpu_to_record(struct hvm_vcpu *v, struct hvm_hw_cpu *r);
-/* 0, or -EINVAL: what no processor of this guest could have. On failure nothing has changed. */
-int hvm_cpu_from_record(struct hvm_vcpu *v, const struct hvm_hw_cpu *r);
 void hvm_mtrr_to_record(struct hvm_vcpu *v, struct hvm_hw_mtrr *r);
-int hvm_mtrr_from_record(struct hvm_vcpu *v, const struct hvm_hw_mtrr *r);
+/* Is it what a processor of this guest could have? Only such records may be taken. */
+bool hvm_cpu_record_ok(const struct hvm_vcpu *v, const struct hvm_hw_cpu *r);
+bool hvm_mtrr_record_ok(const struct hvm_hw_mtrr *r);
+void hvm_cpu_from_record(struct hvm_vcpu *v, const struct hvm_hw_cpu *r);
+void hvm_mtrr_from_record(struct hvm_vcpu *v, const struct hvm_hw_mtrr *r);
 
 #endif

@@ -22,7 +22,7 @@ bool hvm_set_efer(struct hvm_vcpu *v, uint64_t val);
 /* v's TSC offset, or its domain's TSC mode, changed. */
 void hvm_set_tsc(struct hvm_vcpu *v);
 #define HVM_MTRR_CAP 0x508ull /* 8 variable ranges, fixed ones, write-combining */
-/* A range register of v's, kept without effect; false: a value that #GPs. */
-bool hvm_write_mtrr(struct hvm_vcpu *v, uint32_t msr, uint64_t val);
+/* May the range register of this number (any fixed one's) have this value, or does it #GP? */
+bool hvm_mtrr_ok(uint32_t msr, uint64_t val);
 
 #endif

@@ -152,6 +152,8 @@ bool vlapic_matches(const struct vlapic *v, uint32_t dest, bool logical, bool wi
 /* The records of Xen's context. The vCPU is paused. Loading takes what hardware could hold only. */
 void vlapic_save(const struct vlapic *v, struct hvm_hw_lapic *r);
 void vlapic_save_regs(const struct vlapic *v, struct hvm_hw_lapic_regs *r);
+/* May APIC_BASE have this value? */
+bool vlapic_base_ok(const struct vlapic *v, uint64_t base);
 /* 0 or -EINVAL: an APIC_BASE that cannot be. */
 int vlapic_load(struct vlapic *v, const struct hvm_hw_lapic *r);
 void vlapic_load_regs(struct vlapic *v, const struct hvm_hw_lapic_regs *r);

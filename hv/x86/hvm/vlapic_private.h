@@ -76,8 +76,6 @@ void vlapic_restart_timer(struct vlapic *v);
 uint32_t vlapic_current_count(const struct vlapic *v);
 /* Highest vector in service, counted anew. */
 void vlapic_find_in_service(struct vlapic *v);
-/* May APIC_BASE have this value? */
-bool vlapic_base_ok(const struct vlapic *v, uint64_t base);
 /* The logical id of an x2APIC follows from its id. */
 uint32_t vlapic_x2apic_ldr(const struct vlapic *v);
 /* Send what ICR says. */
