@@ -8,6 +8,7 @@
 #include "core/guest.h"
 #include "core/pcpu.h"
 #include "core/vcpu.h"
+#include "lib/string.h"
 
 #define NS_PER_S 1000000000ull
 
@@ -116,12 +117,31 @@ void clock_set_wallclock(uint64_t secs, uint32_t nsecs, uint64_t system_ns)
     set_base(secs * NS_PER_S + nsecs - system_ns);
 }
 
+/* struct vcpu_runstate_info as 32-bit code has it: without the gap behind `state`. */
+struct narrow_runstate {
+    int state;
+    uint64_t rest[5];
+} __attribute__((packed, aligned(4)));
+
+int clock_put_runstate(struct vcpu *v, gptr_t area, const struct vcpu_runstate_info *info,
+                       bool narrow)
+{
+    struct narrow_runstate n = { .state = info->state };
+
+    if (!narrow)
+        return guest_put(v, area, info);
+    memcpy(n.rest, &info->state_entry_time, sizeof(n.rest));
+    return guest_put(v, area, &n);
+}
+
 static void publish_runstate(struct vcpu *v)
 {
     struct vcpu_runstate_info info = { .state = v->runstate.state,
                                        .state_entry_time = v->runstate.entered };
     gptr_t area = GPTR(__atomic_load_n(&v->runstate.area.v, __ATOMIC_RELAXED));
-    gptr_t entry = gptr_add(area, offsetof(struct vcpu_runstate_info, state_entry_time));
+    bool narrow = __atomic_load_n(&v->runstate.narrow, __ATOMIC_RELAXED);
+    gptr_t entry = gptr_add(area, narrow ? offsetof(struct narrow_runstate, rest)
+                                         : offsetof(struct vcpu_runstate_info, state_entry_time));
     uint64_t entered = info.state_entry_time, flagged = entered | XEN_RUNSTATE_UPDATE;
     bool flag = v->domain->vm_assist & BIT64(VMASST_TYPE_runstate_update_flag);
 
@@ -134,7 +154,7 @@ static void publish_runstate(struct vcpu *v)
             return;
         __atomic_thread_fence(__ATOMIC_RELEASE);
     }
-    if (guest_write(v, area, &info, sizeof(info)) || !flag)
+    if (clock_put_runstate(v, area, &info, narrow) || !flag)
         return;
     __atomic_thread_fence(__ATOMIC_RELEASE);
     (void)guest_write(v, entry, &entered, sizeof(entered));

@@ -26,6 +26,11 @@ void clock_init_wallclock(void);
 void clock_set_wallclock(uint64_t secs, uint32_t nsecs, uint64_t system_ns);
 /* Write the wall clock into d's shared_info. */
 void clock_publish_wallclock(struct domain *d);
+/* Writes a runstate record into memory of v's, current, as 64-bit code or (narrow) 32-bit code has
+ * it. */
+struct vcpu_runstate_info;
+int clock_put_runstate(struct vcpu *v, gptr_t area, const struct vcpu_runstate_info *info,
+                       bool narrow);
 /* Copy v's runstate to its registered guest area; v is current. */
 void clock_publish_runstate(struct vcpu *v);
 

@@ -79,7 +79,7 @@ static long op_get_runstate(struct vcpu *v, struct vcpu *target, gptr_t arg)
 static long op_register_runstate(struct vcpu *v, struct vcpu *target, gptr_t arg)
 {
     struct vcpu_register_runstate_memory_area op;
-    long rc;
+    struct vcpu_runstate_info info;
 
     if (guest_get(v, &op, arg))
         return E(EFAULT);
@@ -87,10 +87,12 @@ static long op_register_runstate(struct vcpu *v, struct vcpu *target, gptr_t arg
         __atomic_store_n(&target->runstate.area.v, 0, __ATOMIC_RELAXED);
         return 0;
     }
-    rc = op_get_runstate(v, target, GPTR(op.addr.p));
-    if (rc == 0)
-        __atomic_store_n(&target->runstate.area.v, op.addr.p, __ATOMIC_RELAXED);
-    return rc;
+    vcpu_get_runstate(target, &info);
+    if (clock_put_runstate(v, GPTR(op.addr.p), &info, v->narrow))
+        return E(EFAULT);
+    __atomic_store_n(&target->runstate.narrow, v->narrow, __ATOMIC_RELAXED);
+    __atomic_store_n(&target->runstate.area.v, op.addr.p, __ATOMIC_RELAXED);
+    return 0;
 }
 
 static long op_register_time(struct vcpu *v, struct vcpu *target, gptr_t arg)

@@ -60,6 +60,7 @@ struct vcpu {
         uint64_t entered; /* ns */
         uint64_t time[4]; /* ns spent in each */
         gptr_t area;      /* registered area, 0 = none */
+        bool narrow;      /* it is laid out for 32-bit code */
     } runstate;
     gptr_t time_area;      /* VCPUOP_register_vcpu_time_memory_area, 0 = none */
     struct pcpu *time_cpu; /* [own CPU] where and when its time record was last filled */
@@ -73,6 +74,7 @@ struct vcpu {
      */
     struct hc_args restart_args;
     bool in_multicall;
+    bool narrow; /* [own CPU] its hypercall comes from 32-bit code */
 };
 
 /*

@@ -12,6 +12,7 @@
 
 #include "lib/string.h"
 #include "x86/cpu/cpu.h"
+#include "x86/hvm/calls32.h"
 #include "x86/mm/guest_walk.h"
 #include "x86/mm/paging.h"
 
@@ -96,10 +97,30 @@ static size_t to_page_end(uint64_t va, size_t n)
     return MIN(n, PAGE_SIZE - (va & ~PAGE_MASK));
 }
 
+/* A 32-bit caller's pointers have 32 bits: an address beyond is one of the stage (calls32.h). */
+static void *staged(struct vcpu *v, gptr_t at, size_t n)
+{
+    uint64_t offset = at.v - STAGE_BASE;
+
+    return offset < HVM_STAGE && n <= HVM_STAGE - offset ? hvm_vcpu(v)->stage + offset : NULL;
+}
+
+static bool is_staged(const struct vcpu *v, gptr_t at)
+{
+    return __builtin_expect(v->narrow && at.v >> 32, 0);
+}
+
 int hvm_copy_from(struct vcpu *v, void *dst, gptr_t src, size_t n)
 {
     struct space s;
 
+    if (is_staged(v, src)) {
+        const void *from = staged(v, src, n);
+
+        if (from)
+            memmove(dst, from, n);
+        return from ? 0 : -XEN_EFAULT;
+    }
     open_space(hvm_vcpu(v), &s);
     for (size_t done = 0, step; done < n; done += step) {
         const void *from = reach(&s, src.v + done, 0);
@@ -116,6 +137,13 @@ int hvm_copy_to(struct vcpu *v, gptr_t dst, const void *src, size_t n)
 {
     struct space s;
 
+    if (is_staged(v, dst)) {
+        void *to = staged(v, dst, n);
+
+        if (to)
+            memmove(to, src, n);
+        return to ? 0 : -XEN_EFAULT;
+    }
     open_space(hvm_vcpu(v), &s);
     for (size_t done = 0, step; done < n; done += step) {
         void *to = reach(&s, dst.v + done, PFEC_W);

@@ -23,7 +23,9 @@ static long clear(struct domain *d, gfn_t gfn)
     p2m_sync(p);
     if (p2m_is_ram(e.type))
         frame_release(frame_of(e.mfn), d);
-    else if (e.type == P2M_SHARED || e.type == P2M_FOREIGN || e.type == P2M_FOREIGN_RO)
+    if (e.type == P2M_SHARED && m2p_rw[e.mfn.v] == gfn.v)
+        arch_set_gfn(e.mfn, GFN_INVALID);
+    if (e.type == P2M_SHARED || e.type == P2M_FOREIGN || e.type == P2M_FOREIGN_RO)
         frame_put(frame_of(e.mfn));
     return 0;
 }
@@ -38,6 +40,7 @@ static void leave_old_place(struct domain *d, mfn_t mfn)
     if (gfn == GFN_INVALID || p2m_remove(p, GFN(gfn), mfn, 0, &e))
         return;
     p2m_sync(p);
+    arch_set_gfn(mfn, GFN_INVALID);
     frame_put(frame_of(mfn));
 }
 
@@ -54,6 +57,8 @@ static long place_shared(struct domain *d, gfn_t gfn, mfn_t mfn)
         rc = p2m_place(&hvm_domain(d)->p2m, gfn, mfn, 0, P2M_SHARED);
     if (rc)
         frame_put(f);
+    else
+        arch_set_gfn(mfn, gfn.v);
     return rc;
 }
 

@@ -24,6 +24,8 @@ enum hvm_exit_work {
         1u << 6, /* `event` is to be delivered: an exception, or one that was interrupted */
 };
 
+#define HVM_STAGE 640u /* bytes */
+
 struct hvm_vcpu {
     struct x86_vcpu x; /* first */
 
@@ -53,6 +55,9 @@ struct hvm_vcpu {
 
     uint64_t stuck_rip; /* an instruction was not in memory as it exited; see hvm_insn_length */
     uint32_t stuck_count;
+
+    /* [own CPU] a 32-bit caller's structure as handlers know it: calls32.h */
+    uint8_t stage[HVM_STAGE] __attribute__((aligned(8)));
 
     struct { /* [own CPU] what no benchmark sees */
         uint64_t exits, flushes, generations;

@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "lib/string.h"
 #include "x86/cpu/cpu.h"
+#include "x86/hvm/calls32.h"
 #include "x86/hvm/copy.h"
 #include "x86/hvm/exits.h"
 #include "x86/hvm/hypercall_page.h"
@@ -49,6 +50,24 @@ static void call64(struct hvm_vcpu *v, struct x86_regs *regs, unsigned int len)
     hvm_skip(v, regs, len);
 }
 
+static void call32(struct hvm_vcpu *v, struct x86_regs *regs, unsigned int len)
+{
+    struct hc_args args = HC_ARGS((uint32_t)regs->rbx, (uint32_t)regs->rcx, (uint32_t)regs->rdx,
+                                  (uint32_t)regs->rsi, (uint32_t)regs->rdi);
+    long rc = hypercall_dispatch32(&v->x.v, (uint32_t)regs->rax, &args);
+
+    if (rc == HC_RESTART) {
+        regs->rbx = (uint32_t)v->x.v.restart_args.a[0];
+        regs->rcx = (uint32_t)v->x.v.restart_args.a[1];
+        regs->rdx = (uint32_t)v->x.v.restart_args.a[2];
+        regs->rsi = (uint32_t)v->x.v.restart_args.a[3];
+        regs->rdi = (uint32_t)v->x.v.restart_args.a[4];
+        return;
+    }
+    regs->rax = (uint32_t)rc;
+    hvm_skip(v, regs, len);
+}
+
 void hvm_hypercall(struct hvm_vcpu *v, struct x86_regs *regs, struct hvm_exit *x)
 {
     unsigned int len = hvm_insn_length(v, regs, x), cpl;
@@ -59,6 +78,10 @@ void hvm_hypercall(struct hvm_vcpu *v, struct x86_regs *regs, struct hvm_exit *x
     hvm_vendor->get_paging(v, &g, &cpl);
     if (cpl == 0 && hvm_mode(v) == HVM_MODE_64) {
         call64(v, regs, len);
+        return;
+    }
+    if (cpl == 0 && hvm_mode(v) == HVM_MODE_32) {
+        call32(v, regs, len);
         return;
     }
     regs->rax = cpl ? (uint64_t)E(EPERM) : (uint32_t)E(ENOSYS);
