@@ -13,6 +13,7 @@ struct x86_vcpu {
     struct x86_regs regs; /* guest registers while not running */
     void *xsave;          /* extended state area; size by CPUID leaf 0xD */
     uint64_t xcr0;        /* the guest's XCR0 */
+    uint64_t tsc_offset;  /* [own CPU, or it does not run] its TSC is the machine's and this */
     uint32_t resident;    /* atomic: CPU + 1 that has its state and translations; x86/switch.h */
     /* Code that enters it from cpu_info()->regs; NULL: entry.S's own, for PV. Constant. */
     void (*enter)(void);

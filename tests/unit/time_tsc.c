@@ -169,20 +169,27 @@ TEST(time_runs)
 
 TEST(record_gives_guests_our_time)
 {
+    static struct x86_vcpu v;
     struct vcpu_time_info t = { 0 };
     struct clock_scale s;
 
     boot(3000000000, 3579545, 0);
     stable = true;
-    arch_fill_time(NULL, &t);
+    arch_fill_time(&v.v, &t);
     CHECK_EQ(t.flags, XEN_PVCLOCK_TSC_STABLE_BIT);
     s = (struct clock_scale){ t.tsc_to_system_mul, t.tsc_shift };
     for (int i = 0; i < 100; i++) {
         pass(987654321);
         CHECK_EQ(t.system_time + clock_scale(host_machine.tsc - t.tsc_timestamp, s), arch_now());
     }
+    /* A guest whose TSC began with it. */
+    v.tsc_offset = -host_machine.tsc;
+    arch_fill_time(&v.v, &t);
+    pass(987654321);
+    CHECK_EQ(t.system_time + clock_scale(host_machine.tsc + v.tsc_offset - t.tsc_timestamp, s),
+             arch_now());
     stable = false;
-    arch_fill_time(NULL, &t);
+    arch_fill_time(&v.v, &t);
     CHECK_EQ(t.flags, 0);
 }
 

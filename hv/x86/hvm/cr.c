@@ -2,8 +2,9 @@
 /* Control registers, debug registers and XCR0 of hardware-assisted guests. */
 #include <xen/arch-x86/cpufeatureset.h>
 
-#include "core/log.h"
+#include "core/clock.h"
 #include "core/domain.h"
+#include "core/log.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/segs.h"
 #include "x86/hvm/copy.h"
@@ -219,5 +220,9 @@ void hvm_set_tsc(struct hvm_vcpu *v)
 {
     const struct x86_domain *xd = x86_domain(v->x.v.domain);
 
-    hvm_vendor->set_tsc(v, v->tsc_offset, xd->tsc_mode == TSC_EMULATED);
+    hvm_vendor->set_tsc(v, v->x.tsc_offset, xd->tsc_mode == TSC_EMULATED);
+    if (cpu_info()->current == &v->x.v) /* its time record counts from a TSC value of its own */
+        clock_update_vcpu(&v->x.v);
+    else
+        __atomic_store_n(&v->x.v.time_stamp, 0, __ATOMIC_RELAXED); /* at its next entry */
 }

@@ -95,7 +95,7 @@ static void apic_timer_fired(void *arg)
 
 static uint64_t apic_tsc_deadline(struct vlapic *l, uint64_t tsc)
 {
-    uint64_t now = rdtsc() + owner_of(l)->tsc_offset;
+    uint64_t now = rdtsc() + owner_of(l)->x.tsc_offset;
 
     return tsc <= now ? 0 : arch_now() + clock_scale(tsc - now, tsc_scale());
 }

@@ -171,7 +171,7 @@ static void exit_wrmsr(struct hvm_vcpu *v, struct x86_regs *regs, const struct h
 static void exit_rdtsc(struct hvm_vcpu *v, struct x86_regs *regs, const struct hvm_exit *x)
 {
     unsigned int len = hvm_insn_length(v, regs, x);
-    uint64_t tsc = rdtsc() + v->tsc_offset;
+    uint64_t tsc = rdtsc() + v->x.tsc_offset;
 
     if (!len)
         return;

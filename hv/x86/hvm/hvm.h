@@ -45,7 +45,6 @@ struct hvm_vcpu {
     uint32_t tag, tag_cpu; /* ASID or VPID, and CPU + 1 that it is of */
     uint64_t tag_generation;
 
-    uint64_t tsc_offset;
     uint64_t tsc_aux;
     uint64_t mtrr_fixed[11], mtrr_var[16], mtrr_def; /* kept, reported, without effect: memory is
                                                         write-back */

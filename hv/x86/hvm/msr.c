@@ -163,7 +163,7 @@ bool hvm_rdmsr(struct hvm_vcpu *v, uint32_t msr, uint64_t *val)
         return vlapic_rdmsr(&v->lapic, msr, val);
     switch (msr) {
     case MSR_TSC:
-        return known(rdtsc() + v->tsc_offset, val);
+        return known(rdtsc() + v->x.tsc_offset, val);
     case MSR_EFER:
         return known(hvm_vendor->get(v, HVM_EFER), val);
     case MSR_PAT:
@@ -203,7 +203,7 @@ bool hvm_wrmsr(struct hvm_vcpu *v, uint32_t msr, uint64_t val)
         return vlapic_wrmsr(&v->lapic, msr, val);
     switch (msr) {
     case MSR_TSC:
-        v->tsc_offset = val - rdtsc();
+        v->x.tsc_offset = val - rdtsc();
         hvm_set_tsc(v);
         return true;
     case MSR_EFER:

@@ -70,7 +70,7 @@ void hvm_cpu_to_record(struct hvm_vcpu *v, struct hvm_hw_cpu *r)
     r->dr2 = v->dr[2];
     r->dr3 = v->dr[3];
     r->msr_tsc_aux = v->tsc_aux;
-    r->tsc = rdtsc() + v->tsc_offset;
+    r->tsc = rdtsc() + v->x.tsc_offset;
 }
 
 static bool canonical(uint64_t a)
@@ -141,7 +141,7 @@ void hvm_cpu_from_record(struct hvm_vcpu *v, const struct hvm_hw_cpu *r)
     v->dr[2] = r->dr2;
     v->dr[3] = r->dr3;
     v->tsc_aux = r->msr_tsc_aux;
-    v->tsc_offset = r->tsc - rdtsc();
+    v->x.tsc_offset = r->tsc - rdtsc();
     hvm_set_tsc(v);
 }
 

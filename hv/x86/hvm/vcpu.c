@@ -107,8 +107,15 @@ void hvm_send_sipi(struct hvm_vcpu *v, uint8_t vector)
     sched_sleep_sync(c);
     switch_sync(c);
     vlapic_reset(&v->lapic, true);
+    if (__atomic_load_n(&c->info->evtchn_upcall_pending, __ATOMIC_SEQ_CST))
+        c->domain->ops->upcall(c); /* it was asked for before, and never comes again by itself */
     v->exit_work = HVMX_FLUSH;
     v->event.kind = HVM_EV_NONE;
+    if (!c->initialised) { /* the TSCs of a machine run in step; the first one's may have been set
+                            */
+        v->x.tsc_offset = x86_vcpu(c->domain->vcpu[0])->tsc_offset;
+        hvm_set_tsc(v);
+    }
     start_real(v, (uint16_t)(vector << 8), (uint64_t)vector << 12, 0);
     c->initialised = true;
     __atomic_fetch_and(&c->pause_flags, ~(uint32_t)(VP_DOWN | VP_BLOCKED), __ATOMIC_SEQ_CST);
