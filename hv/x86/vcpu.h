@@ -7,13 +7,14 @@
 #include "core/pcpu.h"
 #include "x86/layout.h"
 #include "x86/regs.h"
+#include "x86/time/scale.h"
 
 struct x86_vcpu {
     struct vcpu v;        /* first: a struct vcpu * is a struct x86_vcpu * */
     struct x86_regs regs; /* guest registers while not running */
     void *xsave;          /* extended state area; size by CPUID leaf 0xD */
     uint64_t xcr0;        /* the guest's XCR0 */
-    uint64_t tsc_offset;  /* [own CPU, or it does not run] its TSC is the machine's and this */
+    uint64_t tsc_offset;  /* [own CPU, or it does not run] its TSC is the domain's and this */
     uint32_t resident;    /* atomic: CPU + 1 that has its state and translations; x86/switch.h */
     /* Code that enters it from cpu_info()->regs; NULL: entry.S's own, for PV. Constant. */
     void (*enter)(void);
@@ -28,12 +29,22 @@ struct x86_pirqs {
     bool eoi_unmasks;        /* [RANK_PIRQ] */
 };
 
+/* [domctl lock; constant once the domain runs] XEN_DOMCTL_settscinfo: time/vtsc.c. */
+struct x86_tsc {
+    uint8_t mode;  /* TSC_MODE_* */
+    bool emulated; /* RDTSC traps; what follows counts */
+    uint32_t khz;
+    uint32_t incarnation; /* kept for the tools */
+    uint64_t start_ns;    /* system time at which it was 0 */
+    struct clock_scale from_ns, to_ns;
+};
+
 struct x86_domain {
     struct domain d;        /* first */
     unsigned long *ioports; /* Dom0: bitmap of the 65536 ports it may use; NULL: none */
     struct x86_pirqs pirqs;
     struct x86_told *told; /* atomic, set once: what the tools told it of its machine; or NULL */
-    uint8_t tsc_mode;      /* [domctl lock] XEN_DOMCTL_settscinfo; 1: RDTSC is emulated */
+    struct x86_tsc tsc;
 };
 
 static inline struct x86_vcpu *x86_vcpu(struct vcpu *v)

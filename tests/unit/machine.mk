@@ -8,7 +8,7 @@ UNIT_TESTS += $(MACHINE_UNIT)
 
 $(UNIT_OUT)/time_stable: MACHINE_EXTRA := hv/x86/time/stable.c
 $(UNIT_OUT)/dev_power: MACHINE_EXTRA := hv/x86/s5.c
-$(UNIT_OUT)/time_tsc: MACHINE_EXTRA := hv/x86/time/pmtimer.c hv/x86/time/pit.c
+$(UNIT_OUT)/time_tsc: MACHINE_EXTRA := hv/x86/time/pmtimer.c hv/x86/time/pit.c hv/x86/time/vtsc.c
 
 $(MACHINE_UNIT): $(UNIT_OUT)/%: tests/unit/%.c tests/unit/unit.h tests/unit/machine.h $(MACHINE_SRC) \
 		$(wildcard hv/x86/irq/*.[ch] hv/x86/time/*.[ch] hv/x86/dev/*.[ch] hv/x86/pv/*.[ch] hv/x86/*.[ch] hv/x86/cpu/*.[ch] hv/core/*.h) \

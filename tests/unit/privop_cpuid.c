@@ -298,10 +298,11 @@ TEST(the_tsc_when_emulated)
     setup(all);
     CHECK_EQ(ask(0x40000003, 0).a & 1, 0);
     CHECK_EQ(pv_cr4_live(&guest_vcpu) & PV_CR4_TSD, 0);
-    guest_domain.x.tsc_mode = 1;
+    guest_domain.x.tsc = (struct x86_tsc){ .mode = 1, .emulated = true, .khz = 7 };
     CHECK_EQ(ask(0x40000003, 0).a & 1, 1);
     CHECK_EQ(ask(0x40000003, 0).b, 1);
+    CHECK_EQ(ask(0x40000003, 0).c, 7);
     CHECK(pv_cr4_live(&guest_vcpu) & PV_CR4_TSD);
-    guest_domain.x.tsc_mode = 2;
+    guest_domain.x.tsc = (struct x86_tsc){ .mode = 2 };
     CHECK_EQ(pv_cr4_live(&guest_vcpu) & PV_CR4_TSD, 0);
 }

@@ -241,6 +241,10 @@ TEST(rdtsc_when_tsd_is_on)
     CHECK_EQ(guest_regs.rdx, 0x12345678);
     CHECK(RUN(0x0f, 0x01, 0xf9) && advanced());
     CHECK_EQ(guest_regs.rcx, 5);
+    guest_domain.x.tsc.emulated = true; /* its own, not the machine's */
+    CHECK(RUN(0x0f, 0x31) && advanced());
+    CHECK_EQ(guest_regs.rax, 0x9abcdef1);
+    guest_domain.x.tsc.emulated = false;
     as_user(0);
     CHECK(RUN(0x0f, 0x31) && advanced());
     guest_vcpu.priv.cr4 |= 4;

@@ -18,6 +18,7 @@
 #include "x86/pv/ioport.h"
 #include "x86/pv/msr.h"
 #include "x86/pv/privop.h"
+#include "x86/time/vtsc.h"
 
 /* Guest memory: pages at CODE .. , one read-only, then a hole, then one more. */
 #define MEM_BASE 0x400000ull
@@ -48,6 +49,11 @@ static struct {
     uint64_t dr[8], base[3], es_base;
     enum insn_mode mode; /* of a code segment that is not flat; 0: none */
 } seen;
+
+uint64_t vtsc_now(const struct x86_domain *xd)
+{
+    return rdtsc() + (xd->tsc.emulated ? 1 : 0);
+}
 
 static bool mapped(uint64_t addr, bool write)
 {

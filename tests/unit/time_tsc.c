@@ -3,6 +3,8 @@
 #include "machine.h"
 #include "x86/time/tsc.c"
 
+#include <xen/errno.h>
+
 struct cpu_features cpu_feat;
 volatile uint32_t *lapic_regs;
 struct pcpu *pcpus[MAX_CPUS];
@@ -169,7 +171,8 @@ TEST(time_runs)
 
 TEST(record_gives_guests_our_time)
 {
-    static struct x86_vcpu v;
+    static struct x86_domain d;
+    static struct x86_vcpu v = { .v.domain = &d.d };
     struct vcpu_time_info t = { 0 };
     struct clock_scale s;
 
@@ -191,6 +194,70 @@ TEST(record_gives_guests_our_time)
     stable = false;
     arch_fill_time(&v.v, &t);
     CHECK_EQ(t.flags, 0);
+}
+
+/* Its own frequency, its own beginning; the record and what RDTSC gives agree. */
+TEST(emulated_tsc)
+{
+    static struct x86_domain d;
+    static struct x86_vcpu v = { .v.domain = &d.d };
+    struct xen_domctl_tsc_info info = { .tsc_mode = TSC_MODE_EMULATE,
+                                        .gtsc_khz = 1500000,
+                                        .incarnation = 3,
+                                        .elapsed_nsec = 40 * NS_PER_SEC }; /* before boot */
+    struct vcpu_time_info t = { 0 };
+    struct clock_scale s;
+
+    boot(3000000000, 3579545, 0);
+    CHECK_EQ(vtsc_now(&d), host_machine.tsc);
+    CHECK(!vtsc_fill_time(&v, &t));
+    CHECK_EQ(vtsc_set(&d, &info), 0);
+    CHECK_EQ(vtsc_khz(&d), 1500000);
+    CHECK(near(vtsc_now(&d), 40 * 1500000000ull));
+    pass(10 * NS_PER_SEC);
+    CHECK(near(vtsc_now(&d), 50 * 1500000000ull));
+    v.tsc_offset = 12345;
+    arch_fill_time(&v.v, &t);
+    s = (struct clock_scale){ t.tsc_to_system_mul, t.tsc_shift };
+    for (int i = 0; i < 100; i++) {
+        uint64_t told, now;
+
+        pass(987654321);
+        told = t.system_time + clock_scale(vtsc_now(&d) + v.tsc_offset - t.tsc_timestamp, s);
+        now = arch_now();
+        CHECK((told > now ? told - now : now - told) < 100); /* two roundings in 100 s */
+    }
+    vtsc_get(&d, &info);
+    CHECK(info.tsc_mode == TSC_MODE_EMULATE && info.gtsc_khz == 1500000 && info.incarnation == 3);
+    CHECK(near(info.elapsed_nsec, 50 * NS_PER_SEC + 100 * 987654321ull));
+}
+
+TEST(tsc_modes)
+{
+    static struct x86_domain d;
+    struct xen_domctl_tsc_info info = { 0 };
+
+    boot(3000000000, 3579545, 0);
+    CHECK_EQ(vtsc_set(&d, &info), 0); /* mode 0, no wish */
+    CHECK(!d.tsc.emulated);
+    info.gtsc_khz = vtsc_khz(&d);
+    CHECK_EQ(vtsc_set(&d, &info), 0);
+    CHECK(!d.tsc.emulated);
+    info.gtsc_khz += 1000; /* from a faster machine */
+    CHECK_EQ(vtsc_set(&d, &info), 0);
+    CHECK(d.tsc.emulated);
+    info.tsc_mode = TSC_MODE_NATIVE;
+    CHECK_EQ(vtsc_set(&d, &info), 0);
+    CHECK(!d.tsc.emulated);
+    info.gtsc_khz = 999;
+    CHECK_EQ(vtsc_set(&d, &info), -XEN_EINVAL);
+    info.gtsc_khz = 64000001;
+    CHECK_EQ(vtsc_set(&d, &info), -XEN_EINVAL);
+    info = (struct xen_domctl_tsc_info){ .tsc_mode = 3 };
+    CHECK_EQ(vtsc_set(&d, &info), -XEN_EINVAL);
+    info.tsc_mode = TSC_MODE_EMULATE;
+    d.d.started = true;
+    CHECK_EQ(vtsc_set(&d, &info), -XEN_EEXIST);
 }
 
 TEST(unstable_time_never_goes_back)

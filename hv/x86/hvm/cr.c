@@ -23,8 +23,6 @@
 #define EFER_NX 0x800ull
 #define EFER_FFXSR 0x4000ull
 
-#define TSC_EMULATED 1 /* of xen-tscmode(7) */
-
 #define XCR0_X87 1ull
 #define XCR0_SSE 2ull
 #define XCR0_AVX 4ull
@@ -220,7 +218,7 @@ void hvm_set_tsc(struct hvm_vcpu *v)
 {
     const struct x86_domain *xd = x86_domain(v->x.v.domain);
 
-    hvm_vendor->set_tsc(v, v->x.tsc_offset, xd->tsc_mode == TSC_EMULATED);
+    hvm_vendor->set_tsc(v, v->x.tsc_offset, xd->tsc.emulated);
     if (cpu_info()->current == &v->x.v) /* its time record counts from a TSC value of its own */
         clock_update_vcpu(&v->x.v);
     else

@@ -24,6 +24,7 @@
 #include "x86/policy/cpu_policy.h"
 #include "x86/switch.h"
 #include "x86/time/tsc.h"
+#include "x86/time/vtsc.h"
 #include "x86/trap.h"
 
 const struct hvm_vendor *hvm_vendor;
@@ -95,9 +96,11 @@ static void apic_timer_fired(void *arg)
 
 static uint64_t apic_tsc_deadline(struct vlapic *l, uint64_t tsc)
 {
-    uint64_t now = rdtsc() + owner_of(l)->x.tsc_offset;
+    const struct x86_vcpu *v = &owner_of(l)->x;
+    const struct x86_domain *xd = x86_domain(v->v.domain);
+    uint64_t now = vtsc_now(xd) + v->tsc_offset;
 
-    return tsc <= now ? 0 : arch_now() + clock_scale(tsc - now, tsc_scale());
+    return tsc <= now ? 0 : arch_now() + clock_scale(tsc - now, vtsc_scale(xd));
 }
 
 static void apic_kick(struct vlapic *l)

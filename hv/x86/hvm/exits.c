@@ -18,6 +18,7 @@
 #include "x86/mm/guest_walk.h"
 #include "x86/policy/cpu_policy.h"
 #include "x86/time/tsc.h"
+#include "x86/time/vtsc.h"
 #include "x86/trap.h"
 
 #define CR0_PE 1ull
@@ -171,7 +172,7 @@ static void exit_wrmsr(struct hvm_vcpu *v, struct x86_regs *regs, const struct h
 static void exit_rdtsc(struct hvm_vcpu *v, struct x86_regs *regs, const struct hvm_exit *x)
 {
     unsigned int len = hvm_insn_length(v, regs, x);
-    uint64_t tsc = rdtsc() + v->x.tsc_offset;
+    uint64_t tsc = vtsc_now(x86_domain(v->x.v.domain)) + v->x.tsc_offset;
 
     if (!len)
         return;

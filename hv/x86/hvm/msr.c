@@ -14,6 +14,7 @@
 #include "x86/hvm/hypercall_page.h"
 #include "x86/hvm/state.h"
 #include "x86/policy/cpu_policy.h"
+#include "x86/time/vtsc.h"
 
 enum {
     MSR_TSC = 0x10,
@@ -163,7 +164,7 @@ bool hvm_rdmsr(struct hvm_vcpu *v, uint32_t msr, uint64_t *val)
         return vlapic_rdmsr(&v->lapic, msr, val);
     switch (msr) {
     case MSR_TSC:
-        return known(rdtsc() + v->x.tsc_offset, val);
+        return known(vtsc_now(x86_domain(v->x.v.domain)) + v->x.tsc_offset, val);
     case MSR_EFER:
         return known(hvm_vendor->get(v, HVM_EFER), val);
     case MSR_PAT:
@@ -203,7 +204,7 @@ bool hvm_wrmsr(struct hvm_vcpu *v, uint32_t msr, uint64_t val)
         return vlapic_wrmsr(&v->lapic, msr, val);
     switch (msr) {
     case MSR_TSC:
-        v->x.tsc_offset = val - rdtsc();
+        v->x.tsc_offset = val - vtsc_now(x86_domain(v->x.v.domain));
         hvm_set_tsc(v);
         return true;
     case MSR_EFER:

@@ -12,6 +12,7 @@
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
 #include "x86/hvm/state.h"
+#include "x86/time/vtsc.h"
 
 #define FPU_BYTES 512
 #define XSAVE_HEADER 512 /* offset of XSTATE_BV */
@@ -70,7 +71,7 @@ void hvm_cpu_to_record(struct hvm_vcpu *v, struct hvm_hw_cpu *r)
     r->dr2 = v->dr[2];
     r->dr3 = v->dr[3];
     r->msr_tsc_aux = v->tsc_aux;
-    r->tsc = rdtsc() + v->x.tsc_offset;
+    r->tsc = vtsc_now(x86_domain(v->x.v.domain)) + v->x.tsc_offset;
 }
 
 static bool canonical(uint64_t a)
@@ -141,7 +142,7 @@ void hvm_cpu_from_record(struct hvm_vcpu *v, const struct hvm_hw_cpu *r)
     v->dr[2] = r->dr2;
     v->dr[3] = r->dr3;
     v->tsc_aux = r->msr_tsc_aux;
-    v->x.tsc_offset = r->tsc - rdtsc();
+    v->x.tsc_offset = r->tsc - vtsc_now(x86_domain(v->x.v.domain));
     hvm_set_tsc(v);
 }
 

@@ -9,6 +9,7 @@
 #include "core/log.h"
 #include "lib/string.h"
 #include "x86/policy/cpu_policy.h"
+#include "x86/time/vtsc.h"
 
 _Static_assert(sizeof(struct cpu_policy_leaf) == sizeof(xen_cpuid_leaf_t), "the ABI's");
 _Static_assert(sizeof(struct cpu_policy_msr) == sizeof(xen_msr_entry_t), "the ABI's");
@@ -158,24 +159,11 @@ long policy_domctl(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool
                       &cp->nr_msrs);
 }
 
-/* Modes by Xen's xen-tscmode(7): 0 as the hypervisor likes, 1 always emulated, 2 never. */
-#define TSC_NATIVE 2
-
 long policy_domctl_tsc(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *copy_back)
 {
-    struct xen_domctl_tsc_info *info = &op->u.tsc_info;
-    struct x86_domain *xd = x86_domain(d);
-
-    if (op->cmd == XEN_DOMCTL_gettscinfo) {
-        *info = (struct xen_domctl_tsc_info){ .tsc_mode = xd->tsc_mode,
-                                              .gtsc_khz = policy_time.tsc_khz };
-        *copy_back = true;
-        return 0;
-    }
-    if (d == v->domain || info->tsc_mode > TSC_NATIVE)
-        return E(EINVAL);
-    if (d->started)
-        return E(EEXIST);
-    xd->tsc_mode = (uint8_t)info->tsc_mode;
+    if (op->cmd == XEN_DOMCTL_settscinfo)
+        return d == v->domain ? E(EINVAL) : vtsc_set(x86_domain(d), &op->u.tsc_info);
+    vtsc_get(x86_domain(d), &op->u.tsc_info);
+    *copy_back = true;
     return 0;
 }

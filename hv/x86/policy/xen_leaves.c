@@ -12,16 +12,18 @@ struct policy_time policy_time;
 static void time_leaf(const struct domain *d, uint32_t sub, struct cpuid_regs *r)
 {
     const struct policy_time *t = &policy_time;
+    const struct x86_tsc *own = &((const struct x86_domain *)d)->tsc;
 
     switch (sub) {
     case 0:
-        r->b = ((const struct x86_domain *)d)->tsc_mode;
-        r->a = (r->b == 1) | (t->stable ? 2u : 0) | (policy_has_tsc_aux() ? 4u : 0);
-        r->c = t->tsc_khz;
+        r->a = own->emulated | (t->stable ? 2u : 0) | (policy_has_tsc_aux() ? 4u : 0);
+        r->b = own->mode;
+        r->c = own->emulated ? own->khz : t->tsc_khz;
+        r->d = own->incarnation;
         break;
     case 1:
-        r->c = t->mul;
-        r->d = (uint32_t)(int32_t)t->shift;
+        r->c = own->emulated ? own->to_ns.mul : t->mul;
+        r->d = (uint32_t)(int32_t)(own->emulated ? own->to_ns.shift : t->shift);
         break;
     case 2:
         r->a = t->tsc_khz;

@@ -17,6 +17,7 @@
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
 #include "x86/policy/cpu_policy.h"
+#include "x86/time/vtsc.h"
 #include "x86/policy/cpu_policy.h"
 #include "x86/pv/cpuid.h"
 #include "x86/pv/privop.h"
@@ -183,7 +184,7 @@ static bool read_common(struct pv_vcpu *v, uint32_t msr, uint64_t *val)
     case MSR_GS_BASE:
         return known(pv_get_segment_base(v, SEGBASE_GS_KERNEL), val);
     case MSR_TSC:
-        return known(rdtsc(), val);
+        return known(vtsc_now(x86_domain(v->x.v.domain)), val);
     case MSR_TSC_AUX:
         return policy_has_tsc_aux() && known(v->priv.tsc_aux, val);
     case MSR_EFER:

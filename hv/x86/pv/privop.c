@@ -17,6 +17,7 @@
 #include "x86/pv/cpuid.h"
 #include "x86/pv/ioport.h"
 #include "x86/pv/msr.h"
+#include "x86/time/vtsc.h"
 
 #define CR0_PE 0x1ull
 #define CR0_MP 0x2ull
@@ -311,7 +312,7 @@ static enum outcome do_rdtsc(struct privop *op)
 {
     if (!op->v->kernel_mode && (op->v->priv.cr4 & CR4_TSD))
         return REFUSE;
-    set_pair(op->regs, rdtsc());
+    set_pair(op->regs, vtsc_now(x86_domain(op->v->x.v.domain)));
     if (op->insn.op == INSN_RDTSCP)
         op->regs->rcx = op->v->priv.tsc_aux;
     return COMPLETE;

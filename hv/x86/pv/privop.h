@@ -36,7 +36,7 @@ uint64_t pv_cr4_fixup(uint64_t wanted);
 static inline uint64_t pv_cr4_live(const struct pv_vcpu *v)
 {
     /* With the TSC emulated, RDTSC traps for its kernel too: privop.c tells whose choice it was. */
-    bool emulated = ((const struct x86_domain *)v->x.v.domain)->tsc_mode == 1;
+    bool emulated = ((const struct x86_domain *)v->x.v.domain)->tsc.emulated;
 
     return (v->priv.cr4 & PV_CR4_LIVE) | (emulated ? PV_CR4_TSD : 0);
 }

@@ -7,6 +7,7 @@
 #include "core/param.h"
 #include "x86/cpu/cpu.h"
 #include "x86/irq/lapic.h"
+#include "x86/time/vtsc.h"
 #include "x86/vcpu.h"
 
 #define CALIBRATE_MS 10
@@ -193,11 +194,13 @@ void arch_fill_time(struct vcpu *v, struct vcpu_time_info *t)
 {
     const struct tsc_record *r = record();
 
+    t->flags = tsc_is_stable() ? XEN_PVCLOCK_TSC_STABLE_BIT : 0;
+    if (vtsc_fill_time(x86_vcpu(v), t))
+        return;
     t->tsc_timestamp = r->base_tsc + x86_vcpu(v)->tsc_offset;
     t->system_time = r->base_ns;
     t->tsc_to_system_mul = tsc.to_ns.mul;
     t->tsc_shift = tsc.to_ns.shift;
-    t->flags = tsc_is_stable() ? XEN_PVCLOCK_TSC_STABLE_BIT : 0;
 }
 
 void tsc_make_unstable(void)
