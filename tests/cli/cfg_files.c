@@ -67,3 +67,44 @@ TEST(configurations_of_others)
         closedir(dir);
     CHECK(n >= 20);
 }
+
+/* "taken KEY = VALUE" or "refused KEY = VALUE": one of tests/cli/xl-keys.txt. */
+static bool key_as_expected(const char *line)
+{
+    bool taken = strncmp(line, "taken ", 6) == 0, good;
+    const char *setting = strchr(line, ' ') + 1;
+    char *text = str_fmt("name='a'\nkernel='/k'\nmemory=64\n%s\n", setting), *where;
+    struct config_errors errors = { 0 };
+    struct guest_config cfg = { 0 };
+
+    good = config_parse(&cfg, "/t.cfg", text, strlen(text), NULL, 0, &errors) == taken;
+    where = str_fmt("/t.cfg:4: %.*s: ", (int)strcspn(setting, " "), setting);
+    if (!taken)
+        good &= errors.count == 1 && strncmp(errors.text[0], where, strlen(where)) == 0;
+    for (unsigned i = 0; !good && i < errors.count; i++)
+        printf("    %s\n", errors.text[i]);
+    config_free(&cfg);
+    config_errors_free(&errors);
+    free(where);
+    free(text);
+    return good;
+}
+
+TEST(every_key_of_xl)
+{
+    char *all = file_read("tests/cli/xl-keys.txt", 1 << 16, NULL), *save = NULL;
+    unsigned n = 0;
+
+    CHECK(all);
+    for (char *line = strtok_r(all, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+        if (*line == '#')
+            continue;
+        n++;
+        if (!key_as_expected(line)) {
+            printf("    %s\n", line);
+            CHECK(!"as expected");
+        }
+    }
+    CHECK(n > 140);
+    free(all);
+}

@@ -53,7 +53,7 @@ build/tests/fuzz/fuzz_config: tests/cli/fuzz_config.c $(CLI_CFG_SRC) $(CLI_CFG_G
 	$(CLI_FUZZ_CC) -fsanitize=fuzzer $(CLI_CFLAGS) -o $@ $< $(CLI_CFG_SRC) $(CLI_CFG_GEN) $(CLI_TEST_LIBS)
 
 # The life-cycle commands' parts that need no hypervisor; life_store runs our xenstored.
-LIFE_SRC := $(addprefix tools/cli/,device.c device_list.c disk.c disk_use.c dump_dir.c guest_erase.c guest_store.c nbd.c policy.c record.c undo.c vif.c)
+LIFE_SRC := $(addprefix tools/cli/,device.c device_list.c disk.c disk_use.c hotplug.c dump_dir.c guest_erase.c guest_store.c nbd.c policy.c record.c undo.c vif.c)
 LIFE_OBJ := $(LIFE_SRC:tools/%.c=$(CLI_OUT)/obj/%.o)
 LIFE_TESTS := $(patsubst tests/cli/%.c,$(CLI_OUT)/%,$(wildcard tests/cli/life_*.c))
 UNIT_TESTS += $(LIFE_TESTS)
@@ -62,6 +62,15 @@ $(LIFE_TESTS): $(CLI_OUT)/%: tests/cli/%.c $(LIFE_OBJ) $(CLI_CFG_OBJ) tests/cli/
 	$(HOSTCC) $(CLI_CFLAGS) -o $@ $< $(LIFE_OBJ) $(CLI_CFG_OBJ) $(CLI_TEST_LIBS)
 .SECONDARY: $(LIFE_OBJ)
 cli-tests: $(LIFE_TESTS)
+
+# The monitor over a guest's restarts, on a host and in a time of the test's own.
+RESTART_OBJ := $(patsubst %,$(CLI_OUT)/obj/cli/%.o,monitor_act policy record down dump_dir) $(filter-out $(CLI_OUT)/obj/lib/xen.o,$(CLI_CFG_OBJ))
+UNIT_TESTS += $(CLI_OUT)/restart_loop
+$(CLI_OUT)/restart_loop: tests/cli/restart_loop.c $(RESTART_OBJ) tests/cli/cli.mk | $(TOOLS_OUT)/xenstored
+	@mkdir -p $(@D)
+	$(HOSTCC) $(CLI_CFLAGS) -o $@ $< $(RESTART_OBJ) $(CLI_TEST_LIBS)
+.SECONDARY: $(RESTART_OBJ)
+cli-tests: $(CLI_OUT)/restart_loop
 
 # Core files, on a hypervisor of the test's own.
 CLI_CORE_OBJ := $(patsubst %,$(CLI_OUT)/obj/cli/%.o,core frame_set p2m undo) $(patsubst %,$(CLI_OUT)/obj/lib/%.o,error text util)

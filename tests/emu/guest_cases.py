@@ -59,7 +59,8 @@ def own_programs(case, check):
         return check(result) or views.check(result)
     configs = vm.TOP + "/tests/cli/configs"
     view_config = dataclasses.replace(config("view", "orlop", 2, 1), files=tuple(
-        ("configs/" + name, f"{configs}/{name}") for name in sorted(os.listdir(configs))))
+        ("configs/" + name, f"{configs}/{name}") for name in sorted(os.listdir(configs))) + (
+            ("configs/xl-keys.txt", vm.TOP + "/tests/cli/xl-keys.txt"),))
     return [case("guest-view", view_config, check=view, hvs=("orlop", "xen")),
             case("guest-images", config("images", "orlop", 2, 1), check=check, make=add_images, long=True, hvs=("orlop", "xen")),
             case("guest-actions", config("actions", "orlop", 2, 1), check=check, long=True, hvs=("orlop", "xen")),

@@ -54,6 +54,11 @@ int attach_spec_disk(struct disk_config *disk, char **argv, int n)
     bool ok = disk_config_parse(disk, spec, "disk", &errors);
 
     free(spec);
+    if (ok && !*disk->target) {
+        disk_config_free(disk);
+        config_error(&errors, "disk: this is a drive without a medium; name an image");
+        ok = false;
+    }
     cmd_warnings(&errors);
     if (!ok)
         return refused(&errors);

@@ -55,11 +55,11 @@ static int check_new(struct target *t, const struct disk_config *disk, struct di
     if (disk_check(disk, b, &t->e) != 0)
         return -1;
     /* Only now: what a guest writes into its disk later must not keep it from rebooting. */
-    if (!disk_format_fits(disk))
+    if (!disk->script && !disk_format_fits(disk))
         return error_set(&t->e, EINVAL, "qemu-img info shows what it is; format=qcow2 says it.",
                          "disk %s: %s is not in the format %s", disk->vdev, disk->target,
                          disk_format_name(disk->format));
-    return force ? 0 : disk_use_check(&t->h, disk, &t->e);
+    return force || disk->script ? 0 : disk_use_check(&t->h, disk, &t->e);
 }
 
 static int attach(struct target *t, const struct disk_config *disk, bool force)
@@ -72,6 +72,7 @@ static int attach(struct target *t, const struct disk_config *disk, bool force)
     if (check_new(t, disk, &b, force) != 0 || disk_open(disk, &b, &t->e) != 0)
         return -1;
     device_of_disk(&d, disk, &b);
+    d.force = force;
     rc = record_change(&t->h.store, t->info.handle, add_disk, &n, &t->e);
     if (rc == 0) {
         rc = device_await(&t->h, t->domid, &d, now_ms() + ATTACH_WAIT_MS, &t->e);

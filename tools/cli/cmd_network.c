@@ -4,6 +4,7 @@
 #include "tools/cli/command.h"
 #include "tools/cli/device_list.h"
 #include "tools/cli/guest.h"
+#include "tools/cli/hotplug.h"
 #include "tools/cli/target.h"
 #include "tools/cli/vif.h"
 #include "tools/lib/util.h"
@@ -66,7 +67,7 @@ static int attach(struct target *t, struct vif_config *vif)
     struct new_vif n = { t->domid, t->info.handle, vif };
     struct device d;
 
-    if (device_check_backend(DEVICE_VIF, &t->e) != 0 || vif_check_bridge(vif->bridge, &t->e) != 0 ||
+    if (device_check_backend(DEVICE_VIF, &t->e) != 0 || hotplug_check_vif(vif, &t->e) != 0 ||
         choose_id(t, vif) != 0)
         return -1;
     vif_warn_address(&t->h.store, vif, t->info.handle);

@@ -24,6 +24,8 @@
 
 struct json_object;
 
+#define HOTPLUG_DIR "/etc/xen/scripts"
+
 enum {
     CONFIG_MAX_VCPUS = 128,
     CONFIG_MAX_CPUS = 1024, /* highest host CPU that a CPU list may name, plus one */
@@ -49,7 +51,7 @@ enum tsc_mode { TSC_DEFAULT, TSC_ALWAYS_EMULATE, TSC_NATIVE };
 
 /* One element of disk=. */
 struct disk_config {
-    char *target; /* absolute path of a block device or an image file */
+    char *target; /* absolute path of a block device or an image file; "": an empty drive */
     enum disk_format format;
     char *vdev;      /* as written: xvda, sdb1, d0p1, 51712 */
     unsigned number; /* vdev as the xenstore knows it (xen-vbd-interface(7)): 51712 for xvda */
@@ -57,6 +59,7 @@ struct disk_config {
     bool cdrom;
     bool discard;   /* offer discard to the guest: yes unless `no-discard` */
     bool untrusted; /* tells the frontend not to trust the backend */
+    char *script;   /* a block script (hotplug.h), for which target is no path; NULL: none */
     unsigned line;  /* of the element in the file, 0 for none */
 };
 
@@ -73,6 +76,8 @@ struct vif_config {
     unsigned rate_us;
     unsigned mtu; /* 0: the bridge's */
     bool untrusted;
+    char *script;     /* a hotplug script that sets the card up, or NULL */
+    char *gatewaydev; /* the interface that such a script routes to, or NULL */
     unsigned line;
 };
 
@@ -111,6 +116,7 @@ struct guest_config {
     unsigned max_event_channels;  /* 0: as many as there are */
     unsigned max_grant_frames;    /* 0: the host's default */
     unsigned max_maptrack_frames; /* 0: the host's default */
+    struct json_object *rest;     /* of a record: what only a newer orlop knows; or NULL */
 };
 
 /*
@@ -153,7 +159,9 @@ void config_free(struct guest_config *cfg);
 
 /*
  * One element of disk= or vif= alone, for block-attach and network-attach. `where` begins the
- * messages ("orlop block-attach"). On success the caller frees with disk_config_free or
+ * messages ("orlop block-attach"). A drive without a medium has the target "", and a warning says
+ * that PV guests cannot use it.
+ * On success the caller frees with disk_config_free or
  * vif_config_free. vif's devid is VIF_DEVID_ANY unless the text names it.
  */
 enum { VIF_DEVID_ANY = ~0u };
@@ -169,8 +177,8 @@ bool vdev_number(const char *vdev, unsigned *number);
 
 /*
  * JSON of all fields, under the names of the keys ("memory", "disk": [{"target": ...}] ...). The
- * caller puts it. From JSON: false with *errors for anything that config_to_json would not have
- * written; the values pass the same checks as a file's.
+ * caller puts it. From JSON: the values pass the same checks as a file's, false with *errors when
+ * one does not; members that are not known are passed over, and written again by config_to_json.
  */
 struct json_object *config_to_json(const struct guest_config *cfg);
 bool config_from_json(struct guest_config *cfg, struct json_object *json,

@@ -31,6 +31,7 @@ struct disk_parse {
     struct spec spec;
     char *position[POS_COUNT]; /* what has been given, "" included */
     bool cdrom;
+    char *script;
     int discard, trusted; /* -1: not said */
 };
 
@@ -108,10 +109,7 @@ static bool disk_key(struct disk_parse *d, const char *key, const char *value)
         return spec_error(&d->spec, "specification=%s is not supported, only xen", value);
     }
     if (strcmp(key, "script") == 0)
-        return spec_error(&d->spec,
-                          "script=%s: block scripts are not supported; set the device up "
-                          "first and name it as the target",
-                          value);
+        return !*value || spec_script(&d->spec, value, "block", &d->script);
     return spec_unknown(&d->spec, key, keys);
 }
 
@@ -153,6 +151,22 @@ static bool old_vdev(char *word, size_t *length)
     return vdev_number(name, &number);
 }
 
+/* "iscsi:" and the like in front of the target: an older way to name a script. Its length, or 0. */
+static size_t old_script(struct disk_parse *d, const char *target)
+{
+    static const char *const names[] = { "iscsi", "nbd", "enbd", "drbd" };
+
+    for (unsigned i = 0; !d->script && i < sizeof(names) / sizeof(names[0]); i++) {
+        size_t n = strlen(names[i]);
+
+        if (strncmp(target, names[i], n) != 0 || target[n] != ':')
+            continue;
+        d->script = str_fmt(HOTPLUG_DIR "/block-%s", names[i]);
+        return n + 1;
+    }
+    return 0;
+}
+
 /* Turns the older form into the newer: no prefixes, and a format between target and vdev. */
 static bool modernise(struct disk_parse *d)
 {
@@ -164,6 +178,8 @@ static bool modernise(struct disk_parse *d)
         length += n;
         format = f >= 0 ? f : format;
     }
+    if (target)
+        length += old_script(d, target + length);
     if (target && length)
         memmove(target, target + length, strlen(target + length) + 1);
     if (!second || !target || (!length && *target) || !old_vdev(second, &n))
@@ -187,22 +203,23 @@ static bool modernise(struct disk_parse *d)
 
 static bool finish_target(struct disk_parse *d, struct disk_config *disk)
 {
-    static const char *const scripts[] = { "iscsi:", "nbd:", "enbd:", "drbd:" };
     const char *target = d->position[POS_TARGET];
 
-    if (!target || !*target)
-        return d->cdrom
-                   ? spec_error(&d->spec, "an empty drive is not supported: PV guests cannot "
-                                          "change media; name an image, or leave the drive out")
-                   : spec_error(&d->spec, "target is missing: a block device or an image file");
-    for (unsigned i = 0; i < sizeof(scripts) / sizeof(scripts[0]); i++) {
-        if (strncmp(target, scripts[i], strlen(scripts[i])) == 0)
-            return spec_error(&d->spec,
-                              "block scripts (%s) are not supported; set the device up "
-                              "first and name it as the target",
-                              scripts[i]);
+    disk->script = d->script;
+    d->script = NULL;
+    if (!target || !*target) {
+        if (!d->cdrom)
+            return spec_error(&d->spec, "target is missing: a block device or an image file");
+        spec_warning(&d->spec, "an empty drive is left out: PV guests cannot change media (orlop "
+                               "block-attach gives a guest an image later)");
+        disk->target = str_dup("");
+        return true;
     }
-    disk->target = target[0] == '/' ? str_dup(target) : str_fmt("/dev/%s", target);
+    for (const char *p = target; disk->script && *p; p++) {
+        if ((unsigned char)*p < ' ' || *p == 0x7f)
+            return spec_error(&d->spec, "a control character in the script's target");
+    }
+    disk->target = target[0] == '/' || disk->script ? str_dup(target) : str_fmt("/dev/%s", target);
     return true;
 }
 
@@ -295,11 +312,14 @@ bool disk_config_parse(struct disk_config *disk, const char *text, const char *w
         good &= finish_format(&d, disk);
         good &= finish_vdev(&d, disk);
         good &= finish_access(&d, disk);
+        if (good && disk->script && disk->format != DISK_RAW)
+            good = spec_error(&d.spec, "script= sets up a block device: its format is raw");
         disk->discard = d.discard != 0;
         disk->untrusted = d.trusted == 0;
     }
     for (unsigned i = 0; i < POS_COUNT; i++)
         free(d.position[i]);
+    free(d.script);
     free(copy);
     if (!good)
         disk_config_free(disk);
@@ -310,5 +330,6 @@ void disk_config_free(struct disk_config *disk)
 {
     free(disk->target);
     free(disk->vdev);
+    free(disk->script);
     *disk = (struct disk_config){ NULL };
 }

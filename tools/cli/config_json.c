@@ -2,6 +2,8 @@
 /*
  * Configurations as JSON, under the names of the keys. Reading goes the way of a file: the JSON is
  * turned into settings (devices into their specification strings), which pass the same checks.
+ * Records outlive the program that wrote them: members that a newer one added are passed over,
+ * those of the configuration itself are kept for it.
  */
 #include "tools/cli/config.h"
 #include "tools/cli/config_keys.h"
@@ -51,6 +53,7 @@ struct json_object *disk_config_to_json(const struct disk_config *disk)
 {
     struct json_object *j = json_object_new_object();
 
+    put_text(j, "script", disk->script);
     put_text(j, "target", disk->target);
     put_text(j, "format", disk_format_name(disk->format));
     put_text(j, "vdev", disk->vdev);
@@ -83,6 +86,8 @@ struct json_object *vif_config_to_json(const struct vif_config *vif)
                  vif->rate_us);
         put_text(j, "rate", text);
     }
+    put_text(j, "script", vif->script);
+    put_text(j, "gatewaydev", vif->gatewaydev);
     if (vif->mtu)
         put_number(j, "mtu", vif->mtu);
     put_bool(j, "trusted", !vif->untrusted);
@@ -138,6 +143,10 @@ struct json_object *config_to_json(const struct guest_config *cfg)
         put_number(j, "max_grant_frames", cfg->max_grant_frames);
     if (cfg->max_maptrack_frames)
         put_number(j, "max_maptrack_frames", cfg->max_maptrack_frames);
+    if (cfg->rest) {
+        json_object_object_foreach(cfg->rest, key, value)
+            json_object_object_add(j, key, json_object_get(value));
+    }
     return j;
 }
 
@@ -211,11 +220,18 @@ static void append(char **spec, char *more)
     *spec = longer;
 }
 
+static bool is_one_of(const char *key, const char *const *names)
+{
+    while (*names && strcmp(*names, key) != 0)
+        names++;
+    return *names;
+}
+
 /*
  * A device's object as specification, to free(); NULL when it cannot be one. Its booleans become
  * flags by `flag`. `last` (or NULL) goes to the end, since it may hold commas; others may not.
  */
-static char *spec_of(struct json_object *json, const char *last,
+static char *spec_of(struct json_object *json, const char *const *known, const char *last,
                      const char *(*flag)(const char *key, bool value))
 {
     char *spec = str_dup(""), *end = NULL;
@@ -225,7 +241,11 @@ static char *spec_of(struct json_object *json, const char *last,
         json_object_object_foreach(json, key, value)
         {
             bool is_last = last && strcmp(key, last) == 0;
-            char *text = parameter_of(key, value, flag);
+            char *text;
+
+            if (!is_one_of(key, known))
+                continue;
+            text = parameter_of(key, value, flag);
 
             good &= text && !strpbrk(key, ",=") && (is_last || !strpbrk(text, ","));
             if (is_last)
@@ -244,12 +264,19 @@ static char *spec_of(struct json_object *json, const char *last,
 
 static char *disk_spec(struct json_object *json)
 {
-    return spec_of(json, "target", disk_flag);
+    static const char *const known[] = { "target", "format",  "vdev",    "access", "script",
+                                         "cdrom",  "discard", "trusted", NULL };
+
+    return spec_of(json, known, "target", disk_flag);
 }
 
 static char *vif_spec(struct json_object *json)
 {
-    return spec_of(json, NULL, vif_flag);
+    static const char *const known[] = { "devid",      "mac",     "bridge", "ip",
+                                         "vifname",    "rate",    "mtu",    "script",
+                                         "gatewaydev", "trusted", NULL };
+
+    return spec_of(json, known, NULL, vif_flag);
 }
 
 bool disk_config_from_json(struct disk_config *disk, struct json_object *json,
@@ -330,21 +357,27 @@ bool config_from_json(struct guest_config *cfg, struct json_object *json,
                       struct config_errors *errors)
 {
     struct config_settings s = { .file = stored, .errors = errors };
+    struct json_object *rest = json_object_new_object();
     const char *file = NULL;
     bool good;
 
     *cfg = (struct guest_config){ NULL };
     if (!json_object_is_type(json, json_type_object)) {
         config_error(errors, "%s: this is no JSON object", stored);
+        json_object_put(rest);
         return false;
     }
     json_object_object_foreach(json, key, value)
     {
-        struct config_value *v = json_object_is_type(value, json_type_array)
-                                     ? list_value(&s, key, value)
-                                 : strcmp(key, "cmdline") == 0 ? cmdline_value(&s, value)
-                                                               : scalar_value(&s, value);
+        struct config_value *v;
 
+        if (!config_key_stored(key)) {
+            json_object_object_add(rest, key, json_object_get(value));
+            continue;
+        }
+        v = json_object_is_type(value, json_type_array) ? list_value(&s, key, value)
+            : strcmp(key, "cmdline") == 0               ? cmdline_value(&s, value)
+                                                        : scalar_value(&s, value);
         if (!v)
             config_error(errors, "%s: %s: a value of the wrong kind", stored, key);
         else if (strcmp(key, "file") == 0)
@@ -353,10 +386,13 @@ bool config_from_json(struct guest_config *cfg, struct json_object *json,
             config_settings_add(&s, str_dup(key), 0, v);
     }
     good = config_decode(cfg, &s, "/");
-    if (good)
+    if (good) {
         cfg->file = file ? str_dup(file) : NULL;
-    else
+        cfg->rest = rest;
+    } else {
         config_free(cfg);
+        json_object_put(rest);
+    }
     config_settings_free(&s);
     return good;
 }

@@ -59,8 +59,8 @@ const char *tsc_mode_name(enum tsc_mode mode)
 
 char *config_where(const struct config_setting *s, unsigned line)
 {
-    return line ? str_fmt("%s:%u: %s", s->origin, line, s->name)
-                : str_fmt("%s: %s", s->origin, s->name);
+    return line ? str_fmt("%s:%u: %.64s", s->origin, line, s->name)
+                : str_fmt("%s: %.64s", s->origin, s->name);
 }
 
 static bool key_error(struct decode *d, const struct config_setting *s, const char *fmt, ...)
@@ -388,7 +388,10 @@ static bool decode_disks(struct decode *d, const struct key *key, const struct c
 
         if (disk_config_parse(disk, v->text, where, d->errors)) {
             disk->line = line;
-            cfg->nr_disks++;
+            if (*disk->target)
+                cfg->nr_disks++;
+            else /* an empty drive */
+                disk_config_free(disk);
         } else {
             good = false;
         }
@@ -517,10 +520,21 @@ const struct config_key_info *config_key_list(unsigned *count)
     return all;
 }
 
-/* A list without elements, a 0: whatever the key is for, none of it is asked for. */
+bool config_key_stored(const char *name)
+{
+    for (unsigned i = 0; i < NR_KEYS; i++) {
+        if (strcmp(keys[i].info.name, name) == 0)
+            return true;
+    }
+    return strcmp(name, "file") == 0;
+}
+
+/* A list without elements, a 0, "disabled": whatever the key is for, none of it is asked for. */
 static bool asks_nothing(const struct config_value *v)
 {
-    return v->kind == VALUE_LIST ? !v->count : !*v->text || strcmp(v->text, "0") == 0;
+    if (v->kind == VALUE_LIST)
+        return !v->count;
+    return !*v->text || strcmp(v->text, "0") == 0 || strcmp(v->text, "disabled") == 0;
 }
 
 /* Keys that the table of supported ones does not have. */

@@ -20,6 +20,9 @@ extern const struct config_key_info config_refused[];
 bool config_decode(struct guest_config *cfg, const struct config_settings *settings,
                    const char *folder);
 
+/* Whether a guest's record has this key (config_to_json writes it, or a file may set it). */
+bool config_key_stored(const char *name);
+
 /* "file:line: " or "command line: " for a setting, to free(). */
 char *config_where(const struct config_setting *setting, unsigned line);
 

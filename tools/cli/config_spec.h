@@ -17,11 +17,17 @@ struct spec {
 bool spec_error(const struct spec *spec, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* backend=: only Domain 0 serves devices. */
 /* The same as a warning (config_warning). */
 void spec_warning(const struct spec *spec, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
+/*
+ * script=: the path of a hotplug script into *path, to free(); NULL for HOTPLUG_DIR/`ours`, whose
+ * work is done here.
+ */
+bool spec_script(const struct spec *spec, const char *word, const char *ours, char **path);
+
+/* backend=: only Domain 0 serves devices. */
 bool spec_backend(const struct spec *spec, const char *value);
 
 /* A parameter that is none of `keys`. Returns false. */

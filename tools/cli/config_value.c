@@ -73,7 +73,7 @@ void config_syntax_error(struct config_settings *s, unsigned line, const char *f
     if (vasprintf(&text, fmt, ap) < 0)
         abort();
     va_end(ap);
-    config_error(s->errors, "%s:%u: %s", s->file, line, text);
+    config_error(s->errors, "%s:%u: %s%s%s", s->file, line, s->key, *s->key ? ": " : "", text);
     free(text);
 }
 

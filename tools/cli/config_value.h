@@ -46,6 +46,8 @@ struct config_settings {
     unsigned list_line; /* where the outermost list began */
     bool ended;         /* the line end that is put behind the last line has been given */
     bool told;          /* this line's error has been reported */
+    bool begun;         /* a word of this setting has been seen */
+    char key[32];       /* the bare word that it begins with, or ""; cut if it is longer */
 };
 
 /* A key as the scanner hands it over. */

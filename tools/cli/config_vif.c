@@ -168,18 +168,6 @@ static bool set_number(const struct spec *s, unsigned *to, unsigned min, unsigne
     return true;
 }
 
-static bool set_script(const struct spec *s, const char *value)
-{
-    const char *slash = strrchr(value, '/');
-
-    if (strcmp(slash ? slash + 1 : value, "vif-bridge") == 0)
-        return true; /* this is what is done anyway */
-    return spec_error(s,
-                      "script=%s: network scripts are not supported, cards are put on a bridge; "
-                      "leave it out and name the bridge",
-                      value);
-}
-
 static const char *const keys[] = { "mac",     "bridge",  "ip",        "vifname",
                                     "rate",    "mtu",     "devid",     "script",
                                     "backend", "type",    "model",     "gatewaydev",
@@ -205,7 +193,7 @@ static bool vif_key(const struct spec *s, struct vif_config *vif, const char *ke
     if (strcmp(key, "devid") == 0)
         return set_number(s, &vif->devid, 0, MAX_DEVID, key, value);
     if (strcmp(key, "script") == 0)
-        return set_script(s, value);
+        return spec_script(s, value, "vif-bridge", &vif->script);
     if (strcmp(key, "backend") == 0)
         return spec_backend(s, value);
     if (strcmp(key, "type") == 0 && strcmp(value, "ioemu") != 0)
@@ -220,10 +208,7 @@ static bool vif_key(const struct spec *s, struct vif_config *vif, const char *ke
                           "yet; leave it out",
                           key, value);
     if (strcmp(key, "gatewaydev") == 0 || strcmp(key, "netdev") == 0)
-        return spec_error(s,
-                          "%s=%s: routed networks are not supported, cards are put on a bridge; "
-                          "name one with bridge=",
-                          key, value);
+        return set_interface(s, &vif->gatewaydev, key, value);
     return spec_unknown(s, key, keys);
 }
 
@@ -280,6 +265,11 @@ bool vif_config_parse(struct vif_config *vif, const char *text, const char *wher
         good &= vif_word(&s, vif, word, seen);
     }
     free(copy);
+    if (vif->gatewaydev && !vif->script)
+        good = spec_error(&s,
+                          "gatewaydev=%s is for routed cards: add script=vif-route, or name a "
+                          "bridge with bridge=",
+                          vif->gatewaydev);
     if (!vif->bridge)
         vif->bridge = str_dup("xenbr0");
     if (!good)
@@ -292,5 +282,7 @@ void vif_config_free(struct vif_config *vif)
     free(vif->bridge);
     free(vif->ip);
     free(vif->vifname);
+    free(vif->script);
+    free(vif->gatewaydev);
     *vif = (struct vif_config){ 0 };
 }

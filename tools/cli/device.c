@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Guests' disks and network cards in xenstore. */
 #include "tools/cli/device.h"
+#include "tools/cli/disk_use.h"
 #include "tools/cli/host.h"
+#include "tools/cli/hotplug.h"
 #include "tools/cli/undo.h"
 #include "tools/cli/vif.h"
 #include "tools/lib/error.h"
@@ -62,7 +64,6 @@ static int store_disk(struct store *s, const char *front, const char *back, cons
     rc = rc ? rc : store_put(s, front, "protocol", "x86_64-abi");
     rc = rc ? rc : store_put(s, back, "params", "%s", c->target);
     rc = rc ? rc : store_put(s, back, "specification", "xen");
-    rc = rc ? rc : store_put(s, back, "node", "%s", b->node);
     rc = rc ? rc : store_put(s, back, "key", "%s", b->key);
     rc = rc ? rc : store_put(s, back, "type", "phy");
     rc = rc ? rc : store_put(s, back, "dev", "%s", c->vdev);
@@ -71,6 +72,9 @@ static int store_disk(struct store *s, const char *front, const char *back, cons
     rc = rc ? rc : store_put(s, back, "removable", "%d", c->cdrom);
     rc = rc ? rc : store_put(s, back, "bootable", "1");
     rc = rc ? rc : store_put(s, back, "discard-enable", "%d", c->discard);
+    if (rc || c->script)
+        return rc ? rc : store_put(s, back, "script", "%s", c->script);
+    rc = rc ? rc : store_put(s, back, "node", "%s", b->node);
     rc = rc ? rc : store_put(s, back, "physical-device", "%x:%x", b->major, b->minor);
     rc = rc ? rc : store_put(s, back, "physical-device-path", "%s", b->node);
     return rc ? rc : store_put(s, back, "hotplug-status", "connected");
@@ -95,8 +99,11 @@ static int store_vif(struct store *s, unsigned int domid, const char *front, con
     rc = rc ? rc : store_put(s, back, "mac", "%s", mac);
     rc = rc ? rc : store_put(s, back, "bridge", "%s", c->bridge);
     rc = rc ? rc : store_put(s, back, "type", "vif");
-    /* The backend insists on a name here; nobody runs it. */
-    rc = rc ? rc : store_put(s, back, "script", "/etc/xen/scripts/vif-bridge");
+    /* The backend insists on a name here; nobody runs vif-bridge. */
+    rc = rc ? rc
+            : store_put(s, back, "script", "%s", c->script ? c->script : HOTPLUG_DIR "/vif-bridge");
+    if (c->gatewaydev)
+        rc = rc ? rc : store_put(s, back, "gatewaydev", "%s", c->gatewaydev);
     if (c->ip)
         rc = rc ? rc : store_put(s, back, "ip", "%s", c->ip);
     if (c->vifname)
@@ -258,6 +265,8 @@ static int plug_vif(struct host *h, unsigned int domid, const struct device *d, 
     snprintf(ifname, sizeof(ifname), "vif%u.%u", domid, d->id);
     if (await_interface(h, domid, d, ifname, back, deadline, e) != 0)
         return -1;
+    if (d->vif->script) /* it writes hotplug-status */
+        return hotplug_add(h, domid, d, deadline, e) ? error_in(e, "network card %u", d->id) : 0;
     if (vif_plug(ifname, d->vif->vifname, d->vif->bridge, d->vif->mtu, e) != 0) {
         store_put(&h->store, back, "hotplug-error", "%s", e->cause);
         store_put(&h->store, back, "hotplug-status", "error");
@@ -265,6 +274,29 @@ static int plug_vif(struct host *h, unsigned int domid, const struct device *d, 
     }
     rc = store_put(&h->store, back, "hotplug-status", "connected");
     return rc ? store_error(e, rc, "network card %u", d->id) : 0;
+}
+
+/*
+ * What bytes it is, only the script's device says; another's are given back at once. The backend
+ * opens it when it sees physical-device, which for a moment is before that look: it reads then at
+ * most.
+ */
+static int plug_scripted(struct host *h, unsigned int domid, const struct device *d,
+                         const char *back, int64_t deadline, struct error *e)
+{
+    char *device;
+    unsigned int major, minor;
+    int rc = hotplug_add(h, domid, d, deadline, e);
+
+    if (rc || d->force)
+        return rc;
+    device = store_read(&h->store, "%s/physical-device", back);
+    if (!device || sscanf(device, "%x:%x", &major, &minor) != 2)
+        rc = error_set(e, EIO, NULL, "its script named a device that is none");
+    else
+        rc = disk_use_check_device(h, domid, d->disk, major, minor, e);
+    free(device);
+    return rc;
 }
 
 int device_await(struct host *h, unsigned int domid, const struct device *d, int64_t deadline,
@@ -275,6 +307,8 @@ int device_await(struct host *h, unsigned int domid, const struct device *d, int
     device_paths(domid, d->kind, d->id, front, back);
     if (await_state(h, domid, d, back, deadline, e) != 0)
         return -1;
+    if (d->kind == DEVICE_VBD && d->disk->script && plug_scripted(h, domid, d, back, deadline, e))
+        return error_in(e, "disk %s (%s)", d->disk->vdev, d->disk->target);
     if (d->kind == DEVICE_VBD)
         return await_opened(h, domid, d, deadline, e);
     return plug_vif(h, domid, d, back, deadline, e);
@@ -395,6 +429,11 @@ int device_unplug(struct host *h, unsigned int domid, enum device_kind kind, uns
             rc = await_closed(h, n.back, deadline, e);
         if (rc)
             store_transact(&h->store, reopen, &n);
+    }
+    if (rc == 0 && hotplug_has(&h->store, domid, kind, id)) {
+        if (kind == DEVICE_VBD)
+            store_rm(&h->store, "%s", n.front); /* the backend closes, if it has not yet */
+        hotplug_remove(h, domid, kind, id);
     }
     if (rc == 0) {
         rc = store_transact(&h->store, remove_nodes, &n);

@@ -27,6 +27,7 @@ struct device {
     struct disk_backing *backing;
     const struct vif_config *vif;
     uint8_t mac[6];
+    bool force; /* a script's device too that others write */
 };
 
 const char *device_class(enum device_kind kind); /* "vbd", "vif" */

@@ -229,8 +229,9 @@ static int check_backend(struct host *h, const struct disk_config *d, const stru
     return rc;
 }
 
+/* Of `but` one disk is passed over: the very one that is looked at. */
 static int check_guests(struct host *h, const struct disk_config *d, const struct disk_use *u,
-                        struct error *e)
+                        int but, struct error *e)
 {
     static const char root[] = "/local/domain/0/backend/vbd";
     unsigned int guests, disks;
@@ -243,7 +244,8 @@ static int check_guests(struct host *h, const struct disk_config *d, const struc
         for (unsigned int j = 0; rc == 0 && j < disks; j++) {
             char *back = str_fmt("%s/%s/%s", root, guest[i], disk[j]);
 
-            rc = check_backend(h, d, u, guest[i], back, e);
+            if (atoi(guest[i]) != but || (unsigned)atoi(disk[j]) != d->number)
+                rc = check_backend(h, d, u, guest[i], back, e);
             free(back);
         }
         free(disk);
@@ -350,8 +352,24 @@ int disk_use_check(struct host *h, const struct disk_config *d, struct error *e)
     if (stat(d->target, &st) == 0) {
         disk_use_of(u, &st);
         rc = check_domain0(d, &st, u, e);
-        rc = rc ? rc : check_guests(h, d, u, e);
+        rc = rc ? rc : check_guests(h, d, u, -1, e);
     }
+    free(u);
+    return rc;
+}
+
+/* The backend may hold it already, so only guests and swap are asked. */
+int disk_use_check_device(struct host *h, unsigned int domid, const struct disk_config *d,
+                          unsigned int major, unsigned int minor, struct error *e)
+{
+    struct disk_use *u = mem_alloc(sizeof(*u));
+    char dev[32];
+    int rc;
+
+    snprintf(dev, sizeof(dev), "%u:%u", major, minor);
+    add_device(u, dev, 0);
+    rc = d->readonly ? 0 : check_swap(d, u, e);
+    rc = rc ? rc : check_guests(h, d, u, (int)domid, e);
     free(u);
     return rc;
 }

@@ -45,4 +45,8 @@ bool disk_use_same(const struct disk_use *a, const struct disk_use *b);
  */
 int disk_use_check(struct host *h, const struct disk_config *d, struct error *e);
 
+/* The same for the device that a block script has named, by its number; `domid` itself has it. */
+int disk_use_check_device(struct host *h, unsigned int domid, const struct disk_config *d,
+                          unsigned int major, unsigned int minor, struct error *e);
+
 #endif

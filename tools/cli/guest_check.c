@@ -6,6 +6,7 @@
 #include "tools/cli/disk_use.h"
 #include "tools/cli/guest.h"
 #include "tools/cli/host.h"
+#include "tools/cli/hotplug.h"
 #include "tools/cli/vif.h"
 #include "tools/lib/error.h"
 #include "tools/lib/names.h"
@@ -60,7 +61,7 @@ static int same_disk_twice(const struct guest_config *cfg, struct error *e)
     int rc = 0;
 
     for (unsigned int i = 0; rc == 0 && i < cfg->nr_disks; i++) {
-        if (stat(cfg->disks[i].target, &st) == 0)
+        if (!cfg->disks[i].script && stat(cfg->disks[i].target, &st) == 0)
             disk_use_of(&use[i], &st);
         for (unsigned int j = 0; rc == 0 && j < i; j++) {
             if ((cfg->disks[i].readonly && cfg->disks[j].readonly) ||
@@ -85,13 +86,13 @@ int guest_check_devices(struct host *h, const struct guest_config *cfg,
     for (unsigned int i = 0; i < cfg->nr_disks; i++) {
         if (disk_check(&cfg->disks[i], &backing[i], e) != 0)
             return -1;
-        if (!force && disk_use_check(h, &cfg->disks[i], e) != 0)
+        if (!force && !cfg->disks[i].script && disk_use_check(h, &cfg->disks[i], e) != 0)
             return -1;
     }
     if (!force && same_disk_twice(cfg, e) != 0)
         return -1;
     for (unsigned int i = 0; i < cfg->nr_vifs; i++) {
-        if (vif_check_bridge(cfg->vifs[i].bridge, e) != 0)
+        if (hotplug_check_vif(&cfg->vifs[i], e) != 0)
             return error_in(e, "network card %u", cfg->vifs[i].devid);
         vif_warn_address(&h->store, &cfg->vifs[i], cfg->uuid);
     }

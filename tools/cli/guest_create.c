@@ -256,6 +256,7 @@ static int connect(struct making *m, struct error *e)
 
     for (unsigned int i = 0; i < m->cfg->nr_disks; i++) {
         device_of_disk(&d, &m->cfg->disks[i], &m->backing[i]);
+        d.force = m->o->force;
         if (device_await(m->h, m->domid, &d, deadline, e) != 0)
             return -1;
     }

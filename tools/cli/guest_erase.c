@@ -7,6 +7,7 @@
 #include "tools/cli/device.h"
 #include "tools/cli/guest.h"
 #include "tools/cli/host.h"
+#include "tools/cli/hotplug.h"
 #include "tools/cli/undo.h"
 #include "tools/lib/error.h"
 #include "tools/lib/util.h"
@@ -225,6 +226,7 @@ static int destroy(struct host *h, const struct erasing *x, int64_t deadline, st
 
     if (rc < 0 && rc != -ESRCH)
         return xen_error(e, rc, "destroying domain %d", x->domid);
+    hotplug_remove_all(h, x->domid);
     rc = store_transact(&h->store, remove_nodes, (void *)x);
     if (rc)
         return store_error(e, rc, "removing the nodes of domain %d", x->domid);

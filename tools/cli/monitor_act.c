@@ -10,6 +10,7 @@
 #include "tools/cli/guest.h"
 #include "tools/cli/guest_lock.h"
 #include "tools/cli/host.h"
+#include "tools/cli/hotplug.h"
 #include "tools/cli/policy.h"
 #include "tools/lib/error.h"
 #include "tools/lib/util.h"
@@ -169,6 +170,7 @@ static bool set_aside(struct guest *g)
     uint8_t uuid[16];
     int rc;
 
+    hotplug_remove_all(g->h, g->domid);
     uuid_random(uuid);
     r.uuid = uuid;
     memcpy(op.u.setdomainhandle.handle, uuid, 16);
