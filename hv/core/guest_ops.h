@@ -117,6 +117,8 @@ struct guest_ops {
     uint32_t (*features)(const struct domain *d, unsigned int submap);
     /* d->vm_assist changed, perhaps while other vCPUs of d run. NULL: nobody minds. */
     void (*vm_assist_changed)(struct domain *d);
+    /* The highest guest frame number in use. NULL: the guest says it itself, in its shared page. */
+    uint64_t (*max_gfn)(struct domain *d);
     /*
      * memory_op and domctl sub-operations that core and architecture leave to the kind of the
      * caller and the subject; -ENOSYS for what it does not know. The ABI's arguments; for domctl

@@ -318,6 +318,11 @@ static int relinquish(struct domain *d)
     return hvm_relinquish(hvm_domain(d));
 }
 
+static uint64_t max_gfn(struct domain *d)
+{
+    return __atomic_load_n(&hvm_domain(d)->p2m.max_gfn, __ATOMIC_RELAXED);
+}
+
 static uint32_t features(const struct domain *d, unsigned int submap)
 {
     uint32_t f = 1u << XENFEAT_writable_page_tables | 1u << XENFEAT_auto_translated_physmap |
@@ -354,6 +359,7 @@ const struct x86_guest_ops hvm_guest_ops = {
         .can_block = can_block,
         .send_nmi = send_nmi,
         .features = features,
+        .max_gfn = max_gfn,
         .memory_op = hvm_memory_op,
         .domctl = hvm_domctl,
         .audit = hvm_audit,

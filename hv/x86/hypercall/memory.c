@@ -54,11 +54,11 @@ static long pod_target(struct vcpu *v, gptr_t arg)
     return guest_put(v, arg, &t) ? E(EFAULT) : 0;
 }
 
-/* The last of its frame numbers, as the guest itself says in its shared page. */
+/* The last of its frame numbers: by its map, or as a guest without one says in its shared page. */
 static long maximum_gpfn(struct vcpu *v, gptr_t arg)
 {
     struct domain *d;
-    unsigned long max;
+    uint64_t max;
     domid_t id;
     bool ok;
 
@@ -67,10 +67,13 @@ static long maximum_gpfn(struct vcpu *v, gptr_t arg)
     d = domain_get_self(v, id);
     if (!d)
         return E(ESRCH);
-    max = __atomic_load_n(&d->shared->arch.max_pfn, __ATOMIC_RELAXED) & INT64_MAX;
+    if (d->ops->max_gfn)
+        max = d->ops->max_gfn(d) + 1;
+    else
+        max = __atomic_load_n(&d->shared->arch.max_pfn, __ATOMIC_RELAXED) & INT64_MAX;
     ok = d == v->domain || v->domain->privileged;
     domain_put(d);
-    return ok ? (long)MAX(max, 1ul) - 1 : E(EPERM);
+    return ok ? (long)MAX(max, 1ull) - 1 : E(EPERM);
 }
 
 /* There are none without an IOMMU in use. */

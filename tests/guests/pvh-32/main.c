@@ -123,6 +123,8 @@ static void reservations(void)
              -EINVAL, "more than can be counted");
     CHECK_EQ(CALL(__HYPERVISOR_memory_op, XENMEM_current_reservation, A32(&self)), before,
              "at the end");
+    CHECK(CALL(__HYPERVISOR_memory_op, XENMEM_maximum_gpfn, A32(&self)) >= FIRST + COUNT - 1,
+          "the highest frame");
 }
 
 struct add32 {
