@@ -14,6 +14,8 @@
 #define PAYLOAD_LENGTH 0x24c /* uint32_t */
 #define HEADER_END 0x250
 
+#define GZIP_LEAST 18 /* header and trailer */
+
 static uint16_t get16(const uint8_t *p)
 {
     return (uint16_t)(p[0] | p[1] << 8);
@@ -98,10 +100,21 @@ static const char *take_size(struct bz_payload *out)
     if (out->format != BZ_GZIP)
         out->len -= 4;
     if (out->unpacked_size == 0)
-        return "the bzImage's payload claims to unpack to nothing";
+        return "the kernel's payload claims to unpack to nothing";
     if (out->unpacked_size > BZ_MAX_UNPACKED)
-        return "the bzImage's payload claims to unpack to more than 1 GiB";
+        return "the kernel's payload claims to unpack to more than 1 GiB";
     return NULL;
+}
+
+/* A whole file packed by gzip: what is in it shows when it is unpacked. */
+static const char *take_gzip(const void *file, size_t len, struct bz_payload *out)
+{
+    if (len < GZIP_LEAST)
+        return "the gzip file ends within its header";
+    out->format = BZ_GZIP;
+    out->data = file;
+    out->len = len;
+    return take_size(out);
 }
 
 const char *bzimage_parse(const void *file, size_t len, struct bz_payload *out)
@@ -116,6 +129,8 @@ const char *bzimage_parse(const void *file, size_t len, struct bz_payload *out)
         out->unpacked_size = len;
         return NULL;
     }
+    if (bz_identify(file, len) == BZ_GZIP)
+        return take_gzip(file, len, out);
     why = check_setup_header(file, len);
     if (why)
         return why;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Finds the kernel inside a Linux bzImage (boot protocol 2.08 or later, as Linux's
- * Documentation/x86/boot.rst describes it) or accepts an ELF file as it is. Nothing is unpacked
- * here.
+ * Documentation/x86/boot.rst describes it) or accepts an ELF file as it is, or packed by gzip.
+ * Nothing is unpacked here.
  */
 #ifndef LIB_BZIMAGE_H
 #define LIB_BZIMAGE_H
@@ -21,7 +21,7 @@ struct bz_payload {
         *data; /* what the decompressor gets, without the size that the kernel's build appends */
     size_t len;
     uint64_t unpacked_size; /* as the file claims; len itself for BZ_ELF */
-    uint16_t protocol;      /* boot protocol, 0x20f for 2.15; 0 for a plain ELF */
+    uint16_t protocol;      /* boot protocol, 0x20f for 2.15; 0 for an ELF, plain or packed */
 };
 
 /* The format that the first bytes show. */

@@ -140,6 +140,7 @@ const char *elf_open(struct elf_image *e, const void *data, size_t size)
         inside(h.shoff, (uint64_t)h.shnum * sizeof(struct shdr), size)) {
         e->shoff = h.shoff;
         e->shnum = h.shnum;
+        e->shstrndx = h.shstrndx;
     }
     return check_segments(e);
 }
@@ -257,4 +258,92 @@ bool elf_note_number(const struct elf_note *note, uint64_t *out)
         v = v << 8 | note->desc[i];
     *out = v;
     return true;
+}
+
+/* --- sections --- */
+
+/* Does the string at `off` of the section `strings` equal `name`? */
+static bool is_named(const struct elf_image *e, const struct shdr *strings, uint32_t off,
+                     const char *name)
+{
+    size_t len = strlen(name) + 1;
+
+    return off <= strings->size && len <= strings->size - off &&
+           memcmp(e->data + strings->offset + off, name, len) == 0;
+}
+
+bool elf_find_section(const struct elf_image *e, const char *name, const uint8_t **data,
+                      size_t *len)
+{
+    struct shdr strings, sh;
+
+    if (e->shstrndx >= e->shnum)
+        return false;
+    get_shdr(e, e->shstrndx, &strings);
+    if (!inside(strings.offset, strings.size, e->size))
+        return false;
+    for (unsigned i = 0; i < e->shnum; i++) {
+        get_shdr(e, i, &sh);
+        if (!is_named(e, &strings, sh.name, name) || !inside(sh.offset, sh.size, e->size))
+            continue;
+        *data = e->data + sh.offset;
+        *len = sh.size;
+        return true;
+    }
+    return false;
+}
+
+/* The first table of symbols whose strings are there too. */
+static bool find_symbols(const struct elf_image *e, struct shdr *symbols, struct shdr *strings)
+{
+    for (unsigned i = 0; i < e->shnum; i++) {
+        get_shdr(e, i, symbols);
+        if (symbols->type != ELF_SHT_SYMTAB || symbols->link >= e->shnum ||
+            !inside(symbols->offset, symbols->size, e->size))
+            continue;
+        get_shdr(e, symbols->link, strings);
+        if (strings->type == ELF_SHT_STRTAB && inside(strings->offset, strings->size, e->size))
+            return true;
+    }
+    return false;
+}
+
+size_t elf_bsd_symtab(const struct elf_image *e, uint8_t *out)
+{
+    struct {
+        struct ehdr h;
+        struct shdr none, symbols, strings;
+    } head;
+    struct shdr symbols, strings;
+    uint64_t strings_at, size;
+    uint32_t count;
+
+    if (!find_symbols(e, &symbols, &strings))
+        return 0;
+    strings_at = sizeof(head) + ALIGN_UP(symbols.size, 8);
+    size = strings_at + ALIGN_UP(strings.size, 8); /* of parts of the image: no overflow */
+    if (size > UINT32_MAX)
+        return 0;
+    if (!out)
+        return sizeof(count) + size;
+    count = (uint32_t)size;
+    memset(&head, 0, sizeof(head));
+    memcpy(&head.h, e->data, sizeof(head.h));
+    head.h.phoff = head.h.phnum = 0;
+    head.h.shoff = offsetof(__typeof__(head), none);
+    head.h.shentsize = sizeof(struct shdr);
+    head.h.shnum = 3;
+    head.h.shstrndx = 0;
+    head.symbols = symbols;
+    head.symbols.offset = sizeof(head);
+    head.symbols.link = 2;
+    head.strings = strings;
+    head.strings.offset = strings_at;
+    memset(out, 0, sizeof(count) + size);
+    memcpy(out, &count, sizeof(count));
+    out += sizeof(count);
+    memcpy(out, &head, sizeof(head));
+    memcpy(out + head.symbols.offset, e->data + symbols.offset, symbols.size);
+    memcpy(out + head.strings.offset, e->data + strings.offset, strings.size);
+    return sizeof(count) + size;
 }

@@ -13,6 +13,8 @@
 
 #define ELF_PT_LOAD 1
 #define ELF_PT_NOTE 4
+#define ELF_SHT_SYMTAB 2
+#define ELF_SHT_STRTAB 3
 #define ELF_SHT_NOTE 7
 #define ELF_EM_386 3
 #define ELF_EM_X86_64 62
@@ -33,6 +35,7 @@ struct elf_image {
     uint16_t machine;
     uint64_t entry;
     uint64_t phoff, shoff;
+    uint16_t shstrndx;
     unsigned phnum, shnum; /* shnum is 0 if the section table is missing or damaged */
 };
 
@@ -87,6 +90,18 @@ void elf_extent(const struct elf_image *e, uint64_t *low, uint64_t *high);
  * behind it.
  */
 bool elf_next_note(const struct elf_image *e, struct elf_note_iter *it, struct elf_note *note);
+
+/* The bytes of the first section of this name, in the image; false if there is none inside it. */
+bool elf_find_section(const struct elf_image *e, const char *name, const uint8_t **data,
+                      size_t *len);
+
+/*
+ * The image's symbols in the form in which BSD kernels find theirs behind themselves (note
+ * BSD_SYMTAB): a 32-bit count of the bytes that follow; an ELF header with three section headers,
+ * none, symbol table and its strings; these two. Returns the length, 0 if there are no symbols, or
+ * too many; with `out` not NULL it is stored there.
+ */
+size_t elf_bsd_symtab(const struct elf_image *e, uint8_t *out);
 
 /* True if the note's name is `name`, with or without the terminator that the standard asks for. */
 bool elf_note_named(const struct elf_note *note, const char *name);

@@ -204,10 +204,161 @@ static const char *take_note(struct xen_notes *n, const struct elf_note *note)
     return why;
 }
 
+/* --- what older kernels have in place of notes: text in a section of its own --- */
+
+static void keep_text(char *out, const char *s, size_t len)
+{
+    len = MIN(len, XENNOTE_TEXT_MAX - 1u);
+    memcpy(out, s, len);
+    out[len] = '\0';
+}
+
+/* The number that is all of the text. */
+static bool text_number(const char *s, size_t len, uint64_t *out)
+{
+    const char *end;
+    char buf[32];
+
+    if (len >= sizeof(buf))
+        return false;
+    memcpy(buf, s, len);
+    buf[len] = '\0';
+    return str_to_u64(buf, &end, 0, out) && !*end;
+}
+
+/* Keys of numbers, and where they go. */
+static uint64_t *legacy_number(struct xen_notes *n, const char *key, unsigned *type)
+{
+    const struct {
+        const char *key;
+        unsigned type;
+        uint64_t *to;
+    } numbers[] = {
+        { "VIRT_ENTRY", XEN_ELFNOTE_ENTRY, &n->entry },
+        { "VIRT_BASE", XEN_ELFNOTE_VIRT_BASE, &n->virt_base },
+        { "ELF_PADDR_OFFSET", XEN_ELFNOTE_PADDR_OFFSET, &n->paddr_offset },
+        { "HYPERCALL_PAGE", XEN_ELFNOTE_HYPERCALL_PAGE, &n->hypercall_page },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+        if (str_eq(numbers[i].key, key)) {
+            *type = numbers[i].type;
+            return numbers[i].to;
+        }
+    }
+    return NULL;
+}
+
+static char *legacy_text(struct xen_notes *n, const char *key, unsigned *type)
+{
+    const struct {
+        const char *key;
+        unsigned type;
+        char *to;
+    } texts[] = {
+        { "GUEST_OS", XEN_ELFNOTE_GUEST_OS, n->guest_os },
+        { "GUEST_VER", XEN_ELFNOTE_GUEST_VERSION, n->guest_version },
+        { "XEN_VER", XEN_ELFNOTE_XEN_VERSION, n->xen_version },
+        { "LOADER", XEN_ELFNOTE_LOADER, n->loader },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+        if (str_eq(texts[i].key, key)) {
+            *type = texts[i].type;
+            return texts[i].to;
+        }
+    }
+    return NULL;
+}
+
+/* One KEY=VALUE. False: the value of a number is none. */
+static bool take_legacy(struct xen_notes *n, const char *key, const char *value, size_t len)
+{
+    unsigned type = XEN_ELFNOTE_INFO;
+    uint64_t *number = legacy_number(n, key, &type);
+    char *text = number ? NULL : legacy_text(n, key, &type);
+
+    if (number && !text_number(value, len, number))
+        return false;
+    if (text)
+        keep_text(text, value, len);
+    if (str_eq(key, "FEATURES")) {
+        type = XEN_ELFNOTE_FEATURES;
+        add_features(n, value, len);
+    } else if (str_eq(key, "PAE")) {
+        type = XEN_ELFNOTE_PAE_MODE;
+        n->pae = len >= 3 && memcmp(value, "yes", 3) == 0;
+    } else if (str_eq(key, "BSD_SYMTAB")) {
+        type = XEN_ELFNOTE_BSD_SYMTAB;
+        n->bsd_symtab = true;
+    }
+    n->present |= UINT32_C(1) << type;
+    return true;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n';
+}
+
+/* The next KEY or KEY=VALUE up to a comma or the text's end; false at the end. */
+static bool next_legacy(const char **s, const char *end, char *key, size_t room, const char **value,
+                        size_t *len)
+{
+    const char *p = *s, *stop, *eq;
+    size_t n;
+
+    while (p < end && (is_blank(*p) || *p == ','))
+        p++;
+    if (p == end)
+        return false;
+    for (stop = p; stop < end && *stop != ','; stop++)
+        ;
+    *s = stop;
+    for (eq = p; eq < stop && *eq != '='; eq++)
+        ;
+    n = MIN((size_t)(eq - p), room - 1);
+    while (n && is_blank(p[n - 1]))
+        n--;
+    memcpy(key, p, n);
+    key[n] = '\0';
+    *value = eq < stop ? eq + 1 : stop;
+    while (stop > *value && is_blank(stop[-1]))
+        stop--;
+    *len = (size_t)(stop - *value);
+    return true;
+}
+
+/*
+ * Section __xen_guest, as the comments "LEGACY" of <xen/elfnote.h> have it. The hypercall page is
+ * told by its frame there, and p_paddr counts from virt_base unless it is said otherwise.
+ */
+static const char *parse_legacy(const struct elf_image *e, struct xen_notes *n)
+{
+    const char *s, *end, *value;
+    const uint8_t *data;
+    size_t size, len;
+    char key[24];
+
+    if (!elf_find_section(e, "__xen_guest", &data, &size))
+        return NULL;
+    s = (const char *)data;
+    end = s + strnlen(s, size);
+    while (next_legacy(&s, end, key, sizeof(key), &value, &len))
+        if (!take_legacy(n, key, value, len))
+            return "a number in the section __xen_guest is none";
+    if (!xennote_has(n, XEN_ELFNOTE_PADDR_OFFSET))
+        n->paddr_offset = n->virt_base;
+    if (xennote_has(n, XEN_ELFNOTE_HYPERCALL_PAGE))
+        n->hypercall_page = n->virt_base + (n->hypercall_page << 12);
+    return NULL;
+}
+
 const char *xennote_parse(const struct elf_image *e, struct xen_notes *out)
 {
     struct elf_note_iter it = { 0 };
     struct elf_note note;
+    const char *legacy;
 
     memset(out, 0, sizeof(*out));
     while (elf_next_note(e, &it, &note)) {
@@ -216,6 +367,9 @@ const char *xennote_parse(const struct elf_image *e, struct xen_notes *out)
         if (why)
             return why;
     }
+    legacy = out->present ? NULL : parse_legacy(e, out);
+    if (legacy)
+        return legacy;
     if (!xennote_has(out, XEN_ELFNOTE_ENTRY))
         out->entry = e->entry;
     return out->present ? NULL : "no Xen notes: the kernel is built without support for Xen";

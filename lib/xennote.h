@@ -30,7 +30,7 @@ struct xen_notes {
 
     bool mod_start_pfn; /* the initramfs may lie outside of the initial mapping */
     bool suspend_cancel;
-    bool bsd_symtab;
+    bool bsd_symtab; /* wants its symbols behind itself: elf_bsd_symtab() */
     bool pae;
 
     char guest_os[XENNOTE_TEXT_MAX]; /* "" when missing, cut when longer */
@@ -46,9 +46,9 @@ static inline bool xennote_has(const struct xen_notes *n, unsigned note)
 
 /*
  * Collects the notes of an opened image; where one occurs twice, the first counts (so PT_NOTE
- * before sections). Notes that are unknown here, or that no PV guest is built by and cannot be
- * read, are passed over. Returns NULL, or what is wrong: no Xen notes at all, or one of the wrong
- * size.
+ * before sections). An image without any may have the older section __xen_guest. Notes that are
+ * unknown here, or that no PV guest is built by and cannot be read, are passed over. Returns NULL,
+ * or what is wrong: no Xen notes at all, or one of the wrong size.
  */
 const char *xennote_parse(const struct elf_image *e, struct xen_notes *out);
 

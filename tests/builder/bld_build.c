@@ -348,6 +348,35 @@ TEST(grub_like)
     one(&grub_like, 16, 0, NULL);
 }
 
+/* What a BSD kernel without notes says of itself, and the symbols it wants behind itself. */
+TEST(netbsd_like)
+{
+    struct test_kernel k = micro_like;
+    struct guest g;
+    uint64_t va;
+    uint32_t count;
+
+    k.no_notes = k.symbols = true;
+    k.legacy = "GUEST_OS=NetBSD,XEN_VER=xen-3.0,LOADER=generic,VIRT_BASE=0xffffffff80000000,"
+               "ELF_PADDR_OFFSET=0xffffffff80000000,VIRT_ENTRY=0xffffffff80100000,"
+               "HYPERCALL_PAGE=0x102,BSD_SYMTAB=yes";
+    k.paddr_offset = LINUX_BASE;
+    k.seg[0].paddr += LINUX_BASE;
+    k.seg[0].memsz = 0x9001; /* they begin at the next multiple of eight */
+    prepare(&g, &k, 16, 3000);
+    build(&g);
+    check_guest(&g);
+    va = LINUX_BASE + 0x109008;
+    memcpy(&count, at(va), sizeof(count));
+    CHECK_EQ(count, 256 + TEST_SYMBOLS + ALIGN_UP(TEST_STRINGS, 8));
+    CHECK(memcmp(at(va + 4), "\177ELF", 4) == 0);
+    CHECK_EQ(*at(va + 4 + 256), 0x5a);
+    CHECK_EQ(*at(va + 4 + 256 + TEST_SYMBOLS - 1), 0x5a);
+    CHECK_EQ(*at(va + 4 + 256 + TEST_SYMBOLS), 0x43);
+    CHECK_EQ(*at(va + 4 + 256 + TEST_SYMBOLS + TEST_STRINGS - 1), 0x43);
+    finish(&g);
+}
+
 TEST(initrd_inside)
 {
     struct test_kernel k = linux_like;

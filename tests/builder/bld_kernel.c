@@ -125,6 +125,32 @@ TEST(formats)
     leave();
 }
 
+/* An ELF packed by gzip as it is: Mini-OS and unikernels come so. */
+TEST(gzipped_elf)
+{
+    size_t len, packed;
+    uint8_t *elf = make_elf(&spec, &len), *p = make_gzip(elf, len, &packed);
+
+    enter();
+    write_file(file, p, packed);
+    opens(elf, len, NULL, false);
+    p[packed - 7] ^= 1;
+    write_file(file, p, packed);
+    refused("damaged", "kernel= must name");
+    p[packed - 7] ^= 1;
+    write_file(file, p, packed - 5);
+    refused("payload", "kernel= must name");
+    write_file(file, p, 10);
+    refused("ends within its header", "kernel= must name");
+    free(p);
+    p = make_gzip((const uint8_t *)dir, sizeof(dir), &packed); /* something else is in it */
+    write_file(file, p, packed);
+    refused("not an ELF", "kernel= must name");
+    free(p);
+    free(elf);
+    leave();
+}
+
 /* More than one block of lz4, more than one buffer of the others, and not a whole number. */
 TEST(large)
 {

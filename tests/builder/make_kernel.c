@@ -63,7 +63,41 @@ static size_t add_notes(const struct test_kernel *k, uint8_t *p)
     if (k->hypercall_page)
         add_number(p, &at, XEN_ELFNOTE_HYPERCALL_PAGE, k->hypercall_page);
     add_number(p, &at, XEN_ELFNOTE_MOD_START_PFN, k->mod_start_pfn);
+    add_text(p, &at, XEN_ELFNOTE_BSD_SYMTAB, k->symbols ? "yes" : NULL);
     return at;
+}
+
+/* Sections at `at`: none, their names, symbols, strings, __xen_guest. The length of all. */
+static size_t add_sections(const struct test_kernel *k, uint8_t *p, size_t at)
+{
+    static const char names[] = "\0__xen_guest";
+    const char *legacy = k->legacy ? k->legacy : "";
+    Elf64_Shdr sh[5] = { { 0 } };
+    size_t start = at;
+
+    at += sizeof(sh);
+    sh[1] = (Elf64_Shdr){ .sh_type = SHT_STRTAB, .sh_offset = at, .sh_size = sizeof(names) };
+    at += sizeof(names);
+    sh[2] = (Elf64_Shdr){ .sh_type = k->symbols ? SHT_SYMTAB : SHT_NULL,
+                          .sh_offset = at,
+                          .sh_size = TEST_SYMBOLS,
+                          .sh_link = 3 };
+    at += TEST_SYMBOLS;
+    sh[3] = (Elf64_Shdr){ .sh_type = SHT_STRTAB, .sh_offset = at, .sh_size = TEST_STRINGS };
+    at += TEST_STRINGS;
+    sh[4] = (Elf64_Shdr){ .sh_name = k->legacy ? 1 : 0,
+                          .sh_type = SHT_PROGBITS,
+                          .sh_offset = at,
+                          .sh_size = strlen(legacy) + 1 };
+    at += strlen(legacy) + 1;
+    if (!p)
+        return at - start;
+    memcpy(p + start, sh, sizeof(sh));
+    memcpy(p + sh[1].sh_offset, names, sizeof(names));
+    memset(p + sh[2].sh_offset, 0x5a, TEST_SYMBOLS);
+    memset(p + sh[3].sh_offset, 0x43, TEST_STRINGS);
+    strcpy((char *)p + sh[4].sh_offset, legacy);
+    return at - start;
 }
 
 uint8_t *make_elf(const struct test_kernel *k, size_t *len)
@@ -82,8 +116,13 @@ uint8_t *make_elf(const struct test_kernel *k, size_t *len)
 
     for (unsigned int i = 0; i < k->nr_segs; i++)
         at = ALIGN_UP(at, 4096) + k->seg[i].paddr % 4096 + k->seg[i].filesz;
-    *len = at;
-    p = calloc(1, at);
+    h.e_shoff = at;
+    h.e_shentsize = sizeof(Elf64_Shdr);
+    h.e_shnum = 5;
+    h.e_shstrndx = 1;
+    *len = at + add_sections(k, NULL, at);
+    p = calloc(1, *len);
+    add_sections(k, p, at);
     memcpy(p, &h, sizeof(h));
     ph.p_filesz = ph.p_memsz = add_notes(k, p + 4096);
     memcpy(p + sizeof(h), &ph, sizeof(ph));
@@ -131,6 +170,14 @@ static size_t pack_gzip(const uint8_t *in, size_t len, uint8_t *out, size_t room
     deflate(&z, Z_FINISH);
     deflateEnd(&z);
     return z.total_out;
+}
+
+uint8_t *make_gzip(const uint8_t *elf, size_t elf_len, size_t *len)
+{
+    uint8_t *p = malloc(elf_len + 4096);
+
+    *len = pack_gzip(elf, elf_len, p, elf_len + 4096);
+    return p;
 }
 
 static size_t pack(enum bz_format format, const uint8_t *in, size_t len, uint8_t *out, size_t room)

@@ -20,6 +20,8 @@ struct test_kernel {
     uint64_t virt_base, paddr_offset, entry;
     uint64_t init_p2m, hypercall_page; /* 0: no such note */
     bool mod_start_pfn, no_notes, elf32;
+    bool symbols;         /* has a symbol table, and wants it (BSD_SYMTAB) */
+    const char *legacy;   /* a section __xen_guest; NULL: none */
     const char *guest_os; /* NULL: no such note */
     const char *features;
 };
@@ -29,6 +31,12 @@ uint8_t test_byte(const struct test_segment *s, uint64_t i);
 
 /* The ELF, to free(). */
 uint8_t *make_elf(const struct test_kernel *k, size_t *len);
+
+#define TEST_SYMBOLS 0x1230u /* bytes of the symbol table: all 0x5a */
+#define TEST_STRINGS 0x456u  /* and of its strings: all 0x43 */
+
+/* As it is, packed by gzip. To free(). */
+uint8_t *make_gzip(const uint8_t *elf, size_t elf_len, size_t *len);
 
 /* A bzImage around it; BZ_ELF is a payload that is not packed. To free(). */
 uint8_t *make_bzimage(const uint8_t *elf, size_t elf_len, enum bz_format format, size_t *len);

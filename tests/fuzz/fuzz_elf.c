@@ -33,6 +33,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (elf_open(&e, data, size))
         return 0;
+    size_t symbols = elf_bsd_symtab(&e, NULL);
+    if (symbols && symbols <= size + 1024) {
+        uint8_t *out = malloc(symbols);
+        if (elf_bsd_symtab(&e, out) != symbols)
+            abort();
+        touch(out, symbols);
+        free(out);
+    }
     while (elf_next_segment(&e, &index, ELF_PT_LOAD, &seg)) {
         touch(seg.data, seg.filesz);
         if (seg.filesz > seg.memsz)

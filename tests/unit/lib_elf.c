@@ -409,3 +409,168 @@ TEST(bzimage_plain_elf)
     CHECK_NULL(parse_bzimage(FILE_SIZE));
     CHECK(payload.format == BZ_ELF && payload.len == FILE_SIZE && payload.data == exact);
 }
+
+TEST(gzip_file)
+{
+    memset(file, 0, sizeof(file));
+    memcpy(file, "\x1f\x8b\x08", 3);
+    memcpy(file + 96, "\x39\x30\0\0", 4);
+    CHECK_NULL(parse_bzimage(100));
+    CHECK(payload.format == BZ_GZIP && payload.data == exact && payload.len == 100);
+    CHECK_EQ(payload.unpacked_size, 12345);
+    CHECK_WHY(parse_bzimage(17), "ends within its header");
+    CHECK_WHY(parse_bzimage(96), "nothing");
+}
+
+/* --- sections --- */
+
+#define SECTIONS_OFF 0x200
+#define NAMES_OFF 0x380
+#define LEGACY_OFF 0x900
+#define SYMBOLS_OFF 0xa00
+#define STRINGS_OFF 0xb00
+
+static Elf64_Shdr sections[5];
+
+/* None, names, __xen_guest, symbols, their strings. */
+static void start_sections(const char *legacy)
+{
+    static const char names[] = "\0.names\0__xen_guest";
+
+    start();
+    ph[2].p_type = 0;
+    eh.e_shoff = SECTIONS_OFF;
+    eh.e_shentsize = 64;
+    eh.e_shnum = 5;
+    eh.e_shstrndx = 1;
+    memset(sections, 0, sizeof(sections));
+    memcpy(file + NAMES_OFF, names, sizeof(names));
+    sections[1] = (Elf64_Shdr){
+        .sh_name = 1, .sh_type = SHT_STRTAB, .sh_offset = NAMES_OFF, .sh_size = sizeof(names)
+    };
+    strcpy((char *)file + LEGACY_OFF, legacy);
+    sections[2] = (Elf64_Shdr){ .sh_name = 8,
+                                .sh_type = SHT_PROGBITS,
+                                .sh_offset = LEGACY_OFF,
+                                .sh_size = strlen(legacy) + 1 };
+    sections[3] = (Elf64_Shdr){ .sh_type = SHT_SYMTAB,
+                                .sh_offset = SYMBOLS_OFF,
+                                .sh_size = 72,
+                                .sh_entsize = 24,
+                                .sh_link = 4 };
+    memset(file + SYMBOLS_OFF, 0x11, 72);
+    sections[4] = (Elf64_Shdr){ .sh_type = SHT_STRTAB, .sh_offset = STRINGS_OFF, .sh_size = 13 };
+    memset(file + STRINGS_OFF, 0x22, 13);
+}
+
+static const char *parse_sections(void)
+{
+    memcpy(file + SECTIONS_OFF, sections, sizeof(sections));
+    return parse_notes();
+}
+
+TEST(xen_guest_section)
+{
+    /* As NetBSD's kernels had it. */
+    start_sections("GUEST_OS=NetBSD,GUEST_VER=4.99 ,XEN_VER=xen-3.0,LOADER=generic,"
+                   "VIRT_BASE=0xffffffff80000000,ELF_PADDR_OFFSET=0xffffffff80000000,"
+                   "VIRT_ENTRY=0xffffffff80100000,HYPERCALL_PAGE=0x00000101,"
+                   "FEATURES=!writable_page_tables|dom0,PAE=yes[extended-cr3],BSD_SYMTAB=yes");
+    CHECK_NULL(parse_sections());
+    CHECK_STR(notes.guest_os, "NetBSD");
+    CHECK_STR(notes.guest_version, "4.99");
+    CHECK_STR(notes.xen_version, "xen-3.0");
+    CHECK_STR(notes.loader, "generic");
+    CHECK_EQ(notes.virt_base, 0xffffffff80000000);
+    CHECK_EQ(notes.paddr_offset, 0xffffffff80000000);
+    CHECK_EQ(notes.entry, 0xffffffff80100000);
+    CHECK(xennote_has(&notes, XEN_ELFNOTE_HYPERCALL_PAGE));
+    CHECK_EQ(notes.hypercall_page, 0xffffffff80101000); /* told by its frame */
+    CHECK_EQ(notes.features_required, BIT(XENFEAT_writable_page_tables));
+    CHECK(notes.pae && notes.bsd_symtab);
+    CHECK_NULL(xennote_check_pv(&notes, &image, 0xffff800000000000, 0, true));
+
+    start_sections("GUEST_OS=x,VIRT_BASE=0x1000"); /* p_paddr counts from there */
+    CHECK_NULL(parse_sections());
+    CHECK(notes.paddr_offset == 0x1000 && notes.entry == 0x100000 && !notes.bsd_symtab);
+    start_sections("GUEST_OS=x,VIRT_BASE=0x1000,ELF_PADDR_OFFSET=0");
+    CHECK_NULL(parse_sections());
+    CHECK_EQ(notes.paddr_offset, 0);
+    start_sections(" ,,=,BSD_SYMTAB ,A_KEY_THAT_IS_LONGER_THAN_ANY=1,VIRT_BASE=010\n");
+    CHECK_NULL(parse_sections());
+    CHECK(notes.bsd_symtab && notes.virt_base == 8);
+    start_sections("VIRT_BASE=all of it");
+    CHECK_WHY(parse_sections(), "is none");
+    start_sections("VIRT_BASE=");
+    CHECK_WHY(parse_sections(), "is none");
+    start_sections("VIRT_BASE=0x1000"); /* notes go before */
+    ph[2].p_type = PT_NOTE;
+    add_number(XEN_ELFNOTE_VIRT_BASE, 0x2000);
+    CHECK_NULL(parse_sections());
+    CHECK_EQ(notes.virt_base, 0x2000);
+    CHECK_EQ(notes.paddr_offset, 0);
+}
+
+/* A section that is not all there is not there. */
+TEST(xen_guest_damage)
+{
+    start_sections("GUEST_OS=x");
+    eh.e_shstrndx = 5;
+    CHECK_WHY(parse_sections(), "no Xen notes");
+    start_sections("GUEST_OS=x");
+    sections[1].sh_size = FILE_SIZE;
+    CHECK_WHY(parse_sections(), "no Xen notes");
+    start_sections("GUEST_OS=x");
+    sections[1].sh_size = 12;
+    CHECK_WHY(parse_sections(), "no Xen notes");
+    start_sections("GUEST_OS=x");
+    sections[2].sh_size = UINT64_MAX - LEGACY_OFF;
+    CHECK_WHY(parse_sections(), "no Xen notes");
+    start_sections("GUEST_OS=x");
+    sections[2].sh_name = 1000;
+    CHECK_WHY(parse_sections(), "no Xen notes");
+    start_sections("GUEST_OS=x");
+    sections[2].sh_size = 9; /* no terminator */
+    CHECK_NULL(parse_sections());
+    CHECK_STR(notes.guest_os, "");
+}
+
+TEST(bsd_symbols)
+{
+    uint8_t *out;
+    uint32_t count;
+    Elf64_Ehdr h;
+    Elf64_Shdr s[3];
+
+    start_sections("GUEST_OS=x");
+    CHECK_NULL(parse_sections());
+    CHECK_EQ(elf_bsd_symtab(&image, NULL), 4u + 256 + 72 + 16);
+    out = malloc(4 + 256 + 72 + 16);
+    CHECK_EQ(elf_bsd_symtab(&image, out), 4u + 256 + 72 + 16);
+    memcpy(&count, out, 4);
+    CHECK_EQ(count, 256u + 72 + 16);
+    memcpy(&h, out + 4, sizeof(h));
+    CHECK(memcmp(h.e_ident, ELFMAG, 4) == 0 && h.e_machine == EM_X86_64 && h.e_version == 1);
+    CHECK(h.e_phnum == 0 && h.e_shnum == 3 && h.e_shentsize == 64);
+    memcpy(s, out + 4 + h.e_shoff, sizeof(s));
+    CHECK(s[0].sh_type == SHT_NULL && s[1].sh_type == SHT_SYMTAB && s[2].sh_type == SHT_STRTAB);
+    CHECK(s[1].sh_link == 2 && s[1].sh_size == 72 && s[2].sh_size == 13);
+    CHECK(memcmp(out + 4 + s[1].sh_offset, file + SYMBOLS_OFF, 72) == 0);
+    CHECK(memcmp(out + 4 + s[2].sh_offset, file + STRINGS_OFF, 13) == 0);
+    free(out);
+
+    sections[3].sh_link = 5;
+    parse_sections();
+    CHECK_EQ(elf_bsd_symtab(&image, NULL), 0);
+    sections[3].sh_link = 3; /* no strings */
+    parse_sections();
+    CHECK_EQ(elf_bsd_symtab(&image, NULL), 0);
+    sections[3].sh_link = 4;
+    sections[3].sh_size = FILE_SIZE;
+    parse_sections();
+    CHECK_EQ(elf_bsd_symtab(&image, NULL), 0);
+    sections[3].sh_size = 72;
+    sections[4].sh_offset = FILE_SIZE - 12;
+    parse_sections();
+    CHECK_EQ(elf_bsd_symtab(&image, NULL), 0);
+}

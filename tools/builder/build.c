@@ -124,6 +124,9 @@ static int choose_content(struct build *b)
     for (unsigned int i = 0; elf_next_segment(&b->k->elf, &i, ELF_PT_LOAD, &s);)
         if (add_segment(b, &s))
             return -1;
+    if (add_piece(b, b->k->symbols, b->k->symbols_len,
+                  kernel_symbols_at(b->k) - b->k->notes.paddr_offset))
+        return -1;
     if (add_piece(b, b->initrd, b->initrd_bytes, part[PV_INITRD].pfn << PAGE_SHIFT))
         return -1;
     if (window_add(&b->content, part[PV_P2M].pfn, part[PV_P2M].pages) ||

@@ -196,6 +196,15 @@ static int unpack_file(struct builder_kernel *k, int fd, const struct cache *c, 
 
 /* --- what it is --- */
 
+static void take_symbols(struct builder_kernel *k)
+{
+    k->symbols_len = k->notes.bsd_symtab ? elf_bsd_symtab(&k->elf, NULL) : 0;
+    if (!k->symbols_len)
+        return;
+    k->symbols = mem_alloc(k->symbols_len);
+    elf_bsd_symtab(&k->elf, k->symbols);
+}
+
 static int parse(struct builder_kernel *k, struct error *e)
 {
     const char *why;
@@ -213,6 +222,7 @@ static int parse(struct builder_kernel *k, struct error *e)
     why = xennote_parse(&k->elf, &k->notes);
     if (why)
         return error_set(e, EINVAL, remedy_kind, "%s: %s", k->path, why);
+    take_symbols(k);
     return kernel_check(k, 0, e);
 }
 
@@ -283,6 +293,7 @@ void builder_kernel_close(struct builder_kernel *k)
         munmap(k->map, k->size);
     if (k->fd >= 0)
         close(k->fd);
+    free(k->symbols);
     free(k->path);
     free(k);
 }
@@ -328,6 +339,14 @@ bool builder_kernel_was_cached(const struct builder_kernel *k)
     return k->cached;
 }
 
+uint64_t kernel_symbols_at(const struct builder_kernel *k)
+{
+    uint64_t low, high;
+
+    elf_extent(&k->elf, &low, &high);
+    return ALIGN_UP(high, 8);
+}
+
 const char *kernel_plan(const struct builder_kernel *k, uint64_t nr_pages, uint64_t initrd_bytes,
                         struct pv_layout *out)
 {
@@ -340,6 +359,10 @@ const char *kernel_plan(const struct builder_kernel *k, uint64_t nr_pages, uint6
     };
 
     elf_extent(&k->elf, &in.kernel_low, &in.kernel_high);
+    if (in.kernel_high > UINT64_MAX - 8 - k->symbols_len)
+        return "its segments reach the end of the address space";
+    if (k->symbols_len)
+        in.kernel_high = kernel_symbols_at(k) + k->symbols_len;
     return pv_layout_plan(&in, out);
 }
 

@@ -16,7 +16,12 @@ struct builder_kernel {
     bool cached;
     struct elf_image elf;
     struct xen_notes notes;
+    uint8_t *symbols; /* elf_bsd_symtab()'s, for a kernel that wants them; or NULL */
+    uint64_t symbols_len;
 };
+
+/* Where the symbols go: p_paddr, behind all segments. */
+uint64_t kernel_symbols_at(const struct builder_kernel *k);
 
 /* The plan for a guest with this memory and initramfs. NULL or why not. */
 const char *kernel_plan(const struct builder_kernel *k, uint64_t nr_pages, uint64_t initrd_bytes,
