@@ -57,7 +57,10 @@ struct frame {
     uint64_t state; /* atomic */
     uint32_t next;  /* [owner's page-list lock, or heap lock] list links, as mfn; 0 = end */
     uint32_t prev;
-    uint32_t stamp;    /* flush clock when typed went to zero; valid while typed == 0 */
+    union {
+        uint32_t stamp; /* flush clock when typed went to zero; valid while typed == 0 */
+        int32_t linear; /* [pt_lock] of a PV guest's page table: see ptable.h */
+    };
     uint16_t owner;    /* domid; stable while refs > 0; DOMID_INVALID when there is none */
     uint16_t progress; /* entries validated so far while PARTIAL; order while FREE */
 };

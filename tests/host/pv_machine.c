@@ -330,6 +330,9 @@ static const char *tlb_wrong(const struct tlb_entry *e)
     if (f->owner == DOMID_INVALID && e->dom == 0 && frame_type_of(f->state) == FT_WRITABLE &&
         (!e->writable || frame_typed(f->state)))
         return NULL;
+    /* By linear tables guests also see the table that shows them the M2P. */
+    if (e->mfn == pte_mfn(idle_l4[HV_FIRST_SLOT]).v && !e->writable)
+        return NULL;
     if (f->owner == DOMID_INVALID)
         return "the hypervisor's frame";
     if (f->owner != e->owner)
@@ -354,7 +357,9 @@ static const char *psc_wrong(const struct psc_entry *e)
         return NULL;
     if (f->owner != e->owner)
         return "a frame that changed hands";
-    if (frame_type_of(f->state) != level_type(e->level) && in_use(f))
+    /* By linear entries a table of a higher level stands in, read-only. */
+    if (in_use(f) && (frame_type_of(f->state) < level_type(e->level) ||
+                      frame_type_of(f->state) > (e->writable ? level_type(e->level) : FT_L4)))
         return "a frame that is no table any more";
     return NULL;
 }
@@ -552,10 +557,24 @@ static uint64_t wild_value(struct rng *r)
                             : rng_below(r, PV_RAM) << PAGE_SHIFT | flags | 1;
 }
 
+/* An address that is walked by linear tables, if there are such. */
+uint64_t pv_linear_va(struct rng *r)
+{
+    static const uint64_t upper[] = { 0, 1, 272, 256, 262, 262 };
+    uint64_t va = rng_one_in(r, 4) ? 272 : rng_one_in(r, 2) ? 1 : rng_below(r, 3);
+
+    for (unsigned int i = 0; i < 3; i++)
+        va = va << 9 |
+             (rng_one_in(r, 4) ? rng_below(r, 512) : upper[rng_below(r, ARRAY_SIZE(upper))]);
+    return (uint64_t)((int64_t)(va << 28) >> 16);
+}
+
 static uint64_t busy_address(void)
 {
     uint64_t kind = rng_below(&stir, 8);
 
+    if (kind == 6 && rng_one_in(&stir, 2))
+        return pv_linear_va(&stir);
     if (kind < 4)
         return PV_VA(pv_hot_slot[rng_below(&stir, PV_HOT)]);
     return PV_VA(rng_below(&stir, kind == 7 ? PV_SLOTS : 40));
@@ -612,6 +631,22 @@ void pv_machine_exit(struct vcpu *v)
     pv->exit_work &= (uint8_t)~PVX_DROP;
 }
 
+/*
+ * What the hypervisor has in its slots, as far as a walk by linear tables could be misled by it:
+ * the M2P, open to guests, and a direct map of large pages.
+ */
+static void fill_slots(void)
+{
+    pte_t *direct_l3;
+
+    for (unsigned int i = HV_FIRST_SLOT; i <= HV_LAST_SLOT; i++)
+        idle_l4[i] = direct_pa(frame_alloc_hv()) | PTE_P | PTE_RW | PTE_A | PTE_D;
+    idle_l4[HV_FIRST_SLOT] = (idle_l4[HV_FIRST_SLOT] | PTE_US) & ~PTE_RW;
+    direct_l3 = direct(idle_l4[262] & PTE_ADDR);
+    for (unsigned int i = 0; i < 512; i++)
+        direct_l3[i] = (pte_t)(i % 8 ? i : PV_RAM + i) << PAGE_SHIFT | PTE_P | PTE_RW | PTE_PS;
+}
+
 void pv_machine_boot(bool verbose)
 {
     host_boot(PV_RAM, PV_CPUS);
@@ -619,8 +654,7 @@ void pv_machine_boot(bool verbose)
     m2p_rw = host_m2p;
     idle_l4 = frame_alloc_hv();
     idle_cr3 = direct_pa(idle_l4);
-    for (unsigned int i = HV_FIRST_SLOT; i <= HV_LAST_SLOT; i++)
-        idle_l4[i] = direct_pa(frame_alloc_hv()) | PTE_P | PTE_RW | PTE_A | PTE_D;
+    fill_slots();
     for (unsigned int i = 0; i < PV_CPUS; i++) {
         struct pv_cpu *c = &cpus[i];
         c->info.pcpu = &host_cpus[i].p;

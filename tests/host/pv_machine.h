@@ -23,6 +23,7 @@ struct rng {
     uint64_t s;
 };
 uint64_t rng_next(struct rng *r);
+uint64_t pv_linear_va(struct rng *r);
 static inline uint64_t rng_below(struct rng *r, uint64_t n)
 {
     return rng_next(r) % n;

@@ -71,6 +71,8 @@ static void build(unsigned int id)
     page(mfn[1])[0] = mfn[2] << PAGE_SHIFT | (FLAGS & ~PTE_NX);
     page(mfn[2])[0] = mfn[3] << PAGE_SHIFT | (FLAGS & ~PTE_NX);
     page(mfn[2])[1] = mfn[4] << PAGE_SHIFT | (FLAGS & ~PTE_NX);
+    if (id == 1) /* as BSD kernels have it */
+        page(mfn[0])[1] = mfn[0] << PAGE_SHIFT | (FLAGS & ~(PTE_NX | PTE_RW));
     first_l4[id] = mfn[0];
     for (unsigned int i = 0; i < PV_VCPUS; i++)
         start_vcpu(d, i, mfn[0]);

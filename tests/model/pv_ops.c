@@ -81,6 +81,9 @@ static struct mmu_update pick_update(struct vcpu *v, const struct domain *pt,
         int level = 2 + (int)below(3);
         u.ptr = own_frame(pt, (unsigned int)level) << PAGE_SHIFT | pick_index(level) * 8u;
         u.val = pick_entry(pg, level);
+        if (one_in(6)) /* what is there, with other flags */
+            u.val = page(u.ptr >> PAGE_SHIFT)[u.ptr % PAGE_SIZE / 8] ^
+                    (one_in(2) ? PTE_RW : PTE_NX);
     }
     if (one_in(4))
         u.ptr |= MMU_PT_UPDATE_PRESERVE_AD;
@@ -254,6 +257,57 @@ static void op_build(struct vcpu *v)
     if (put_args(v, 0, &op, sizeof(op)))
         rc = call(v, __HYPERVISOR_mmuext_op, args_va(v), 1, 0, DOMID_SELF);
     note("d%uv%u builds an L%d in frame %#lx: %ld", v->domain->id, v->id, top, child, rc);
+}
+
+static long ext_one(struct vcpu *v, unsigned int cmd, uint64_t mfn)
+{
+    struct mmuext_op op = { .cmd = cmd, .arg1.mfn = mfn };
+
+    return put_args(v, 0, &op, sizeof(op))
+               ? call(v, __HYPERVISOR_mmuext_op, args_va(v), 1, 0, DOMID_SELF)
+               : -1;
+}
+
+/* Tables of one level that name each other, some of them from the first. */
+static void op_linear(struct vcpu *v)
+{
+    const pte_t flags = FLAGS & ~(PTE_RW | PTE_NX);
+    int level = 2 + (int)below(3);
+    struct mmu_update u[8];
+    uint64_t t[3];
+    unsigned int n = 0;
+    long rc = 0;
+
+    while (n < 3) {
+        unsigned int slot = writable_slot(v);
+        uint64_t mfn = slot < PV_SLOTS ? slot_frame(v, slot) : 0;
+        pte_t *table = mfn && mfn < PV_RAM ? pv_access(PV_VA(slot), true) : NULL;
+        if (!table)
+            return;
+        memset(table, 0, PAGE_SIZE);
+        if (one_in(2))
+            table[1] = own_frame(v->domain, (unsigned int)level - 1) << PAGE_SHIFT | flags | PTE_RW;
+        if (one_in(3))
+            table[pick_index(level)] = (n && one_in(2) ? t[n - 1] : mfn) << PAGE_SHIFT | flags;
+        map_slot(v, slot, mfn, FLAGS & ~PTE_RW);
+        ext_one(v, MMUEXT_PIN_L1_TABLE + (unsigned int)level - 1, mfn);
+        t[n++] = mfn;
+    }
+    for (unsigned int i = 0; i < ARRAY_SIZE(u); i++) {
+        u[i].ptr = t[below(3)] << PAGE_SHIFT | pick_index(level) * 8u;
+        if (level == 4 && one_in(3)) /* in the one that it lives in, too */
+            u[i].ptr = first_l4[v->domain->id] << PAGE_SHIFT | below(3) * 8;
+        u[i].val = one_in(3) ? 0 : t[below(3)] << PAGE_SHIFT | flags | (one_in(8) ? PTE_RW : 0);
+    }
+    for (unsigned int i = 0; i < ARRAY_SIZE(u); i++) { /* one that is refused ends a call */
+        if (!put_args(v, 0, &u[i], sizeof(u[0])))
+            return;
+        rc = call(v, __HYPERVISOR_mmu_update, args_va(v), 1, 0, DOMID_SELF);
+        if (one_in(3))
+            ext_one(v, MMUEXT_UNPIN_TABLE, t[below(3)]);
+    }
+    note("d%uv%u linear tables of level %d in %#lx, %#lx and %#lx: %ld", v->domain->id, v->id,
+         level, t[0], t[1], t[2], rc);
 }
 
 /* The owner of the frame, if it runs on another CPU, makes a table of it. */
@@ -789,7 +843,7 @@ static void op_call(struct vcpu *v)
         op_ptwr,        op_memory,     op_exchange, op_grant_map, op_grant_map, op_grant_unmap,
         op_grant_unmap, op_grant_copy, op_transfer, op_gdt,       op_ldt,       op_descriptor,
         op_ldt_fault,   op_vcpu,       op_mode,     op_multicall, op_unpin_all, pv_model_tools,
-        op_grow,
+        op_grow,        op_linear,     op_linear,
     };
     unsigned int which = (unsigned int)below(ARRAY_SIZE(ops));
 

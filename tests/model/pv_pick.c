@@ -153,6 +153,9 @@ pte_t pick_entry(const struct domain *d, int level)
         return pick_l1e(d);
     if (one_in(5))
         return 0;
+    if (one_in(6)) /* linear, if it is read-only */
+        return own_frame(d, (unsigned int)level) << PAGE_SHIFT |
+               (pick_flags() & ~(PTE_D | PTE_NX | (one_in(8) ? 0 : PTE_RW)));
     uint64_t child = one_in(3) ? pick_frame(d) : own_frame(d, (unsigned int)level - 1);
     return child << PAGE_SHIFT | (pick_flags() & ~(PTE_D | PTE_NX)) | PTE_RW;
 }
@@ -180,6 +183,8 @@ uint64_t pick_va(void)
     static const uint64_t strange[] = { HV_START, HV_END - 1, M2P_RO_BASE + 64, 1ull << 47,
                                         ~0ull,    0,          0x7ffffffff000,   DIRECT_BASE };
 
+    if (one_in(6))
+        return pv_linear_va(&rng);
     if (one_in(24))
         return one_in(4) ? rng_next(&rng) : strange[below(ARRAY_SIZE(strange))];
     return PV_VA(pick_slot());

@@ -9,6 +9,7 @@
 #include "lib/strutil.h"
 #include "x86/glue/crash_test.h"
 #include "x86/panic.h"
+#include "x86/pv/ptable.h"
 
 struct options options = { .console_com = 1,
                            .console_vga = true,
@@ -231,6 +232,8 @@ static const char *parse_one(const struct cmdline_opt *o)
         return parse_level(o->value, &guest_level);
     if (cmdline_is(o, "maxcpus"))
         return parse_number(o, &options.maxcpus);
+    if (cmdline_is(o, "pv-linear-pt"))
+        return parse_bool(o, &pt_linear);
     if (cmdline_is(o, "tsc"))
         return parse_tsc(o);
     if (cmdline_is(o, "spec-ctrl"))

@@ -129,7 +129,6 @@ static const struct {
     { "psr", "cache and bandwidth are not divided" },
     { "pv", "PV guests are 64-bit" },
     { "pv-l1tf", SPEC },
-    { "pv-linear-pt", "linear page tables are taken read-only" },
     { "real-mode", LOADER },
     { "reboot", AUTO },
     { "ro-hpet", AUTO },

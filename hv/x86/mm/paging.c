@@ -17,7 +17,7 @@
 #define FLAGS_RW (PTE_P | PTE_RW | PTE_A | PTE_D | PTE_G | nx_bit)
 /* What guests read must go with the switch to their programs' tables, where it is not shown. */
 #define FLAGS_GUEST_RO (PTE_P | PTE_A | PTE_US | nx_bit)
-#define FLAGS_TABLE (PTE_P | PTE_RW | PTE_A | PTE_D | PTE_US)
+#define FLAGS_TABLE (PTE_P | PTE_RW | PTE_A | PTE_D)
 #define CHUNK_FRAMES (1ull << FRAME_CHUNK_SHIFT)
 
 extern pte_t boot_l4[], area_l2[];
@@ -51,6 +51,13 @@ static unsigned int slot(uint64_t va, int level)
     return (va >> (12 + 9 * (level - 1))) & 511;
 }
 
+/* Guests walk where PTE_US is set, by linear page tables even at other levels: see paging_seal().
+ */
+static uint64_t table_flags(uint64_t va)
+{
+    return va >= M2P_RO_BASE && va < M2P_RO_END ? FLAGS_TABLE | PTE_US : FLAGS_TABLE;
+}
+
 /* The entry of `level` that translates va, with tables built down to there. */
 static pte_t *walk(uint64_t va, int level)
 {
@@ -59,7 +66,7 @@ static pte_t *walk(uint64_t va, int level)
     for (int l = 4; l > level; l--) {
         pte_t *e = &table[slot(va, l)];
         if (!(*e & PTE_P))
-            *e = direct_pa(new_table()) | FLAGS_TABLE;
+            *e = direct_pa(new_table()) | table_flags(va);
         table = direct(*e & PTE_ADDR);
     }
     return &table[slot(va, level)];
@@ -192,7 +199,7 @@ void paging_init(void)
     idle_cr3 = direct_pa(idle_l4);
     for (int i = HV_FIRST_SLOT; i <= HV_LAST_SLOT; i++) /* all there: guests' L4s copy them once */
         idle_l4[i] = direct_pa(bootmem_pages(1)) | FLAGS_TABLE;
-    idle_l4[slot(M2P_RO_BASE, 4)] &= ~PTE_RW;
+    idle_l4[slot(M2P_RO_BASE, 4)] = (idle_l4[slot(M2P_RO_BASE, 4)] | PTE_US) & ~PTE_RW;
     map_image();
     /* vmap() may not need memory later: its lock comes after the allocator's. */
     for (uint64_t va = VMAP_BASE; va < VMAP_BASE + VMAP_PAGES * PAGE_SIZE; va += 512 * PAGE_SIZE)
@@ -225,18 +232,22 @@ void paging_heap_ready(void)
     heap_ready = true;
 }
 
-/* No leaf from this table of `level` on is global and a guest's to use: it would stay in TLBs. */
-static void check_leaves(const pte_t *table, int level)
+/*
+ * From this table of `level` on nothing has one of the bits `no` in its leaves, nor PTE_US, if that
+ * is among them, in any entry.
+ */
+static void check_entries(const pte_t *table, int level, pte_t no)
 {
     for (int i = 0; i < 512; i++) {
         pte_t e = table[i];
+        bool leaf = level == 1 || (e & PTE_PS);
 
         if (!(e & PTE_P))
             continue;
-        if (level > 1 && !(e & PTE_PS))
-            check_leaves(direct(e & PTE_ADDR), level - 1);
-        else if ((e & PTE_G) && (e & PTE_US))
-            panic("A mapping of the hypervisor is global and open to guests: %#lx", e);
+        if (e & no & (leaf ? ~0ull : PTE_US))
+            panic("A mapping of the hypervisor is open to guests: %#lx", e);
+        if (!leaf)
+            check_entries(direct(e & PTE_ADDR), level - 1, no);
     }
 }
 
@@ -254,8 +265,17 @@ void paging_seal(void)
         }
         *walk(DIRECT_BASE + pa, 1) = pa | FLAGS_RO;
     }
-    for (int i = HV_FIRST_SLOT; i <= HV_LAST_SLOT; i++)
-        check_leaves(direct(idle_l4[i] & PTE_ADDR), 3);
+    /*
+     * What guests may read is the M2P, by one slot, and that not as a global page: it would stay in
+     * TLBs. All other tables are closed at each level: a guest whose L4 names itself walks the
+     * entries of these slots as those of an L3, L2 or L1.
+     */
+    check_entries(direct(idle_l4[HV_FIRST_SLOT] & PTE_ADDR), 3, PTE_G | PTE_RW);
+    for (int i = HV_FIRST_SLOT + 1; i <= HV_LAST_SLOT; i++) {
+        if (idle_l4[i] & PTE_US)
+            panic("Slot %d is open to guests", i);
+        check_entries(direct(idle_l4[i] & PTE_ADDR), 3, PTE_US);
+    }
     paging_flush_all_cpus();
 }
 

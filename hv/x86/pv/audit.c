@@ -33,6 +33,7 @@ struct tally {
     /* Mappings by other unprivileged domains, less what they hold by grants: read-only, writable.
      */
     int32_t foreign[2];
+    int32_t linear; /* as frame.linear */
 };
 
 struct recount {
@@ -78,14 +79,24 @@ static bool is_owned(const struct frame *f)
     return f && f->owner < DOMID_FIRST_RESERVED && frame_refs(f->state);
 }
 
-/* A reference, relying on `type` unless that is FT_NONE. NULL: not a frame of this pass. */
-static struct tally *count(struct recount *r, mfn_t mfn, enum frame_type type)
+/* The counters of a frame of this pass, or NULL. */
+static struct tally *tally_of(struct recount *r, mfn_t mfn)
 {
     struct frame *f = frame_of(mfn);
 
     if (!f || f->owner >= DOMID_FIRST_RESERVED || mfn.v - r->base >= r->n)
         return NULL;
-    struct tally *t = &r->tally[mfn.v - r->base];
+    return &r->tally[mfn.v - r->base];
+}
+
+/* A reference, relying on `type` unless that is FT_NONE. NULL: not a frame of this pass. */
+static struct tally *count(struct recount *r, mfn_t mfn, enum frame_type type)
+{
+    struct frame *f = frame_of(mfn);
+    struct tally *t = tally_of(r, mfn);
+
+    if (!t)
+        return NULL;
     t->refs++;
     if (type == FT_NONE)
         return t;
@@ -93,6 +104,28 @@ static struct tally *count(struct recount *r, mfn_t mfn, enum frame_type type)
     if (frame_type_of(f->state) != type || (type != FT_WRITABLE && !(f->state & FRAME_VALIDATED)))
         report(r, f, "used as another type than it has", type);
     return t;
+}
+
+static bool names_linear(const struct frame *f, int level, pte_t e)
+{
+    const struct frame *to = frame_of(pte_mfn(e));
+
+    return level > 1 && to && to != f && frame_type_of(to->state) == level_type(level);
+}
+
+/* An entry of an upper table f: a use of the next level, of its own, or (of itself) none. */
+static void count_upper(struct recount *r, struct frame *f, int level, pte_t e)
+{
+    bool linear = names_linear(f, level, e);
+    struct tally *t, *own = tally_of(r, frame_mfn(f));
+
+    if (frame_of(pte_mfn(e)) == f)
+        return;
+    t = count(r, pte_mfn(e), level_type(linear ? level : level - 1));
+    if (linear && t)
+        t->linear--;
+    if (linear && own)
+        own->linear++;
 }
 
 static void count_table(struct recount *r, const struct domain *holder, struct frame *f)
@@ -105,8 +138,12 @@ static void count_table(struct recount *r, const struct domain *holder, struct f
         pte_t e = table[i];
         if (!(e & PTE_P) || hv_slot(level, i))
             continue;
+        if (level > 1) {
+            count_upper(r, f, level, e);
+            continue;
+        }
         enum frame_type type = e & PTE_RW ? FT_WRITABLE : FT_NONE;
-        struct tally *t = count(r, pte_mfn(e), level > 1 ? level_type(level - 1) : type);
+        struct tally *t = count(r, pte_mfn(e), type);
         if (t && frame_of(pte_mfn(e))->owner != holder->id && !holder->privileged)
             t->foreign[type == FT_WRITABLE]++;
     }
@@ -183,7 +220,8 @@ static unsigned int in_drop(const struct pt_drop *drop, const struct frame *f)
     unsigned int n = 0;
 
     for (unsigned int level = 1; level <= 4; level++)
-        n += drop->any && drop->f[level] == f && frame_type_of(f->state) == level_type((int)level);
+        n += drop->any && (drop->f[level] == f || drop->behind[level] == f) &&
+             frame_type_of(f->state) == level_type((int)level);
     return n;
 }
 
@@ -235,6 +273,8 @@ static void compare(struct recount *r, const struct frame *f, const struct tally
         report(r, f, "references counted", refs);
     if (frame_typed(s) != typed)
         report(r, f, "typed uses counted", typed);
+    if (is_table(s) && (s & (FRAME_VALIDATED | FRAME_PARTIAL)) && f->linear != t->linear)
+        report(r, f, "linear entries counted", (uint64_t)(int64_t)t->linear);
     for (int i = 0; i < 2; i++)
         if (t->foreign[i] > 0)
             report(r, f,
@@ -265,12 +305,19 @@ static const char *bad_l1e(const struct domain *d, pte_t e)
     return NULL;
 }
 
-static const char *bad_upper(const struct domain *d, int level, pte_t e)
+static const char *bad_upper(const struct domain *d, const struct frame *table, int level, pte_t e)
 {
     const struct frame *f = frame_of(pte_mfn(e));
 
     if ((e & ~(LN_GUEST_FLAGS | PTE_ADDR | PTE_NX)) || !(e & PTE_US))
         return "upper entry with wrong bits";
+    if (f == table || names_linear(table, level, e)) {
+        if ((e & PTE_RW) || f->owner != d->id)
+            return "linear entry that is writable, or to another domain's table";
+        if (f != table && (!(f->state & FRAME_VALIDATED) || !frame_typed(f->state)))
+            return "linear entry to no table";
+        return NULL;
+    }
     if (!f || f->owner != d->id || frame_type_of(f->state) != level_type(level - 1) ||
         !(f->state & FRAME_VALIDATED) || !frame_typed(f->state))
         return "upper entry to no table of the next level";
@@ -300,7 +347,7 @@ static void check_table(struct recount *r, const struct domain *d, struct frame 
             report(r, f, "entry without its present bit that names RAM", e);
         if (!(e & PTE_P) || hv_slot(level, i))
             continue;
-        const char *what = level == 1 ? bad_l1e(d, e) : bad_upper(d, level, e);
+        const char *what = level == 1 ? bad_l1e(d, e) : bad_upper(d, f, level, e);
         if (what)
             report(r, f, what, e);
     }

@@ -142,6 +142,7 @@ static int begin_table(struct frame *f, struct domain *d, int level)
     }
     f->progress = 0; /* ours from here on */
     frame_flush_type(f, d, s, level_type(level));
+    f->linear = 0;
     return 0;
 }
 
@@ -216,6 +217,46 @@ static int check_upper(struct domain *d, int level, pte_t *pe, struct frame **ch
     return 0;
 }
 
+/* --- linear page tables --- */
+
+bool pt_linear = true;
+_Static_assert(FRAME_TYPED_BITS < 31,
+               "frame.linear counts as many entries as there are typed uses");
+
+/* Is `to`, named by a present entry of a table of `level`, one of that level itself? */
+static inline bool is_linear(int level, const struct frame *to)
+{
+    return frame_type_of(__atomic_load_n(&to->state, __ATOMIC_RELAXED)) == level_type(level);
+}
+
+/*
+ * Take an entry of f, a table of `level` or about to become one, that names `to`, which is no table
+ * of the next level down. 0 or -XEN_EINVAL.
+ */
+static int get_linear(struct domain *d, struct frame *f, int level, pte_t e, struct frame *to)
+{
+    if (!pt_linear || (e & PTE_RW))
+        return -XEN_EINVAL;
+    pv_domain(d)->linear = true; /* who walks its tables looks closer from now on */
+    if (to == f)
+        return 0;
+    /* What is no table of d's in use has no count there, and is refused by the last. */
+    if (__atomic_load_n(&to->linear, __ATOMIC_RELAXED) > 0 || f->linear < 0 ||
+        get_validated(to, d, level))
+        return -XEN_EINVAL;
+    f->linear++;
+    to->linear--;
+    return 0;
+}
+
+/* The counts of an entry of f that named `to`; the typed use is the caller's to drop. */
+static void forget_linear(struct frame *f, struct frame *to)
+{
+    ASSERT(f->linear > 0 && to->linear < 0);
+    f->linear--;
+    to->linear++;
+}
+
 bool pt_l1tf;
 
 static int refuse_leak(struct domain *d, int level, pte_t e)
@@ -272,6 +313,7 @@ static int validate_upper(struct domain *d, struct frame *f, int level, struct f
         if (!(fixed & PTE_P) || hv_slot(level, i))
             continue;
         f->progress = (uint16_t)i;
+        *child = NULL;
         int rc = check_upper(d, level, &fixed, child);
         if (!rc)
             rc = get_validated(*child, d, level - 1);
@@ -279,6 +321,8 @@ static int validate_upper(struct domain *d, struct frame *f, int level, struct f
             rc = begin_table(*child, d, level - 1) ?: 1;
         else if (rc == -PT_EPARTIAL)
             rc = 1;
+        if (rc == -XEN_EINVAL && *child)
+            rc = get_linear(d, f, level, fixed, *child);
         if (rc < 0)
             log_refusal(d, "L%d entry %u = %#lx refused (%d)", level, i, t[i], rc);
         if (rc)
@@ -367,8 +411,11 @@ static void undo_l1(struct domain *d, struct frame *f)
     f->progress = 0;
 }
 
-/* Lets entries go from the top down until a child needs undoing itself: that one is returned. */
-static struct frame *undo_upper(struct frame *f, int level)
+/*
+ * Lets entries go from the top down until another table needs undoing itself, a child or, where
+ * *linear, one of the same level: that one is returned.
+ */
+static struct frame *undo_upper(struct frame *f, int level, bool *linear)
 {
     pte_t *t = table_of(f);
 
@@ -376,9 +423,14 @@ static struct frame *undo_upper(struct frame *f, int level)
         unsigned int i = --f->progress;
         if (!(t[i] & PTE_P) || hv_slot(level, i))
             continue;
-        struct frame *child = frame_of(pte_mfn(t[i]));
-        if (drop_use(child))
-            return child;
+        struct frame *to = frame_of(pte_mfn(t[i]));
+        if (to == f)
+            continue;
+        *linear = is_linear(level, to);
+        if (*linear)
+            forget_linear(f, to);
+        if (drop_use(to))
+            return to;
     }
     return NULL;
 }
@@ -388,7 +440,8 @@ bool pt_drop_continue(struct pt_drop *drop, struct domain *d)
     int level = 1;
 
     while (level <= 4) {
-        struct frame *f = drop->f[level], *child = NULL;
+        struct frame *f = drop->f[level], *next = NULL;
+        bool linear = false;
         if (!f) {
             level++;
             continue;
@@ -396,11 +449,15 @@ bool pt_drop_continue(struct pt_drop *drop, struct domain *d)
         if (level == 1)
             undo_l1(d, f);
         else
-            child = undo_upper(f, level);
-        if (child) {
-            drop->f[--level] = child;
+            next = undo_upper(f, level, &linear);
+        if (next && linear) { /* it names no further one: see ptable.h */
+            drop->behind[level] = f;
+            drop->f[level] = next;
+        } else if (next) {
+            drop->f[--level] = next;
         } else {
-            drop->f[level] = NULL;
+            drop->f[level] = drop->behind[level];
+            drop->behind[level] = NULL;
             finish_undo(f);
         }
         if (pcpu_gives_way(cpu_info()->pcpu, TABLE_COST))
@@ -464,6 +521,27 @@ int pt_set_l1(struct domain *d, struct domain *pg_owner, pte_t *at, pte_t new, b
     return 0;
 }
 
+static int refuse_linear(struct domain *d, int level, pte_t e)
+{
+    log_refusal(d, "L%d entry %#lx: no table of level %d, nor a read-only entry to one of its own",
+                level, e, level - 1);
+    return -XEN_EINVAL;
+}
+
+/* Let go what an entry of f that named `to` held. */
+static void put_upper(struct pt_drop *drop, struct domain *d, struct frame *f, int level,
+                      struct frame *to)
+{
+    if (to == f)
+        return;
+    if (!is_linear(level, to)) {
+        pt_put_table(drop, d, to, level - 1);
+        return;
+    }
+    forget_linear(f, to);
+    pt_put_table(drop, d, to, level);
+}
+
 int pt_set_upper(struct pt_drop *drop, struct domain *d, struct frame *f, int level, pte_t *at,
                  pte_t new, bool keep_ad)
 {
@@ -472,7 +550,6 @@ int pt_set_upper(struct pt_drop *drop, struct domain *d, struct frame *f, int le
     struct frame *child;
     int rc;
 
-    (void)f;
     if (hv_slot(level, i)) {
         log_refusal(d, "write to the hypervisor's slot %u of an L4", i);
         return -XEN_EINVAL;
@@ -482,17 +559,21 @@ int pt_set_upper(struct pt_drop *drop, struct domain *d, struct frame *f, int le
         if (rc)
             return rc;
         if ((old & PTE_P) && !((old ^ new) & PTE_ADDR)) {
+            if ((new &PTE_RW) && is_linear(level, child))
+                return refuse_linear(d, level, new);
             replace(at, new, keep_ad);
             return 0;
         }
         rc = pt_get_table(drop, d, pte_mfn(new), level - 1);
-        if (rc)
+        if (rc == -XEN_EINVAL && get_linear(d, f, level, new, child))
+            return refuse_linear(d, level, new);
+        if (rc && rc != -XEN_EINVAL)
             return rc;
     }
     if (pt_leaks(new))
         return refuse_leak(d, level, new);
     old = replace(at, new, keep_ad && (old & PTE_P));
     if (old & PTE_P)
-        pt_put_table(drop, d, frame_of(pte_mfn(old)), level - 1);
+        put_upper(drop, d, f, level, frame_of(pte_mfn(old)));
     return 0;
 }

@@ -20,8 +20,18 @@
  * domain's tables hangs in that domain's pt_drop: it needs that domain's lock, and its destruction
  * has to find it.
  *
- * All of it happens under the domain's pt_lock; only writable uses come and go without.
- * Linear page tables (a table that maps a table of its own level) and superpages are refused.
+ * All of it happens under the domain's pt_lock; only writable uses come and go without. Superpages
+ * are refused.
+ *
+ * Linear page tables: an entry of an L2..L4 may name a table of its own level instead of the next
+ * one down, read-only, so that the processor reads tables as if they were pages (BSD kernels live
+ * on that). An entry that names its own table holds nothing. One that names another table holds a
+ * typed use of that one, and both keep count in frame.linear: positive, how many such entries a
+ * table has; negative, how many name it. Never both: the uses form no cycle, and the undoing of a
+ * table meets at most one more of its level, which comes first while the other waits
+ * (pt_drop.behind). All below such an entry is read-only, since it is. Its walks take upper entries
+ * for an L1's, and the hypervisor's slots of an L4 for entries of any level, so pv_find_l1e() looks
+ * closer.
  */
 #ifndef X86_PV_PTABLE_H
 #define X86_PV_PTABLE_H
@@ -46,6 +56,8 @@
  * at boot.
  */
 extern bool pt_l1tf;
+/* Option pv-linear-pt. */
+extern bool pt_linear;
 static inline bool pt_leaks(pte_t e)
 {
     uint64_t pfn = (e & PTE_ADDR & ~cpu_feat.pte_reserved) >> PAGE_SHIFT;
@@ -114,7 +126,7 @@ int pv_get_l4(struct domain *d, mfn_t mfn);
 void pv_put_table(struct domain *d, mfn_t mfn);
 /* The guest's L1 entry that maps va, by its current tables; false when there is none. */
 bool pv_read_guest_pte(struct vcpu *v, uint64_t va, uint64_t *l1e);
-/* Machine address of that entry, or 0. */
+/* Machine address of that entry, in a table that is an L1 (not linear ones), or 0. [pt_lock] */
 uint64_t pv_find_l1e(struct vcpu *v, uint64_t va);
 /* A typed use as FT_DESC, validating the frame if needed (desc.c). 0 or -errno. */
 int pv_get_desc_page(struct domain *d, mfn_t mfn);

@@ -8,9 +8,12 @@
 #include "x86/guest.h"
 #include "x86/vcpu.h"
 
-/* Half-done undoing of page tables: at most one frame of each level; index 1 to 4. */
+/*
+ * Half-done undoing of page tables: at most one frame of each level; index 1 to 4. `behind`: one
+ * whose linear entry named f of the same level; it is next.
+ */
 struct pt_drop {
-    struct frame *f[5];
+    struct frame *f[5], *behind[5];
     bool any;
 };
 
@@ -75,6 +78,7 @@ struct pv_domain {
     struct x86_domain x; /* first */
     spinlock_t pt_lock;  /* RANK_PTABLE: page tables and types of its table frames */
     struct pt_drop drop; /* teardown's */
+    bool linear;         /* [pt_lock] its tables may have linear entries: see ptable.h */
 };
 
 static inline struct pv_vcpu *pv_vcpu(struct vcpu *v)
