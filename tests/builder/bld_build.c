@@ -81,7 +81,8 @@ static void prepare(struct guest *g, const struct test_kernel *spec, uint64_t mi
         g->initrd[i] = (uint8_t)(i * 31 + i / 4096);
     write_file(g->ramdisk, g->initrd, initrd);
     g->req = (struct builder_request){ .domid = FAKE_DOMID,
-                                       .kernel = builder_kernel_open(g->kernel, NULL, &g->e),
+                                       .kernel = builder_kernel_open(g->kernel, NULL, BUILDER_PV,
+                                                                     &g->e),
                                        .ramdisk = initrd ? g->ramdisk : NULL,
                                        .cmdline = "console=hvc0 x=y",
                                        .memory_kib = mib << 10,
@@ -308,6 +309,7 @@ static void check_guest(const struct guest *g)
     check_vcpu(g);
     memcpy(&e820, fake->map, sizeof(e820));
     CHECK_EQ(e820.addr, 0);
+    CHECK_EQ(fake->map_entries, 1);
     CHECK_EQ(e820.size, MAX(g->req.max_kib, g->req.memory_kib) << 10);
     CHECK_EQ(e820.type, 1);
     if (g->spec->hypercall_page)

@@ -75,7 +75,7 @@ static void age(const char *path)
 static void opens(const uint8_t *elf, size_t len, const char *cache_dir, bool cached)
 {
     struct error e = { 0 };
-    struct builder_kernel *k = builder_kernel_open(file, cache_dir, &e);
+    struct builder_kernel *k = builder_kernel_open(file, cache_dir, BUILDER_PV, &e);
 
     CHECK(k != NULL);
     if (!k) {
@@ -94,7 +94,7 @@ static void refused(const char *cause, const char *remedy)
 {
     unsigned int before = entries("/proc/self/fd");
     struct error e = { 0 };
-    struct builder_kernel *k = builder_kernel_open(file, cache, &e);
+    struct builder_kernel *k = builder_kernel_open(file, cache, BUILDER_PV, &e);
 
     CHECK(!k);
     builder_kernel_close(k);
@@ -330,7 +330,7 @@ TEST(damaged)
             refused("", "kernel= must name");
             p[at] ^= 0x41;
             write_file(file, p, packed);
-            got = builder_kernel_open(file, NULL, &e);
+            got = builder_kernel_open(file, NULL, BUILDER_PV, &e);
             CHECK(got || (e.cause[0] && e.remedy[0]));
             CHECK(!got || !checksums || memcmp(got->map, elf, len) == 0);
             builder_kernel_close(got);
@@ -417,7 +417,7 @@ TEST(kinds)
         s.guest_os = known[i].os;
         uint8_t *elf = make_elf(&s, &len);
         write_file(file, elf, len);
-        struct builder_kernel *k = builder_kernel_open(file, NULL, &e);
+        struct builder_kernel *k = builder_kernel_open(file, NULL, BUILDER_PV, &e);
         CHECK(k && builder_kernel_kind(k) == known[i].kind);
         builder_kernel_close(k);
         free(elf);

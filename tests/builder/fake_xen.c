@@ -9,6 +9,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <xen/hvm/hvm_op.h>
+#include <xen/hvm/save.h>
+
 #include "lib/macros.h"
 #include "tools/lib/error.h"
 #include "tools/lib/xen.h"
@@ -30,6 +33,7 @@ void fake_reset(void)
     frames = mmap(NULL, FAKE_FRAMES * 4096, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
     memset(fake, 0, sizeof(*fake));
     memset(fake->pfn_of, 0xff, sizeof(fake->pfn_of));
+    memset(fake->mfn_of, 0xff, sizeof(fake->mfn_of));
     fake->limit = FAKE_FRAMES;
     fake->next_chunk = FAKE_FRAMES / 512 - 1; /* from the top, so that mfns run against pfns */
 }
@@ -50,6 +54,11 @@ static bool failing(void)
 static void give(xen_pfn_t mfn, uint64_t pfn)
 {
     fake->pfn_of[mfn] = (uint32_t)pfn;
+    if (fake->hvm) {
+        if (pfn >= FAKE_GFNS || fake->mfn_of[pfn] != FAKE_FREE)
+            abort();
+        fake->mfn_of[pfn] = (uint32_t)mfn;
+    }
     fake->pages++;
     if (fake->dirty)
         memset(fake_frame(mfn), 0xc2, 4096);
@@ -67,7 +76,8 @@ static bool give_chunk(xen_pfn_t *at)
     chunk--; /* the topmost has the shared info */
     for (unsigned int i = 0; i < 512; i++)
         give(chunk * 512ul + i, pfn + i);
-    *at = chunk * 512ul;
+    if (!fake->hvm)
+        *at = chunk * 512ul;
     return true;
 }
 
@@ -80,7 +90,8 @@ static bool give_single(xen_pfn_t *at)
         if (fake->pfn_of[mfn] != FAKE_FREE)
             continue;
         give(mfn, *at);
-        *at = mfn;
+        if (!fake->hvm)
+            *at = mfn;
         return true;
     }
     return false;
@@ -91,7 +102,8 @@ static long populate(struct xen_memory_reservation *r)
     xen_pfn_t *list = r->extent_start.p;
     unsigned long n;
 
-    if (r->domid != FAKE_DOMID || r->mem_flags || (r->extent_order != 0 && r->extent_order != 9))
+    if (r->domid != FAKE_DOMID || r->mem_flags || (r->extent_order != 0 && r->extent_order != 9) ||
+        (fake->hvm && !fake->pool))
         return -EINVAL;
     for (n = 0; n < r->nr_extents; n++)
         if (!(r->extent_order ? give_chunk(&list[n]) : give_single(&list[n])))
@@ -101,10 +113,10 @@ static long populate(struct xen_memory_reservation *r)
 
 static long set_map(const struct xen_foreign_memory_map *m)
 {
-    if (m->domid != FAKE_DOMID || m->map.nr_entries != 1)
+    if (m->domid != FAKE_DOMID || m->map.nr_entries > FAKE_RANGES)
         return -EINVAL;
-    fake->map_entries = 1;
-    memcpy(fake->map, m->map.buffer.p, sizeof(fake->map));
+    fake->map_entries = m->map.nr_entries;
+    memcpy(fake->map, m->map.buffer.p, m->map.nr_entries * 20);
     return 0;
 }
 
@@ -122,6 +134,34 @@ long xen_memory_op(struct xen *x, unsigned int cmd, void *arg, size_t size)
     }
 }
 
+/* Records of a new guest, as far as the builder looks: header and MTRRs. */
+static int get_context(struct xen_domctl_hvmcontext *c)
+{
+    const struct hvm_save_descriptor head = { HVM_SAVE_CODE(HEADER), 0,
+                                              sizeof(struct hvm_save_header) };
+    struct hvm_save_header header = { .magic = HVM_FILE_MAGIC, .version = HVM_FILE_VERSION };
+    struct hvm_hw_mtrr mtrr = { .msr_mtrr_cap = 0x508, .msr_pat_cr = 0x7040600070406 };
+    uint32_t size = sizeof(head) + sizeof(header) + FAKE_VCPUS * (sizeof(head) + sizeof(mtrr));
+    uint8_t *to = c->buffer.p;
+
+    if (to && c->size < size)
+        return -ENOSPC;
+    c->size = size;
+    if (!to)
+        return 0;
+    memcpy(to, &head, sizeof(head));
+    memcpy(to + sizeof(head), &header, sizeof(header));
+    to += sizeof(head) + sizeof(header);
+    for (uint16_t i = 0; i < FAKE_VCPUS; i++) {
+        const struct hvm_save_descriptor d = { HVM_SAVE_CODE(MTRR), i, sizeof(mtrr) };
+
+        memcpy(to, &d, sizeof(d));
+        memcpy(to + sizeof(d), &mtrr, sizeof(mtrr));
+        to += sizeof(d) + sizeof(mtrr);
+    }
+    return 0;
+}
+
 int xen_domctl(struct xen *x, struct xen_domctl *op)
 {
     if (failing())
@@ -134,6 +174,18 @@ int xen_domctl(struct xen *x, struct xen_domctl *op)
         return fake->pfn_of[fake->hypercall_page] == FAKE_FREE ? -EINVAL : 0;
     case XEN_DOMCTL_setvcpucontext:
         fake->vcpu = *(struct vcpu_guest_context *)op->u.vcpucontext.ctxt.p;
+        fake->started = true;
+        return 0;
+    case XEN_DOMCTL_set_paging_mempool_size:
+        fake->pool = op->u.paging_mempool.size;
+        return fake->hvm ? 0 : -EOPNOTSUPP;
+    case XEN_DOMCTL_gethvmcontext:
+        return get_context(&op->u.hvmcontext);
+    case XEN_DOMCTL_sethvmcontext:
+        if (op->u.hvmcontext.size > sizeof(fake->context))
+            return -EINVAL;
+        fake->context_len = op->u.hvmcontext.size;
+        memcpy(fake->context, op->u.hvmcontext.buffer.p, fake->context_len);
         fake->started = true;
         return 0;
     default:
@@ -164,12 +216,22 @@ static long pin(xen_pfn_t l4)
     return 0;
 }
 
+static long set_param(const struct xen_hvm_param *p)
+{
+    if (!fake->hvm || p->domid != FAKE_DOMID || p->index >= FAKE_PARAMS)
+        return -EINVAL;
+    fake->params[p->index] = p->value;
+    return 0;
+}
+
 long xen_call(struct xen *x, unsigned int nr, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4)
 {
     const struct mmuext_op *op = (const void *)a1;
 
     if (failing())
         return -EBUSY;
+    if (nr == __HYPERVISOR_hvm_op && a1 == HVMOP_set_param)
+        return set_param((const void *)a2);
     if (nr != __HYPERVISOR_mmuext_op || a4 != FAKE_DOMID)
         return -EINVAL;
     for (uint64_t i = 0; i < a2; i++) {
@@ -249,15 +311,22 @@ void *xenforeignmemory_map(xenforeignmemory_handle *f, uint32_t dom, int prot, s
                            const xen_pfn_t *list, int *err)
 {
     bool ok = dom == FAKE_DOMID && !err && !failing();
+    xen_pfn_t *mfn = malloc(pages * sizeof(*mfn));
+    void *at = NULL;
 
-    for (size_t i = 0; ok && i < pages; i++)
-        ok = list[i] < FAKE_FRAMES &&
-             (fake->pfn_of[list[i]] != FAKE_FREE || list[i] == FAKE_SHARED_INFO);
-    if (!ok) {
-        errno = EINVAL;
-        return NULL;
+    for (size_t i = 0; ok && i < pages; i++) {
+        mfn[i] = list[i];
+        if (fake->hvm)
+            mfn[i] = list[i] < FAKE_GFNS ? fake->mfn_of[list[i]] : FAKE_FREE;
+        ok = mfn[i] < FAKE_FRAMES &&
+             (fake->pfn_of[mfn[i]] != FAKE_FREE || mfn[i] == FAKE_SHARED_INFO);
     }
-    return map_frames(pages, list);
+    if (ok)
+        at = map_frames(pages, mfn);
+    else
+        errno = EINVAL;
+    free(mfn);
+    return at;
 }
 
 int xenforeignmemory_unmap(xenforeignmemory_handle *f, void *at, size_t pages)

@@ -52,7 +52,7 @@ static struct builder_kernel *open_bytes(int fd, const uint8_t *data, size_t siz
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     if (ftruncate(fd, 0) || pwrite(fd, data, size, 0) != (ssize_t)size)
         abort();
-    return builder_kernel_open(path, NULL, &e);
+    return builder_kernel_open(path, NULL, BUILDER_PV, &e);
 }
 
 static void build_guest(const struct builder_kernel *k)

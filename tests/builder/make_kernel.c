@@ -62,6 +62,8 @@ static size_t add_notes(const struct test_kernel *k, uint8_t *p)
         add_number(p, &at, XEN_ELFNOTE_INIT_P2M, k->init_p2m);
     if (k->hypercall_page)
         add_number(p, &at, XEN_ELFNOTE_HYPERCALL_PAGE, k->hypercall_page);
+    if (k->phys32_entry)
+        add_number(p, &at, XEN_ELFNOTE_PHYS32_ENTRY, k->phys32_entry);
     add_number(p, &at, XEN_ELFNOTE_MOD_START_PFN, k->mod_start_pfn);
     add_text(p, &at, XEN_ELFNOTE_BSD_SYMTAB, k->symbols ? "yes" : NULL);
     return at;

@@ -18,7 +18,7 @@ struct test_kernel {
     struct test_segment seg[3];
     unsigned int nr_segs;
     uint64_t virt_base, paddr_offset, entry;
-    uint64_t init_p2m, hypercall_page; /* 0: no such note */
+    uint64_t init_p2m, hypercall_page, phys32_entry; /* 0: no such note */
     bool mod_start_pfn, no_notes, elf32;
     bool symbols;         /* has a symbol table, and wants it (BSD_SYMTAB) */
     const char *legacy;   /* a section __xen_guest; NULL: none */

@@ -302,7 +302,7 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++)
         parse(&t, argv[i]);
     t.maxmem = t.maxmem ? t.maxmem : t.memory;
-    t.k = builder_kernel_open(t.kernel, t.cache, &t.e);
+    t.k = builder_kernel_open(t.kernel, t.cache, BUILDER_PV, &t.e);
     t.x = t.k ? xen_open(&t.e) : NULL;
     if (!t.x)
         die(&t);

@@ -182,9 +182,23 @@ TEST(cfg_keys_refused)
     REFUSED("disk = []\ndisk = ['/a,raw,xvda,w']\n", "t.cfg:5: disk: is set twice");
     REFUSED("type = 'hvm'\n", "t.cfg:4: type: hvm guests are not supported yet");
     REFUSED("builder = 'hvm'\n", "not supported yet");
+    REFUSED("builder = 'pvh'\n", "t.cfg:4: builder: expected is");
     REFUSED("pci = ['01:00.0']\n", "t.cfg:4: pci: passthrough of devices is not supported yet");
     REFUSED("vnuma = [['pnode=0','size=512']]\n", "virtual NUMA is not supported yet");
     REFUSED("usbdev = ['hostbus=1']\n", "USB devices are not supported yet");
+}
+
+TEST(cfg_pvh)
+{
+    CHECK(accepted("type = 'pv'\n") && cfg.type == GUEST_PV);
+    CHECK(accepted("type = 'PVH'\nmaxmem = 512\nvcpus = 127\nhap = 1\npvshim = 0\n"));
+    CHECK_EQ(cfg.type, GUEST_PVH);
+    REFUSED("type = 'pvh'\nmaxmem = 513\n", "t.cfg:5: maxmem: 513 MiB is more than memory = 512");
+    REFUSED("type = 'pvh'\nvcpus = 128\n", "t.cfg:5: vcpus: a PVH guest has 127 vCPUs at most");
+    REFUSED("type = 'pvh'\nhap = 0\n", "t.cfg:5: hap: there are no shadow page tables");
+    REFUSED("type = 'pvh'\npvshim = 1\n", "t.cfg:5: pvshim: there is no shim");
+    REFUSED("type = 'pvh'\nnestedhvm = 1\n", "t.cfg:5: nestedhvm: hypervisors within guests");
+    REFUSED("type = 'pvh'\nbootloader = 'pygrub'\n", "cannot boot from its own disk yet");
 }
 
 /* Accepted, with this in the only warning; and an error when strict. */

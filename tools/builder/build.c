@@ -16,12 +16,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <xen/hvm/params.h>
+
 #include "lib/macros.h"
+#include "tools/builder/acpi.h"
 #include "tools/builder/child.h"
 #include "tools/builder/content.h"
 #include "tools/builder/domain.h"
 #include "tools/builder/kernel.h"
 #include "tools/builder/memory.h"
+#include "tools/builder/pvh.h"
 #include "tools/lib/error.h"
 #include "tools/lib/util.h"
 
@@ -52,6 +56,7 @@ struct build {
     struct target t;
     struct memory memory;
     struct pv_layout plan;
+    struct pvh_plan pvh;
     const uint8_t *initrd; /* mapped */
     uint64_t initrd_bytes;
     const char *cmdline;
@@ -75,6 +80,11 @@ static int no_memory(const struct build *b)
                      "not enough memory to build the guest");
 }
 
+static bool is_pvh(const struct build *b)
+{
+    return b->k->type == BUILDER_PVH;
+}
+
 /* --- what is to be read where --- */
 
 static int add_piece(struct build *b, const uint8_t *from, uint64_t len, uint64_t addr)
@@ -96,7 +106,7 @@ static int add_piece(struct build *b, const uint8_t *from, uint64_t len, uint64_
 static int add_segment(struct build *b, const struct elf_segment *s)
 {
     uint64_t start = (uint64_t)(s->data - b->k->elf.data), end = start + s->filesz, at = start;
-    uint64_t addr = s->paddr - b->k->notes.paddr_offset;
+    uint64_t addr = s->paddr - (is_pvh(b) ? 0 : b->k->notes.paddr_offset);
     int rc = 0;
 
     while (rc == 0 && at < end) {
@@ -116,9 +126,22 @@ static int add_segment(struct build *b, const struct elf_segment *s)
     return rc;
 }
 
-static int choose_content(struct build *b)
+/* The pages beside kernel and initramfs that are written here. */
+static int choose_own(struct build *b)
 {
     const struct pv_range *part = b->plan.part;
+
+    if (is_pvh(b))
+        return window_add(&b->content, b->pvh.info >> PAGE_SHIFT, b->pvh.info_pages);
+    return window_add(&b->content, part[PV_P2M].pfn, part[PV_P2M].pages) ||
+           window_add(&b->content, part[PV_START_INFO].pfn, 1) ||
+           window_add(&b->tables, part[PV_TABLES].pfn, part[PV_TABLES].pages) ||
+           window_add(&b->tables, part[PV_P2M_TABLES].pfn, part[PV_P2M_TABLES].pages);
+}
+
+static int choose_content(struct build *b)
+{
+    uint64_t initrd = is_pvh(b) ? b->pvh.initrd : b->plan.part[PV_INITRD].pfn << PAGE_SHIFT;
     struct elf_segment s;
 
     for (unsigned int i = 0; elf_next_segment(&b->k->elf, &i, ELF_PT_LOAD, &s);)
@@ -127,12 +150,9 @@ static int choose_content(struct build *b)
     if (add_piece(b, b->k->symbols, b->k->symbols_len,
                   kernel_symbols_at(b->k) - b->k->notes.paddr_offset))
         return -1;
-    if (add_piece(b, b->initrd, b->initrd_bytes, part[PV_INITRD].pfn << PAGE_SHIFT))
+    if (add_piece(b, b->initrd, b->initrd_bytes, initrd))
         return -1;
-    if (window_add(&b->content, part[PV_P2M].pfn, part[PV_P2M].pages) ||
-        window_add(&b->content, part[PV_START_INFO].pfn, 1) ||
-        window_add(&b->tables, part[PV_TABLES].pfn, part[PV_TABLES].pages) ||
-        window_add(&b->tables, part[PV_P2M_TABLES].pfn, part[PV_P2M_TABLES].pages))
+    if (choose_own(b))
         return no_memory(b);
     window_close(&b->content);
     window_close(&b->tables);
@@ -157,26 +177,55 @@ static void copy_piece(const struct build *b, const struct piece *p)
 static bool arrived_clean(const struct build *b)
 {
     static const uint8_t zero[PAGE_SIZE];
+    uint64_t info = is_pvh(b) ? b->pvh.info >> PAGE_SHIFT : b->plan.part[PV_START_INFO].pfn;
 
     for (uint64_t i = 0; i < b->tables.pages; i++)
         if (memcmp(b->tables.base + (i << PAGE_SHIFT), zero, PAGE_SIZE) != 0)
             return false;
-    return memcmp(window_page(&b->content, b->plan.part[PV_START_INFO].pfn), zero, PAGE_SIZE) == 0;
+    return memcmp(window_page(&b->content, info), zero, PAGE_SIZE) == 0;
+}
+
+/* What the guest starts with, by the hypervisor or (PVH) by ourselves. */
+static int clear(struct build *b)
+{
+    struct window all = { 0 };
+
+    if (!is_pvh(b))
+        return domain_clear(&b->t, &b->memory, b->plan.used_pages);
+    if (window_add(&all, 0, b->pvh.used_pages))
+        return no_memory(b);
+    window_close(&all);
+    if (domain_map(&b->t, &b->memory, &all))
+        return -1;
+    memset(all.base, 0, all.pages << PAGE_SHIFT);
+    return domain_unmap(&b->t, &all);
+}
+
+/* As much as Xen's tools give: 1 MiB for each vCPU, 8 KiB for each MiB of memory. */
+static uint64_t pool_kib(const struct builder_request *r)
+{
+    return (MAX(r->max_kib, r->memory_kib) >> 10) * 8 + r->vcpus * 1024ul;
 }
 
 static int get_memory(struct build *b)
 {
     if (memory_init(&b->memory, b->req->memory_kib * 1024 >> PAGE_SHIFT))
         return no_memory(b);
+    if (is_pvh(b)) {
+        b->memory.hole_at = PVH_HOLE;
+        b->memory.hole_pages = PVH_HOLE_END - PVH_HOLE;
+        if (domain_paging_pool(&b->t, pool_kib(b->req)))
+            return -1;
+    }
     return domain_populate(&b->t, &b->memory);
 }
 
 static int load(struct build *b)
 {
     if (choose_content(b) || domain_map(&b->t, &b->memory, &b->content) ||
-        domain_map(&b->t, &b->memory, &b->tables))
+        (b->tables.pages && domain_map(&b->t, &b->memory, &b->tables)))
         return -1;
-    if (!arrived_clean(b) && domain_clear(&b->t, &b->memory, b->plan.used_pages))
+    if (!arrived_clean(b) && clear(b))
         return -1;
     for (size_t i = 0; i < b->pieces.nr; i++)
         copy_piece(b, &b->pieces.list[i]);
@@ -199,11 +248,47 @@ static void tell_guest(struct build *b)
                        window_page(&b->content, b->plan.part[PV_START_INFO].pfn));
 }
 
-static int finish(struct build *b)
+static int set_params(struct build *b)
+{
+    const struct builder_request *r = b->req;
+    const struct {
+        uint32_t index;
+        uint64_t value;
+    } params[] = { { HVM_PARAM_STORE_PFN, PVH_STORE },
+                   { HVM_PARAM_STORE_EVTCHN, r->store_port },
+                   { HVM_PARAM_CONSOLE_PFN, PVH_CONSOLE },
+                   { HVM_PARAM_CONSOLE_EVTCHN, r->console_port } };
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(params); i++)
+        if (domain_set_param(&b->t, params[i].index, params[i].value))
+            return -1;
+    return 0;
+}
+
+static int finish_pvh(struct build *b)
+{
+    const struct pvh_plan *p = &b->pvh;
+    void *acpi = domain_add_pages(&b->t, PVH_ACPI, p->acpi_pages);
+
+    if (!acpi || !domain_add_pages(&b->t, PVH_RINGS, PVH_NR_RINGS))
+        return -1;
+    acpi_tables(acpi, PVH_ACPI << PAGE_SHIFT, b->req->vcpus);
+    pvh_start_info(p, b->cmdline, window_page(&b->content, p->info >> PAGE_SHIFT));
+    b->result->console_mfn = PVH_CONSOLE;
+    b->result->store_mfn = PVH_STORE;
+    if (domain_memory_map(&b->t, p->map, p->ranges) ||
+        domain_grants(&b->t, b->req, PVH_CONSOLE, PVH_STORE) || set_params(b))
+        return -1;
+    return domain_start_hvm(&b->t, b->req->vcpus, p->entry, (uint32_t)p->info);
+}
+
+static int finish_pv(struct build *b)
 {
     const struct pv_layout *l = &b->plan;
     struct builder_result *r = b->result;
     xen_pfn_t l4 = memory_mfn(&b->memory, l->part[PV_TABLES].pfn);
+    const struct e820_entry ram = { .size = MAX(b->req->max_kib, b->req->memory_kib) << 10,
+                                    .type = E820_RAM };
 
     r->console_mfn = memory_mfn(&b->memory, l->part[PV_CONSOLE].pfn);
     r->store_mfn = memory_mfn(&b->memory, l->part[PV_STORE].pfn);
@@ -211,8 +296,7 @@ static int finish(struct build *b)
         return -1;
     tell_guest(b);
     content_tables(l, &b->memory, &b->tables);
-    if (domain_unmap(&b->t, &b->tables) ||
-        domain_memory_map(&b->t, MAX(b->req->max_kib, b->req->memory_kib) << 10) ||
+    if (domain_unmap(&b->t, &b->tables) || domain_memory_map(&b->t, &ram, 1) ||
         domain_grants(&b->t, b->req, r->console_mfn, r->store_mfn))
         return -1;
     if (l->hypercall_page != PV_NO_VA &&
@@ -233,7 +317,7 @@ static int build(struct build *b)
     if (load(b))
         return -1;
     loaded = now_ns();
-    if (finish(b))
+    if (is_pvh(b) ? finish_pvh(b) : finish_pv(b))
         return -1;
     b->result->nr_pages = b->memory.nr_pages;
     b->result->kind = builder_kernel_kind(b->k);
@@ -294,19 +378,24 @@ static int check_request(struct build *b)
         return error_set(b->t.e, EINVAL, "Correct memory= and maxmem=.",
                          "%lu KiB of memory at start with at most %lu KiB makes no sense",
                          r->memory_kib, r->max_kib);
-    return r->features ? kernel_check(b->k, r->features, b->t.e) : 0;
+    if (is_pvh(b) && (r->max_kib > r->memory_kib || !r->vcpus || r->vcpus > BUILDER_PVH_VCPUS))
+        return error_set(b->t.e, EINVAL, "Correct maxmem= and maxvcpus=.",
+                         "a PVH guest has as much memory as it may have, and 1 to %u vCPUs",
+                         BUILDER_PVH_VCPUS);
+    return r->features && !is_pvh(b) ? kernel_check(b->k, r->features, b->t.e) : 0;
 }
 
 static int make_plan(struct build *b)
 {
-    const char *why = kernel_plan(b->k, b->req->memory_kib * 1024 >> PAGE_SHIFT, b->initrd_bytes,
-                                  &b->plan);
+    uint64_t pages = b->req->memory_kib * 1024 >> PAGE_SHIFT;
+    const char *why = is_pvh(b) ? pvh_plan(b->k, pages, b->initrd_bytes, b->req->vcpus, &b->pvh)
+                                : kernel_plan(b->k, pages, b->initrd_bytes, &b->plan);
     uint64_t least = why ? builder_least_memory(b->k, b->initrd_bytes) : 0;
 
     if (!why)
         return 0;
-    error_set(b->t.e, EINVAL, "Use another kernel: this one cannot start as a PV guest.", "%s: %s",
-              b->k->path, why);
+    error_set(b->t.e, EINVAL, "Use another kernel: this one cannot start as such a guest.",
+              "%s: %s", b->k->path, why);
     if (!least)
         return -1;
     error_set(b->t.e, ENOMEM, NULL,

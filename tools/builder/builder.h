@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Fills the memory of a new 64-bit PV domain, so that it can be unpaused: memory, kernel,
- * initramfs, p2m list, page tables, start info, rings, first vCPU (<xen/xen.h>, "Start-of-day
- * memory layout"). It speaks to any Xen: only libxencall and libxenforeignmemory are used.
+ * Fills the memory of a new 64-bit domain, PV or PVH, so that it can be unpaused: memory, kernel,
+ * initramfs, rings, first vCPU; for PV p2m list, page tables, start info (<xen/xen.h>,
+ * "Start-of-day memory layout"), for PVH ACPI tables and its start info
+ * (<xen/arch-x86/hvm/start_info.h>). It speaks to any Xen: only libxencall and libxenforeignmemory
+ * are used.
  *
  * The caller, in this order:
  *
- *     k = builder_kernel_open(path, cache, e)     before the domain exists: all that can be wrong
- *                                                 with the file is found here
- *     XEN_DOMCTL_createdomain, max_vcpus, max_mem, CPU policy ...; EVTCHNOP_alloc_unbound for
- *                                                 console and store (dom = the new one)
- *     builder_build(&request, &result, e)         on failure: destroy the domain, nothing else is
- *                                                 left
- *     builder_kernel_close(k)
+ *     k = builder_kernel_open(path, cache, type, e)   before the domain exists: all that can be
+ * wrong with the file is found here XEN_DOMCTL_createdomain, max_vcpus, max_mem, CPU policy ...;
+ * EVTCHNOP_alloc_unbound for console and store (dom = the new one) builder_build(&request, &result,
+ * e)         on failure: destroy the domain, nothing else is left builder_kernel_close(k)
  *     XEN_DOMCTL_unpausedomain
  */
 #ifndef BUILDER_BUILDER_H
@@ -35,22 +34,29 @@ enum builder_kind {
     BUILDER_MINIOS
 };
 
+/* How the guest runs: on the hypervisor's interface, or on the processor's virtualisation. */
+enum builder_type { BUILDER_PV, BUILDER_PVH };
+
 const char *builder_kind_name(enum builder_kind kind); /* "Linux", "GRUB" ... */
 
 /*
- * Opens a PV kernel: an ELF file, or a bzImage with a payload in ELF, gzip, xz, zstd or lz4. The
- * unpacked ELF is kept in the directory `cache` (made if missing; NULL: not kept), so that the next
- * opening of the same file unpacks nothing (meanwhile tools/lib's progress() speaks). A cache that
- * cannot be used is no error: the kernel then lives in memory until it is closed. NULL with e.
+ * Opens a kernel for guests of this type: an ELF file, or a bzImage with a payload in ELF, gzip,
+ * xz, zstd or lz4. The unpacked ELF is kept in the directory `cache` (made if missing; NULL: not
+ * kept), so that the next opening of the same file unpacks nothing (meanwhile tools/lib's
+ * progress() speaks). A cache that cannot be used is no error: the kernel then lives in memory
+ * until it is closed. NULL with e.
  */
 struct builder_kernel;
 
-struct builder_kernel *builder_kernel_open(const char *path, const char *cache, struct error *e);
+struct builder_kernel *builder_kernel_open(const char *path, const char *cache,
+                                           enum builder_type type, struct error *e);
 void builder_kernel_close(struct builder_kernel *k); /* NULL is allowed */
 
 enum builder_kind builder_kernel_kind(const struct builder_kernel *k);
 const char *builder_kernel_version(const struct builder_kernel *k); /* GUEST_VERSION, or "" */
 bool builder_kernel_was_cached(const struct builder_kernel *k);
+
+#define BUILDER_PVH_VCPUS 127u
 
 struct builder_request {
     domid_t domid;
@@ -64,6 +70,8 @@ struct builder_request {
      * max_kib > what the domain's limit allows.
      */
     uint64_t memory_kib, max_kib;
+    unsigned int
+        vcpus; /* PVH: that there may be, as in its ACPI tables; at most BUILDER_PVH_VCPUS */
 
     /* Ports in the guest, and who serves them (grants in the reserved entries go there). */
     evtchn_port_t console_port, store_port;
@@ -74,9 +82,10 @@ struct builder_request {
 };
 
 struct builder_result {
-    xen_pfn_t console_mfn, store_mfn; /* for console/ring-ref, store/ring-ref, XS_INTRODUCE */
-    xen_pfn_t shared_info_mfn;
-    uint64_t nr_pages; /* populated */
+    /* Frames (PVH: guest frames) for console/ring-ref, store/ring-ref, XS_INTRODUCE. */
+    xen_pfn_t console_mfn, store_mfn;
+    xen_pfn_t shared_info_mfn; /* PV */
+    uint64_t nr_pages;         /* populated */
     enum builder_kind kind;
     /* Nanoseconds: memory from the hypervisor, copying kernel and initramfs, all the rest. */
     uint64_t populate_ns, load_ns, finish_ns;
@@ -84,10 +93,10 @@ struct builder_result {
 
 /*
  * The domain exists, is paused and has max_vcpus >= 1, no memory, and a limit of at least
- * memory_kib. vCPU 0 is left initialised and online, its L4 pinned. The work is done by a child
- * process with handles of its own: the end of a process takes thousands of foreign mappings away
- * much cheaper than munmap does (and they must be gone before the guest runs: what Domain 0 maps
- * writable cannot become a page table). 0, or -1 with e.
+ * memory_kib; a PVH guest was created so. vCPU 0 is left initialised and online, its L4 pinned. The
+ * work is done by a child process with handles of its own: the end of a process takes thousands of
+ * foreign mappings away much cheaper than munmap does (and they must be gone before the guest runs:
+ * what Domain 0 maps writable cannot become a page table). 0, or -1 with e.
  */
 int builder_build(const struct builder_request *req, struct builder_result *result,
                   struct error *e);

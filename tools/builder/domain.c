@@ -13,11 +13,11 @@
 
 #define BATCH CHUNK_PAGES /* extents or operations in one hypercall */
 #define RFLAGS_IF 0x200ul
-#define E820_RAM 1
 
 /* --- memory --- */
 
-/* `nr` extents of 2^order pages; pfns in, mfns out. How many there were, or -errno. */
+/* `nr` extents of 2^order pages; pfns in, mfns out (a PVH guest's stay what they were). How many
+ * there were, or -errno. */
 static long populate(const struct target *t, unsigned int order, xen_pfn_t *list, size_t nr)
 {
     struct xen_memory_reservation res = {
@@ -50,7 +50,7 @@ static int populate_single(const struct target *t, struct memory *m, xen_pfn_t *
     if (!c->single)
         return error_set(t->e, ENOMEM, NULL, "not enough memory to build the guest");
     for (size_t i = 0; i < nr; i++)
-        list[i] = at + i;
+        list[i] = memory_gfn(m, at + i);
     done = populate(t, 0, list, nr);
     if (done < (long)nr)
         return too_little(t, m, at + (done > 0 ? done : 0), done);
@@ -67,7 +67,7 @@ static size_t populate_chunks(const struct target *t, struct memory *m, xen_pfn_
     long done;
 
     for (size_t i = 0; i < nr; i++)
-        list[i] = at + (i << CHUNK_ORDER);
+        list[i] = memory_gfn(m, at + (i << CHUNK_ORDER));
     done = nr ? populate(t, CHUNK_ORDER, list, nr) : 0;
     for (long i = 0; i < done; i++)
         c[i].base = list[i];
@@ -190,19 +190,13 @@ int domain_shared_info(const struct target *t, xen_pfn_t *mfn)
     return 0; /* unmapped by the end of the process */
 }
 
-/* An entry as the BIOS call E820 returns it. */
-struct e820_entry {
-    uint64_t addr, size;
-    uint32_t type;
-} __attribute__((packed));
-
-int domain_memory_map(const struct target *t, uint64_t bytes)
+int domain_memory_map(const struct target *t, const struct e820_entry *ranges, unsigned int nr)
 {
-    struct e820_entry *map = xen_buf(t->x, sizeof(*map));
-    struct xen_foreign_memory_map fmap = { .domid = t->domid, .map.nr_entries = 1 };
+    struct e820_entry *map = xen_buf(t->x, nr * sizeof(*map));
+    struct xen_foreign_memory_map fmap = { .domid = t->domid, .map.nr_entries = nr };
     long rc;
 
-    *map = (struct e820_entry){ .size = bytes, .type = E820_RAM };
+    memcpy(map, ranges, nr * sizeof(*map));
     set_xen_guest_handle(fmap.map.buffer, (void *)map);
     rc = xen_memory_op(t->x, XENMEM_set_memory_map, &fmap, sizeof(fmap));
     xen_buf_free(t->x, map);

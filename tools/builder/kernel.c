@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <xen/elfnote.h>
 #include <xen/features.h>
 
 #include "lib/bzimage.h"
@@ -20,6 +21,7 @@
 #include "tools/builder/child.h"
 #include "tools/builder/confine.h"
 #include "tools/builder/memory.h"
+#include "tools/builder/pvh.h"
 #include "tools/builder/unpack.h"
 #include "tools/lib/error.h"
 #include "tools/lib/util.h"
@@ -35,6 +37,8 @@
 static const char remedy_file[] =
     "kernel= must name a Linux bzImage or an ELF kernel; if this is one, the file is damaged: copy "
     "it again or reinstall its package.";
+static const char remedy_pvh[] =
+    "Use a 64-bit kernel with Xen PVH support, such as Debian's linux-image-amd64, or type = 'pv'.";
 static const char remedy_kind[] =
     "Use a 64-bit kernel with Xen PV support: Debian's linux-image-amd64, or to boot from the "
     "guest's own disk /usr/lib/grub-xen/grub-x86_64-xen.bin of package grub-xen-host.";
@@ -205,6 +209,16 @@ static void take_symbols(struct builder_kernel *k)
     elf_bsd_symtab(&k->elf, k->symbols);
 }
 
+static int check_pvh(const struct builder_kernel *k, struct error *e)
+{
+    if (k->elf.machine != ELF_EM_X86_64)
+        return error_set(e, EINVAL, remedy_pvh, "%s is not for x86-64", k->path);
+    if (!xennote_has(&k->notes, XEN_ELFNOTE_PHYS32_ENTRY))
+        return error_set(e, EINVAL, remedy_pvh,
+                         "%s cannot start as a PVH guest: it has no note PHYS32_ENTRY", k->path);
+    return 0;
+}
+
 static int parse(struct builder_kernel *k, struct error *e)
 {
     const char *why;
@@ -222,6 +236,8 @@ static int parse(struct builder_kernel *k, struct error *e)
     why = xennote_parse(&k->elf, &k->notes);
     if (why)
         return error_set(e, EINVAL, remedy_kind, "%s: %s", k->path, why);
+    if (k->type == BUILDER_PVH)
+        return check_pvh(k, e);
     take_symbols(k);
     return kernel_check(k, 0, e);
 }
@@ -273,10 +289,12 @@ static int open_kernel(struct builder_kernel *k, const char *cache, struct error
     return rc;
 }
 
-struct builder_kernel *builder_kernel_open(const char *path, const char *cache, struct error *e)
+struct builder_kernel *builder_kernel_open(const char *path, const char *cache,
+                                           enum builder_type type, struct error *e)
 {
     struct builder_kernel *k = mem_alloc(sizeof(*k));
 
+    k->type = type;
     k->fd = -1;
     k->path = str_dup(path);
     if (open_kernel(k, cache, e) == 0)
@@ -370,7 +388,13 @@ uint64_t builder_least_memory(const struct builder_kernel *k, uint64_t ramdisk_b
 {
     uint64_t pages = UINT64_C(1) << 24; /* 64 GiB; the p2m list shrinks with the memory */
     struct pv_layout plan;
+    struct pvh_plan pvh;
 
+    if (k->type == BUILDER_PVH) {
+        const char *why = pvh_plan(k, pages, ramdisk_bytes, 1, &pvh);
+
+        return why ? 0 : pvh.used_pages << PAGE_SHIFT >> 10;
+    }
     while (!kernel_plan(k, pages, ramdisk_bytes, &plan)) {
         if (plan.used_pages == pages)
             return pages << PAGE_SHIFT >> 10;

@@ -14,6 +14,7 @@ struct builder_kernel {
     void *map;
     uint64_t size;
     bool cached;
+    enum builder_type type;
     struct elf_image elf;
     struct xen_notes notes;
     uint8_t *symbols; /* elf_bsd_symtab()'s, for a kernel that wants them; or NULL */

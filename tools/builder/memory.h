@@ -24,7 +24,8 @@ struct memory_chunk {
 
 struct memory {
     uint64_t nr_pages;
-    struct memory_chunk *chunk; /* one for each CHUNK_PAGES, the last may be a part */
+    uint64_t hole_at, hole_pages; /* no frames of the guest; a multiple of CHUNK_PAGES; or 0 */
+    struct memory_chunk *chunk;   /* one for each CHUNK_PAGES, the last may be a part */
 };
 
 /* -1: not enough memory here. */
@@ -38,6 +39,12 @@ static inline xen_pfn_t memory_mfn(const struct memory *m, uint64_t pfn)
     uint64_t i = pfn & (CHUNK_PAGES - 1);
 
     return c->single ? c->single[i] : c->base + i;
+}
+
+/* Where in the guest page i of its memory is. */
+static inline xen_pfn_t memory_gfn(const struct memory *m, uint64_t i)
+{
+    return i < m->hole_at ? i : i + m->hole_pages;
 }
 
 struct window_range {

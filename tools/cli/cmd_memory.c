@@ -72,7 +72,7 @@ static int check_free(struct target *t, uint64_t kib)
 
 static int set_memory(struct store *s, struct guest_config *cfg, void *ctx)
 {
-    if (cfg)
+    if (cfg && cfg->type == GUEST_PV) /* a PVH guest starts again with what it may have */
         cfg->memory_mb = *(uint64_t *)ctx >> 10;
     return 0;
 }
@@ -181,7 +181,7 @@ static int run_set(int argc, char **argv)
 
 static int set_max(struct store *s, struct guest_config *cfg, void *ctx)
 {
-    if (cfg)
+    if (cfg && cfg->type == GUEST_PV) /* a PVH guest starts again as it was written */
         cfg->maxmem_mb = *(uint64_t *)ctx >> 10;
     return 0;
 }

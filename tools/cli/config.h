@@ -28,7 +28,8 @@ struct json_object;
 
 enum {
     CONFIG_MAX_VCPUS = 128,
-    CONFIG_MAX_CPUS = 1024, /* highest host CPU that a CPU list may name, plus one */
+    CONFIG_MAX_PVH_VCPUS = 127, /* BUILDER_PVH_VCPUS */
+    CONFIG_MAX_CPUS = 1024,     /* highest host CPU that a CPU list may name, plus one */
     CONFIG_MAX_DISKS = 256,
     CONFIG_MAX_VIFS = 64,
     CONFIG_MAX_NAME = 63,      /* bytes of a guest's name */
@@ -92,16 +93,19 @@ struct affinity_config {
     bool per_vcpu;
 };
 
+enum guest_type { GUEST_PV, GUEST_PVH };
+
 struct guest_config {
     char *file; /* where it was read, for messages; NULL after JSON without it */
     char *name;
+    enum guest_type type;
     bool has_uuid; /* else whoever creates the guest makes one and sets both */
     uint8_t uuid[16];
     char *kernel;                  /* absolute path */
     char *ramdisk;                 /* absolute path, or NULL */
     char *cmdline;                 /* cmdline=, or root= and extra= put together; never NULL */
-    unsigned memory_mb, maxmem_mb; /* maxmem_mb >= memory_mb */
-    unsigned vcpus, maxvcpus;      /* 1 <= vcpus <= maxvcpus <= CONFIG_MAX_VCPUS */
+    unsigned memory_mb, maxmem_mb; /* maxmem_mb >= memory_mb; PVH: equal */
+    unsigned vcpus, maxvcpus;      /* 1 <= vcpus <= maxvcpus <= CONFIG_MAX_VCPUS; PVH: 127 */
     struct affinity_config cpus, cpus_soft;
     unsigned cpu_weight; /* 1..65535, 256 by default */
     unsigned cap;        /* in percent of one CPU, 0: none */

@@ -113,7 +113,7 @@ struct json_object *config_to_json(const struct guest_config *cfg)
 
     put_text(j, "file", cfg->file);
     put_text(j, "name", cfg->name);
-    put_text(j, "type", "pv");
+    put_text(j, "type", cfg->type == GUEST_PVH ? "pvh" : "pv");
     if (cfg->has_uuid) {
         uuid_to_text(cfg->uuid, uuid);
         put_text(j, "uuid", uuid);

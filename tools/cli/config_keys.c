@@ -288,7 +288,7 @@ static bool decode_tsc(struct decode *d, const struct key *key, const struct con
     return true;
 }
 
-/* type= and builder=: only PV guests yet. */
+/* type= and builder=: no HVM guests yet. */
 static bool decode_type(struct decode *d, const struct key *key, const struct config_setting *s)
 {
     const char *text = string_of(s->value);
@@ -297,10 +297,14 @@ static bool decode_type(struct decode *d, const struct key *key, const struct co
         return expected(d, key, s);
     if (strcasecmp(text, "pv") == 0 || strcmp(text, "generic") == 0 || strcmp(text, "linux") == 0)
         return true;
-    if (strcmp(text, "hvm") == 0 || strcmp(text, "pvh") == 0)
+    if (strcasecmp(text, "pvh") == 0 && strcmp(key->info.name, "type") == 0) {
+        d->cfg->type = GUEST_PVH;
+        return true;
+    }
+    if (strcasecmp(text, "hvm") == 0)
         return key_error(d, s,
-                         "%s guests are not supported yet; write type = 'pv' and a kernel "
-                         "with Xen PV support (Debian's has it)",
+                         "%s guests are not supported yet; write type = 'pvh' or 'pv' and a "
+                         "kernel with Xen support (Debian's has it)",
                          text);
     return expected(d, key, s);
 }
@@ -315,7 +319,7 @@ static bool decode_bootloader(struct decode *d, const struct key *key,
     if (!text || strcmp(text, "0") == 0)
         key_warning(d, s, "is empty; it has no effect");
     else if (strcmp(s->name, "firmware") == 0 && !strstr(text, "grub"))
-        key_warning(d, s, "only HVM guests read '%s'; it has no effect on a PV guest", text);
+        key_warning(d, s, "only HVM guests read '%s'; it has no effect here", text);
     else
         key_warning(
             d, s,
@@ -440,7 +444,7 @@ static const struct key keys[] = {
     KEY("name", "a name of letters, digits and _-.+:, not of digits only, not beginning with -, up to 63 "
                 "bytes",
         .decode = decode_name),
-    KEY("type", "'pv', the only kind of guest yet",
+    KEY("type", "'pv' or 'pvh'",
         .decode = decode_type),
     KEY("builder", "'generic', the old way to say type = 'pv'",
         .decode = decode_type),
@@ -661,6 +665,38 @@ static bool check_sizes(struct decode *d, const struct config_settings *settings
     return good;
 }
 
+/* What a PVH guest cannot have, though its configuration may say it of others. */
+static bool check_pvh(struct decode *d, const struct config_settings *settings)
+{
+    static const struct {
+        const char *name, *why;
+    } not_there[] = {
+        { "pvshim", "there is no shim for PV kernels; write type = 'pv'" },
+        { "nestedhvm", "hypervisors within guests are not supported" },
+        { "altp2m", "alternate maps of memory are not supported" },
+    };
+    const struct guest_config *cfg = d->cfg;
+    const struct config_setting *s = find(settings, "hap");
+    bool good = true;
+
+    if (cfg->maxmem_mb > cfg->memory_mb)
+        good = key_error(d, find(settings, "maxmem"),
+                         "%u MiB is more than memory = %u, and PVH guests do not grow: give it "
+                         "memory = %u, and take with `orlop mem-set` what it is not to have",
+                         cfg->maxmem_mb, cfg->memory_mb, cfg->maxmem_mb);
+    if (cfg->maxvcpus > CONFIG_MAX_PVH_VCPUS)
+        good = key_error(d, find(settings, find(settings, "maxvcpus") ? "maxvcpus" : "vcpus"),
+                         "a PVH guest has %d vCPUs at most", CONFIG_MAX_PVH_VCPUS);
+    if (s && asks_nothing(s->value))
+        good = key_error(d, s, "there are no shadow page tables; leave it out");
+    for (unsigned i = 0; i < sizeof(not_there) / sizeof(not_there[0]); i++) {
+        s = find(settings, not_there[i].name);
+        if (s && !asks_nothing(s->value))
+            good = key_error(d, s, "%s", not_there[i].why);
+    }
+    return good;
+}
+
 /* Two disks of the same number, one image written by two disks. */
 static bool check_disks(struct decode *d, const struct config_settings *settings)
 {
@@ -729,11 +765,17 @@ static void boot_from_disk(struct decode *d)
 /* What a guest cannot be without; not asked when a line that could not be read may have it. */
 static bool check_missing(struct decode *d, const struct config_settings *settings)
 {
+    bool pvh = d->cfg->type == GUEST_PVH;
     unsigned before = d->errors->count;
 
     if (!find(settings, "name"))
         config_error(d->errors, "%s: name is missing: name = 'web1'", settings->file);
-    if (!find(settings, "kernel") && !d->boots_itself)
+    if (pvh && (d->boots_itself || !find(settings, "kernel")))
+        config_error(d->errors,
+                     "%s: kernel is missing: the path of a kernel with Xen PVH support; a PVH "
+                     "guest cannot boot from its own disk yet",
+                     settings->file);
+    else if (!find(settings, "kernel") && !d->boots_itself)
         config_error(d->errors,
                      "%s: kernel is missing: the path of a kernel with Xen PV support, "
                      "or GRUB's '" GRUB_IMAGE "' (package grub-xen-host) to boot from the guest's "
@@ -758,6 +800,8 @@ bool config_decode(struct guest_config *cfg, const struct config_settings *setti
     if (readable)
         good &= check_missing(&d, settings);
     good &= check_sizes(&d, settings);
+    if (cfg->type == GUEST_PVH)
+        good &= check_pvh(&d, settings);
     good &= check_disks(&d, settings);
     good &= check_vifs(&d, settings);
     free(d.root);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Keys of xl.cfg(5), and old ones of xm, that are known but not supported: why, and what to do.
- * Those that change nothing of a PV guest, under xl neither, are passed over with a warning.
+ * Those that change nothing of a PV guest, under xl neither, are passed over with a warning; the
+ * few of them that ask a PVH guest for something are refused there by config_keys.c.
  */
 #include "tools/cli/config_keys.h"
 
-#define HVM "only HVM guests read it; it has no effect on a PV guest"
-#define PVH "only PVH guests read it; it has no effect on a PV guest"
+#define HVM "only HVM guests read it; it has no effect here"
+#define PVH "only PVH guests read it; it has no effect here"
 #define PASSTHROUGH "passthrough of devices is not supported yet; leave it out"
 #define SCREEN "there is no virtual screen here; the guest has its text console: orlop console"
 #define OLD "is of xm's time, and xl passes over it too; it has no effect"

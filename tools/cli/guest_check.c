@@ -25,7 +25,8 @@
 int guest_check_kernel(const struct guest_config *cfg, struct builder_kernel **kernel,
                        struct create_plan *plan, struct error *e)
 {
-    struct builder_kernel *k = builder_kernel_open(cfg->kernel, BUILDER_CACHE_DIR, e);
+    enum builder_type type = cfg->type == GUEST_PVH ? BUILDER_PVH : BUILDER_PV;
+    struct builder_kernel *k = builder_kernel_open(cfg->kernel, BUILDER_CACHE_DIR, type, e);
     struct stat st = { 0 };
     uint64_t least;
 
@@ -76,9 +77,28 @@ static int same_disk_twice(const struct guest_config *cfg, struct error *e)
     return rc;
 }
 
+/* Can the hypervisor run hardware-assisted guests here? */
+static int check_machine(struct host *h, struct error *e)
+{
+    const uint32_t need = XEN_SYSCTL_PHYSCAP_hvm | XEN_SYSCTL_PHYSCAP_hap;
+    struct xen_sysctl_physinfo p;
+    int rc = xen_physinfo(h->xen, &p);
+
+    if (rc < 0)
+        return xen_error(e, rc, "asking what the machine can do");
+    if ((p.capabilities & need) == need)
+        return 0;
+    return error_set(e, EOPNOTSUPP,
+                     "Switch SVM on in the firmware's settings if the processor has it (`orlop "
+                     "dmesg` says why it is not used), or write type = 'pv'.",
+                     "this machine runs no PVH guests: that needs AMD SVM with nested paging");
+}
+
 int guest_check_devices(struct host *h, const struct guest_config *cfg,
                         struct disk_backing *backing, bool force, struct error *e)
 {
+    if (cfg->type == GUEST_PVH && check_machine(h, e) != 0)
+        return -1;
     if (cfg->nr_disks && device_check_backend(DEVICE_VBD, e) != 0)
         return -1;
     if (cfg->nr_vifs && device_check_backend(DEVICE_VIF, e) != 0)

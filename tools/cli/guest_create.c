@@ -82,6 +82,10 @@ static int create_domain(struct making *m, struct error *e)
     d->max_grant_frames = c->max_grant_frames ? c->max_grant_frames : 64;
     d->max_maptrack_frames = c->max_maptrack_frames ? c->max_maptrack_frames : 1024;
     d->grant_opts = XEN_DOMCTL_GRANT_version(1);
+    if (c->type == GUEST_PVH) {
+        d->flags = XEN_DOMCTL_CDF_hvm | XEN_DOMCTL_CDF_hap;
+        d->arch.emulation_flags = XEN_X86_EMU_LAPIC;
+    }
     rc = xen_domctl(m->h->xen, &op);
     if (rc < 0)
         return xen_error(e, rc, "creating the domain");
@@ -230,6 +234,7 @@ static int build(struct making *m, struct error *e)
                                  .cmdline = m->cfg->cmdline,
                                  .memory_kib = (uint64_t)m->cfg->memory_mb << 10,
                                  .max_kib = (uint64_t)m->cfg->maxmem_mb << 10,
+                                 .vcpus = m->cfg->maxvcpus,
                                  .console_port = m->console_port,
                                  .store_port = m->store_port };
     struct builder_result got;

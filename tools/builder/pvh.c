@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+#include "tools/builder/pvh.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include <xen/elfnote.h>
+#include <xen/arch-x86/hvm/start_info.h>
+
+#include "lib/macros.h"
+#include "tools/builder/acpi.h"
+
+_Static_assert(E820_RAM == XEN_HVM_MEMMAP_TYPE_RAM &&
+                   E820_RESERVED == XEN_HVM_MEMMAP_TYPE_RESERVED &&
+                   E820_ACPI == XEN_HVM_MEMMAP_TYPE_ACPI,
+               "both maps have the same types");
+
+/* hvm_start_info and all that it points to but the initramfs. */
+struct info_block {
+    struct hvm_start_info start;
+    struct hvm_modlist_entry module;
+    struct hvm_memmap_table_entry map[PVH_MAX_RANGES];
+    char cmdline[MAX_GUEST_CMDLINE];
+};
+
+static uint64_t page_up(uint64_t addr)
+{
+    return (addr + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1);
+}
+
+static void add_range(struct pvh_plan *p, uint64_t first, uint64_t pages, uint32_t type)
+{
+    if (pages)
+        p->map[p->ranges++] = (struct e820_entry){ first << PAGE_SHIFT, pages << PAGE_SHIFT, type };
+}
+
+static void make_map(struct pvh_plan *p, uint64_t nr_pages)
+{
+    uint64_t low = MIN(nr_pages, PVH_HOLE);
+
+    add_range(p, 0, low, E820_RAM);
+    add_range(p, PVH_ACPI, p->acpi_pages, E820_ACPI);
+    add_range(p, PVH_RINGS, PVH_NR_RINGS, E820_RESERVED);
+    add_range(p, PVH_HOLE_END, nr_pages - low, E820_RAM);
+}
+
+const char *pvh_plan(const struct builder_kernel *k, uint64_t nr_pages, uint64_t initrd_bytes,
+                     unsigned int vcpus, struct pvh_plan *out)
+{
+    uint64_t low, high, room = PVH_HOLE << PAGE_SHIFT;
+
+    *out = (struct pvh_plan){ .initrd_bytes = initrd_bytes };
+    elf_extent(&k->elf, &low, &high);
+    if (high > room || initrd_bytes > room)
+        return "it does not fit below 3.75 GiB";
+    if (k->notes.phys32_entry < low || k->notes.phys32_entry >= high)
+        return "its entry point for PVH lies outside of it";
+    out->entry = (uint32_t)k->notes.phys32_entry;
+    out->initrd = page_up(high);
+    out->info = page_up(out->initrd + initrd_bytes);
+    out->info_pages = page_up(sizeof(struct info_block)) >> PAGE_SHIFT;
+    out->used_pages = (out->info >> PAGE_SHIFT) + out->info_pages;
+    out->acpi_pages = page_up(acpi_tables_size(vcpus)) >> PAGE_SHIFT;
+    make_map(out, nr_pages);
+    if (out->used_pages > PVH_HOLE)
+        return "it does not fit below 3.75 GiB with its initramfs";
+    return out->used_pages > nr_pages ? "there is too little memory" : NULL;
+}
+
+void pvh_start_info(const struct pvh_plan *plan, const char *cmdline, void *to)
+{
+    struct info_block *b = to;
+
+    b->start = (struct hvm_start_info){
+        .magic = XEN_HVM_START_MAGIC_VALUE,
+        .version = 1,
+        .nr_modules = plan->initrd_bytes != 0,
+        .modlist_paddr = plan->info + offsetof(struct info_block, module),
+        .cmdline_paddr = plan->info + offsetof(struct info_block, cmdline),
+        .rsdp_paddr = PVH_ACPI << PAGE_SHIFT,
+        .memmap_paddr = plan->info + offsetof(struct info_block, map),
+        .memmap_entries = plan->ranges,
+    };
+    if (!plan->initrd_bytes)
+        b->start.modlist_paddr = 0;
+    b->module = (struct hvm_modlist_entry){ .paddr = plan->initrd, .size = plan->initrd_bytes };
+    for (unsigned int i = 0; i < plan->ranges; i++)
+        b->map[i] = (struct hvm_memmap_table_entry){ .addr = plan->map[i].addr,
+                                                     .size = plan->map[i].size,
+                                                     .type = plan->map[i].type };
+    memcpy(b->cmdline, cmdline, strlen(cmdline) + 1);
+}
