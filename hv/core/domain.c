@@ -9,6 +9,7 @@
 #include "core/evtchn.h"
 #include "core/grant.h"
 #include "core/log.h"
+#include "core/parked.h"
 #include "core/pcpu.h"
 #include "lib/format.h"
 #include "lib/string.h"
@@ -300,7 +301,9 @@ int domain_kill(struct domain *d)
         begin_dying(d);
     if (d->relinquished)
         return 0;
-    rc = evtchn_teardown(d);
+    rc = parked_drop(d);
+    if (rc == 0)
+        rc = evtchn_teardown(d);
     if (rc == 0)
         rc = d->ops->relinquish(d);
     if (rc == 0)

@@ -13,6 +13,7 @@
 
 struct evtchn_state;
 struct grant_state;
+struct parked;
 
 /* Life cycle; changes only by domain_set_state(), which knows the legal steps. */
 enum domain_state {
@@ -50,13 +51,15 @@ struct domain {
     uint64_t vm_assist;           /* atomic bits VMASST_TYPE_* */
     bool is_64bit;                /* constant once vCPUs exist */
 
-    spinlock_t page_lock; /* RANK_PAGELIST */
-    uint32_t page_list;   /* [page_lock] first owned frame, as mfn; 0 = none */
-    uint32_t left_list;   /* [page_lock] of a dying domain: frames that only others still hold */
-    bool relinquished;    /* [page_lock] dying, and holds nothing itself any more */
-    uint64_t tot_pages;   /* [page_lock] frames on both lists; read anywhere: domain_pages() */
-    uint64_t max_pages;   /* [page_lock] */
-    uint64_t claimed;     /* [heap lock] pages set aside for it, see frame_claim() */
+    spinlock_t page_lock;  /* RANK_PAGELIST */
+    uint32_t page_list;    /* [page_lock] first owned frame, as mfn; 0 = none */
+    uint32_t left_list;    /* [page_lock] of a dying domain: frames that only others still hold */
+    bool relinquished;     /* [page_lock] dying, and holds nothing itself any more */
+    uint64_t tot_pages;    /* [page_lock] frames on both lists; read anywhere: domain_pages() */
+    uint64_t max_pages;    /* [page_lock] */
+    uint64_t claimed;      /* [heap lock] pages set aside for it, see frame_claim() */
+    bool parked_busy;      /* atomic: a CPU holds the slot of parked.h */
+    struct parked *parked; /* [that slot] a long step that waits for its call */
 
     struct shared_info *shared;  /* constant: the shared_info page */
     mfn_t shared_mfn;            /* constant */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * memory_op: a domain's reservation. Each extent is one step: it is done or it is not, and the
- * result says how many were. A call that gives way carries the number done in the upper bits of
- * cmd.
+ * result says how many were. A call that gives way carries in the upper bits of cmd the number done
+ * and, of an extent too large for one go, how far it came: a token of parked.h where memory is
+ * added, pieces where it is given back. A guest may change these: it goes on somewhere else then.
  */
 #include "core/hypercall.h"
 
@@ -12,14 +13,17 @@
 #include "core/gfn.h"
 #include "core/grant.h"
 #include "core/log.h"
+#include "core/parked.h"
 
-#define OP_BITS 6 /* of cmd; the rest is the first extent to do */
-#define MAX_ORDER_GUEST 9
+#define OP_BITS 6     /* of cmd */
+#define START_BITS 41 /* the first extent to do; what is above belongs to that extent */
 
 struct reservation {
     struct xen_memory_reservation r;
     struct domain *d; /* referenced */
     struct vcpu *v;
+    bool place;      /* populate_physmap: the guest says where */
+    uint32_t within; /* how far the extent in work came, see above */
 };
 
 static void free_extent(struct frame *f, unsigned int order, struct domain *d)
@@ -79,29 +83,181 @@ static bool add_mapped(const struct reservation *res, bool place, xen_pfn_t gfn)
     return false;
 }
 
-/* One extent of populate_physmap or increase_reservation; false: stop here. */
-static bool add_extent(const struct reservation *res, gptr_t at, bool place)
+/* --- extents that take more than one go --- */
+
+enum outcome { STOP, DONE, GAVE_WAY };
+
+struct growth {
+    struct parked parked; /* first */
+    struct frame *first;
+    uint64_t gfn;    /* where it goes, or GFN_INVALID */
+    uint64_t total;  /* frames; once it has failed: those not yet given back to the allocator */
+    uint64_t given;  /* of these: the domain's */
+    uint64_t placed; /* of these: in its map, if it has one */
+    bool failed;
+};
+
+static bool undo_growth(struct domain *d, struct parked *p)
+{
+    struct growth *g = (struct growth *)p;
+
+    g->failed = true;
+    hc_charge(1 << step_order);
+    if (g->total > g->given) {
+        g->total -= STEP_PAGES;
+        frame_free(g->first + g->total, step_order);
+    } else if (g->total) {
+        bool in_map = g->placed == g->total && !gfn_is_mfn(d);
+
+        g->total = g->given -= STEP_PAGES;
+        g->placed = MIN(g->placed, g->given);
+        if (in_map)
+            (void)gfn_remove(d, GFN(g->gfn + g->given), step_order);
+        else
+            free_extent(g->first + g->given, step_order, d);
+    }
+    if (g->total)
+        return false;
+    frame_free_hv(g);
+    return true;
+}
+
+/* The next piece is cleared and becomes the domain's; false: it cannot be. */
+static bool grow(struct domain *d, struct growth *g)
+{
+    struct frame *f = g->first + g->given;
+    bool place = g->gfn != GFN_INVALID;
+
+    hc_charge(1 << step_order);
+    for (unsigned long i = 0; i < STEP_PAGES; i++)
+        arch_clear_page(arch_map(mfn_add(frame_mfn(f), i)));
+    if (frame_give(f, step_order, d, place && gfn_is_mfn(d) ? g->gfn + g->given : GFN_INVALID))
+        return false;
+    g->given += STEP_PAGES;
+    if (gfn_place(d, GFN(g->gfn + g->placed), f, step_order)) {
+        log_refusal(d, "populate_physmap: frame %#llx is in use, or none",
+                    (unsigned long long)(g->gfn + g->placed));
+        return false;
+    }
+    g->placed = g->given;
+    return true;
+}
+
+static struct growth *new_growth(const struct reservation *res, gptr_t at)
+{
+    unsigned int order = res->r.extent_order;
+    xen_pfn_t gfn = GFN_INVALID;
+    struct growth *g;
+
+    if (res->place ? guest_get(res->v, &gfn, at) != 0 : !gfn_is_mfn(res->d))
+        return NULL;
+    if (domain_pages(res->d) + (1ull << order) > res->d->max_pages)
+        return NULL;
+    g = frame_alloc_hv();
+    if (!g)
+        return NULL;
+    g->parked.undo = undo_growth;
+    g->gfn = gfn;
+    g->total = 1ull << order;
+    g->first = frame_alloc_for(res->d, order, XENMEMF_get_address_bits(res->r.mem_flags));
+    if (g->first)
+        return g;
+    frame_free_hv(g);
+    return NULL;
+}
+
+/* Works on g until it is done or has failed and is undone, or it is time to give way. */
+static enum outcome work_on(struct reservation *res, struct growth *g, gptr_t at)
+{
+    xen_pfn_t mfn = frame_mfn(g->first).v;
+    bool tell = gfn_is_mfn(res->d) && (res->place || res->r.extent_start.p);
+
+    for (;;) {
+        if (g->failed) {
+            if (undo_growth(res->d, &g->parked))
+                return STOP;
+        } else if (g->given < g->total) {
+            g->failed = !grow(res->d, g);
+        } else if (tell && guest_put(res->v, at, &mfn)) {
+            g->failed = true;
+        } else {
+            frame_free_hv(g);
+            return DONE;
+        }
+        if (hc_preempt(0))
+            return GAVE_WAY;
+    }
+}
+
+static enum outcome add_long(struct reservation *res, gptr_t at)
+{
+    struct parked *p;
+    enum outcome o;
+    int rc = parked_open(res->d, res->within, &p);
+
+    if (rc)
+        return rc == -XEN_EAGAIN ? GAVE_WAY : STOP;
+    if (!p) {
+        struct growth *g = new_growth(res, at);
+
+        p = g ? &g->parked : NULL;
+    }
+    o = p ? work_on(res, (struct growth *)p, at) : STOP;
+    parked_close(res->d, o == GAVE_WAY ? p : NULL);
+    res->within = o == GAVE_WAY ? p->token : 0;
+    return o;
+}
+
+static enum outcome drop_long(struct reservation *res, gptr_t at)
+{
+    uint64_t pieces = 1ull << (res->r.extent_order - step_order);
+    xen_pfn_t gfn;
+
+    if (guest_get(res->v, &gfn, at))
+        return STOP;
+    while (res->within < pieces) {
+        if (gfn_remove(res->d, GFN(gfn + res->within * STEP_PAGES), step_order))
+            return STOP;
+        res->within++;
+        if (hc_preempt(1 << step_order) && res->within < pieces)
+            return GAVE_WAY;
+    }
+    res->within = 0;
+    return DONE;
+}
+
+/* One extent of populate_physmap or increase_reservation. */
+static enum outcome add_extent(struct reservation *res, gptr_t at)
 {
     xen_pfn_t gfn = 0;
 
-    if (place && guest_get(res->v, &gfn, at))
-        return false;
-    return gfn_is_mfn(res->d) ? add_direct(res, at, place, gfn) : add_mapped(res, place, gfn);
+    if (res->r.extent_order > step_order)
+        return add_long(res, at);
+    if (res->place && guest_get(res->v, &gfn, at))
+        return STOP;
+    hc_charge(1 << res->r.extent_order);
+    return (gfn_is_mfn(res->d) ? add_direct(res, at, res->place, gfn)
+                               : add_mapped(res, res->place, gfn))
+               ? DONE
+               : STOP;
 }
 
 /* One extent of decrease_reservation. */
-static bool drop_extent(const struct reservation *res, gptr_t at)
+static enum outcome drop_extent(struct reservation *res, gptr_t at)
 {
     xen_pfn_t gfn;
 
-    return !guest_get(res->v, &gfn, at) && !gfn_remove(res->d, GFN(gfn), res->r.extent_order);
+    if (res->r.extent_order > step_order)
+        return drop_long(res, at);
+    hc_charge(1 << res->r.extent_order);
+    return !guest_get(res->v, &gfn, at) && !gfn_remove(res->d, GFN(gfn), res->r.extent_order)
+               ? DONE
+               : STOP;
 }
 
 /* Copies and checks the description; 0 with a reference on the domain. */
 static long get_reservation(struct vcpu *v, gptr_t arg, struct reservation *res)
 {
-    unsigned int max_order = v->domain->privileged ? FRAME_MAX_ORDER : MAX_ORDER_GUEST;
-
     if (guest_get(v, &res->r, arg))
         return E(EFAULT);
     res->v = v;
@@ -110,32 +266,38 @@ static long get_reservation(struct vcpu *v, gptr_t arg, struct reservation *res)
     if (res->r.nr_extents > 1ul << 40 ||
         res->r.extent_start.p + res->r.nr_extents < res->r.extent_start.p)
         return E(EINVAL);
-    /* An extent is one step between two preemption points: what clearing 2 MiB takes. */
-    if (res->r.extent_order > MIN(max_order, MAX_ORDER_GUEST))
+    if (res->r.extent_order > max_extent_order(v->domain)) {
+        log_refusal(v->domain, "memory_op: an extent of order %u, at most %u", res->r.extent_order,
+                    max_extent_order(v->domain));
         return E(EPERM);
+    }
     res->d = domain_get_self(v, res->r.domid);
     return res->d ? 0 : E(ESRCH);
 }
 
-static long change_reservation(struct vcpu *v, unsigned int op, gptr_t arg, unsigned long start)
+static long change_reservation(struct vcpu *v, unsigned int op, gptr_t arg, unsigned long from)
 {
+    unsigned long i, start = from & (BIT(START_BITS) - 1);
+    enum outcome o;
     struct reservation res;
-    unsigned long i;
     gptr_t at;
     long rc = get_reservation(v, arg, &res);
 
-    if (rc) /* these three report a count, so an error is a count of what was done before */
-        return rc == E(ESRCH) || rc == E(EPERM) ? rc : (long)start;
+    if (rc) /* these three report a count, so a refusal is a count of what was done before */
+        return (long)start;
+    res.place = op == XENMEM_populate_physmap;
+    res.within = (uint32_t)(from >> START_BITS);
     for (i = start; i < res.r.nr_extents; i++) {
         if (!gptr_index(HANDLE_PTR(res.r.extent_start), i, sizeof(xen_pfn_t), &at))
             break;
-        if (op == XENMEM_decrease_reservation
-                ? !drop_extent(&res, at)
-                : !add_extent(&res, at, op == XENMEM_populate_physmap))
+        o = op == XENMEM_decrease_reservation ? drop_extent(&res, at) : add_extent(&res, at);
+        if (o == STOP)
             break;
-        if (hc_preempt(1 << res.r.extent_order) && i + 1 < res.r.nr_extents) {
+        if (o == GAVE_WAY || (hc_preempt(0) && i + 1 < res.r.nr_extents)) {
             domain_put(res.d);
-            return hc_restart(v, HC_ARGS(op | (i + 1) << OP_BITS, arg.v));
+            i += o == DONE;
+            from = i | (unsigned long)res.within << START_BITS;
+            return hc_restart(v, HC_ARGS(op | from << OP_BITS, arg.v));
         }
     }
     domain_put(res.d);

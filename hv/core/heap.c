@@ -189,7 +189,8 @@ struct frame *frame_alloc_for(struct domain *d, unsigned int order, unsigned int
     if (f->stamp) {
         memset(all, 0xff, sizeof(all));
         arch_tlb_flush_stamped(all, f->stamp);
-        for (unsigned long i = 0; i < 1ul << order; i++)
+        /* Larger blocks keep what is over: an old stamp costs a flush at most. */
+        for (unsigned long i = 0; i < MIN(1ul << order, 512ul); i++)
             f[i].stamp = 0;
     }
     return f;

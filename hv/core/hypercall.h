@@ -61,6 +61,12 @@ static inline void hc_charge(int32_t cost)
     arch_this_cpu()->work_left -= cost;
 }
 
+/* The largest extent that d may ask memory_op for, or give back, as a power of two of frames. */
+static inline unsigned int max_extent_order(const struct domain *d)
+{
+    return d->privileged ? MAX_EXTENT_ORDER_DOM0 : MAX_EXTENT_ORDER;
+}
+
 /* Index made safe against speculation past a bounds check: i if i < n, else 0. */
 static inline unsigned long index_nospec(unsigned long i, unsigned long n)
 {

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "core/audit.h"
+#include "core/parked.h"
 #include "model/pv_ops.h"
 
 #define MAX_STEPS 100000
@@ -31,6 +32,7 @@ static void run_stream(unsigned int n, unsigned int audit_every, bool verbose)
 {
     pv_machine_boot(verbose);
     pt_l1tf = n && words[0] % 4 == 0;
+    step_order = n && words[0] % 16 < 8 ? 1 : 9; /* extents of 4 frames are parked, or none */
     pv_model_setup();
     if (audit())
         pv_fail("audit after the domains were built");

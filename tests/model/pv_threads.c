@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/audit.h"
+#include "core/parked.h"
 #include "model/pv_ops.h"
 
 #define STEPS 300     /* between two recounts */
@@ -87,6 +88,7 @@ int main(int argc, char **argv)
     }
     end = time(NULL) + seconds;
     pv_threaded = true;
+    step_order = 1; /* extents of 4 frames wait for their calls */
     pv_machine_boot(false);
     pv_model_setup();
     for (unsigned int i = 0; i < PV_CPUS; i++)

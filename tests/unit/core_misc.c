@@ -160,8 +160,7 @@ TEST(reservation)
     r->domid = 1;
     memcpy(host_guest(e, HOST_PAGE(0)), r, sizeof(*r));
     ((struct xen_memory_reservation *)host_guest(e, HOST_PAGE(0)))->domid = 0;
-    CHECK_EQ(call(w, __HYPERVISOR_memory_op, XENMEM_decrease_reservation, HOST_PAGE(0), 0),
-             E(EPERM));
+    CHECK_EQ(call(w, __HYPERVISOR_memory_op, XENMEM_decrease_reservation, HOST_PAGE(0), 0), 0);
     r->nr_extents = ~0ul;
     CHECK_EQ(call(v, __HYPERVISOR_memory_op, XENMEM_populate_physmap, HOST_PAGE(0), 0), 0);
     r->nr_extents = 4;
@@ -186,7 +185,7 @@ TEST(reservation_of_others)
         if (op != XENMEM_increase_reservation && op != XENMEM_decrease_reservation &&
             op != XENMEM_populate_physmap)
             continue;
-        CHECK_EQ(call(w, __HYPERVISOR_memory_op, op, HOST_PAGE(0), 0), E(EPERM));
+        CHECK_EQ(call(w, __HYPERVISOR_memory_op, op, HOST_PAGE(0), 0), 0);
     }
     CHECK_EQ(call(w, __HYPERVISOR_memory_op, XENMEM_claim_pages, HOST_PAGE(0), 0), E(EPERM));
     CHECK_EQ(d->tot_pages, pages);

@@ -233,6 +233,37 @@ TEST(reservations)
     }
 }
 
+/* Domain 0's may be larger than a go. */
+TEST(large_extents)
+{
+    struct xen_memory_reservation *r = host_guest(tools, ARG);
+    xen_pfn_t *list = host_guest(tools, HOST_PAGE(1));
+    long rc;
+
+    host_be(0);
+    *r = (struct xen_memory_reservation){ .nr_extents = 1, .extent_order = 13, .domid = 1 };
+    set_xen_guest_handle_raw(r->extent_start, (void *)HOST_PAGE(1));
+    *list = 0;
+    check("populate_physmap, 32 MiB",
+          cost_of(t0, __HYPERVISOR_memory_op, XENMEM_populate_physmap, ARG, 0, 0, &rc));
+    should_be("populate_physmap, 32 MiB", rc, 1);
+    check("decrease_reservation, 32 MiB",
+          cost_of(t0, __HYPERVISOR_memory_op, XENMEM_decrease_reservation, ARG, 0, 0, &rc));
+    should_be("decrease_reservation, 32 MiB", rc, 1);
+    /* What fails at its end is undone. */
+    g->max_pages = g->tot_pages + 8192;
+    *list = 0;
+    set_xen_guest_handle_raw(r->extent_start, (void *)HOST_PAGE(1));
+    rc = hypercall_dispatch(t0, __HYPERVISOR_memory_op, &HC_ARGS(XENMEM_populate_physmap, ARG));
+    should_be("populate_physmap, a go", rc, HC_RESTART);
+    g->max_pages = g->tot_pages + 4000;
+    check("populate_physmap, undone",
+          cost_of(t0, __HYPERVISOR_memory_op, t0->restart_args.a[0], ARG, 0, 0, &rc));
+    should_be("populate_physmap, undone", rc, 0);
+    g->max_pages = 1u << 20;
+    host_be(1);
+}
+
 TEST(polls)
 {
     struct sched_poll *poll = host_guest(g, ARG);

@@ -134,3 +134,35 @@ TEST(exchanges)
     CHECK(put_args(v, 0, &x, sizeof(x)) && put_args(v, 256, list, sizeof(list)));
     CHECK_EQ(check("exchange", __HYPERVISOR_memory_op, XENMEM_exchange, args_va(v), 0, 0), 0);
 }
+
+/* 512 frames for one extent of 2 MiB, and back: the largest chunk of one go. */
+TEST(exchange_of_a_large_chunk)
+{
+    struct xen_memory_exchange x = { .in = { .nr_extents = 512, .domid = DOMID_SELF },
+                                     .out = { .nr_extents = 1, .domid = DOMID_SELF } };
+    xen_pfn_t list[512], one = 0;
+
+    v->domain->max_pages += 512;
+    for (unsigned int i = 0; i < 512; i++) {
+        struct frame *f = frame_alloc(0, 0);
+
+        CHECK(f && frame_give(f, 0, v->domain, i) == 0);
+        list[i] = frame_mfn(f).v;
+    }
+    x.out.extent_order = 9;
+    x.in.extent_start.p = (void *)(args_va(v) + 256);
+    x.out.extent_start.p = (void *)(args_va(v) + 128);
+    CHECK(put_args(v, 256, list, sizeof(list)) && put_args(v, 128, &one, sizeof(one)));
+    CHECK(put_args(v, 0, &x, sizeof(x)));
+    CHECK_EQ(check("exchange, 2 MiB", __HYPERVISOR_memory_op, XENMEM_exchange, args_va(v), 0, 0),
+             0);
+    x.in.nr_extents = 1;
+    x.in.extent_order = 9;
+    x.out.nr_extents = 512;
+    x.out.extent_order = 0;
+    x.in.extent_start.p = (void *)(args_va(v) + 128);
+    x.out.extent_start.p = (void *)(args_va(v) + 256);
+    CHECK(put_args(v, 0, &x, sizeof(x)));
+    CHECK_EQ(
+        check("exchange, 512 pages", __HYPERVISOR_memory_op, XENMEM_exchange, args_va(v), 0, 0), 0);
+}

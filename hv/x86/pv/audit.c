@@ -8,6 +8,7 @@
  *   CR3s, descriptor tables, registered vcpu_info                    the domain's vCPUs
  *   control blocks and words of event channels                       their FIFO form
  *   the page that shows which interrupts want an end                 pirq.c
+ *   frames claimed for an exchange that waits                        exchange.c
  *   mapped grants                                                    the holders' tracks
  *   sharing of a hypervisor frame                                    FRAME_HV with an owner
  *
@@ -23,6 +24,7 @@
 #include "x86/guest.h"
 #include "x86/pv/desc.h"
 #include "x86/irq/pirq.h"
+#include "x86/pv/mm.h"
 #include "x86/pv/ptable.h"
 
 #define MAX_ORDER 9     /* counters of one pass: 2 MiB */
@@ -211,6 +213,7 @@ static void count_holder(struct recount *r, struct domain *holder)
         if (holder->vcpu[i])
             count_vcpu(r, holder->vcpu[i]);
     count(r, pirq_eoi_frame(holder), FT_WRITABLE);
+    pv_exchange_walk(holder, count_plain, r);
 }
 
 /* --- rules of one frame --- */

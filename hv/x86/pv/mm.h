@@ -56,6 +56,10 @@ int pv_grant_unmap(struct vcpu *v, uint64_t host_addr, mfn_t mfn, uint32_t flags
                    uint64_t new_addr);
 long pv_physdev_own(struct vcpu *v, unsigned int cmd, gptr_t arg);
 long pv_memory_op(struct vcpu *v, unsigned int op, gptr_t arg, unsigned long start_extent);
+/* XENMEM_exchange; token: of a chunk that gave way, or 0. */
+long pv_exchange(struct vcpu *v, gptr_t arg, unsigned long token);
+/* For audits, d runs no more: each frame that a chunk which waits has claimed. */
+void pv_exchange_walk(const struct domain *d, void (*fn)(void *arg, mfn_t mfn), void *arg);
 struct xen_domctl;
 long pv_domctl(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *copy_back);
 

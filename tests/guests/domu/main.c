@@ -153,7 +153,7 @@ static void memory_calls(void)
     for (unsigned int i = 0; i < ARRAY_SIZE(of_dom0); i++)
         CALL("memory_op on Domain 0", -EPERM, memory_op, of_dom0[i], zero);
     r.extent_start.p = (void *)frames;
-    CALL("populate_physmap of Domain 0", -EPERM, memory_op, XENMEM_populate_physmap,
+    CALL("populate_physmap of Domain 0", 0, memory_op, XENMEM_populate_physmap,
          put_bytes(&r, sizeof(r)));
     r.domid = DOMID_SELF;
     self = put_bytes(&r, sizeof(r));

@@ -223,6 +223,45 @@ static void check_bad_exchange(void)
     free_pfn(pfn);
 }
 
+/* Extents of 4 MiB, which some drivers want: got, exchanged both ways, given back. */
+static void check_large(void)
+{
+    static xen_pfn_t single[1024];
+    struct xen_memory_exchange x;
+    xen_pfn_t large = 0, out;
+    unsigned long pfn = alloc_pfn();
+    long before = reservation();
+
+    CHECK_EQ(change(XENMEM_increase_reservation, &large, 1, 10), 1, "4 MiB");
+    CHECK(large && large % 1024 == 0, "the extent %#lx", large);
+    CHECK_EQ(reservation(), before + 1024, "reservation");
+    CHECK_EQ(
+        hc_update_va_mapping((uint64_t)pfn_virt(pfn), mk_pte(large + 1023, KERN_RW), UVMF_INVLPG),
+        0, "map its last page");
+    CHECK_EQ(*(volatile uint64_t *)pfn_virt(pfn), 0, "what is in it");
+    CHECK_EQ(direct_set(pfn, KERN_RW), 0, "map");
+    free_pfn(pfn);
+    for (unsigned int i = 0; i < 1024; i++)
+        single[i] = 0x100000 + i;
+    CHECK_EQ(exchange(&large, 1, 10, single, 1024, 0, &x), 0, "exchange for single pages");
+    CHECK_EQ(x.nr_exchanged, 1, "exchanged");
+    CHECK_EQ(reservation(), before + 1024, "reservation");
+    CHECK_EQ(M2P[single[1023]], 0x100000 + 1023, "M2P of the last");
+    CHECK_EQ(hc_memory_op(XENMEM_exchange, &x), 0, "exchange that is done already");
+    out = 0x200000;
+    CHECK_EQ(exchange(single, 1024, 0, &out, 1, 10, &x), 0, "exchange for 4 MiB");
+    CHECK_EQ(x.nr_exchanged, 1024, "exchanged");
+    CHECK(out % 1024 == 0, "the extent %#lx", out);
+    CHECK_EQ(M2P[out], 0x200000, "M2P of the first");
+    CHECK_EQ(M2P[out + 1023], 0x200000 + 1023, "M2P of the last");
+    CHECK_EQ(change(XENMEM_decrease_reservation, &out, 1, 10), 1, "4 MiB back");
+    CHECK_EQ(reservation(), before, "reservation");
+    CHECK_EQ(change(XENMEM_increase_reservation, &large, 1, 19), 0, "order 19");
+    CHECK_EQ(change(XENMEM_decrease_reservation, &large, 1, 19), 0, "order 19");
+    CHECK_EQ(exchange(&large, 1, 19, &out, 1, 19, &x), -EPERM, "order 19");
+    CHECK_EQ(change(XENMEM_increase_reservation, &large, 1, 18), 0, "more than there is");
+}
+
 /* All memory of the machine, then all of it back. */
 static void check_exhaustion(void)
 {
@@ -261,6 +300,7 @@ void guest_main(void)
     check_bad();
     check_exchange();
     check_bad_exchange();
+    check_large();
     account_check(&before, "memory");
     check_exhaustion();
     account_take(&after);
