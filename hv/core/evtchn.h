@@ -25,7 +25,10 @@ int evtchn_bind_vcpu(struct domain *d, evtchn_port port, unsigned int vcpu);
 int evtchn_close(struct domain *d, evtchn_port port);
 int evtchn_unmask(struct domain *d, evtchn_port port);
 int evtchn_status(struct domain *d, struct evtchn_status *st);
-/* A FIFO queue's number for later events on the port: 0 (first) to 15. -ENOSYS with two levels. */
+/*
+ * A FIFO queue's number for later events on the port: 0 (first) to 15. -EINVAL: no such port or
+ * number; -ENOSYS: with two levels; -EACCES: the port is closed.
+ */
 int evtchn_set_priority(struct domain *d, evtchn_port port, unsigned int priority);
 /*
  * The FIFO form: where a vCPU's control block lies in d's frame gfn, the first of which makes d

@@ -212,13 +212,15 @@ int evtchn_set_priority(struct domain *d, evtchn_port port, unsigned int priorit
     struct event e;
     int rc = 0;
 
-    if (!ch || priority >= PRIORITIES)
+    if (!ch)
         return -XEN_EINVAL;
     spin_lock(&d->evtchn->lock);
-    if (ch->kind == EVTCHNSTAT_closed) {
-        rc = -XEN_EINVAL;
-    } else if (!d->evtchn->fifo) {
+    if (!d->evtchn->fifo) {
         rc = -XEN_ENOSYS;
+    } else if (ch->kind == EVTCHNSTAT_closed) {
+        rc = -XEN_EACCES;
+    } else if (priority >= PRIORITIES) {
+        rc = -XEN_EINVAL;
     } else if (lock_event(d, ch, &e)) {
         priority ^= EVTCHN_FIFO_PRIORITY_DEFAULT;
         set_fifo(ch, (e.fifo & ~FIFO_PRIORITY) | priority << FIFO_PRIORITY_SHIFT);
@@ -255,9 +257,9 @@ int evtchn_init_control(struct domain *d, unsigned int vcpu, uint64_t gfn, uint3
         return -XEN_ENOENT;
     if (offset > PAGE_SIZE - sizeof(*v->queues.control) || offset % 8)
         return -XEN_EINVAL;
-    rc = gfn_get(d, GFN(gfn), PAGE_ACCESS, &f);
-    if (rc)
-        return rc;
+    if (gfn_get(d, GFN(gfn), PAGE_ACCESS, &f))
+        return -XEN_EINVAL;
+    rc = 0;
     spin_lock(&d->evtchn->lock);
     if (v->queues.control || d->evtchn->closed) {
         rc = -XEN_EINVAL;
@@ -292,10 +294,13 @@ int evtchn_expand_array(struct domain *d, uint64_t gfn)
     evtchn_port port, end;
     struct evtchn *ch;
     struct frame *f;
-    int rc = gfn_get(d, GFN(gfn), PAGE_ACCESS, &f);
+    int rc = 0;
 
-    if (rc)
-        return rc;
+    /* Never taken back but by the domain's own reset: looked at again under the lock. */
+    if (!__atomic_load_n(&s->fifo, __ATOMIC_ACQUIRE))
+        return -XEN_EOPNOTSUPP;
+    if (gfn_get(d, GFN(gfn), PAGE_ACCESS, &f))
+        return -XEN_EINVAL;
     spin_lock(&s->lock);
     port = s->nr_pages * WORDS_PER_PAGE;
     end = port + WORDS_PER_PAGE;

@@ -349,8 +349,8 @@ static long claim_pages(struct vcpu *v, gptr_t arg)
         return E(EPERM);
     rc = get_reservation(v, arg, &res);
     if (rc)
-        return rc;
-    if (res.r.extent_start.p || res.r.extent_order || res.r.mem_flags)
+        return rc == E(EFAULT) ? rc : E(EINVAL); /* as all that is wrong with a claim */
+    if (res.r.domid == DOMID_SELF || res.r.extent_start.p || res.r.extent_order || res.r.mem_flags)
         rc = E(EINVAL);
     else
         rc = set_claim(res.d, res.r.nr_extents);

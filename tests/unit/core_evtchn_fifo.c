@@ -220,7 +220,7 @@ TEST(moves)
     r = open(0);
     *word(p) = 0;
     CHECK_EQ(evtchn_set_priority(a, p, 16), -XEN_EINVAL);
-    CHECK_EQ(evtchn_set_priority(a, r + 1, 3), -XEN_EINVAL); /* closed */
+    CHECK_EQ(evtchn_set_priority(a, r + 1, 3), -XEN_EACCES); /* closed */
     evtchn_send(a0, q);
     CHECK_EQ(evtchn_set_priority(a, p, 3), 0);
     CHECK_EQ(evtchn_bind_vcpu(a, p, 1), 0);

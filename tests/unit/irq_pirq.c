@@ -343,10 +343,10 @@ TEST(binding)
     int pirq = -1;
 
     setup();
-    CHECK_EQ(arch_pirq_bind(&dom, 9, 33, true), -XEN_EINVAL); /* not mapped */
+    CHECK_EQ(arch_pirq_bind(&dom, 9, 33, true), -XEN_EPERM); /* not mapped */
     CHECK_EQ(pirq_map_gsi(&dom, 9, &pirq), 0);
     CHECK_EQ(arch_pirq_bind(&other, 9, 33, true), -XEN_EPERM);
-    CHECK_EQ(arch_pirq_bind(&dom, MAX_PIRQS, 33, true), -XEN_EPERM);
+    CHECK_EQ(arch_pirq_bind(&dom, MAX_PIRQS, 33, true), -XEN_EINVAL);
     CHECK_EQ(pirq_eoi(&dom, 9), 0);
     CHECK_EQ(guest_eois, 0); /* not bound: nothing to end */
     CHECK_EQ(arch_pirq_bind(&dom, 9, 33, true), 0);
@@ -508,7 +508,7 @@ TEST(a_table_for_each)
     CHECK_EQ(pirq_unmap(&other, 9), -XEN_EINVAL);
     pirq = -1;
     CHECK_EQ(pirq_map_gsi(&other, 10, &pirq), 0);
-    CHECK_EQ(arch_pirq_bind(&other, 9, 33, true), -XEN_EINVAL); /* not mapped by it */
+    CHECK_EQ(arch_pirq_bind(&other, 9, 33, true), -XEN_EPERM); /* not mapped by it */
     CHECK_EQ(tables, 2);
     CHECK_EQ(sources, 1);
     pirq_end(&other);

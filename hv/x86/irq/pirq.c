@@ -199,18 +199,20 @@ int pirq_eoi(struct domain *d, uint32_t n)
 {
     struct pirq *p = find(d, n);
     uint32_t port = 0;
+    bool mapped;
 
     if (!p)
         return -XEN_EINVAL;
     spin_lock(&lock);
+    mapped = p->irq != NULL;
     if (of(d)->eoi_unmasks)
         port = p->port;
-    if (p->irq && p->port)
+    if (mapped && p->port)
         irq_guest_eoi(p->irq);
     spin_unlock(&lock);
     if (port) /* takes the outer lock */
         (void)evtchn_unmask(d, port);
-    return 0;
+    return mapped ? 0 : -XEN_EINVAL;
 }
 
 int pirq_status(struct domain *d, uint32_t n, uint32_t *flags)
@@ -218,8 +220,8 @@ int pirq_status(struct domain *d, uint32_t n, uint32_t *flags)
     struct pirq *p = find(d, n);
 
     *flags = 0;
-    if (!p)
-        return -XEN_EINVAL;
+    if (!p) /* nothing is mapped, so nothing needs an end */
+        return n < MAX_PIRQS ? 0 : -XEN_EINVAL;
     spin_lock(&lock);
     if (p->irq && irq_needs_eoi(p->irq))
         *flags |= XENIRQSTAT_needs_eoi;
@@ -306,22 +308,24 @@ int arch_pirq_bind(struct domain *d, unsigned int n, evtchn_port port, bool shar
 {
     unsigned int cpu = d->vcpu[0] && d->vcpu[0]->cpu ? d->vcpu[0]->cpu->id : 0;
     struct pirq *p = find(d, n);
-    int rc = -XEN_EINVAL;
+    int rc;
 
     (void)share; /* no two domains have one device, so nobody to share with */
     if (!p)
-        return d->privileged && n < MAX_PIRQS ? -XEN_EINVAL : -XEN_EPERM; /* nothing mapped */
+        return n < MAX_PIRQS ? -XEN_EPERM : -XEN_EINVAL; /* nothing mapped */
     spin_lock(&lock);
-    if (p->port)
+    if (!p->irq)
+        rc = -XEN_EPERM;
+    else if (p->port)
         rc = -XEN_EEXIST;
-    else if (p->irq)
+    else
         rc = irq_bind_guest(p->irq, cpu, d, port);
     if (rc == 0)
         p->port = port;
     spin_unlock(&lock);
     if (rc)
         log_refusal(d, "bind_pirq: PIRQ %u: %s", n,
-                    rc == -XEN_EINVAL  ? "not mapped"
+                    rc == -XEN_EPERM   ? "not mapped"
                     : rc == -XEN_EBUSY ? "in use by the hypervisor"
                                        : "bound already, or no vector left");
     return rc;

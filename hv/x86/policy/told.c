@@ -65,10 +65,10 @@ long told_memory_map(struct vcpu *v, gptr_t arg)
     const struct x86_told *t = x86_domain(v->domain)->told;
     struct xen_memory_map map;
 
-    if (!t || !t->nr_e820)
-        return E(ENOSYS);
     if (guest_get(v, &map, arg))
         return E(EFAULT);
+    if (!t || !t->nr_e820)
+        return E(ENOSYS);
     map.nr_entries = MIN(map.nr_entries, t->nr_e820);
     if (guest_write(v, HANDLE_PTR(map.buffer), t->e820, map.nr_entries * sizeof(t->e820[0])) ||
         guest_put(v, arg, &map))

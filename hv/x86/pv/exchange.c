@@ -59,8 +59,15 @@ static long check_exchange(struct vcpu *v, struct exchange *e)
     unsigned int max = max_extent_order(v->domain);
     unsigned long pages, done;
 
-    if (in->domid != out->domid || (in->domid != DOMID_SELF && in->domid != v->domain->id))
-        return E(EPERM);
+    if (in->domid != out->domid)
+        return E(EINVAL);
+    if (in->domid != DOMID_SELF && in->domid != v->domain->id) {
+        struct domain *d = domain_get(in->domid);
+
+        if (d)
+            domain_put(d);
+        return d ? E(EPERM) : E(ESRCH);
+    }
     if (in->extent_order > max || out->extent_order > max)
         return E(EPERM);
     if (in->nr_extents > 1ul << 40 || out->nr_extents > 1ul << 40 ||

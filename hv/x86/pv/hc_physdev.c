@@ -20,14 +20,16 @@ static long op_set_iopl(struct vcpu *v, gptr_t arg)
     return 0;
 }
 
-/* The bitmap stays the guest's: it is read at each access (pv/ioport.c), so any address will do. */
+/* The bitmap stays the guest's: it is read at each access (pv/ioport.c), with the guest's rights.
+ */
 static long op_set_iobitmap(struct vcpu *v, gptr_t arg)
 {
     struct physdev_set_iobitmap op;
 
     if (guest_get(v, &op, arg))
         return E(EFAULT);
-    if (op.nr_ports > MAX_IOBITMAP_PORTS)
+    if (op.nr_ports > MAX_IOBITMAP_PORTS ||
+        !pv_range_ok((uint64_t)op.bitmap.p, MAX(DIV_ROUND_UP(op.nr_ports, 8u), 1u)))
         return E(EINVAL);
     pv_vcpu(v)->priv.iobitmap = HANDLE_PTR(op.bitmap);
     pv_vcpu(v)->priv.iobitmap_ports = op.bitmap.p ? op.nr_ports : 0;
