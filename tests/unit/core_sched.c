@@ -231,6 +231,102 @@ TEST(timers)
     CHECK_EQ(evtchn_close(d, port), 0);
 }
 
+/* Deadlines that no kernel means are soon; 0 stops. */
+TEST(odd_deadlines)
+{
+    static const uint64_t soon[] = { ~0ull, 1ull << 63, (1ull << 63) - 1, 1ull << 51 };
+    struct vcpu *v = d->vcpu[0];
+    uint64_t *op = host_guest(d, HOST_PAGE(0)), far;
+    evtchn_port port;
+
+    CHECK_EQ(evtchn_bind_virq(d, VIRQ_TIMER, 0, &port), 0);
+    for (unsigned int i = 0; i < ARRAY_SIZE(soon); i++) {
+        CHECK_EQ(call(v, __HYPERVISOR_set_timer_op, soon[i], 0, 0), 0);
+        host_advance(99000000);
+        host_settle();
+        CHECK(!evtchn_is_pending(d, port));
+        host_advance(1000000);
+        host_settle();
+        CHECK(bit_test_and_clear(d->shared->evtchn_pending, port));
+        host_advance(300000000);
+        host_settle();
+        CHECK(!evtchn_is_pending(d, port)); /* once */
+    }
+    far = arch_now() + (1ull << 50); /* two weeks are a deadline */
+    CHECK_EQ(call(v, __HYPERVISOR_set_timer_op, far, 0, 0), 0);
+    host_advance(300000000);
+    host_settle();
+    CHECK(!evtchn_is_pending(d, port));
+    CHECK_EQ(call(v, __HYPERVISOR_set_timer_op, ~0ull, 0, 0), 0);
+    CHECK_EQ(call(v, __HYPERVISOR_set_timer_op, 0, 0, 0), 0);
+    host_advance(300000000);
+    host_settle();
+    CHECK(!evtchn_is_pending(d, port));
+    for (unsigned int flag = 0; flag < 2; flag++) {
+        op[0] = 1ull << 63; /* negative: long over */
+        op[1] = flag ? VCPU_SSHOTTMR_future : 0;
+        CHECK_EQ(call(v, __HYPERVISOR_vcpu_op, VCPUOP_set_singleshot_timer, 0, HOST_PAGE(0)), 0);
+        CHECK(bit_test_and_clear(d->shared->evtchn_pending, port));
+    }
+    CHECK_EQ(evtchn_close(d, port), 0);
+}
+
+/* A vCPU that blocks gets no tick and is not woken; once it runs again, it gets one that is due. */
+TEST(ticks_wake_nobody)
+{
+    struct vcpu *v = d->vcpu[0];
+    evtchn_port port;
+
+    CHECK_EQ(evtchn_bind_virq(d, VIRQ_TIMER, 0, &port), 0);
+    vcpu_set_period(v, 10000000);
+    host_advance(11000000);
+    host_settle();
+    CHECK(bit_test_and_clear(d->shared->evtchn_pending, port));
+    block(v);
+    host_settle();
+    for (int i = 0; i < 5; i++) {
+        host_advance(11000000);
+        host_settle();
+        CHECK(!v->sched.running && !v->sched.queued);
+        CHECK(!evtchn_is_pending(d, port));
+    }
+    vcpu_mark_events_pending(v);
+    host_settle();
+    CHECK(v->sched.running);
+    CHECK(bit_test_and_clear(d->shared->evtchn_pending, port));
+    host_advance(9000000); /* and the next a period later */
+    host_settle();
+    CHECK(!evtchn_is_pending(d, port));
+    host_advance(2000000);
+    host_settle();
+    CHECK(bit_test_and_clear(d->shared->evtchn_pending, port));
+    vcpu_set_period(v, 0);
+    CHECK_EQ(evtchn_close(d, port), 0);
+}
+
+/* The last vCPU that is up takes the domain with it; one beside others does not. */
+TEST(the_last_one_down_powers_off)
+{
+    struct domain *f = host_domain(7, 3, 4, false);
+    struct vcpu *a = host_up(f, 0), *b = host_up(f, 1);
+
+    CHECK_EQ(call(a, __HYPERVISOR_vcpu_op, VCPUOP_down, 0, 0), 0);
+    CHECK_EQ(f->state, DOM_ALIVE);
+    CHECK_EQ(call(b, __HYPERVISOR_vcpu_op, VCPUOP_down, 0, 0), 0); /* it is down */
+    CHECK_EQ(f->state, DOM_ALIVE);
+    CHECK_EQ(call(b, __HYPERVISOR_vcpu_op, VCPUOP_up, 0, 0), 0);
+    CHECK_EQ(call(b, __HYPERVISOR_vcpu_op, VCPUOP_down, 1, 0), 0);
+    CHECK_EQ(f->state, DOM_ALIVE);
+    CHECK_EQ(call(a, __HYPERVISOR_vcpu_op, VCPUOP_down, 0, 0), 0);
+    CHECK_EQ(f->state, DOM_SHUTDOWN);
+    CHECK_EQ(f->shutdown_code, SHUTDOWN_poweroff);
+    host_settle();
+    while (domain_kill(f) == -XEN_EAGAIN)
+        ;
+    host_settle();
+    CHECK_EQ(audit(), 0);
+}
+
 TEST(vcpu_info_moves_once)
 {
     struct vcpu *v = d->vcpu[0];

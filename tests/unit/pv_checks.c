@@ -190,6 +190,35 @@ TEST(a_writable_grant_has_a_writable_mapping)
     CHECK_EQ(audit(), 0);
 }
 
+/* --- the M2P in roots --- */
+
+/* A context whose programs run on the kernel's root: only the strict form hides the table there. */
+TEST(contexts_with_one_root)
+{
+    struct vcpu *v = as(1), *other = pv_dom[1]->vcpu[1];
+    struct vcpu_guest_context c;
+    uint64_t assists = v->domain->vm_assist, was;
+    pte_t *l4;
+
+    memset(&c, 0, sizeof(c));
+    v->domain->ops->get_context(other, &c);
+    was = c.ctrlreg[1];
+    c.ctrlreg[1] = c.ctrlreg[3];
+    c.gdt_ents = c.ldt_ents = 0;
+    l4 = direct(c.ctrlreg[3] & PAGE_MASK);
+    v->domain->vm_assist = 0;
+    CHECK_EQ(v->domain->ops->set_context(other, &c), 0);
+    CHECK(l4[HV_FIRST_SLOT] & PTE_P);
+    v->domain->vm_assist = BIT64(VMASST_TYPE_m2p_strict);
+    CHECK_EQ(v->domain->ops->set_context(other, &c), 0);
+    CHECK(!(l4[HV_FIRST_SLOT] & PTE_P));
+    c.ctrlreg[1] = was;
+    CHECK_EQ(v->domain->ops->set_context(other, &c), 0);
+    CHECK(l4[HV_FIRST_SLOT] & PTE_P); /* the kernel's alone again */
+    v->domain->vm_assist = assists;
+    CHECK_EQ(audit(), 0);
+}
+
 /* --- exchange --- */
 
 static uint32_t head_before, passed_on;

@@ -139,12 +139,70 @@ static void check_scheduling(void)
     CHECK_EQ(list[2].result >> 16, 4, "after yield");
 }
 
+/*
+ * iret in a multicall ends it: what is behind it does not run, and nobody is told a result. The
+ * frame is where the stack was at the multicall.
+ */
+USER_CODE_BYTES(u_stop, "nop; ud2");
+
+static void leave(void *arg)
+{
+    (void)arg;
+    /* rax, r11, rcx, flags of the call, then where to: rip, cs, rflags, rsp, ss. */
+    static struct {
+        uint64_t rax, r11, rcx, flags, rip, cs, rflags, rsp, ss;
+    } frame;
+    struct regs r;
+
+    user_regs_init(&r);
+    frame.rip = r.rip;
+    frame.cs = r.cs;
+    frame.rflags = r.rflags;
+    frame.rsp = r.rsp;
+    frame.ss = r.ss;
+    frame.rax = 0x77;
+    this_cpu()->user_running = true;
+    register uint64_t a1 __asm__("rdi") = (uint64_t)list;
+    register uint64_t a2 __asm__("rsi") = 4;
+    __asm__ volatile("mov %0, %%rsp; mov %1, %%eax; syscall; ud2"
+                     :
+                     : "r"(&frame), "i"(__HYPERVISOR_multicall), "r"(a1), "r"(a2)
+                     : "memory");
+}
+
+static void check_iret(void)
+{
+    int vector;
+
+    user_init();
+    memset(user_code(), 0xcc, PAGE_SIZE);
+    memcpy(user_code(), u_stop, (size_t)(u_stop_end - u_stop));
+    for (int i = 0; i < 4; i++)
+        version_call(&list[i]);
+    list[1].op = __HYPERVISOR_iret;
+    vector = try_call(leave, NULL);
+    this_cpu()->user_running = false;
+    CHECK_EQ(vector, VEC_UD, "a program runs");
+    CHECK_EQ(this_cpu()->regs.rip, USER_CODE + 1, "where");
+    CHECK_EQ(this_cpu()->regs.rax, 0x77, "rax of the frame");
+    CHECK_EQ(list[0].result >> 16, 4, "before iret");
+    CHECK_EQ(list[1].result, 0x5555, "of iret");
+    CHECK_EQ(list[2].result, 0x5555, "after iret");
+    CHECK_EQ(list[3].result, 0x5555, "after iret");
+    /* The next multicall is one of its own. */
+    for (int i = 0; i < 3; i++)
+        version_call(&list[i]);
+    CHECK_EQ(hc_multicall(list, 3), 0, "another one");
+    CHECK_EQ(list[2].result >> 16, 4, "its last");
+}
+
 void guest_main(void)
 {
     struct account before;
     unsigned long pfn = alloc_pfn();
 
     map_page(TEST_VA, pfn_pte(pfn, KERN_RW));
+    user_init();
     account_take(&before);
     check_results();
     check_long();
@@ -153,5 +211,6 @@ void guest_main(void)
     check_unmaps_itself();
     check_batches();
     check_scheduling();
+    check_iret();
     account_check(&before, "multicall");
 }

@@ -51,6 +51,18 @@ static void check_clock(void)
     CHECK_EQ(shared->wc_version & 1, 0, "wall clock version");
 }
 
+/* A PV vCPU ticks until it says that it does not want to. (That a tick wakes no blocked vCPU is
+ * tested where time is simulated, tests/unit/core_sched.c.) */
+static void check_unasked(void)
+{
+    uint64_t start = system_time();
+
+    port_hits[port] = 0;
+    wait_hits(4, 20000 * MS);
+    CHECK(port_hits[port] >= 4, "four ticks: %u", port_hits[port]);
+    CHECK(system_time() - start >= 20 * MS, "four ticks took %lu", system_time() - start);
+}
+
 static void check_singleshot(void)
 {
     uint64_t now = system_time(), took;
@@ -194,6 +206,7 @@ void guest_main(void)
     event_port_unmask((unsigned int)port);
     events_on();
     check_clock();
+    check_unasked();
     check_singleshot();
     check_vcpu_singleshot();
     check_periodic();
