@@ -57,6 +57,7 @@ void domain_report(struct domain *d, struct xen_domctl_getdomaininfo *info)
     info->max_pages = d->max_pages;
     info->shared_info_frame = gfn_of(d, d->shared_mfn);
     memcpy(info->handle, d->handle, sizeof(info->handle));
+    info->cpupool = d->sched.pool;
 }
 
 static long op_getvcpuinfo(struct domain *d, struct xen_domctl_getvcpuinfo *op)

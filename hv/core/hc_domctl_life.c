@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* domctl: making, starting and ending domains. All under the domctl lock. */
+#include "core/hc_cpupool.h"
 #include "core/hc_domctl.h"
 
 #include <xen/vcpu.h>
@@ -28,8 +29,6 @@ static const char *unsupported(const struct xen_domctl_createdomain *c)
         return "nested virtualisation, vPMU and measured boot are not there";
     if (c->vmtrace_size)
         return "vmtrace is not there";
-    if (c->cpupool_id)
-        return "there is one CPU pool, number 0";
 #ifdef XEN_DOMCTL_ALTP2M_mode_mask /* since Xen 4.20 */
     if (c->altp2m_opts)
         return "altp2m is not there";
@@ -65,6 +64,7 @@ static long new_domain(struct vcpu *v, domid_t id, const struct xen_domctl_creat
     if (rc)
         return rc;
     memcpy(d->handle, c->handle, sizeof(d->handle));
+    d->sched.pool = c->cpupool_id;
     rc = apply_limits(d, c);
     d->control_pauses = 1; /* until the first unpausedomain */
     d->pause_count = 1;
@@ -93,6 +93,10 @@ long domctl_create(struct vcpu *v, struct xen_domctl *op)
     if (why) {
         log_refusal(v->domain, "createdomain: %s", why);
         return E(EINVAL);
+    }
+    if (!cpupool_usable(c->cpupool_id)) {
+        log_refusal(v->domain, "createdomain: no CPU pool %u with a CPU in it", c->cpupool_id);
+        return E(ENOENT);
     }
     if (id > 0 && id < DOMID_FIRST_RESERVED) {
         d = domain_get(id);

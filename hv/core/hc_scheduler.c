@@ -8,6 +8,7 @@
 #include <xen/domctl.h>
 #include <xen/sysctl.h>
 
+#include "core/hc_cpupool.h"
 #include "core/log.h"
 
 #define CAP_KEEP 0xffff /* putinfo: the cap stays; a weight of 0 stays, too */
@@ -48,9 +49,10 @@ long domctl_scheduler(struct vcpu *v, struct domain *d, struct xen_domctl_schedu
 long sysctl_scheduler(struct vcpu *v, struct xen_sysctl_scheduler_op *op)
 {
     struct xen_sysctl_credit_schedule *c = &op->u.sched_credit;
+    uint32_t pool = op->cpupool_id == XEN_SYSCTL_CPUPOOL_PAR_ANY ? 0 : op->cpupool_id;
+    struct sched_settings *s = &sched_settings[pool < MAX_CPUPOOLS ? pool : 0];
 
-    if (op->sched_id != XEN_SCHEDULER_CREDIT ||
-        (op->cpupool_id != 0 && op->cpupool_id != XEN_SYSCTL_CPUPOOL_PAR_ANY))
+    if (op->sched_id != XEN_SCHEDULER_CREDIT || !cpupool_exists(pool))
         return E(EINVAL);
     if (op->cmd == XEN_SYSCTL_SCHEDOP_putinfo) {
         uint64_t slice = c->tslice_ms * 1000000ull, limit = c->ratelimit_us * 1000ull;
@@ -65,13 +67,13 @@ long sysctl_scheduler(struct vcpu *v, struct xen_sysctl_scheduler_op *op)
                         c->tslice_ms, c->ratelimit_us, c->vcpu_migr_delay_us);
             return E(EINVAL);
         }
-        __atomic_store_n(&sched_settings.slice_ns, slice, __ATOMIC_RELAXED);
-        __atomic_store_n(&sched_settings.rate_limit_ns, limit, __ATOMIC_RELAXED);
+        __atomic_store_n(&s->slice_ns, slice, __ATOMIC_RELAXED);
+        __atomic_store_n(&s->rate_limit_ns, limit, __ATOMIC_RELAXED);
     } else if (op->cmd != XEN_SYSCTL_SCHEDOP_getinfo) {
         return E(EINVAL);
     }
-    c->tslice_ms = (uint32_t)(sched_settings.slice_ns / 1000000);
-    c->ratelimit_us = (uint32_t)(sched_settings.rate_limit_ns / 1000);
+    c->tslice_ms = (uint32_t)(s->slice_ns / 1000000);
+    c->ratelimit_us = (uint32_t)(s->rate_limit_ns / 1000);
     c->vcpu_migr_delay_us = 0;
     return 0;
 }

@@ -4,6 +4,7 @@
 
 #include <xen/sysctl.h>
 
+#include "core/hc_cpupool.h"
 #include "core/keys.h"
 #include "core/log.h"
 #include "core/sched.h"
@@ -193,41 +194,6 @@ static long op_pcitopo(struct vcpu *v, struct xen_sysctl_pcitopoinfo *op)
     return 0;
 }
 
-static uint32_t count_domains(void)
-{
-    struct domain *d;
-    uint32_t n = 0;
-
-    for (domid_t id = 0; (d = domain_next(id)) != NULL; id = (domid_t)(d->id + 1), domain_put(d))
-        n++;
-    return n;
-}
-
-/* Pool 0 has all CPUs and all domains. */
-static long op_cpupool(struct vcpu *v, struct xen_sysctl_cpupool_op *op)
-{
-    unsigned long cpus[BITMAP_LONGS(MAX_CPUS)];
-
-    bitmap_zero(cpus, MAX_CPUS);
-    switch (op->op) {
-    case XEN_SYSCTL_CPUPOOL_OP_INFO:
-        if (op->cpupool_id != 0)
-            return E(ENOENT);
-        op->sched_id = XEN_SCHEDULER_CREDIT;
-        op->n_dom = count_domains();
-        for (unsigned int i = 0; i < nr_pcpus; i++)
-            bitmap_set(cpus, i);
-        return bitmap_to_guest(v, &op->cpumap, cpus, nr_pcpus);
-    case XEN_SYSCTL_CPUPOOL_OP_FREEINFO:
-        return bitmap_to_guest(v, &op->cpumap, cpus, nr_pcpus);
-    case XEN_SYSCTL_CPUPOOL_OP_MOVEDOMAIN:
-        return op->cpupool_id == 0 ? 0 : E(ENOENT);
-    default:
-        log_refusal(v->domain, "cpupool operation %u: one pool has all CPUs", op->op);
-        return E(EOPNOTSUPP);
-    }
-}
-
 static long do_sysctl(struct vcpu *v, struct xen_sysctl *op, bool *copy_back)
 {
     *copy_back = true;
@@ -257,8 +223,6 @@ static long do_sysctl(struct vcpu *v, struct xen_sysctl *op, bool *copy_back)
         return sysctl_pmstat(v, &op->u.get_pmstat);
     case XEN_SYSCTL_pm_op:
         return sysctl_pm_op(&op->u.pm_op);
-    case XEN_SYSCTL_cpupool_op:
-        return op_cpupool(v, &op->u.cpupool_op);
     case XEN_SYSCTL_scheduler_op:
         return sysctl_scheduler(v, &op->u.scheduler_op);
     default:
@@ -280,6 +244,8 @@ long hc_sysctl(struct vcpu *v, const struct hc_args *args)
         return E(EACCES);
     if (op.cmd == XEN_SYSCTL_getdomaininfolist)
         rc = op_domaininfolist(v, GPTR(arg), &op.u.getdomaininfolist, args->a[1], args->a[2]);
+    else if (op.cmd == XEN_SYSCTL_cpupool_op)
+        rc = sysctl_cpupool(v, args, &op.u.cpupool_op);
     else
         rc = do_sysctl(v, &op, &copy_back);
     if (rc == 0 && copy_back && guest_put(v, GPTR(arg), &op))

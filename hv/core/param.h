@@ -21,4 +21,8 @@
 #define MAX_EXTENT_ORDER 9          /* of other domains: 2 MiB */
 #define PREEMPT_BUDGET 512 /* thousands of instructions that a long operation does in one go */
 
+/* CPU pools; number 0 is always there. CPUPOOL_NONE is the pool of CPUs that are in none. */
+#define MAX_CPUPOOLS 32
+#define CPUPOOL_NONE MAX_CPUPOOLS
+
 #endif

@@ -117,9 +117,16 @@ static void dequeue(struct pcpu *p, struct vcpu *v)
     tell_queue(&p->rq, p->rq.nr - 1);
 }
 
+static inline uint32_t pool_of(const struct pcpu *p)
+{
+    return __atomic_load_n(&p->rq.pool, __ATOMIC_RELAXED);
+}
+
+/* Exact under p's queue lock, which who changes p's pool takes; else a hint. */
 static bool allowed(const struct vcpu *v, const struct pcpu *p)
 {
-    return bitmap_test(v->affinity, p->id);
+    return bitmap_test(v->affinity, p->id) &&
+           pool_of(p) == __atomic_load_n(&v->domain->sched.pool, __ATOMIC_RELAXED);
 }
 
 /* vCPUs in p's queue: a hint without its lock. */
@@ -166,12 +173,13 @@ static struct pcpu *choose_cpu(const struct vcpu *v)
     return best;
 }
 
-/* The CPU i places after p's own among those whose queues are compared, or NULL. */
+/* The CPU i places after p's own among those of its pool whose queues are compared, or NULL. */
 static struct pcpu *neighbour(const struct pcpu *p, unsigned int i)
 {
     unsigned int id = (p->id & ~(NEIGHBOURS - 1u)) + ((p->id + i) & (NEIGHBOURS - 1));
+    struct pcpu *q = id < nr_pcpus ? pcpus[id] : NULL;
 
-    return id < nr_pcpus ? pcpus[id] : NULL;
+    return q && pool_of(q) == pool_of(p) ? q : NULL;
 }
 
 /*
@@ -224,12 +232,12 @@ static bool limit_slice(struct pcpu *p, struct vcpu *cur, const struct vcpu *v, 
  */
 static void place(struct pcpu *p, struct vcpu *v, bool woken)
 {
-    struct pcpu *to = choose_cpu(v);
+    struct pcpu *to;
     uint64_t now = arch_now();
     struct vcpu *cur;
     bool kick;
 
-    if (to != p) {
+    while ((to = choose_cpu(v)) != p) {
         __atomic_store_n(&v->cpu, to, __ATOMIC_RELAXED);
         spin_unlock(&p->rq.lock);
         p = lock_queue(v);
@@ -237,6 +245,8 @@ static void place(struct pcpu *p, struct vcpu *v, bool woken)
             spin_unlock(&p->rq.lock);
             return;
         }
+        if (allowed(v, p)) /* else pools changed meanwhile */
+            break;
     }
     if (v->runstate.state != RUNSTATE_runnable)
         vcpu_runstate_at(v, RUNSTATE_runnable, now);
@@ -430,7 +440,7 @@ static struct vcpu *take_any(struct pcpu *self)
         struct pcpu *p = pcpus[i];
         struct vcpu *v;
 
-        if (p == self || !p || waiting(p) == 0)
+        if (p == self || !p || waiting(p) == 0 || pool_of(p) != pool_of(self))
             continue;
         v = take_first(self, p, VTIME_NONE);
         if (!v)
@@ -458,6 +468,22 @@ static struct vcpu *steal(struct pcpu *p, const struct vcpu *prev)
     limit -= credit_margin(__atomic_load_n(&p->rq.run_rate, __ATOMIC_RELAXED));
     from = furthest_behind(p, limit);
     return from ? take_first(p, from, limit) : NULL;
+}
+
+/* v is where it may not be (any more): it is moved, or its CPU drops it. No locks. */
+static void leave_wrong_cpu(struct vcpu *v)
+{
+    struct pcpu *p = lock_queue(v);
+    bool stays = allowed(v, p), running = is_running(v);
+
+    if (!stays && v->sched.queued) {
+        dequeue(p, v);
+        place(p, v, false);
+        return;
+    }
+    spin_unlock(&p->rq.lock);
+    if (!stays && running)
+        pcpu_raise(p, WORK_SCHED);
 }
 
 /* Takes the next vCPU to run on p, or its idle one. Queue lock held. */
@@ -565,18 +591,12 @@ static bool nothing_changes(struct pcpu *p, struct vcpu *cur)
            !__atomic_load_n(&p->rq.help, __ATOMIC_RELAXED) && !credit_capped(cur);
 }
 
-void sched_run(struct pcpu *p)
+/* The choice: switches from prev to who is next. `stolen` (or NULL) comes from another queue. */
+static void run_next(struct pcpu *p, struct vcpu *prev, struct vcpu *stolen)
 {
-    struct vcpu *prev = p->current, *next, *stolen = NULL;
-    uint64_t now;
+    uint64_t now = arch_now();
+    struct vcpu *next;
 
-    if (nothing_changes(p, prev)) {
-        prev->sched.yielding = false;
-        return;
-    }
-    if (nr_pcpus > 1)
-        stolen = steal(p, prev);
-    now = arch_now();
     spin_lock(&p->rq.lock);
     __atomic_store_n(&p->rq.help, false, __ATOMIC_RELAXED);
     if (stolen)
@@ -599,6 +619,21 @@ void sched_run(struct pcpu *p)
     switch_to(p, prev, next);
 }
 
+void sched_run(struct pcpu *p)
+{
+    struct vcpu *prev = p->current, *stolen = NULL;
+
+    if (nothing_changes(p, prev)) {
+        prev->sched.yielding = false;
+        return;
+    }
+    if (nr_pcpus > 1)
+        stolen = steal(p, prev);
+    run_next(p, prev, stolen);
+    if (stolen) /* between the two queues its pool, or this CPU's, may have changed */
+        leave_wrong_cpu(stolen);
+}
+
 void sched_unpark(struct domain *d)
 {
     for (unsigned int i = 0; i < d->max_vcpus; i++) {
@@ -619,26 +654,65 @@ void sched_unpark(struct domain *d)
     }
 }
 
-int sched_set_affinity(struct vcpu *v, const unsigned long *cpus)
+static void set_affinity(struct vcpu *v, const unsigned long *cpus)
 {
-    struct pcpu *p;
-    bool any = false, moved;
+    struct pcpu *p = lock_queue(v);
 
-    for (unsigned int i = 0; i < nr_pcpus && !any; i++)
-        any = bitmap_test(cpus, i);
-    if (!any)
-        return -XEN_EINVAL;
-    p = lock_queue(v);
     bitmap_copy(v->affinity, cpus, MAX_CPUS);
     v->sched.bound = bitmap_weight(cpus, MAX_CPUS) == 1;
-    moved = !allowed(v, p);
-    if (v->sched.queued) {
+    if (v->sched.queued) { /* there may be a better place for it now */
         dequeue(p, v);
         place(p, v, false);
-        return 0;
+        return;
     }
     spin_unlock(&p->rq.lock);
-    if (moved && is_running(v))
-        pcpu_raise(p, WORK_SCHED);
+    leave_wrong_cpu(v);
+}
+
+void sched_pool_cpus(unsigned int pool, unsigned long *cpus)
+{
+    bitmap_zero(cpus, MAX_CPUS);
+    for (unsigned int i = 0; i < nr_pcpus; i++)
+        if (pool_of(pcpus[i]) == pool)
+            bitmap_set(cpus, i);
+}
+
+static bool intersects(const unsigned long *a, const unsigned long *b)
+{
+    for (unsigned int i = 0; i < BITMAP_LONGS(MAX_CPUS); i++)
+        if (a[i] & b[i])
+            return true;
+    return false;
+}
+
+void sched_set_cpu_pool(struct pcpu *p, unsigned int pool)
+{
+    spin_lock(&p->rq.lock);
+    __atomic_store_n(&p->rq.pool, pool, __ATOMIC_RELAXED);
+    spin_unlock(&p->rq.lock);
+    pcpu_raise(p, WORK_SCHED);
+}
+
+bool sched_rehome(struct vcpu *v, const unsigned long *cpus)
+{
+    unsigned long all[BITMAP_LONGS(MAX_CPUS)];
+
+    if (intersects(v->affinity, cpus)) {
+        leave_wrong_cpu(v);
+        return false;
+    }
+    bitmap_fill(all, MAX_CPUS);
+    set_affinity(v, all);
+    return true;
+}
+
+int sched_set_affinity(struct vcpu *v, const unsigned long *cpus)
+{
+    unsigned long pool[BITMAP_LONGS(MAX_CPUS)];
+
+    sched_pool_cpus(__atomic_load_n(&v->domain->sched.pool, __ATOMIC_RELAXED), pool);
+    if (!intersects(cpus, pool))
+        return -XEN_EINVAL;
+    set_affinity(v, cpus);
     return 0;
 }

@@ -40,6 +40,7 @@ struct runqueue {
     vtime_t run_vtime;     /* [lock] of the one that runs, at time run_since; hints to others */
     uint64_t run_since;    /* ns */
     uint32_t run_rate;     /* its sched_domain.rate then; 0: idle */
+    uint32_t pool;         /* [lock to write] the CPU's pool, CPUPOOL_NONE: it runs no guest */
 };
 
 /* Per-vCPU scheduling state, embedded in struct vcpu. */
@@ -67,6 +68,7 @@ struct sched_domain {
     uint32_t active; /* atomic: its vCPUs that run or would */
     uint32_t rate; /* atomic: virtual time for each ns that one of them runs, see sched_credit.c */
     vtime_t vtime; /* atomic: the virtual time of the domain as a whole */
+    uint32_t pool; /* atomic: on whose CPUs it runs; [domctl lock to write] */
     spinlock_t lock;     /* RANK_CAP */
     int64_t budget;      /* [lock] ns that its vCPUs may run under the cap; negative: owed */
     uint64_t filled;     /* [lock] ns: when the budget was last filled up */
@@ -78,12 +80,12 @@ struct sched_domain {
 #define SCHED_RATE_LIMIT_NS \
     1000000ull /* a vCPU that got a CPU keeps it so long, if it can use it */
 
-/* The scheduler's settings: options and sysctl scheduler_op. Written under the domctl lock. */
+/* A pool's settings: options (for pool 0) and sysctl scheduler_op. */
 struct sched_settings {
     uint64_t slice_ns;      /* 1 to 1,000 ms */
     uint64_t rate_limit_ns; /* 0: none; at most the slice */
 };
-extern struct sched_settings sched_settings; /* its fields: atomic */
+extern struct sched_settings sched_settings[MAX_CPUPOOLS + 1]; /* by pool; the fields: atomic */
 
 void sched_init_cpu(struct pcpu *p);
 /* A new domain's part; d is zeroed. */
@@ -107,7 +109,18 @@ void sched_give_way(struct vcpu *v);
 void sched_run(struct pcpu *p);
 /* May v run? (online, not paused, not blocked, domain not paused or dying) */
 bool sched_runnable(const struct vcpu *v);
-/* New hard affinity (MAX_CPUS bits): -EINVAL when it names no online CPU. */
+/* The CPUs of a pool (MAX_CPUS bits). */
+void sched_pool_cpus(unsigned int pool, unsigned long *cpus);
+/* CPU p belongs to that pool from now on: who is not to run there any more is moved by
+ * sched_rehome(). */
+void sched_set_cpu_pool(struct pcpu *p, unsigned int pool);
+/*
+ * The CPUs of v's domain's pool, or the pool of its domain, have changed; `cpus` is what they are
+ * now, not empty. If v's affinity names none of them it may run on all (then true); v leaves a CPU
+ * where it must not be. Any CPU, no locks.
+ */
+bool sched_rehome(struct vcpu *v, const unsigned long *cpus);
+/* New hard affinity (MAX_CPUS bits): -EINVAL when it names no online CPU of the domain's pool. */
 int sched_set_affinity(struct vcpu *v, const unsigned long *cpus);
 /* The vCPUs of d that wait for its cap may run again. No locks. */
 void sched_unpark(struct domain *d);

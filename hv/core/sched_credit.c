@@ -43,8 +43,19 @@
 #define CAP_PERIOD_NS 10000000ull
 #define CAP_QUANTUM_NS 100000ull /* no slice under a cap is shorter */
 
-struct sched_settings sched_settings = { .slice_ns = SCHED_SLICE_NS,
-                                         .rate_limit_ns = SCHED_RATE_LIMIT_NS };
+struct sched_settings sched_settings[MAX_CPUPOOLS + 1] = {
+    [0 ... MAX_CPUPOOLS] = { .slice_ns = SCHED_SLICE_NS, .rate_limit_ns = SCHED_RATE_LIMIT_NS }
+};
+
+static inline uint64_t longest_slice(const struct runqueue *rq)
+{
+    return __atomic_load_n(&sched_settings[rq->pool].slice_ns, __ATOMIC_RELAXED);
+}
+
+static inline uint64_t rate_limit(const struct runqueue *rq)
+{
+    return __atomic_load_n(&sched_settings[rq->pool].rate_limit_ns, __ATOMIC_RELAXED);
+}
 
 static inline struct sched_domain *share_of(const struct vcpu *v)
 {
@@ -100,7 +111,7 @@ void credit_place_woken(struct runqueue *rq, struct vcpu *v)
 {
     uint32_t rate = rate_of(v);
     vtime_t lag = scaled(LAG_NS, rate);
-    vtime_t high = rq->vtime + scaled(sched_settings.slice_ns, rate);
+    vtime_t high = rq->vtime + scaled(longest_slice(rq), rate);
     vtime_t whole = MIN(__atomic_load_n(&share_of(v)->vtime, __ATOMIC_RELAXED), high);
 
     v->sched.vtime = within(v->sched.vtime, MAX(rq->vtime, whole) - lag, high);
@@ -111,7 +122,7 @@ void credit_place_moved(struct runqueue *rq, struct vcpu *v)
     uint32_t rate = rate_of(v);
 
     v->sched.vtime = within(v->sched.vtime, rq->vtime - scaled(LAG_MOVED_NS, rate),
-                            rq->vtime + scaled(sched_settings.slice_ns, rate));
+                            rq->vtime + scaled(longest_slice(rq), rate));
 }
 
 /* The domain's own virtual time; it never falls behind the CPU's by more than the lag. */
@@ -180,8 +191,7 @@ uint32_t credit_share(const struct vcpu *v)
 
 static uint64_t slice_for(const struct runqueue *rq, const struct vcpu *v)
 {
-    uint64_t slice = __atomic_load_n(&sched_settings.slice_ns, __ATOMIC_RELAXED);
-    uint64_t limit = __atomic_load_n(&sched_settings.rate_limit_ns, __ATOMIC_RELAXED);
+    uint64_t slice = longest_slice(rq), limit = rate_limit(rq);
     uint32_t share = credit_share(v);
 
     return MAX(slice * share / (rq->load + share), MAX(limit, CAP_QUANTUM_NS));
@@ -219,7 +229,7 @@ void credit_start(struct runqueue *rq, struct vcpu *v, uint64_t now)
 
 uint64_t credit_preempt_at(const struct vcpu *v, const struct vcpu *cur, uint64_t now)
 {
-    uint64_t limit = __atomic_load_n(&sched_settings.rate_limit_ns, __ATOMIC_RELAXED);
+    uint64_t limit = rate_limit(&cur->cpu->rq);
 
     if (credit_vtime_at(cur, now) <= v->sched.vtime)
         return VTIME_NONE;

@@ -8,15 +8,15 @@
  *
  * A workload file has one statement a line ('#' begins a comment):
  *   cpus N | seconds N | slice MS | ratelimit US
- *   guest NAME [weight N] [cap N] [vcpus N] [pin CPU] [copies N] DO
- *     DO: busy | run US sleep US | random US sleep US | hop US | yield US
- *     run: computes so long, then sleeps; random: as run, with times spread between 0 and twice
- * that; hop: its vCPUs hand one job around, each computing so long; yield: busy, gives way so often
- *   expect NAME cpu PERCENT within PERCENT       of one CPU, over the whole run
- *   expect NAME each-second within PERCENT       of its own mean, in each full second
- *   expect NAME wakes p99 US                     99 of 100 wake-ups run within this time
- *   expect NAME pause US                         runnable, it is never kept waiting longer
- *   expect all busy PERCENT                      of all CPUs' time is used by guests, at least
+ *   pool N CPUS                                    a pool, which takes that many CPUs, the last
+ * ones, from pool 0 guest NAME [weight N] [cap N] [vcpus N] [pin CPU] [copies N] [pool N] DO DO:
+ * busy | run US sleep US | random US sleep US | hop US | yield US run: computes so long, then
+ * sleeps; random: as run, with times spread between 0 and twice that; hop: its vCPUs hand one job
+ * around, each computing so long; yield: busy, gives way so often expect NAME cpu PERCENT within
+ * PERCENT       of one CPU, over the whole run expect NAME each-second within PERCENT       of its
+ * own mean, in each full second expect NAME wakes p99 US                     99 of 100 wake-ups run
+ * within this time expect NAME pause US                         runnable, it is never kept waiting
+ * longer expect all busy PERCENT                      of all CPUs' time is used by guests, at least
  */
 #include "core/types.h"
 
@@ -46,7 +46,7 @@ enum what { BUSY, RUN, RANDOM, HOP, YIELD };
 
 struct guest {
     char name[24];
-    unsigned int weight, cap, vcpus;
+    unsigned int weight, cap, vcpus, pool;
     int pin;
     enum what what;
     uint64_t run, sleep;
@@ -69,6 +69,7 @@ struct task {
 static struct guest guests[MAX_GUESTS];
 static struct task tasks[MAX_TASKS];
 static unsigned int nr_guests, nr_tasks, cpus = 1, seconds = 10;
+static unsigned int pool_cpus[MAX_CPUPOOLS];
 static const char *file;
 static bool verbose;
 static FILE *trace;
@@ -134,7 +135,8 @@ static void read_guest(void)
     snprintf(g.name, sizeof(g.name), "%s", word ? word : "");
     while ((word = strtok(NULL, " \t\n")) != NULL) {
         if (takes(word, "weight", &g.weight) || takes(word, "cap", &g.cap) ||
-            takes(word, "vcpus", &g.vcpus) || takes(word, "copies", &copies))
+            takes(word, "vcpus", &g.vcpus) || takes(word, "copies", &copies) ||
+            takes(word, "pool", &g.pool))
             continue;
         if (takes(word, "pin", &pin))
             g.pin = (int)pin;
@@ -159,6 +161,7 @@ static void add_tasks(struct guest *g, domid_t id)
 
     g->d = host_domain(id, g->vcpus, 0, id == 0);
     sched_set_share(g->d, (uint16_t)g->weight, (uint16_t)g->cap);
+    g->d->sched.pool = g->pool;
     if (g->pin >= 0)
         bitmap_set(map, (unsigned int)g->pin);
     for (unsigned int i = 0; i < g->vcpus; i++) {
@@ -406,9 +409,11 @@ static void read_file(FILE *f, char expects[][128], unsigned int *nr)
         if (!word || takes(word, "cpus", &cpus) || takes(word, "seconds", &seconds))
             continue;
         if (takes(word, "slice", &n))
-            sched_settings.slice_ns = n * 1000 * US;
+            sched_settings[0].slice_ns = n * 1000 * US;
         else if (takes(word, "ratelimit", &n))
-            sched_settings.rate_limit_ns = n * US;
+            sched_settings[0].rate_limit_ns = n * US;
+        else if (takes(word, "pool", &n))
+            pool_cpus[n % MAX_CPUPOOLS] = (unsigned int)number();
         else if (strcmp(word, "guest") == 0)
             read_guest();
         else
@@ -427,6 +432,9 @@ static int run_file(void)
     read_file(f, expects, &nr);
     fclose(f);
     host_boot(4096, cpus);
+    for (unsigned int pool = MAX_CPUPOOLS, cpu = cpus; pool-- > 1;)
+        for (unsigned int n = 0; n < pool_cpus[pool] && cpu > 1; n++)
+            sched_set_cpu_pool(pcpus[--cpu], pool);
     for (unsigned int i = 0; i < nr_guests; i++)
         add_tasks(&guests[i], (domid_t)i);
     run();

@@ -38,7 +38,7 @@ static const char *parse_slice(const struct cmdline_opt *o)
 
     if (!cmdline_u64(o, &ms) || ms < SLICE_MIN_MS || ms > SLICE_MAX_MS)
         return "milliseconds from 1 to 1000 expected";
-    sched_settings.slice_ns = ms * 1000000;
+    sched_settings[0].slice_ns = ms * 1000000;
     return NULL;
 }
 
@@ -48,7 +48,7 @@ static const char *parse_rate_limit(const struct cmdline_opt *o)
 
     if (!cmdline_u64(o, &us) || (us && us < RATE_LIMIT_MIN_US) || us > RATE_LIMIT_MAX_US)
         return "0 for none, or microseconds from 100 to 500000 expected";
-    sched_settings.rate_limit_ns = us * 1000;
+    sched_settings[0].rate_limit_ns = us * 1000;
     return NULL;
 }
 
