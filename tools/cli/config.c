@@ -38,6 +38,7 @@ void config_free(struct guest_config *cfg)
     free(cfg->kernel);
     free(cfg->ramdisk);
     free(cfg->cmdline);
+    free(cfg->pool);
     json_object_put(cfg->rest);
     *cfg = (struct guest_config){ NULL };
 }

@@ -109,6 +109,7 @@ struct guest_config {
     struct affinity_config cpus, cpus_soft;
     unsigned cpu_weight; /* 1..65535, 256 by default */
     unsigned cap;        /* in percent of one CPU, 0: none */
+    char *pool;          /* the name or number of a CPU pool, or NULL: the first one */
     enum guest_action on_poweroff, on_reboot, on_crash, on_watchdog;
     struct disk_config *disks;
     unsigned nr_disks;

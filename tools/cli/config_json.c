@@ -129,6 +129,7 @@ struct json_object *config_to_json(const struct guest_config *cfg)
     put_affinity(j, "cpus_soft", &cfg->cpus_soft);
     put_number(j, "cpu_weight", cfg->cpu_weight);
     put_number(j, "cap", cfg->cap);
+    put_text(j, "pool", cfg->pool);
     put_text(j, "on_poweroff", guest_action_name(cfg->on_poweroff));
     put_text(j, "on_reboot", guest_action_name(cfg->on_reboot));
     put_text(j, "on_crash", guest_action_name(cfg->on_crash));

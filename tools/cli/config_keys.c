@@ -236,6 +236,16 @@ static bool decode_path(struct decode *d, const struct key *key, const struct co
     return true;
 }
 
+static bool decode_pool(struct decode *d, const struct key *key, const struct config_setting *s)
+{
+    const char *text = s->value->kind == VALUE_LIST ? NULL : s->value->text;
+
+    if (!text || !*text || strlen(text) > CONFIG_MAX_NAME || strpbrk(text, "/\n"))
+        return expected(d, key, s);
+    d->cfg->pool = str_dup(text);
+    return true;
+}
+
 /* The index of a name in a table, or -1 with an error. */
 static int decode_choice(struct decode *d, const struct key *key, const struct config_setting *s,
                          const char *const *names)
@@ -480,6 +490,8 @@ static const struct key keys[] = {
         .decode = decode_unsigned, .offset = FIELD(cpu_weight), .min = 1, .max = 65535),
     KEY("cap", "the most CPU time, in percent of one CPU; 0 for no limit",
         .decode = decode_unsigned, .offset = FIELD(cap), .min = 0, .max = 100 * CONFIG_MAX_VCPUS),
+    KEY("pool", "the name of a CPU pool, in quotes (orlop cpupool-list)",
+        .decode = decode_pool),
     KEY("on_poweroff", ACTIONS,
         .decode = decode_action, .offset = FIELD(on_poweroff)),
     KEY("on_reboot", ACTIONS,

@@ -153,7 +153,6 @@ const struct config_key_info config_refused[] = {
     { "on_xend_stop", KEY_IGNORED, "guests that run at poweroff are shut down" },
     { "cpu_cap", KEY_NEVER, "is written cap= here" },
     { "page_size", KEY_NEVER, NO_SHARING },
-    { "pool", KEY_LATER, "there is one pool of CPUs; leave it out, or use cpus=" },
     { "shared_memory", KEY_NEVER, NO_SHARING },
     { "suppress_spurious_page_faults", KEY_IGNORED, "is for kernels of 2007" },
     { "vcpu_avail", KEY_IGNORED, "is replaced by vcpus= (online at start) and maxvcpus=" },

@@ -94,6 +94,9 @@ struct builder_kernel;
 int guest_check_kernel(const struct guest_config *cfg, struct builder_kernel **kernel,
                        struct create_plan *plan, struct error *e);
 
+/* The number of the pool that pool= names; -1 with e. */
+int guest_check_pool(struct host *h, const struct guest_config *cfg, uint32_t *id, struct error *e);
+
 /* Bridges, CPUs, disks: nothing is made. backing[] has nr_disks elements. */
 int guest_check_devices(struct host *h, const struct guest_config *cfg,
                         struct disk_backing *backing, bool force, struct error *e);

@@ -7,6 +7,7 @@
 #include "tools/cli/guest.h"
 #include "tools/cli/host.h"
 #include "tools/cli/hotplug.h"
+#include "tools/cli/pools.h"
 #include "tools/cli/vif.h"
 #include "tools/lib/error.h"
 #include "tools/lib/names.h"
@@ -92,6 +93,19 @@ static int check_machine(struct host *h, struct error *e)
                      "Switch SVM on in the firmware's settings if the processor has it (`orlop "
                      "dmesg` says why it is not used), or write type = 'pv'.",
                      "this machine runs no PVH guests: that needs AMD SVM with nested paging");
+}
+
+int guest_check_pool(struct host *h, const struct guest_config *cfg, uint32_t *id, struct error *e)
+{
+    struct pool p;
+
+    *id = 0;
+    if (!cfg->pool)
+        return 0;
+    if (pool_find(h, cfg->pool, &p, e) != 0)
+        return error_in(e, "pool=");
+    *id = p.id;
+    return 0;
 }
 
 int guest_check_devices(struct host *h, const struct guest_config *cfg,

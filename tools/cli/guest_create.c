@@ -74,7 +74,12 @@ static int create_domain(struct making *m, struct error *e)
     const struct guest_config *c = m->cfg;
     struct xen_domctl op = { .cmd = XEN_DOMCTL_createdomain };
     struct xen_domctl_createdomain *d = &op.u.createdomain;
+    uint32_t pool;
     int rc;
+
+    if (guest_check_pool(m->h, c, &pool, e) != 0)
+        return -1;
+    d->cpupool_id = pool;
 
     memcpy(d->handle, c->uuid, 16);
     d->max_vcpus = c->maxvcpus;

@@ -8,7 +8,7 @@
 #define LATER "not supported yet; "
 #define NEVER "is not there; "
 #define ENDS "shut the guest down (orlop shutdown) and create it again (orlop create)"
-#define POOLS "there is one pool of CPUs; cpus= and orlop vcpu-pin bind a guest to some of them"
+#define POOLS "the nodes are not told apart; orlop cpupool-create NAME cpus=LIST makes a pool"
 #define PCI "devices are not passed through; Domain 0 serves disks and network cards"
 #define SCREEN "there is no virtual screen; the guest has its text console: orlop console"
 #define LABELS "there are no security labels (XSM)"
@@ -31,13 +31,6 @@ static const struct {
     { "vkb-attach", LATER SCREEN },
     { "vkb-detach", LATER SCREEN },
     { "vkb-list", LATER SCREEN },
-    { "cpupool-create", LATER POOLS },
-    { "cpupool-destroy", LATER POOLS },
-    { "cpupool-list", LATER POOLS },
-    { "cpupool-rename", LATER POOLS },
-    { "cpupool-cpu-add", LATER POOLS },
-    { "cpupool-cpu-remove", LATER POOLS },
-    { "cpupool-migrate", LATER POOLS },
     { "cpupool-numa-split", LATER POOLS },
     { "pci-attach", LATER PCI },
     { "pci-detach", LATER PCI },
