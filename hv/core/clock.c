@@ -107,6 +107,16 @@ static void set_base(uint64_t base_ns)
         clock_publish_wallclock(d);
 }
 
+uint64_t clock_wall_ns(void)
+{
+    uint64_t base;
+
+    spin_lock(&wall_lock);
+    base = wall_base_ns;
+    spin_unlock(&wall_lock);
+    return base + arch_now();
+}
+
 void clock_init_wallclock(void)
 {
     set_base(arch_rtc_read() * NS_PER_S - arch_now());

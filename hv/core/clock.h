@@ -22,6 +22,8 @@ void clock_changed(void);
 void clock_update_vcpu(struct vcpu *v);
 /* Wall clock at boot, from the RTC; updates shared_info of every domain. */
 void clock_init_wallclock(void);
+/* Nanoseconds since 1970. Takes RANK_MACHINE. */
+uint64_t clock_wall_ns(void);
 /* XENPF_settime64: wall-clock time (secs, nsecs) was right at system time `system_ns`. */
 void clock_set_wallclock(uint64_t secs, uint32_t nsecs, uint64_t system_ns);
 /* Write the wall clock into d's shared_info. */

@@ -114,6 +114,12 @@ static void set_pending(struct domain *d, struct evtchn *ch, evtchn_port port)
     struct shared_info *s = d->shared;
     struct vcpu *v;
 
+    if (__builtin_expect(is_hv(ch), 0)) {
+        v = vcpu_of(d, ch);
+        if (v)
+            vcpu_notify(v);
+        return;
+    }
     if (evtchn_is_fifo(d)) {
         evtchn_fifo_raise(d, ch, port);
         return;
@@ -287,6 +293,18 @@ int evtchn_alloc_unbound(struct domain *d, domid_t remote, evtchn_port *port)
     return open_new(d, EVTCHNSTAT_unbound, remote, 0, port);
 }
 
+int evtchn_alloc_hv(struct domain *d, domid_t remote, unsigned int vcpu, evtchn_port *port)
+{
+    return open_new(d, EVTCHNSTAT_unbound, remote, vcpu | PORT_HV, port);
+}
+
+bool evtchn_is_hv(const struct domain *d, evtchn_port port)
+{
+    const struct evtchn *ch = port_of(d, port);
+
+    return ch && is_hv(ch);
+}
+
 int evtchn_bind_ipi(struct domain *d, unsigned int vcpu, evtchn_port *port)
 {
     if (vcpu >= d->max_vcpus || !d->vcpu[index_nospec(vcpu, MAX_VCPUS)])
@@ -457,7 +475,8 @@ static int close_all(struct domain *d)
             }
         }
         work++;
-        if (kind_of(ch) != EVTCHNSTAT_closed) {
+        /* What is the hypervisor's goes with the domain. */
+        if (kind_of(ch) != EVTCHNSTAT_closed && (!is_hv(ch) || s->closed)) {
             evtchn_close(d, port);
             work += CLOSE_STEP / 4;
         }
@@ -500,7 +519,7 @@ int evtchn_bind_vcpu(struct domain *d, evtchn_port port, unsigned int vcpu)
     if (!ch)
         return -XEN_EINVAL;
     spin_lock(&d->evtchn->lock);
-    switch (ch->kind) {
+    switch (is_hv(ch) ? EVTCHNSTAT_closed : ch->kind) {
     case EVTCHNSTAT_virq:
         if (!virq_is_global(ch->num)) {
             rc = -XEN_EINVAL;
@@ -526,7 +545,7 @@ int evtchn_unmask(struct domain *d, evtchn_port port)
 {
     struct evtchn *ch = port_of(d, port);
 
-    if (!ch)
+    if (!ch || is_hv(ch))
         return -XEN_EINVAL;
     if (evtchn_is_fifo(d)) {
         evtchn_fifo_unmask(d, ch, port);
@@ -552,7 +571,7 @@ int evtchn_status(struct domain *d, struct evtchn_status *st)
         return 0; /* closed */
     spin_lock(&d->evtchn->lock);
     st->status = ch->kind;
-    st->vcpu = ch->vcpu;
+    st->vcpu = ch->vcpu & ~PORT_HV;
     switch (ch->kind) {
     case EVTCHNSTAT_unbound:
         st->u.unbound.dom = (domid_t)ch->num;

@@ -16,6 +16,12 @@ typedef uint32_t evtchn_port;
  * the caller where one is passed. All return 0 or -errno; a new port goes to *port.
  */
 int evtchn_alloc_unbound(struct domain *d, domid_t remote, evtchn_port *port);
+/*
+ * A port of d's at which the hypervisor listens itself: `remote` may bind to it, and its event
+ * makes vCPU `vcpu` wake and look (vcpu_notify). d cannot close it.
+ */
+int evtchn_alloc_hv(struct domain *d, domid_t remote, unsigned int vcpu, evtchn_port *port);
+bool evtchn_is_hv(const struct domain *d, evtchn_port port);
 int evtchn_bind_interdomain(struct domain *d, struct domain *remote, evtchn_port remote_port,
                             evtchn_port *port);
 int evtchn_bind_virq(struct domain *d, unsigned int virq, unsigned int vcpu, evtchn_port *port);

@@ -21,7 +21,7 @@ static void dump_domain(struct domain *d)
         keys_alive();
         log_info("  %4u: [%d/%d] %-11s n=%u d=%d v=%u", port, evtchn_is_pending(d, port),
                  evtchn_is_masked(d, port), kind_names[ch->kind], ch->num,
-                 ch->kind == EVTCHNSTAT_interdomain ? ch->remote->id : -1, ch->vcpu);
+                 ch->kind == EVTCHNSTAT_interdomain ? ch->remote->id : -1, ch->vcpu & ~PORT_HV);
     }
 }
 

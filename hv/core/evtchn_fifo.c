@@ -212,7 +212,7 @@ int evtchn_set_priority(struct domain *d, evtchn_port port, unsigned int priorit
     struct event e;
     int rc = 0;
 
-    if (!ch)
+    if (!ch || is_hv(ch))
         return -XEN_EINVAL;
     spin_lock(&d->evtchn->lock);
     if (!d->evtchn->fifo) {

@@ -12,12 +12,19 @@
 
 struct evtchn {
     uint8_t kind;          /* [evtchn lock; read without it] EVTCHNSTAT_* */
-    uint8_t vcpu;          /* [evtchn lock; read without it] vCPU that is told */
+    uint8_t vcpu;          /* [evtchn lock; read without it] vCPU that is told, PORT_HV */
     uint16_t fifo;         /* [locks of the queue it names; read without] FIFO_*, evtchn_fifo.c */
     uint32_t num;          /* [evtchn lock] peer's port, PIRQ, VIRQ, or domain id allowed to bind */
     struct domain *remote; /* [both evtchn locks] the peer's domain while interdomain */
 };
 _Static_assert(sizeof(struct evtchn) == 16 && MAX_VCPUS <= 256, "256 ports a page");
+
+/*
+ * In evtchn.vcpu: the hypervisor itself listens, for that vCPU, which an event makes look again.
+ * The domain can neither close, bind nor wait for such a port.
+ */
+#define PORT_HV 0x80u
+_Static_assert(MAX_VCPUS <= PORT_HV, "the bit is free");
 
 #define PORTS_PER_CHUNK ((uint32_t)(PAGE_SIZE / sizeof(struct evtchn)))
 #define CHUNKS (EVTCHN_FIFO_NR_CHANNELS / PORTS_PER_CHUNK)
@@ -61,9 +68,14 @@ static inline uint8_t kind_of(const struct evtchn *ch)
     return __atomic_load_n(&ch->kind, __ATOMIC_ACQUIRE);
 }
 
+static inline bool is_hv(const struct evtchn *ch)
+{
+    return __atomic_load_n(&ch->vcpu, __ATOMIC_RELAXED) & PORT_HV;
+}
+
 static inline struct vcpu *vcpu_of(const struct domain *d, const struct evtchn *ch)
 {
-    return d->vcpu[__atomic_load_n(&ch->vcpu, __ATOMIC_RELAXED)];
+    return d->vcpu[__atomic_load_n(&ch->vcpu, __ATOMIC_RELAXED) & ~PORT_HV];
 }
 
 static inline bool evtchn_is_fifo(const struct domain *d)

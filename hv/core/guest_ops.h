@@ -125,6 +125,12 @@ struct guest_ops {
      * the privilege was checked, and the domctl lock is held.
      */
     long (*memory_op)(struct vcpu *v, unsigned int op, gptr_t arg, unsigned long start_extent);
+    /*
+     * XENMEM_acquire_resource beyond grant tables: page i of d's resource, a page of the
+     * hypervisor's that is shared with d; MFN_NONE: there is none. NULL: the kind has no such
+     * thing.
+     */
+    mfn_t (*resource)(struct domain *d, unsigned int type, unsigned int id, unsigned int i);
     long (*domctl)(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *copy_back);
     /*
      * Recount of what the kind adds (page tables, the map) for all its domains: contradictions,

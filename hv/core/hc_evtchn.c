@@ -110,7 +110,9 @@ static long op_port(struct vcpu *v, unsigned int cmd, gptr_t arg)
         return E(EFAULT);
     if (cmd == EVTCHNOP_send)
         return evtchn_send(v, port);
-    return cmd == EVTCHNOP_close ? evtchn_close(v->domain, port) : evtchn_unmask(v->domain, port);
+    if (cmd == EVTCHNOP_unmask)
+        return evtchn_unmask(v->domain, port);
+    return evtchn_is_hv(v->domain, port) ? E(EINVAL) : evtchn_close(v->domain, port);
 }
 
 static long op_status(struct vcpu *v, gptr_t arg)

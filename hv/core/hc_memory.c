@@ -358,14 +358,31 @@ static long claim_pages(struct vcpu *v, gptr_t arg)
     return rc;
 }
 
-/* Frames of a domain's grant table, for a domain builder to map. */
-static long grant_resource(struct vcpu *v, struct domain *d,
-                           const struct xen_mem_acquire_resource *r)
+/* One page of a resource; MFN_NONE: there is none. */
+static mfn_t resource_frame(struct domain *d, const struct xen_mem_acquire_resource *r,
+                            unsigned int i)
+{
+    if (r->type == XENMEM_resource_grant_table)
+        return grant_frame_mfn(d, i);
+    return d->ops->resource(d, r->type, r->id, i);
+}
+
+/* How many pages it has; 0: there is no such resource. */
+static unsigned int resource_size(const struct domain *d, const struct xen_mem_acquire_resource *r)
+{
+    if (r->type == XENMEM_resource_grant_table)
+        return r->id == XENMEM_resource_grant_table_id_shared ? grant_max_frames(d) : 0;
+    return r->type == XENMEM_resource_ioreq_server && d->ops->resource ? 2 : 0;
+}
+
+/* Pages of the hypervisor's that d shares, for a domain builder or a device model to map. */
+static long list_resource(struct vcpu *v, struct domain *d,
+                          const struct xen_mem_acquire_resource *r)
 {
     if (r->nr_frames > MAX_GRANT_FRAMES)
         return E(E2BIG);
     for (uint32_t i = 0; i < r->nr_frames; i++) {
-        mfn_t mfn = grant_frame_mfn(d, (unsigned int)(r->frame + i));
+        mfn_t mfn = resource_frame(d, r, (unsigned int)(r->frame + i));
         xen_pfn_t out = mfn.v; /* the caller is one that maps by the machine's numbers */
         gptr_t at;
 
@@ -393,14 +410,13 @@ static long acquire_resource(struct vcpu *v, gptr_t arg)
         return E(ESRCH);
     if (!access_ok(v->domain, d, ACCESS_MEMORY)) {
         rc = E(EPERM);
-    } else if (r.type != XENMEM_resource_grant_table ||
-               r.id != XENMEM_resource_grant_table_id_shared || !gfn_is_mfn(v->domain)) {
+    } else if (!resource_size(d, &r) || !gfn_is_mfn(v->domain)) {
         rc = E(EOPNOTSUPP);
     } else if (!r.nr_frames && !r.frame_list.p) { /* how large is it? */
-        r.nr_frames = grant_max_frames(d);
+        r.nr_frames = resource_size(d, &r);
         rc = guest_put(v, arg, &r) ? E(EFAULT) : 0;
     } else {
-        rc = grant_resource(v, d, &r);
+        rc = list_resource(v, d, &r);
     }
     domain_put(d);
     return rc;

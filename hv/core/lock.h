@@ -19,6 +19,7 @@
 enum lock_rank {
     RANK_DOMCTL = 1, /* one control operation at a time */
     RANK_DOMAIN,     /* a domain's life cycle, settings, vCPU array */
+    RANK_DEVICE,     /* an HVM domain's emulated devices and device models */
     RANK_PTABLE,     /* a PV domain's page tables */
     RANK_GRANT,      /* a domain's grant table */
     RANK_EVTCHN,     /* a domain's event channels */

@@ -2,6 +2,7 @@
 """The system tests with guests: whose programs make and serve them, with how many CPUs, and what is done with them
 (dom0/tasks/guest-*)."""
 import dataclasses
+import gzip
 import os
 import subprocess
 
@@ -53,6 +54,24 @@ def add_images(cfg):
         ("images/disk.qcow2", made + ".qcow2"), ("usr/bin/qemu-nbd", have + "/usr/bin/qemu-nbd")))
 
 
+def add_hvm(cfg):
+    """QEMU as device model, the firmware, and a disk with a boot sector."""
+    if reason := vm.missing_group("hvm"):
+        return reason
+    have, made = vm.FETCH + "/hvm/usr", vm.TOP + "/build/tmp/bootsector"
+    os.makedirs(os.path.dirname(made), exist_ok=True)
+    subprocess.run(["gcc", "-m32", "-nostdlib", "-static", "-Wl,--build-id=none,-Ttext=0x7c00,--oformat=binary", "-o", made,
+                    vm.TOP + "/tests/emu/bootsector.S"], check=True)
+    with open(made, "rb") as f, gzip.open(made + ".gz", "wb") as out:
+        out.write(f.read())
+    boot = os.path.dirname(os.readlink(vm.FETCH + "/tools/xen-bin")) + "/boot/hvmloader"
+    return dataclasses.replace(cfg, files=cfg.files + (
+        ("usr/libexec/xen-qemu-system-i386", have + "/libexec/xen-qemu-system-i386"),
+        ("usr/share/qemu/keymaps/en-us", have + "/share/qemu/keymaps/en-us"),
+        ("usr/share/seabios/bios-256k.bin", have + "/share/seabios/bios-256k.bin"),
+        (boot, f"{vm.FETCH}/tools/{boot}"), ("hvm/disk.img.gz", made + ".gz")))
+
+
 def own_programs(case, check):
     """What only Orlop's programs do."""
     def view(result):
@@ -70,4 +89,6 @@ def own_programs(case, check):
 def all_cases(case, check):
     """case: suite.Case; check: what must be true of the hypervisor's log afterwards."""
     return [case(f"guest-{task.split('+')[0]}-{mix}-{vcpus}of{cpus}", config(task, mix, cpus, vcpus), long=long, check=check,
-                 hvs=("orlop", "xen")) for task, mix, cpus, vcpus, long in TESTS] + own_programs(case, check)
+                 hvs=("orlop", "xen")) for task, mix, cpus, vcpus, long in TESTS] + own_programs(case, check) + \
+        [case("guest-hvm", dataclasses.replace(config("hvm", "debian", 2, 1), mem=1536), make=add_hvm, check=check,
+              hvs=("orlop", "xen"))]

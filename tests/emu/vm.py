@@ -169,7 +169,7 @@ def add_files(cfg):
     for name, path in files:
         more.file(name, path)
     # The image has those libraries that the distribution's tools need; the fetched ones go before the machine's.
-    for lib, path in newc.libraries([p for _, p in files], [FETCH + "/tools", FETCH + "/images", "/"]).items():
+    for lib, path in newc.libraries([p for _, p in files], [FETCH + "/tools", FETCH + "/images", FETCH + "/hvm", "/"]).items():
         more.file("lib/x86_64-linux-gnu/" + lib, path)
     os.makedirs(TOP + "/build/tmp", exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=TOP + "/build/tmp", prefix="initramfs-", delete=False) as out:

@@ -49,6 +49,7 @@ const struct hypercall hypercall_table[NR_HYPERCALLS] = {
     CALL(event_channel_op, hc_event_channel_op, ANY),
     CALL(physdev_op, NULL, ANY),
     CALL(hvm_op, hc_hvm_op, ANY),
+    CALL(dm_op, NULL, ANY),
     PRIVILEGED(sysctl, NULL, ANY),
     PRIVILEGED(domctl, NULL, ANY),
     PRIVILEGED(mca, NULL, ANY),

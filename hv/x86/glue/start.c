@@ -20,6 +20,7 @@
 #include "x86/glue/devices.h"
 #include "x86/glue/options.h"
 #include "x86/hvm/dom0.h"
+#include "x86/hvm/domain.h"
 #include "x86/hvm/svm/svm.h"
 #include "x86/irq/lapic.h"
 #include "x86/machine.h"
@@ -276,6 +277,7 @@ static void hvm_start(void)
         hvm_vendor = NULL;
         return;
     }
+    hvm_keys_init();
     log_info("HVM: %s with nested paging", hvm_vendor->name);
 }
 

@@ -8,6 +8,7 @@
 #include <xen/sched.h>
 
 #include "core/bug.h"
+#include "core/keys.h"
 #include "core/log.h"
 #include "core/vcpu.h"
 #include "lib/bitmap.h"
@@ -17,6 +18,7 @@
 #include "x86/cpu/segs.h"
 #include "x86/guest.h"
 #include "x86/hvm/copy.h"
+#include "x86/hvm/devices.h"
 #include "x86/hvm/exits.h"
 #include "x86/hvm/memory.h"
 #include "x86/hvm/state.h"
@@ -129,7 +131,19 @@ static void apic_sipi(struct vlapic *l, uint8_t vector)
     hvm_send_sipi(owner_of(l), vector);
 }
 
+static void apic_eoi(struct vlapic *l, uint8_t vector)
+{
+    struct hvm_devices *dev = hvm_domain_of(owner_of(l))->dev;
+
+    if (!dev)
+        return;
+    spin_lock(&dev->lock);
+    vioapic_eoi(&dev->irq.ioapic, vector);
+    spin_unlock(&dev->lock);
+}
+
 static const struct vlapic_ops apic_ops = {
+    .eoi = apic_eoi,
     .now = apic_now,
     .set_timer = apic_set_timer,
     .tsc_deadline = apic_tsc_deadline,
@@ -158,6 +172,8 @@ struct hvm_domain *hvm_domain_create(domid_t id, unsigned int max_vcpus, uint32_
                                      .has_x2apic = true,
                                      .has_deadline = true };
     hd->params[HVM_PARAM_TRIPLE_FAULT_REASON] = SHUTDOWN_reboot;
+    if (emulation != XEN_X86_EMU_LAPIC && !(hd->dev = hvm_devices_create(hd)))
+        goto no_devices;
     if (p2m_init(&hd->p2m, &hd->x.d, &p2m_npt, &p2m_hooks,
                  cpu_feat.page1gb ? P2M_ORDER_1G : P2M_ORDER_2M, TABLE_LIMIT))
         goto no_tables;
@@ -169,6 +185,9 @@ no_domain:
     while (p2m_teardown(&hd->p2m))
         ;
 no_tables:
+    if (hd->dev)
+        hvm_devices_free(hd->dev);
+no_devices:
     frame_free_hv_order(hd, order_of(sizeof(*hd)));
     return NULL;
 }
@@ -186,6 +205,8 @@ static void free_domain(struct domain *d)
 {
     told_free(d);
     switch_forget(d->id);
+    if (hvm_domain(d)->dev)
+        hvm_devices_free(hvm_domain(d)->dev);
     frame_free_hv_order(hvm_domain(d), order_of(sizeof(struct hvm_domain)));
 }
 
@@ -209,7 +230,13 @@ struct hvm_vcpu *hvm_vcpu_create(struct domain *d, unsigned int id)
     return v;
 }
 
-/* createdomain. PVH has a local APIC and no more; HVM needs a device model, which is not there. */
+/* PVH has a local APIC and no more; HVM has all but vPCI. PIRQs it may have are not announced. */
+#define EMU_HVM (XEN_X86_EMU_ALL & ~XEN_X86_EMU_VPCI)
+static bool emulation_ok(uint32_t flags)
+{
+    return flags == XEN_X86_EMU_LAPIC || (flags | XEN_X86_EMU_USE_PIRQ) == EMU_HVM;
+}
+
 static int createdomain(domid_t id, const struct xen_domctl_createdomain *config, struct domain **d)
 {
     struct hvm_domain *hd;
@@ -218,9 +245,9 @@ static int createdomain(domid_t id, const struct xen_domctl_createdomain *config
         log_refusal(NULL, "createdomain: this machine has no hardware virtualisation");
         return -XEN_EOPNOTSUPP;
     }
-    if (config->arch.emulation_flags != XEN_X86_EMU_LAPIC || config->arch.misc_flags) {
-        log_refusal(NULL, "createdomain: only PVH guests (emulation flags 1) are there, not %#x",
-                    config->arch.emulation_flags);
+    if (!emulation_ok(config->arch.emulation_flags) || config->arch.misc_flags) {
+        log_refusal(NULL, "createdomain: emulation flags are 0x1 for PVH and %#x for HVM, not %#x",
+                    EMU_HVM, config->arch.emulation_flags);
         return -XEN_EOPNOTSUPP;
     }
     if (!(config->flags & XEN_DOMCTL_CDF_hap)) {
@@ -297,12 +324,47 @@ static bool can_block(const struct vcpu *c)
 
 /* --- for the core --- */
 
+/* What it is about, in words. */
+static void dump_state(const struct hvm_vcpu *v)
+{
+    const ioreq_t *r = &v->io.asked;
+
+    log_info("  d%uv%u: work %#x%s, interrupt requested %d, in service %d, deliverable %d%s",
+             v->x.v.domain->id, v->x.v.id, v->exit_work, v->wait_sipi ? ", waits for a SIPI" : "",
+             vlapic_highest_request(&v->lapic), v->lapic.in_service, vlapic_pending(&v->lapic),
+             hvm_extint_waits(v) ? ", and one of the PICs" : "");
+    if (v->exit_work & HVMX_IO)
+        log_info("  waits for its device model: %s %s %#lx, %u times %u bytes, at %s",
+                 r->dir == IOREQ_READ ? "reads" : "writes",
+                 r->type == IOREQ_TYPE_COPY  ? "memory"
+                 : r->type == IOREQ_TYPE_PIO ? "port"
+                                             : "configuration",
+                 r->addr, r->count, r->size, v->io.plain_len ? "IN or OUT" : "an instruction");
+}
+
 static void dump(const struct vcpu *c)
 {
     const struct hvm_vcpu *v = (const struct hvm_vcpu *)c;
 
+    dump_state(v);
     hvm_vendor->dump(v);
     dump_regs(c == cpu_info()->current ? &cpu_info()->regs : &v->x.regs);
+}
+
+/* Key `v`. One that runs elsewhere shows what it had when it last left its CPU. */
+static void dump_all(void)
+{
+    struct domain *d;
+
+    for (domid_t id = 0; (d = domain_next(id)) != NULL; id = (domid_t)(d->id + 1), domain_put(d))
+        for (unsigned int i = 0; d->kind == GUEST_HVM && i < d->max_vcpus; i++)
+            if (d->vcpu[i])
+                dump(d->vcpu[i]);
+}
+
+void hvm_keys_init(void)
+{
+    keys_register('v', "hardware-assisted vCPUs", dump_all);
 }
 
 static int relinquish(struct domain *d)
@@ -315,6 +377,8 @@ static int relinquish(struct domain *d)
         switch_sync(c); /* an idle CPU may still have it */
         timer_stop_sync(&hvm_vcpu(c)->apic_timer);
     }
+    if (hvm_domain(d)->dev)
+        hvm_devices_stop(hvm_domain(d)->dev);
     return hvm_relinquish(hvm_domain(d));
 }
 
@@ -361,6 +425,7 @@ const struct x86_guest_ops hvm_guest_ops = {
         .features = features,
         .max_gfn = max_gfn,
         .memory_op = hvm_memory_op,
+        .resource = hvm_server_page,
         .domctl = hvm_domctl,
         .audit = hvm_audit,
     },

@@ -9,6 +9,9 @@
 struct hvm_domain *hvm_domain_create(domid_t id, unsigned int max_vcpus, uint32_t emulation);
 struct hvm_vcpu *hvm_vcpu_create(struct domain *d, unsigned int id);
 
+/* Registers the debug key that shows hardware-assisted vCPUs. */
+void hvm_keys_init(void);
+
 /* vcpu.c: registers as after RESET, or INIT; v is resident nowhere, or current. */
 void hvm_reset_registers(struct hvm_vcpu *v);
 /* INIT and SIPI for v, from any CPU. */

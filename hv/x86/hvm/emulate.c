@@ -12,12 +12,12 @@
 #include "x86/cpu/cpu.h"
 #include "x86/emul/emul.h"
 #include "x86/hvm/copy.h"
+#include "x86/hvm/devices.h"
 #include "x86/mm/guest_walk.h"
 #include "x86/mm/paging.h"
 #include "x86/trap.h"
 
 #define STRING_BUDGET 64 /* elements between two looks at pending work */
-#define FETCH 15
 
 /* Attributes of a segment: AMD APM volume 2, 4.7. */
 #define ATTR_WRITABLE 0x02u /* data; in code: readable */
@@ -99,25 +99,88 @@ static enum emul_result op_linear(struct emul *e, enum insn_seg seg, uint64_t of
 
 /* --- devices --- */
 
-/* One access within a device's page. What nobody claims reads as ones, and takes no writes. */
-static void device(struct emulation *m, uint64_t gpa, uint8_t *buf, unsigned int n, bool write)
+/* Results of a request, from the log or from its device now. */
+static enum emul_result logged(struct emulation *m, ioreq_t *r, uint64_t *data, uint32_t *count)
+{
+    struct hvm_io *io = &m->v->io;
+
+    if (io->rcx != m->e.regs->rcx) { /* the next element */
+        io->done = io->at = 0;
+        io->rcx = m->e.regs->rcx;
+    }
+    if (io->at < io->done) {
+        *data = io->log[io->at].data;
+        *count = MIN(io->log[io->at].count, r->count);
+        io->at++;
+        return EMUL_OK;
+    }
+    if (io->done == IO_LOG)
+        return EMUL_UNKNOWN;
+    io->plain_len = 0;
+    *count = r->count;
+    switch (io_request(m->v, r, data)) {
+    case IO_DONE:
+        io->log[io->done].data = *data;
+        io->log[io->done].count = *count;
+        io->at = ++io->done;
+        return EMUL_OK;
+    case IO_WAITS:
+        return EMUL_WAIT;
+    default:
+        return EMUL_AGAIN; /* and never again */
+    }
+}
+
+/* Memory that only reads: what is written there is lost. */
+static bool is_rom(struct emulation *m, uint64_t gpa)
+{
+    return p2m_lookup(&hvm_domain_of(m->v)->p2m, GFN(gpa >> PAGE_SHIFT)).type == P2M_RAM_RO;
+}
+
+/* At most eight bytes within a page that belong to a device, or to nobody: these read as ones. */
+static enum emul_result device(struct emulation *m, uint64_t gpa, uint8_t *buf, unsigned int n,
+                               bool write)
 {
     struct vlapic *apic = &m->v->lapic;
+    ioreq_t r = { .addr = gpa,
+                  .size = n,
+                  .count = 1,
+                  .dir = write ? IOREQ_WRITE : IOREQ_READ,
+                  .type = IOREQ_TYPE_COPY };
+    enum emul_result result = EMUL_OK;
     uint64_t val = 0;
+    uint32_t count;
 
-    if (!vlapic_hit(apic, gpa)) {
-        if (!write)
-            memset(buf, 0xff, n);
-        return;
+    if (write)
+        memcpy(&val, buf, n);
+    if (vlapic_hit(apic, gpa)) {
+        if (write)
+            vlapic_mmio_write(apic, gpa & ~PAGE_MASK, n, val);
+        else
+            val = n <= 4 ? vlapic_mmio_read(apic, gpa & ~PAGE_MASK, n) : 0;
+        hvm_ask(m->v, HVMX_INTERRUPT); /* what it lets through may have changed */
+    } else if (!hvm_domain_of(m->v)->dev) {
+        val = ~0ull;
+    } else if (!hvm_device_memory(m->v, gpa, n, write, &val) && !(write && is_rom(m, gpa))) {
+        r.data = val;
+        result = logged(m, &r, &val, &count);
     }
-    if (write) {
-        memcpy(&val, buf, MIN(n, 8u));
-        vlapic_mmio_write(apic, gpa & ~PAGE_MASK, n, val);
-    } else {
-        val = n <= 4 ? vlapic_mmio_read(apic, gpa & ~PAGE_MASK, n) : 0;
-        memset(buf, 0, n);
-        memcpy(buf, &val, MIN(n, 8u));
+    if (!write)
+        memcpy(buf, &val, n);
+    return result;
+}
+
+/* The same for any size. */
+static enum emul_result device_bytes(struct emulation *m, uint64_t gpa, uint8_t *buf,
+                                     unsigned int n, bool write)
+{
+    enum emul_result r = EMUL_OK;
+
+    for (unsigned int done = 0, step; r == EMUL_OK && done < n; done += step) {
+        step = MIN(n - done, 8u);
+        r = device(m, gpa + done, buf + done, step, write);
     }
+    return r;
 }
 
 /* --- memory --- */
@@ -167,15 +230,14 @@ static enum emul_result both(struct emulation *m, uint64_t addr, unsigned int n,
 }
 
 /* Moves the bytes of one page. */
-static void move(struct emulation *m, uint64_t gpa, uint8_t *buf, unsigned int n, bool write)
+static enum emul_result move(struct emulation *m, uint64_t gpa, uint8_t *buf, unsigned int n,
+                             bool write)
 {
     uint8_t *page;
     mfn_t mfn;
 
-    if (!p2m_peek(&hvm_domain_of(m->v)->p2m, GFN(gpa >> PAGE_SHIFT), write, &mfn)) {
-        device(m, gpa, buf, n, write);
-        return;
-    }
+    if (!p2m_peek(&hvm_domain_of(m->v)->p2m, GFN(gpa >> PAGE_SHIFT), write, &mfn))
+        return device_bytes(m, gpa, buf, n, write);
     page = (uint8_t *)direct(mfn_maddr(mfn).v) + (gpa & ~PAGE_MASK);
     if (write) {
         p2m_mark_dirty(&hvm_domain_of(m->v)->p2m, GFN(gpa >> PAGE_SHIFT));
@@ -183,6 +245,7 @@ static void move(struct emulation *m, uint64_t gpa, uint8_t *buf, unsigned int n
     } else {
         memcpy(buf, page, n);
     }
+    return EMUL_OK;
 }
 
 static enum emul_result access(struct emulation *m, uint64_t addr, uint8_t *buf, unsigned int n,
@@ -194,10 +257,10 @@ static enum emul_result access(struct emulation *m, uint64_t addr, uint8_t *buf,
 
     if (r != EMUL_OK)
         return r;
-    move(m, gpa[0], buf, first, write);
-    if (first < n)
-        move(m, gpa[1], buf + first, n - first, write);
-    return EMUL_OK;
+    r = move(m, gpa[0], buf, first, write);
+    if (r == EMUL_OK && first < n)
+        r = move(m, gpa[1], buf + first, n - first, write);
+    return r;
 }
 
 static enum emul_result op_read(struct emul *e, uint64_t addr, void *buf, unsigned int n,
@@ -232,11 +295,72 @@ static enum emul_result op_update(struct emul *e, uint64_t addr, const void *old
     return op_write(e, addr, new, n);
 }
 
+/* --- strings of ports --- */
+
+/* One element by value: an answer is written where it belongs, what is sent was read before. */
+static enum emul_result port_element(struct emulation *m, ioreq_t *r, uint64_t addr)
+{
+    bool in = r->dir == IOREQ_READ;
+    enum emul_result result;
+    uint64_t data = 0;
+    uint32_t count, val = 0;
+
+    if (!in) {
+        result = access(m, addr, (uint8_t *)&val, r->size, false, false);
+        if (result != EMUL_OK)
+            return result;
+        r->data = val;
+    }
+    if (hvm_domain_of(m->v)->dev && hvm_device_port(m->v, (uint16_t)r->addr, r->size, in, &val)) {
+        data = val;
+    } else {
+        result = logged(m, r, &data, &count);
+        if (result != EMUL_OK)
+            return result;
+    }
+    return in ? access(m, addr, (uint8_t *)&data, r->size, true, true) : EMUL_OK;
+}
+
+/* Several elements that lie in one page of memory: the device model moves them. */
+static enum emul_result op_port_string(struct emul *e, uint16_t port, unsigned int size, bool in,
+                                       uint64_t addr, bool down, uint64_t *count)
+{
+    struct emulation *m = of(e);
+    ioreq_t r = { .addr = port,
+                  .size = size,
+                  .count = 1,
+                  .dir = in ? IOREQ_READ : IOREQ_WRITE,
+                  .df = down,
+                  .type = IOREQ_TYPE_PIO };
+    bool crosses = (addr & ~PAGE_MASK) + size > PAGE_SIZE;
+    enum emul_result result;
+    uint64_t gpa, data;
+    uint32_t done;
+    mfn_t mfn;
+
+    if (!crosses && *count > 1 && !hvm_device_has_port(port, size)) {
+        result = translate(m, addr, in, &gpa);
+        if (result != EMUL_OK)
+            return result;
+        if (p2m_peek(&hvm_domain_of(m->v)->p2m, GFN(gpa >> PAGE_SHIFT), in, &mfn)) {
+            r.data = gpa;
+            r.data_is_ptr = 1;
+            r.count = (uint32_t)*count;
+            result = logged(m, &r, &data, &done);
+            *count = done;
+            return result;
+        }
+    }
+    *count = 1;
+    return port_element(m, &r, addr);
+}
+
 static const struct emul_ops ops = {
     .linear = op_linear,
     .read = op_read,
     .write = op_write,
     .update = op_update,
+    .port_string = op_port_string,
 };
 
 /* --- the whole --- */
@@ -264,29 +388,47 @@ static uint64_t prepare(struct emulation *m, struct hvm_vcpu *v, struct x86_regs
     return (uint32_t)(cs.base + regs->rip);
 }
 
-enum hvm_emulated hvm_emulate(struct hvm_vcpu *v, struct x86_regs *regs)
+static enum hvm_emulated run(struct hvm_vcpu *v, struct emulation *m)
 {
-    struct emulation m;
-    uint8_t bytes[FETCH];
-    uint64_t at = prepare(&m, v, regs), rip = regs->rip;
-    size_t n = hvm_fetch(v, at, bytes, sizeof(bytes));
+    struct x86_regs *regs = m->e.regs;
+    uint64_t rip = regs->rip;
 
-    if (insn_decode(bytes, n, m.e.mode, &m.e.insn) != INSN_OK)
+    v->io.at = 0;
+    if (insn_decode(v->io.bytes, v->io.nbytes, m->e.mode, &m->e.insn) != INSN_OK)
         return HVM_NOT_KNOWN;
-    switch (emul_decoded(&m.e)) {
+    switch (emul_decoded(&m->e)) {
     case EMUL_OK:
         regs->rip = rip;
-        hvm_skip(v, regs, m.e.insn.len);
+        hvm_skip(v, regs, m->e.insn.len);
         return HVM_EMULATED;
     case EMUL_EXCEPTION:
-        if (m.real || (m.vector != TRAP_PF && m.vector != TRAP_GP && m.vector != TRAP_SS))
-            hvm_raise(v, m.vector);
+        if (m->real || (m->vector != TRAP_PF && m->vector != TRAP_GP && m->vector != TRAP_SS))
+            hvm_raise(v, m->vector);
         else
-            hvm_raise_code(v, m.vector, m.code);
+            hvm_raise_code(v, m->vector, m->code);
         return HVM_EMULATED;
     case EMUL_UNKNOWN:
         return HVM_NOT_KNOWN;
     default:
         return HVM_EMULATED;
     }
+}
+
+enum hvm_emulated hvm_emulate(struct hvm_vcpu *v, struct x86_regs *regs)
+{
+    struct emulation m;
+    uint64_t at = prepare(&m, v, regs);
+
+    v->io.done = 0;
+    v->io.rcx = regs->rcx;
+    v->io.nbytes = (uint8_t)hvm_fetch(v, at, v->io.bytes, sizeof(v->io.bytes));
+    return run(v, &m);
+}
+
+enum hvm_emulated hvm_emulate_again(struct hvm_vcpu *v, struct x86_regs *regs)
+{
+    struct emulation m;
+
+    (void)prepare(&m, v, regs);
+    return run(v, &m);
 }

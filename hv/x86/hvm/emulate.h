@@ -15,5 +15,7 @@ enum hvm_emulated {
  * that may be so accessed: executes it for v, which is current. Its bytes are fetched here, once.
  */
 enum hvm_emulated hvm_emulate(struct hvm_vcpu *v, struct x86_regs *regs);
+/* The same bytes again, with one more answer of a device model in the log (io.h). */
+enum hvm_emulated hvm_emulate_again(struct hvm_vcpu *v, struct x86_regs *regs);
 
 #endif

@@ -8,6 +8,7 @@
 #include "core/domain.h"
 #include "core/pcpu.h"
 #include "x86/cpu/cpu.h"
+#include "x86/hvm/devices.h"
 #include "x86/hvm/exits.h"
 
 /* Does an upcall by vector wait that its domain, not one vCPU, has chosen? */
@@ -19,23 +20,28 @@ static bool upcall_waits(const struct hvm_vcpu *v)
            __atomic_load_n(&hd->callback_vector, __ATOMIC_RELAXED) && !v->upcall_vector;
 }
 
-/* The vector to deliver next, or -1; *apic: it is the local APIC's. */
-static int next_vector(struct hvm_vcpu *v, bool *apic)
+enum source { FROM_UPCALL, FROM_PIC, FROM_APIC };
+
+/* The vector to deliver next, or -1, and whose it is. The PICs' is not known before it is taken. */
+static int next_vector(struct hvm_vcpu *v, enum source *from)
 {
-    *apic = false;
+    *from = FROM_UPCALL;
     if (upcall_waits(v))
         return __atomic_load_n(&hvm_domain_of(v)->callback_vector, __ATOMIC_RELAXED);
-    *apic = true;
+    *from = FROM_PIC;
+    if (hvm_extint_waits(v))
+        return 0;
+    *from = FROM_APIC;
     return vlapic_pending(&v->lapic);
 }
 
 bool hvm_has_work(struct hvm_vcpu *v)
 {
-    bool apic;
+    enum source from;
 
     if (__atomic_load_n(&v->exit_work, __ATOMIC_SEQ_CST) & (HVMX_NMI | HVMX_TIMER | HVMX_EVENT))
         return true;
-    return (cpu_info()->regs.rflags & X86_FLAGS_IF) && next_vector(v, &apic) >= 0;
+    return (cpu_info()->regs.rflags & X86_FLAGS_IF) && next_vector(v, &from) >= 0;
 }
 
 static void want_window(struct hvm_vcpu *v)
@@ -49,23 +55,26 @@ static void want_window(struct hvm_vcpu *v)
 /* Deliver an interrupt, or see to it that the guest exits when it takes one. */
 static void deliver_interrupt(struct hvm_vcpu *v, const struct x86_regs *regs)
 {
-    bool apic;
-    int vector = next_vector(v, &apic);
+    enum source from;
+    int vector = next_vector(v, &from);
     struct hvm_event e = { .kind = HVM_EV_INTERRUPT, .vector = (uint8_t)vector };
 
     if (vector < 0) {
         hvm_done(v, HVMX_INTERRUPT);
-        if (next_vector(v, &apic) >= 0) /* it came between */
+        if (next_vector(v, &from) >= 0) /* it came between */
             hvm_ask(v, HVMX_INTERRUPT);
         return;
     }
     if (!(regs->rflags & X86_FLAGS_IF) || hvm_vendor->get(v, HVM_SHADOW) ||
-        !hvm_vendor->inject(v, &e)) {
+        !hvm_vendor->can_inject(v)) {
         want_window(v);
         hvm_done(v, HVMX_INTERRUPT);
         return;
     }
-    if (apic)
+    if (from == FROM_PIC)
+        e.vector = hvm_extint_take(v);
+    hvm_vendor->inject(v, &e);
+    if (from == FROM_APIC)
         vlapic_accept(&v->lapic, e.vector);
 }
 
@@ -85,6 +94,13 @@ bool hvm_exit_work(struct vcpu *c, struct x86_regs *regs)
     struct hvm_vcpu *v = hvm_vcpu(c);
     uint32_t work = __atomic_load_n(&v->exit_work, __ATOMIC_SEQ_CST);
 
+    if (work & HVMX_IO) { /* in the middle of an instruction */
+        if (!hvm_io_goes_on(v, regs))
+            return true;
+        work = __atomic_load_n(&v->exit_work, __ATOMIC_SEQ_CST);
+        if (work & HVMX_IO) /* and again */
+            return true;
+    }
     if (work & HVMX_FLUSH) {
         hvm_done(v, HVMX_FLUSH);
         hvm_vendor->flush(v);

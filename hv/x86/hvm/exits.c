@@ -183,14 +183,6 @@ static void exit_rdtsc(struct hvm_vcpu *v, struct x86_regs *regs, const struct h
     hvm_skip(v, regs, len);
 }
 
-/* Ports that nobody claims read as all ones. */
-static void exit_io(struct hvm_vcpu *v, struct x86_regs *regs, const struct hvm_exit *x)
-{
-    if (x->in && !x->string)
-        regs->rax = x->size == 4 ? 0xffffffffull : regs->rax | x86_size_mask(x->size);
-    hvm_skip(v, regs, x->len);
-}
-
 static bool others_up(const struct domain *d)
 {
     for (unsigned int i = 0; i < d->max_vcpus; i++)
@@ -286,7 +278,7 @@ static void dispatch(struct hvm_vcpu *v, struct x86_regs *regs, struct hvm_exit 
         exit_cpuid(v, regs, x);
         break;
     case HVM_EXIT_IO:
-        exit_io(v, regs, x);
+        hvm_exit_io(v, regs, x);
         break;
     case HVM_EXIT_RDMSR:
         exit_rdmsr(v, regs, x);

@@ -7,18 +7,28 @@
 
 #include "core/access.h"
 #include "core/log.h"
-#include "x86/hvm/hvm.h"
+#include "x86/hvm/devices.h"
 
 #define VIA_TYPE(v) ((v) >> 56)
 #define VIA_GSI 0u
 #define VIA_VECTOR 2u
 #define MIN_VECTOR 16u
 
-/* Who may set a parameter: the guest itself, the tools, or the tools once. */
+/* What a guest, or its firmware, may say itself. */
 static bool tools_only(uint32_t index)
 {
-    return index != HVM_PARAM_CALLBACK_IRQ && index != HVM_PARAM_VM86_TSS_SIZED &&
-           index != HVM_PARAM_VM_GENERATION_ID_ADDR;
+    switch (index) {
+    case HVM_PARAM_CALLBACK_IRQ:
+    case HVM_PARAM_VM86_TSS:
+    case HVM_PARAM_VM86_TSS_SIZED:
+    case HVM_PARAM_VM_GENERATION_ID_ADDR:
+    case HVM_PARAM_ACPI_IOPORTS_LOCATION:
+    case HVM_PARAM_STORE_EVTCHN:
+    case HVM_PARAM_CONSOLE_EVTCHN:
+        return false;
+    default:
+        return true;
+    }
 }
 
 static long set_callback(struct hvm_domain *hd, uint64_t value)
@@ -55,6 +65,12 @@ static long set_param(struct vcpu *v, struct hvm_domain *hd, const struct xen_hv
         break;
     case HVM_PARAM_TIMER_MODE:
         rc = p->value > HVMPTM_one_missed_tick_pending ? E(EINVAL) : 0;
+        break;
+    case HVM_PARAM_HPET_ENABLED:
+    case HVM_PARAM_ACPI_IOPORTS_LOCATION:
+        rc = p->value > 1 ? E(EINVAL) : 0;
+        if (rc == 0 && hd->dev)
+            hvm_devices_param(hd->dev, p->index, p->value);
         break;
     case HVM_PARAM_TRIPLE_FAULT_REASON:
         rc = p->value > SHUTDOWN_MAX ? E(EINVAL) : 0;

@@ -62,6 +62,29 @@ static long place_shared(struct domain *d, gfn_t gfn, mfn_t mfn)
     return rc;
 }
 
+long hvm_move_page(struct domain *d, uint64_t from, uint64_t to)
+{
+    struct p2m *p = &hvm_domain(d)->p2m;
+    struct p2m_entry e;
+    long rc;
+
+    if (from == to || !p2m_is_ram(p2m_lookup(p, GFN(from)).type))
+        return from == to ? 0 : E(EINVAL);
+    rc = clear(d, GFN(to));
+    if (rc == 0)
+        rc = p2m_remove(p, GFN(from), MFN_NONE, 0, &e);
+    if (rc)
+        return rc;
+    p2m_sync(p);
+    if (p2m_is_ram(e.type))
+        rc = p2m_place(p, GFN(to), e.mfn, 0, e.type);
+    else
+        rc = E(EINVAL); /* it was replaced meanwhile */
+    if (rc && p2m_place(p, GFN(from), e.mfn, 0, e.type) && p2m_is_ram(e.type))
+        frame_release(frame_of(e.mfn), d); /* it has no place any more */
+    return rc;
+}
+
 /* One page of add_to_physmap. */
 static long add_page(struct vcpu *v, struct domain *d, unsigned int space, uint64_t idx, gfn_t gfn)
 {
@@ -76,6 +99,8 @@ static long add_page(struct vcpu *v, struct domain *d, unsigned int space, uint6
             return E(EOPNOTSUPP); /* grants have version 1 */
         mfn = grant_frame_mfn(d, (unsigned int)idx);
         return mfn_eq(mfn, MFN_NONE) ? E(EINVAL) : place_shared(d, gfn, mfn);
+    case XENMAPSPACE_gmfn:
+        return hvm_move_page(d, idx, gfn.v);
     default:
         return E(EOPNOTSUPP);
     }

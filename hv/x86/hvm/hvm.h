@@ -9,6 +9,7 @@
 
 #include "core/timer.h"
 #include "x86/guest.h"
+#include "x86/hvm/io.h"
 #include "x86/hvm/vendor.h"
 #include "x86/hvm/vlapic.h"
 #include "x86/mm/p2m.h"
@@ -20,6 +21,7 @@ enum hvm_exit_work {
     HVMX_NMI = 1u << 1,       /* an NMI waits */
     HVMX_FLUSH = 1u << 2,     /* its translations are to be forgotten */
     HVMX_TIMER = 1u << 3,     /* its APIC's timer has come */
+    HVMX_IO = 1u << 4,        /* an instruction waits for a device model: io.h */
     HVMX_EVENT =
         1u << 6, /* `event` is to be delivered: an exception, or one that was interrupted */
 };
@@ -52,6 +54,8 @@ struct hvm_vcpu {
     struct vlapic lapic;
     struct timer apic_timer;
 
+    struct hvm_io io; /* [own CPU] an instruction that reaches devices */
+
     uint64_t stuck_rip; /* an instruction was not in memory as it exited; see hvm_insn_length */
     uint32_t stuck_count;
 
@@ -71,6 +75,7 @@ struct hvm_domain {
     uint64_t params[HVM_NR_PARAMS];
     uint8_t callback_vector; /* atomic: HVM_PARAM_CALLBACK_IRQ's vector; 0: none */
     uint32_t emulation;      /* XEN_X86_EMU_* */
+    struct hvm_devices *dev; /* constant; NULL: PVH */
 };
 
 static inline struct hvm_vcpu *hvm_vcpu(struct vcpu *v)

@@ -34,6 +34,7 @@ struct ioreq_server {
     bool used, enabled;
     uint8_t buffering; /* HVM_IOREQSRV_BUFIOREQ_* */
     domid_t owner;     /* the device model's domain */
+    uint32_t serial;   /* no other server of the domain ever had it */
     uint16_t nr[IOREQ_RANGE_KINDS];
     struct ioreq_range *ranges[IOREQ_RANGE_KINDS]; /* sorted, apart from each other; a page each */
     shared_iopage_t *slots;

@@ -17,6 +17,12 @@ int hvm_grant_unmap(struct vcpu *v, uint64_t host_addr, mfn_t mfn, uint32_t flag
 /* hc_memory.c */
 long hvm_memory_op(struct vcpu *v, unsigned int op, gptr_t arg, unsigned long start_extent);
 
+/*
+ * d's own page at guest frame `from` goes to `to`, and what was there goes; `from` becomes a hole.
+ * 0 or -errno.
+ */
+long hvm_move_page(struct domain *d, uint64_t from, uint64_t to);
+
 /* One step of giving up d's memory; -EAGAIN: call again. */
 int hvm_relinquish(struct hvm_domain *hd);
 /* Contradictions in the nested tables of all hardware-assisted domains. */

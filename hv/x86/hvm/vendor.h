@@ -154,6 +154,8 @@ struct hvm_vendor {
     void (*get_paging)(struct hvm_vcpu *v, struct guest_paging *g, unsigned int *cpl);
     /* Enter with this event; one an entry. False: there is one already. */
     bool (*inject)(struct hvm_vcpu *v, const struct hvm_event *e);
+    /* Would inject() do so? */
+    bool (*can_inject)(struct hvm_vcpu *v);
     /* Exit as soon as the guest takes interrupts, or (nmi) returns from its NMI handler. */
     void (*window)(struct hvm_vcpu *v, bool nmi, bool on);
     /* TSC of the guest = the machine's + offset; trap: RDTSC exits. */

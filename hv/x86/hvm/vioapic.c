@@ -57,6 +57,14 @@ void vioapic_eoi(struct vioapic *p, uint8_t vector)
     }
 }
 
+bool vioapic_takes_extint(const struct vioapic *p)
+{
+    union vioapic_redir_entry e = { .bits = __atomic_load_n(&p->hw.redirtbl[0].bits,
+                                                            __ATOMIC_RELAXED) };
+
+    return !e.fields.mask && e.fields.delivery_mode == APIC_EXTINT;
+}
+
 static uint32_t read_selected(const struct vioapic *p)
 {
     unsigned int index = p->hw.ioregsel & 0xff, pin = (index - 0x10) / 2;

@@ -25,6 +25,8 @@ void vioapic_eoi(struct vioapic *p, uint8_t vector);
 /* Accesses at an offset from VIOAPIC_BASE; 32 bits count. */
 uint32_t vioapic_read(const struct vioapic *p, unsigned int offset);
 void vioapic_write(struct vioapic *p, unsigned int offset, uint32_t val);
+/* Is pin 0 open for the PICs' interrupts (the virtual wire by way of the I/O APIC)? No lock. */
+bool vioapic_takes_extint(const struct vioapic *p);
 /* All pins at once, as they are after records were loaded: nothing counts as an edge. */
 void vioapic_set_lines(struct vioapic *p, uint64_t lines);
 /* Takes over a record; lines stay as they are. */

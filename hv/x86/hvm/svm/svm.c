@@ -238,6 +238,11 @@ static bool inject(struct hvm_vcpu *v, const struct hvm_event *e)
     return true;
 }
 
+static bool can_inject(struct hvm_vcpu *v)
+{
+    return !(vmcb_of(v)->event & EVENT_VALID);
+}
+
 static void window(struct hvm_vcpu *v, bool nmi, bool on)
 {
     struct vmcb *b = vmcb_of(v);
@@ -414,6 +419,7 @@ const struct hvm_vendor svm_vendor = {
     .set = set,
     .get_paging = get_paging,
     .inject = inject,
+    .can_inject = can_inject,
     .window = window,
     .set_tsc = set_tsc,
     .trap_dr = trap_dr,
