@@ -145,9 +145,7 @@ static long op_getcontext(struct vcpu *v, struct domain *d, struct xen_domctl_vc
     struct vcpu_guest_context *c;
     long rc = 0;
 
-    if (!t)
-        return E(ESRCH);
-    if (d == v->domain)
+    if (!t || d == v->domain)
         return E(EINVAL);
     if (!t->initialised)
         return E(ENODATA);

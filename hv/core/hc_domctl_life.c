@@ -219,7 +219,7 @@ long domctl_life(struct vcpu *v, struct domain *d, struct xen_domctl *op)
         if (no)
             return no;
         if (op->u.sendtrigger.trigger != XEN_DOMCTL_SENDTRIGGER_NMI)
-            return E(EOPNOTSUPP); /* the others press a machine's buttons: HVM */
+            return E(EINVAL); /* the others press a machine's buttons: HVM */
         return t ? d->ops->send_nmi(t) : E(ESRCH);
     }
     default:

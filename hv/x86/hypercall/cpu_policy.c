@@ -121,7 +121,9 @@ static long set_policy(struct vcpu *v, struct domain *d, struct xen_domctl_cpu_p
     struct cpu_policy *p;
     int err;
 
-    if (d == v->domain || d->started)
+    if (d == v->domain)
+        return E(EINVAL);
+    if (d->started)
         return E(EEXIST);
     told = told_get(d);
     p = told ? frame_alloc_hv() : NULL;

@@ -78,7 +78,7 @@ long hc_mca(struct vcpu *v, const struct hc_args *args)
     if (guest_get(v, &op, GPTR(arg)))
         return E(EFAULT);
     if (op.interface_version != XEN_MCA_INTERFACE_VERSION)
-        return E(ENOSYS);
+        return E(EACCES);
     if (op.cmd == XEN_MC_physcpuinfo)
         rc = physcpuinfo(v, &op.u.mc_physcpuinfo);
     else if (op.cmd == XEN_MC_fetch)

@@ -111,11 +111,13 @@ static int map_msi(struct domain *d, struct physdev_map_pirq *op)
         r.dev.seg = (uint16_t)((uint32_t)op->bus >> 16);
     if (op->type == MAP_PIRQ_TYPE_MULTI_MSI) {
         /* Several messages need neighbouring vectors; Linux then asks for a single one. */
-        if (op->entry_nr != 1 || op->table_base)
+        if (op->table_base)
+            return -XEN_EINVAL;
+        if (op->entry_nr != 1)
             return -XEN_EOPNOTSUPP;
     } else if (op->table_base) {
         if (op->entry_nr < 0 || op->entry_nr > 2047)
-            return -XEN_ERANGE;
+            return -XEN_EINVAL;
         r.entry_nr = (uint16_t)op->entry_nr;
     }
     return pirq_map_msi(d, &r, &op->pirq);
@@ -129,6 +131,11 @@ static long op_map_pirq(struct vcpu *v, gptr_t arg)
     if (guest_get(v, &op, arg))
         return E(EFAULT);
     if (op.domid != DOMID_SELF && op.domid != v->domain->id) {
+        struct domain *d = domain_get(op.domid);
+
+        if (!d)
+            return E(ESRCH);
+        domain_put(d);
         log_refusal(v->domain, "map_pirq: passing devices to domain %u is not supported", op.domid);
         return E(EOPNOTSUPP);
     }

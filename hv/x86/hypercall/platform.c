@@ -103,9 +103,7 @@ static long cpu_online(uint32_t cpu)
 
 static long cpu_offline(uint32_t cpu)
 {
-    if (cpu >= nr_pcpus)
-        return E(EINVAL);
-    return cpu == 0 ? E(EBUSY) : E(EOPNOTSUPP);
+    return cpu >= nr_pcpus ? E(EINVAL) : E(EOPNOTSUPP);
 }
 
 /*
