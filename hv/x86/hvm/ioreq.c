@@ -160,19 +160,25 @@ static uint32_t writer(uint64_t both)
     return (uint32_t)(both >> 32);
 }
 
-/* Counters stay small: they count modulo 2^32, and that is no multiple of the ring's size. */
+/*
+ * Counters stay small: they count modulo 2^32, and that is no multiple of the ring's size. A device
+ * model that reads just now is met a few times at most, and the next request tries again: one that
+ * changes its counter without end must not keep the hypervisor here.
+ */
 static void move_back(buffered_iopage_t *ring)
 {
     uint64_t old = __atomic_load_n(counters(ring), __ATOMIC_RELAXED), new;
 
-    do {
+    for (int tries = 0; tries < 4; tries++) {
         uint32_t back = reader(old) - reader(old) % IOREQ_BUFFER_SLOT_NUM;
 
         if (back == 0 || writer(old) < IOREQ_BUFFER_SLOT_NUM)
             return;
         new = (uint64_t)(writer(old) - back) << 32 | (reader(old) - back);
-    } while (!__atomic_compare_exchange_n(counters(ring), &old, new, false, __ATOMIC_ACQ_REL,
-                                          __ATOMIC_RELAXED));
+        if (__atomic_compare_exchange_n(counters(ring), &old, new, false, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_RELAXED))
+            return;
+    }
 }
 
 static int size_code(uint32_t size)
