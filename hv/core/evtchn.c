@@ -161,6 +161,7 @@ int evtchn_send(struct vcpu *v, evtchn_port port)
 
     if (!ch)
         return -XEN_EINVAL;
+    COUNT(v->cpu, EVENTS);
     if (kind_of(ch) == EVTCHNSTAT_ipi) {
         set_pending(d, ch, port);
         return 0;

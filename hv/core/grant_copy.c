@@ -86,6 +86,7 @@ int grant_copy_one(struct vcpu *v, const struct gnttab_copy *op, struct grant_co
     const uint8_t *from;
     int rc;
 
+    COUNT(v->cpu, COPIES);
     if ((uint32_t)op->source.offset + op->len > PAGE_SIZE ||
         (uint32_t)op->dest.offset + op->len > PAGE_SIZE)
         return GNTST_bad_copy_arg;

@@ -172,8 +172,10 @@ int grant_map_one(struct vcpu *v, struct gnttab_map_grant_ref *op)
         return GNTST_bad_gntref;
     owner = domain_get_self(v, op->dom);
     rc = owner ? map_from(v, owner, op) : GNTST_bad_domain;
-    if (rc == GNTST_okay)
+    if (rc == GNTST_okay) {
+        COUNT(v->cpu, MAPS);
         return rc;
+    }
     if (owner)
         domain_put(owner);
     log_refusal(v->domain, "map of grant %u of d%u: status %d", op->ref, op->dom, rc);
@@ -213,6 +215,7 @@ int grant_unmap_one(struct vcpu *v, grant_handle_t handle, uint64_t host_addr, u
     put->owner = NULL;
     if (!t)
         return GNTST_bad_handle;
+    COUNT(v->cpu, UNMAPS);
     rc = unmap_parts(v, track_mfn(t), &flags, host_addr, dev_addr, new_addr, replace);
     if (flags & (GNTMAP_device_map | GNTMAP_host_map)) {
         track_ready(t, flags);

@@ -223,6 +223,8 @@ static long do_sysctl(struct vcpu *v, struct xen_sysctl *op, bool *copy_back)
         return sysctl_pmstat(v, &op->u.get_pmstat);
     case XEN_SYSCTL_pm_op:
         return sysctl_pm_op(&op->u.pm_op);
+    case XEN_SYSCTL_perfc_op:
+        return sysctl_perfc(v, &op->u.perfc_op);
     case XEN_SYSCTL_scheduler_op:
         return sysctl_scheduler(v, &op->u.scheduler_op);
     default:

@@ -28,7 +28,7 @@ struct hypercall {
      */
     uint8_t kinds[2];
 };
-#define NR_HYPERCALLS 64
+#define NR_HYPERCALLS COUNT_CALLS
 extern const struct hypercall hypercall_table[NR_HYPERCALLS]; /* glue/hypercall_table.c */
 
 /*
@@ -93,6 +93,7 @@ static inline long hypercall_dispatch(struct vcpu *v, unsigned long nr, const st
     h = &hypercall_table[index_nospec(nr, NR_HYPERCALLS)];
     if (__builtin_expect(!(h->kinds[d->privileged] & 1u << d->kind), 0))
         return h->kinds[1] & 1u << d->kind ? E(EPERM) : E(ENOSYS);
+    v->cpu->counts.calls[nr]++;
     return h->fn(v, args);
 }
 
@@ -112,6 +113,10 @@ struct xen_domctl_scheduler_op;
 struct xen_sysctl_scheduler_op;
 long domctl_scheduler(struct vcpu *v, struct domain *d, struct xen_domctl_scheduler_op *op);
 long sysctl_scheduler(struct vcpu *v, struct xen_sysctl_scheduler_op *op);
+
+/* sysctl perfc_op. */
+struct xen_sysctl_perfc_op;
+long sysctl_perfc(struct vcpu *v, struct xen_sysctl_perfc_op *op);
 
 /* sysctl get_pmstat and pm_op. */
 struct xen_sysctl_get_pmstat;

@@ -41,8 +41,10 @@ void pcpu_raise(struct pcpu *p, enum pending_work work)
 {
     uint32_t old = __atomic_fetch_or(&p->pending, (uint32_t)work, __ATOMIC_SEQ_CST);
 
-    if (old == 0 && p != arch_this_cpu())
+    if (old == 0 && p != arch_this_cpu()) {
+        COUNT(arch_this_cpu(), KICKS);
         arch_kick(p->id);
+    }
 }
 
 uint64_t pcpu_idle_time(const struct pcpu *p)
@@ -59,6 +61,8 @@ void pcpu_do_pending(struct pcpu *p)
 {
     while (__atomic_load_n(&p->pending, __ATOMIC_RELAXED) != 0) {
         uint32_t work = __atomic_exchange_n(&p->pending, 0, __ATOMIC_SEQ_CST);
+
+        COUNT(p, WORK);
 
         if (work & WORK_TIMER)
             timer_run(p);

@@ -4,6 +4,7 @@
 #define CORE_PCPU_H
 
 #include "core/arch.h"
+#include "core/count.h"
 #include "core/param.h"
 #include "core/sched.h"
 #include "core/timer.h"
@@ -33,6 +34,7 @@ struct pcpu {
     uint64_t tlb_flushed;     /* flush clock at the last full flush of guest translations */
     uint32_t lock_ranks;      /* bit per rank held (debug) */
     int32_t work_left;        /* units until the next long operation gives way: pcpu_gives_way() */
+    struct counts counts;     /* read anywhere */
     uint64_t heartbeat;       /* counts seconds on the exit path, for the architecture's watchdog */
 };
 

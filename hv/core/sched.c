@@ -297,10 +297,12 @@ void sched_wake(struct vcpu *v)
     struct pcpu *p;
 
     p = lock_queue(v);
-    if (is_somewhere(v) || !sched_runnable(v))
+    if (is_somewhere(v) || !sched_runnable(v)) {
         spin_unlock(&p->rq.lock); /* sched_run() looks again before it lets a vCPU go */
-    else
+    } else {
+        COUNT(arch_this_cpu(), WAKES);
         place(p, v, true);
+    }
 }
 
 /* v, which may not run any more, is nowhere. Queue lock held. */
@@ -515,11 +517,17 @@ static void arm_slice(struct pcpu *p, const struct vcpu *cur)
 
 static void enter(struct pcpu *p, struct vcpu *next, uint64_t now)
 {
+    uint64_t waited;
+
     __atomic_store_n(&p->current, next, __ATOMIC_RELAXED);
     if (is_idle(next)) {
         __atomic_store_n(&p->idle_since, now, __ATOMIC_RELAXED);
         return;
     }
+    waited = now > next->runstate.entered ? now - next->runstate.entered : 0;
+    COUNT(p, SWITCHES);
+    p->counts.waits[count_wait(waited)]++;
+    next->sched.waits[count_wait(waited)]++;
     vcpu_runstate_at(next, RUNSTATE_running, now);
     credit_start(&p->rq, next, now);
     arm_slice(p, next);
@@ -599,8 +607,10 @@ static void run_next(struct pcpu *p, struct vcpu *prev, struct vcpu *stolen)
 
     spin_lock(&p->rq.lock);
     __atomic_store_n(&p->rq.help, false, __ATOMIC_RELAXED);
-    if (stolen)
+    if (stolen) {
+        COUNT(p, STEALS);
         take_in(p, stolen, now);
+    }
     if (!is_idle(prev) && retire(p, prev, now)) {
         p->rq.preempt = false;
         arm_slice(p, prev);

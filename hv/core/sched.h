@@ -7,6 +7,7 @@
 #ifndef CORE_SCHED_H
 #define CORE_SCHED_H
 
+#include "core/count.h"
 #include "core/lock.h"
 #include "core/param.h"
 #include "core/timer.h"
@@ -58,7 +59,8 @@ struct sched_unit {
     uint64_t charged;   /* [rq lock] ns: up to when vtime counts, while it runs */
     uint64_t entered;   /* [rq lock] ns: when it got the CPU */
     uint64_t slice_end; /* [rq lock] ns */
-    uint64_t granted;   /* [rq lock] ns taken from its domain's budget for this slice */
+    uint32_t waits[COUNT_WAITS]; /* [rq lock] how long it waited for a CPU, see count_wait() */
+    uint64_t granted;            /* [rq lock] ns taken from its domain's budget for this slice */
 };
 
 /* Per-domain scheduling state, embedded in struct domain. */

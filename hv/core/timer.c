@@ -122,6 +122,7 @@ void timer_run(struct pcpu *p)
         void *arg = t->arg;
 
         spin_unlock(&p->timers.lock);
+        COUNT(p, TIMERS);
         fn(arg);
         spin_lock(&p->timers.lock);
         __atomic_store_n(&p->timers.running, NULL, __ATOMIC_RELEASE);

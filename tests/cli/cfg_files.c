@@ -68,10 +68,10 @@ TEST(configurations_of_others)
     CHECK(n >= 20);
 }
 
-/* "taken KEY = VALUE" or "refused KEY = VALUE": one of tests/cli/xl-keys.txt. */
+/* "taken KEY = VALUE", "ours ..." or "refused ...": one of tests/cli/xl-keys.txt. */
 static bool key_as_expected(const char *line)
 {
-    bool taken = strncmp(line, "taken ", 6) == 0, good;
+    bool taken = strncmp(line, "refused ", 8) != 0, good;
     const char *setting = strchr(line, ' ') + 1;
     char *text = str_fmt("name='a'\nkernel='/k'\nmemory=64\n%s\n", setting), *where;
     struct config_errors errors = { 0 };

@@ -4,7 +4,7 @@
 #include <stddef.h>
 
 extern const struct command cmd_cpupool_cpu_add, cmd_cpupool_cpu_remove, cmd_cpupool_create,
-    cmd_cpupool_destroy, cmd_cpupool_list, cmd_cpupool_migrate, cmd_cpupool_rename;
+    cmd_cpupool_destroy, cmd_metrics, cmd_cpupool_list, cmd_cpupool_migrate, cmd_cpupool_rename;
 extern const struct command cmd_block_attach, cmd_block_detach, cmd_block_list, cmd_create,
     cmd_destroy, cmd_dump_core, cmd_guests, cmd_mem_max, cmd_mem_set, cmd_monitor,
     cmd_network_attach, cmd_network_detach, cmd_network_list, cmd_pause, cmd_reboot, cmd_shutdown,
@@ -62,6 +62,7 @@ const struct command *const command_table[] = {
     &cmd_doctor,
     &cmd_guests,
     &cmd_monitor,
+    &cmd_metrics,
     &cmd_dmesg,
     &cmd_debug_keys,
     &cmd_xenstore,
