@@ -217,6 +217,66 @@ static long pool_free_cpus(struct vcpu *v, const struct xen_sysctl_cpupool_op *o
     return bitmap_to_guest(v, &op->cpumap, cpus, nr_pcpus);
 }
 
+/* --- CPUs on- and offline: one that is offline idles, in a pool of its own --- */
+
+static long cpu_offline(struct vcpu *v, unsigned long arg, struct pcpu *p)
+{
+    uint32_t pool = p->rq.pool;
+
+    if (p->id == 0 || pool == CPUPOOL_OFFLINE) {
+        log_refusal(v->domain, "cpu_hotplug: CPU %u %s", p->id,
+                    p->id ? "is offline already" : "stays online");
+        return E(EINVAL);
+    }
+    if (pool != CPUPOOL_NONE && nr_cpus_of(pool) == 1 && nr_domains_of(pool)) {
+        log_refusal(v->domain, "cpu_hotplug: CPU %u is the last one of pool %u, which has domains",
+                    p->id, pool);
+        return E(EBUSY);
+    }
+    sched_set_cpu_pool(p, CPUPOOL_OFFLINE);
+    log_info("CPU %u is offline", p->id);
+    return rehome_all(v, arg, 0);
+}
+
+static long cpu_online(struct pcpu *p)
+{
+    if (p->rq.pool != CPUPOOL_OFFLINE)
+        return E(EINVAL);
+    sched_set_cpu_pool(p, 0);
+    log_info("CPU %u is online, in pool 0", p->id);
+    return 0;
+}
+
+static long locked_hotplug(struct vcpu *v, const struct hc_args *args,
+                           const struct xen_sysctl_cpu_hotplug *op)
+{
+    unsigned long place = args->a[1];
+    struct pcpu *p = op->cpu < nr_pcpus ? pcpus[op->cpu] : NULL;
+
+    switch (op->op) {
+    case XEN_SYSCTL_CPU_HOTPLUG_OFFLINE:
+        if ((place & ~WALK_PLACE) == WALK_GOES_ON)
+            return rehome_all(v, args->a[0], (domid_t)(place & WALK_PLACE));
+        return p ? cpu_offline(v, args->a[0], p) : E(EINVAL);
+    case XEN_SYSCTL_CPU_HOTPLUG_ONLINE:
+        return p ? cpu_online(p) : E(EINVAL);
+    default:
+        return E(EOPNOTSUPP);
+    }
+}
+
+long sysctl_cpu_hotplug(struct vcpu *v, const struct hc_args *args,
+                        const struct xen_sysctl_cpu_hotplug *op)
+{
+    long rc;
+
+    if (!spin_trylock(&domctl_lock))
+        return hc_restart(v, HC_ARGS(args->a[0], args->a[1]));
+    rc = locked_hotplug(v, args, op);
+    spin_unlock(&domctl_lock);
+    return rc;
+}
+
 static long locked(struct vcpu *v, const struct hc_args *args, struct xen_sysctl_cpupool_op *op)
 {
     unsigned long place = args->a[1];

@@ -16,4 +16,9 @@ bool cpupool_usable(uint32_t pool);
 /* sysctl cpupool_op; takes the domctl lock. */
 long sysctl_cpupool(struct vcpu *v, const struct hc_args *args, struct xen_sysctl_cpupool_op *op);
 
+/* sysctl cpu_hotplug; takes the domctl lock. */
+struct xen_sysctl_cpu_hotplug;
+long sysctl_cpu_hotplug(struct vcpu *v, const struct hc_args *args,
+                        const struct xen_sysctl_cpu_hotplug *op);
+
 #endif

@@ -74,10 +74,19 @@ static long op_readconsole(struct vcpu *v, struct xen_sysctl_readconsole *op)
     return 0;
 }
 
+static unsigned int nr_offline(void)
+{
+    unsigned int n = 0;
+
+    for (unsigned int i = 0; i < nr_pcpus; i++)
+        n += __atomic_load_n(&pcpus[i]->rq.pool, __ATOMIC_RELAXED) == CPUPOOL_OFFLINE;
+    return n;
+}
+
 static long op_physinfo(struct xen_sysctl_physinfo *pi)
 {
     memset(pi, 0, sizeof(*pi));
-    pi->nr_cpus = nr_pcpus;
+    pi->nr_cpus = nr_pcpus - nr_offline();
     pi->max_cpu_id = nr_pcpus - 1;
     pi->nr_nodes = 1;
     pi->total_pages = frame_total_count();
@@ -158,6 +167,8 @@ static long op_cputopo(struct vcpu *v, struct xen_sysctl_cputopoinfo *op)
             struct xen_sysctl_cputopo t = { 0 };
 
             arch_cputopo(i, &t);
+            if (pcpus[i]->rq.pool == CPUPOOL_OFFLINE)
+                t.core = XEN_INVALID_CORE_ID;
             if (guest_put(v, HANDLE_AT(op->cputopo, i), &t))
                 return E(EFAULT);
         }
@@ -248,6 +259,8 @@ long hc_sysctl(struct vcpu *v, const struct hc_args *args)
         rc = op_domaininfolist(v, GPTR(arg), &op.u.getdomaininfolist, args->a[1], args->a[2]);
     else if (op.cmd == XEN_SYSCTL_cpupool_op)
         rc = sysctl_cpupool(v, args, &op.u.cpupool_op);
+    else if (op.cmd == XEN_SYSCTL_cpu_hotplug)
+        rc = sysctl_cpu_hotplug(v, args, &op.u.cpu_hotplug);
     else
         rc = do_sysctl(v, &op, &copy_back);
     if (rc == 0 && copy_back && guest_put(v, GPTR(arg), &op))

@@ -24,5 +24,6 @@
 /* CPU pools; number 0 is always there. CPUPOOL_NONE is the pool of CPUs that are in none. */
 #define MAX_CPUPOOLS 32
 #define CPUPOOL_NONE MAX_CPUPOOLS
+#define CPUPOOL_OFFLINE (MAX_CPUPOOLS + 1) /* the same for those that a tool took offline */
 
 #endif

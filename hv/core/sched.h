@@ -87,7 +87,7 @@ struct sched_settings {
     uint64_t slice_ns;      /* 1 to 1,000 ms */
     uint64_t rate_limit_ns; /* 0: none; at most the slice */
 };
-extern struct sched_settings sched_settings[MAX_CPUPOOLS + 1]; /* by pool; the fields: atomic */
+extern struct sched_settings sched_settings[MAX_CPUPOOLS + 2]; /* by pool; the fields: atomic */
 
 void sched_init_cpu(struct pcpu *p);
 /* A new domain's part; d is zeroed. */

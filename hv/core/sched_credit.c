@@ -43,8 +43,8 @@
 #define CAP_PERIOD_NS 10000000ull
 #define CAP_QUANTUM_NS 100000ull /* no slice under a cap is shorter */
 
-struct sched_settings sched_settings[MAX_CPUPOOLS + 1] = {
-    [0 ... MAX_CPUPOOLS] = { .slice_ns = SCHED_SLICE_NS, .rate_limit_ns = SCHED_RATE_LIMIT_NS }
+struct sched_settings sched_settings[MAX_CPUPOOLS + 2] = {
+    [0 ... CPUPOOL_OFFLINE] = { .slice_ns = SCHED_SLICE_NS, .rate_limit_ns = SCHED_RATE_LIMIT_NS }
 };
 
 static inline uint64_t longest_slice(const struct runqueue *rq)

@@ -134,7 +134,6 @@ long arch_sysctl(struct vcpu *v, struct xen_sysctl *op, bool *copy_back)
     case XEN_SYSCTL_get_cpu_featureset:
     case XEN_SYSCTL_get_cpu_policy:
         return policy_sysctl(v, op, copy_back);
-    case XEN_SYSCTL_cpu_hotplug:
     case XEN_SYSCTL_page_offline_op:
     case XEN_SYSCTL_psr_cmt_op:
     case XEN_SYSCTL_psr_alloc:

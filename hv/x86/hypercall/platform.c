@@ -68,7 +68,7 @@ static long get_cpuinfo(struct xenpf_pcpuinfo *info)
     if (info->xen_cpuid < nr_pcpus) {
         const struct x86_pcpu *xp = (const struct x86_pcpu *)
             pcpus[index_nospec(info->xen_cpuid, nr_pcpus)];
-        info->flags = XEN_PCPU_FLAGS_ONLINE;
+        info->flags = xp->p.rq.pool == CPUPOOL_OFFLINE ? 0 : XEN_PCPU_FLAGS_ONLINE;
         info->apic_id = xp->apic_id;
         info->acpi_id = xp->acpi_id;
     }
