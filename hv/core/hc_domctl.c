@@ -149,6 +149,7 @@ static long op_getcontext(struct vcpu *v, struct domain *d, struct xen_domctl_vc
         return E(EINVAL);
     if (!t->initialised)
         return E(ENODATA);
+    hc_charge(8);
     c = frame_alloc_hv_order(order);
     if (!c)
         return E(ENOMEM);

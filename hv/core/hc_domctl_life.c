@@ -154,6 +154,7 @@ static long op_setcontext(struct vcpu *v, struct domain *d, const struct xen_dom
         return op->vcpu >= d->max_vcpus ? E(EINVAL) : E(ESRCH);
     if (!op->ctxt.p)
         return E(EINVAL);
+    hc_charge(8);
     c = frame_alloc_hv_order(order);
     if (!c)
         return E(ENOMEM);

@@ -301,18 +301,20 @@ __attribute__((weak)) long arch_memory_op(struct vcpu *v, unsigned int op, gptr_
 
 /* --- no machine interrupts --- */
 
-int arch_pirq_bind(struct domain *d, unsigned int pirq, uint32_t port, bool share)
+__attribute__((weak)) int arch_pirq_bind(struct domain *d, unsigned int pirq, uint32_t port,
+                                         bool share)
 {
     (void)pirq, (void)port, (void)share;
     return d->privileged ? -XEN_EINVAL : -XEN_EPERM;
 }
 
-void arch_pirq_unbind(struct domain *d, unsigned int pirq)
+__attribute__((weak)) void arch_pirq_unbind(struct domain *d, unsigned int pirq)
 {
     (void)d, (void)pirq;
 }
 
-void arch_pirq_set_affinity(struct domain *d, unsigned int pirq, struct vcpu *v)
+__attribute__((weak)) void arch_pirq_set_affinity(struct domain *d, unsigned int pirq,
+                                                  struct vcpu *v)
 {
     (void)d, (void)pirq, (void)v;
 }

@@ -113,12 +113,12 @@ bool machine_frame_readonly(mfn_t mfn)
     return mfn.v == PV_RAM + PV_MACHINE_FRAMES;
 }
 
-void pirq_end(struct domain *d)
+__attribute__((weak)) void pirq_end(struct domain *d)
 {
     (void)d;
 }
 
-mfn_t pirq_eoi_frame(struct domain *d)
+__attribute__((weak)) mfn_t pirq_eoi_frame(struct domain *d)
 {
     (void)d;
     return MFN_NONE;
@@ -667,12 +667,12 @@ void pv_machine_boot(bool verbose)
 }
 
 /* --- hypercalls about registers and devices, of which this machine has none --- */
-#define LEFT_OUT(name)                                    \
-    hc_fn name;                                           \
-    long name(struct vcpu *v, const struct hc_args *args) \
-    {                                                     \
-        (void)v, (void)args;                              \
-        return E(ENOSYS);                                 \
+#define LEFT_OUT(name)                                                          \
+    hc_fn name;                                                                 \
+    __attribute__((weak)) long name(struct vcpu *v, const struct hc_args *args) \
+    {                                                                           \
+        (void)v, (void)args;                                                    \
+        return E(ENOSYS);                                                       \
     }
 
 LEFT_OUT(hc_set_trap_table)
@@ -689,4 +689,5 @@ LEFT_OUT(hc_callback_op)
 LEFT_OUT(hc_physdev_op)
 LEFT_OUT(hc_physdev_op_compat)
 LEFT_OUT(hc_mca)
+LEFT_OUT(hc_dm_op)
 LEFT_OUT(hc_hvm_op)

@@ -3,6 +3,7 @@
 #include "model/pv_pick.h"
 
 #include <xen/memory.h>
+#include <xen/vcpu.h>
 
 #include "host/cost.h"
 #include "unit.h"
@@ -116,6 +117,24 @@ TEST(descriptor_tables)
         CHECK_EQ(call(v, __HYPERVISOR_update_va_mapping, PV_VA(i),
                       slot_frame(v, i) << PAGE_SHIFT | FLAGS, UVMF_INVLPG, 0),
                  0);
+}
+
+/* A context with as many descriptors as there may be, for a vCPU that has none yet. */
+TEST(contexts)
+{
+    static struct vcpu_guest_context c;
+    struct vcpu *own = v;
+
+    c.flags = VGCF_in_kernel;
+    c.ctrlreg[3] = pv_vcpu(own)->cr3_kernel;
+    c.kernel_sp = PV_VA(ARGS_SLOT);
+    c.gdt_ents = 14 * 512;
+    for (unsigned int i = 0; i < 14; i++)
+        c.gdt_frames[i] = fill(110 + i, 0x00cff2000000ffffull);
+    CHECK(put_args(v, 0, &c, sizeof(c)));
+    CHECK_EQ(check("vcpu_op initialise", __HYPERVISOR_vcpu_op, VCPUOP_initialise, PV_VCPUS - 1,
+                   args_va(v), 0),
+             0);
 }
 
 TEST(exchanges)

@@ -12,6 +12,9 @@
 #include "x86/irq/ioapic.h"
 #include "x86/irq/pirq.h"
 
+#define SCAN_COST \
+    (MAX_PIRQS / 64) /* of looking at all of a domain's PIRQs, in hc_charge()'s units */
+
 static long op_eoi(struct vcpu *v, gptr_t arg)
 {
     struct physdev_eoi op;
@@ -93,6 +96,7 @@ static long op_get_free_pirq(struct vcpu *v, gptr_t arg)
     struct physdev_get_free_pirq op;
     int rc;
 
+    hc_charge(SCAN_COST);
     if (guest_get(v, &op, arg))
         return E(EFAULT);
     rc = pirq_get_free(v->domain, &op.pirq);
@@ -128,6 +132,7 @@ static long op_map_pirq(struct vcpu *v, gptr_t arg)
     struct physdev_map_pirq op;
     int rc;
 
+    hc_charge(2 * SCAN_COST);
     if (guest_get(v, &op, arg))
         return E(EFAULT);
     if (op.domid != DOMID_SELF && op.domid != v->domain->id) {
@@ -171,6 +176,7 @@ static long op_eoi_page(struct vcpu *v, gptr_t arg, bool unmask)
 {
     struct physdev_pirq_eoi_gmfn op;
 
+    hc_charge(4 * SCAN_COST);
     if (guest_get(v, &op, arg))
         return E(EFAULT);
     return pirq_set_eoi_page(v->domain, GFN(op.gmfn), unmask);
@@ -208,6 +214,7 @@ static long op_restore_msi(struct vcpu *v, gptr_t arg, bool ext)
     struct physdev_restore_msi old = { 0 };
     struct physdev_pci_device op = { 0 };
 
+    hc_charge(2 * SCAN_COST);
     if (ext ? guest_get(v, &op, arg) : guest_get(v, &old, arg))
         return E(EFAULT);
     if (!ext)

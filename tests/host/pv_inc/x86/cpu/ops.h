@@ -38,4 +38,7 @@ static inline void wrmsr(uint32_t msr, uint64_t val)
     (void)msr, (void)val;
 }
 
+/* Only of programs that link code which asks. */
+void cpuid(uint32_t leaf, uint32_t sub, uint32_t *a, uint32_t *b, uint32_t *c, uint32_t *d);
+
 #endif
