@@ -242,7 +242,7 @@ TEST(one_daemon_of_a_kind)
     pid_t pid;
 
     close(mkstemp(file));
-    pid = holder(file, 300000); /* as one that was just killed */
+    pid = holder(file, 100000); /* as one that was just killed */
     why = daemon_claim(file);
     CHECK(!why);
     CHECK_EQ(waitpid(pid, NULL, 0), pid);

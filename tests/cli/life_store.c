@@ -697,7 +697,7 @@ TEST(unplug_finishes_what_was_begun)
 {
     start_daemon();
     have_device("6", "6");
-    CHECK_EQ(unplug(300), 0);
+    CHECK_EQ(unplug(60000), 0);
     CHECK(!store_exists(&h.store, FRONT) && !store_exists(&h.store, BACK));
 }
 
@@ -731,7 +731,7 @@ TEST(unplug_waits_for_the_handshake)
     pid = fork();
     if (pid == 0)
         _exit(slow_backend());
-    CHECK_EQ(unplug(8000), 0);
+    CHECK_EQ(unplug(60000), 0);
     CHECK_EQ(waitpid(pid, &status, 0), pid);
     CHECK_EQ(status, 0);
 }

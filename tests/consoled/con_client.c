@@ -2,6 +2,7 @@
 /* The command line's side against the daemon at a real socket. Daemon and user are processes of
  * their own; the guest says "hello" and answers what is typed with the same in capitals. */
 #include "sim.h"
+#include "await.h"
 #include "unit.h"
 
 #include "lib/console_client.h"
@@ -47,7 +48,7 @@ static pid_t daemon_start(uint32_t position)
         _exit(1);
     if (position == 0)
         sim_put(1, "hello\r\n", 7);
-    for (int i = 0; i < 30000; i++) {
+    for (int i = 0; i < 300000; i++) { /* it is killed before */
         sim_run();
         guest_turn();
         usleep(1000);
@@ -102,7 +103,7 @@ static void user_start(struct user *u, const char *guest, int follow, bool tty)
     u->from = out[0];
 }
 
-/* Reads until the text is there; false: not within ten seconds, or the output ended. */
+/* Reads until the text is there; false: nothing came for 100 s, or the output ended. */
 static bool user_sees(struct user *u, const char *text)
 {
     struct pollfd p = { .fd = u->from, .events = POLLIN };
@@ -199,6 +200,7 @@ TEST(daemon_killed_meanwhile)
     waitpid(daemon, NULL, 0);
     usleep(300000);
     daemon = daemon_start(10);
+    CHECK(await_socket(sock));
     usleep(500000);
     user_types(&u, "two!");
     CHECK(user_sees(&u, "TWO!") && user_sees(&log, "TWO!"));
@@ -220,7 +222,7 @@ TEST(refusals)
     CHECK(user_sees(&u, "no connection to the console daemon at "));
     CHECK(user_ends(&u) == CONSOLE_FAILED);
     daemon = begin();
-    usleep(300000);
+    CHECK(await_socket(sock));
     user_start(&u, "other", 0, false);
     CHECK(user_sees(&u, "no guest \"other\" runs, ended a short time ago or has a log"));
     CHECK(user_ends(&u) == CONSOLE_FAILED);

@@ -439,7 +439,7 @@ static void destroy(void)
     for (unsigned int i = LIST; i < NR_PAGES; i++)
         unmap_window(i);
     CHECK_EQ(do_domctl(XEN_DOMCTL_destroydomain), 0, "destroydomain");
-    for (int i = 0; i < 1000 && do_domctl(XEN_DOMCTL_getdomaininfo) == 0 &&
+    for (int i = 0; i < 100000 && do_domctl(XEN_DOMCTL_getdomaininfo) == 0 &&
                     domctl.u.getdomaininfo.domain == dom;
          i++)
         hc_sched_op(SCHEDOP_yield, NULL);
@@ -448,7 +448,7 @@ static void destroy(void)
 /* Its shutdown code, -1: it does not end. */
 static int wait_end(void)
 {
-    uint64_t end = system_time() + 20000000000ull;
+    uint64_t end = system_time() + 60000000000ull;
 
     while (system_time() < end) {
         uint32_t flags;

@@ -256,10 +256,12 @@ static void serve(void *arg)
     events_off();
 }
 
-/* Gives the vCPUs time to take what is pending at the port. */
+/* Gives the vCPUs time to take what is pending at the port, a minute if it must be. */
 static void settle(unsigned int port)
 {
-    for (unsigned int i = 0; i < 1000000 && (*(volatile uint32_t *)word(port) & PENDING); i++)
+    uint64_t end = system_time() + 60000000000ul;
+
+    while (system_time() < end && (*(volatile uint32_t *)word(port) & PENDING))
         hc_sched_op(SCHEDOP_yield, NULL);
 }
 

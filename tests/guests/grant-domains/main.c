@@ -210,7 +210,7 @@ static void check_end(void)
     CHECK_EQ(seen[0], 0x1a57, "the mapped frame of a destroyed domain");
     CHECK_EQ(unmap(h), GNTST_okay, "unmap");
     CHECK_EQ(try_read8((uint8_t *)MAP_VA, NULL), VEC_PF, "read after unmap");
-    for (int i = 0; i < 100 && do_domctl(XEN_DOMCTL_getdomaininfo) == 0 &&
+    for (int i = 0; i < 100000 && do_domctl(XEN_DOMCTL_getdomaininfo) == 0 &&
                     domctl.u.getdomaininfo.domain == dom;
          i++)
         HC2(__HYPERVISOR_sched_op, SCHEDOP_yield, NULL);

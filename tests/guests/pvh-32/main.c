@@ -231,7 +231,7 @@ static void vcpu(void)
              "runstate area");
     CHECK(b.r.time[0] >= a.r.time[0], "the area");
     a.r = b.r;
-    for (unsigned int i = 0; i < 50 && a.r.entered == b.r.entered; i++) { /* it is off its CPU */
+    for (unsigned int i = 0; i < 5000 && a.r.entered == b.r.entered; i++) { /* it is off its CPU */
         uint64_t now;
 
         CALL(__HYPERVISOR_hvm_op, HVMOP_get_time, A32(&now));

@@ -94,7 +94,7 @@ static void check_up_and_down(void)
     CHECK_EQ(hc_vcpu_op(VCPUOP_initialise, 1, &ctx), -EEXIST, "initialised twice");
     /* Up again: it goes on after its VCPUOP_down. */
     CHECK_EQ(op_up(1), 0, "up again");
-    for (int i = 0; i < 1000 && hc_vcpu_op(VCPUOP_is_up, 1, NULL); i++)
+    for (int i = 0; i < 60000 && hc_vcpu_op(VCPUOP_is_up, 1, NULL); i++)
         delay_ns(MS);
     CHECK_EQ(hc_vcpu_op(VCPUOP_is_up, 1, NULL), 0, "down again");
     CHECK_EQ(value, 1, "ran once");
@@ -134,7 +134,7 @@ static void check_ipi(void)
     events_on();
     send.port = ipi.port;
     CHECK_EQ(hc_event_channel_op(EVTCHNOP_send, &send), 0, "send");
-    for (int i = 0; i < 1000 && step != 2; i++)
+    for (int i = 0; i < 60000 && step != 2; i++)
         delay_ns(MS);
     CHECK_EQ(step, 2, "vCPU 2 woke");
     CHECK_EQ(port_hits[ipi_port], 1, "deliveries");
