@@ -193,7 +193,7 @@ static enum outcome add_long(struct reservation *res, gptr_t at)
 {
     struct parked *p;
     enum outcome o;
-    int rc = parked_open(res->d, res->within, &p);
+    int rc = parked_open(res->d, undo_growth, res->within, &p);
 
     if (rc)
         return rc == -XEN_EAGAIN ? GAVE_WAY : STOP;

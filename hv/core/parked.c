@@ -20,7 +20,7 @@ static void let_go(struct domain *d)
 }
 
 /* [slot] 0: nothing waits any more; -EAGAIN: gave up for now. */
-static int undo(struct domain *d)
+static int undo_all(struct domain *d)
 {
     while (d->parked) {
         if (d->parked->undo(d, d->parked))
@@ -31,7 +31,8 @@ static int undo(struct domain *d)
     return 0;
 }
 
-int parked_open(struct domain *d, uint32_t token, struct parked **p)
+int parked_open(struct domain *d, bool (*undo)(struct domain *d, struct parked *p), uint32_t token,
+                struct parked **p)
 {
     int rc = 0;
 
@@ -39,8 +40,8 @@ int parked_open(struct domain *d, uint32_t token, struct parked **p)
         return -XEN_EAGAIN;
     if (domain_dying(d)) /* its end looks at the slot after it says so */
         rc = -XEN_EINVAL;
-    else if (!d->parked || d->parked->token != token)
-        rc = undo(d);
+    else if (!d->parked || d->parked->token != token || d->parked->undo != undo)
+        rc = undo_all(d);
     *p = rc ? NULL : d->parked;
     if (rc)
         let_go(d);
@@ -63,7 +64,7 @@ int parked_drop(struct domain *d)
 
     if (!hold(d))
         return -XEN_EAGAIN;
-    rc = undo(d);
+    rc = undo_all(d);
     let_go(d);
     return rc;
 }

@@ -33,10 +33,12 @@ extern unsigned int step_order;
 #define TOKEN_BITS 15
 
 /*
- * d's slot for the caller, who has a reference on d. 0: *p is the step of that token, or NULL:
- * begin it. -EAGAIN: give way, come again. -EINVAL: d is dying.
+ * d's slot for the caller, who has a reference on d. A token comes from a guest: it names a step
+ * that is undone by `undo`, or none. 0: *p is that step, or NULL: begin it. -EAGAIN: give way, come
+ * again. -EINVAL: d is dying.
  */
-int parked_open(struct domain *d, uint32_t token, struct parked **p);
+int parked_open(struct domain *d, bool (*undo)(struct domain *d, struct parked *p), uint32_t token,
+                struct parked **p);
 /* p, which has a token now, waits in the slot that the caller opened; NULL: nothing does. */
 void parked_close(struct domain *d, struct parked *p);
 /* For a dying domain: 0 when nothing waits and nothing ever will, -EAGAIN: give way, come again. */

@@ -10,6 +10,7 @@
 
 #include "core/audit.h"
 #include "core/grant.h"
+#include "core/parked.h"
 #include "host/step.h"
 #include "unit.h"
 #include "x86/insn/ptwrite.h"
@@ -216,6 +217,43 @@ TEST(contexts_with_one_root)
     CHECK_EQ(v->domain->ops->set_context(other, &c), 0);
     CHECK(l4[HV_FIRST_SLOT] & PTE_P); /* the kernel's alone again */
     v->domain->vm_assist = assists;
+    CHECK_EQ(audit(), 0);
+}
+
+/* --- steps that wait --- */
+
+/* A guest names the step that Domain 0 has begun on its memory, as if it were an exchange. */
+TEST(a_token_is_of_one_kind)
+{
+    struct xen_memory_reservation r = { .nr_extents = 1, .extent_order = 3, .domid = 1 };
+    struct xen_memory_exchange x = { .in = { .nr_extents = 1, .domid = DOMID_SELF },
+                                     .out = { .nr_extents = 1, .domid = DOMID_SELF } };
+    struct vcpu *v = as(0);
+    uint64_t free = frame_free_count(), token;
+    xen_pfn_t list[2] = { 4096, 5 };
+
+    step_order = 1;
+    r.extent_start.p = (void *)(args_va(v) + 64);
+    CHECK(put_args(v, 0, &r, sizeof(r)) && put_args(v, 64, list, sizeof(list)));
+    arch_this_cpu()->pending |= WORK_CLOCK;
+    CHECK_EQ(hypercall_dispatch(v, __HYPERVISOR_memory_op,
+                                &HC_ARGS(XENMEM_populate_physmap, args_va(v))),
+             HC_RESTART);
+    pv_machine_exit(v);
+    CHECK(pv_dom[1]->parked != NULL);
+    token = pv_dom[1]->parked->token;
+    v = as(1);
+    list[0] = slot_frame(v, 61);
+    CHECK_EQ(set_va(v, PV_VA(61), 0), 0);
+    x.in.extent_start.p = (void *)(args_va(v) + 256);
+    x.out.extent_start.p = (void *)(args_va(v) + 264);
+    CHECK(put_args(v, 0, &x, sizeof(x)) && put_args(v, 256, list, sizeof(list)));
+    CHECK_EQ(call(v, __HYPERVISOR_memory_op, XENMEM_exchange | token << 6, args_va(v), 0, 0), 0);
+    CHECK(pv_dom[1]->parked == NULL); /* it was in the way */
+    CHECK_EQ(frame_free_count(), free);
+    step_order = 9;
+    CHECK(get_args(v, 264, list, 8));
+    CHECK_EQ(set_va(v, PV_VA(61), list[0] << PAGE_SHIFT | FLAGS), 0);
     CHECK_EQ(audit(), 0);
 }
 

@@ -279,7 +279,7 @@ static struct exchange *new_exchange(struct vcpu *v, gptr_t arg, long *rc)
     e->out = e->in + frames(e);
     if (e->chunk_order <= GO_ORDER)
         return e;
-    *rc = parked_open(v->domain, 0, &p);
+    *rc = parked_open(v->domain, undo_parked, 0, &p);
     if (*rc)
         goto bad;
     e->list_order = e->chunk_order > 10 ? e->chunk_order - 10 : 0; /* 1,024 numbers a page */
@@ -350,7 +350,7 @@ long pv_exchange(struct vcpu *v, gptr_t arg, unsigned long token)
 
     hc_charge(1); /* of the record */
     if (token) {
-        rc = parked_open(d, (uint32_t)token, &p);
+        rc = parked_open(d, undo_parked, (uint32_t)token, &p);
         e = (struct exchange *)p;
         if (!rc && !e) /* it was undone meanwhile */
             parked_close(d, NULL);
