@@ -41,3 +41,10 @@ $(FUZZ_OUT)/fuzz_emul: tests/fuzz/fuzz_emul.c $(EMUL_SRC) $(HVM_HDR) tests/unit/
 $(FUZZ_OUT)/fuzz_hvm_context: tests/fuzz/fuzz_hvm_context.c $(HVM_DEVICES) $(HVM_HDR) tests/unit/hvm.mk
 	@mkdir -p $(@D)
 	$(FUZZ_CC) $(FUZZ_HVM_CFLAGS) -o $@ $< $(HVM_DEVICES)
+
+# What waits for a device model; its stand-ins take the places of files that reach the machine.
+DM_SRC := hv/x86/hvm/io.c hv/x86/hvm/emulate.c hv/x86/hvm/ioreq.c hv/x86/mm/guest_walk.c $(EMUL_SRC)
+UNIT_TESTS += $(UNIT_OUT)/dm_io
+$(UNIT_OUT)/dm_io: tests/unit/dm_io.c $(DM_SRC) $(HVM_HDR) $(wildcard hv/core/*.h tests/host/pv_inc/*/*/*.h) tests/unit/hvm.mk
+	@mkdir -p $(@D)
+	$(HOSTCC) $(HOST_CFLAGS) -Itests/host/pv_inc -I. -Ihv -Itests/unit -o $@ $< $(DM_SRC)

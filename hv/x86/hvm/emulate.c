@@ -110,7 +110,7 @@ static enum emul_result logged(struct emulation *m, ioreq_t *r, uint64_t *data, 
     }
     if (io->at < io->done) {
         *data = io->log[io->at].data;
-        *count = MIN(io->log[io->at].count, r->count);
+        *count = io->log[io->at].count;
         io->at++;
         return EMUL_OK;
     }

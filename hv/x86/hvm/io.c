@@ -125,7 +125,7 @@ bool hvm_io_goes_on(struct hvm_vcpu *v, struct x86_regs *regs)
         end_plain(v, regs, io->asked.size, io->asked.dir == IOREQ_READ, data, io->plain_len);
         return true;
     }
-    io->log[io->done].data = data & ones(io->asked.size);
+    io->log[io->done].data = data; /* as many bytes as were asked for are used */
     io->log[io->done++].count = MAX(count, 1u);
     if (hvm_emulate_again(v, regs) == HVM_NOT_KNOWN)
         domain_crash(c->domain, c, "an instruction that waited is none any more");

@@ -3,9 +3,14 @@
 #ifndef X86_HVM_RECORDS_H
 #define X86_HVM_RECORDS_H
 
+#include "x86/hvm/context.h"
 #include "x86/hvm/hvm.h"
 
 #include <xen/hvm/save.h>
+
+/* Which records d has (context_kinds.c); and after some were taken: wires are counted anew. */
+struct context_table hvm_context_table(struct domain *d);
+void hvm_context_loaded(struct domain *d);
 
 /* v does not run, and nobody lets it. */
 void hvm_cpu_to_record(struct hvm_vcpu *v, struct hvm_hw_cpu *r);
