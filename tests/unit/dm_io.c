@@ -300,6 +300,23 @@ TEST(a_server_that_goes_answers_as_nobody)
     CHECK_EQ(crashes, 0);
 }
 
+TEST(the_answer_to_a_vcpu_that_was_reset_is_dropped)
+{
+    CODE(0xec);
+    in_out(true, PORT, 1);
+    v.io.dropped = true;
+    regs.rip = 0x1000;
+    regs.rax = 1;
+    CHECK(!hvm_io_goes_on(&v, &regs));
+    answer(0x77);
+    go_on();
+    CHECK(regs.rip == 0x1000 && regs.rax == 1 && !waits());
+    in_out(true, PORT, 1);
+    answer(0x78);
+    go_on();
+    CHECK_EQ(regs.rax, 0x78);
+}
+
 TEST(a_model_that_breaks_the_protocol_ends_the_guest)
 {
     for (uint8_t state = 4; state < 16; state++) {

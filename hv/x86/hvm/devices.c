@@ -164,6 +164,7 @@ void hvm_devices_stop(struct hvm_devices *dev)
 
 void hvm_devices_free(struct hvm_devices *dev)
 {
+    hvm_servers_end(dev);
     frame_free_hv_order(dev, order_of(sizeof(*dev)));
 }
 

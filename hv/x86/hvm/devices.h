@@ -80,6 +80,8 @@ int hvm_server_create(struct hvm_domain *hd, domid_t owner, uint8_t buffering);
 /* It goes; vCPUs that wait for it go on as if nobody had claimed what they accessed. 0 or -ENOENT.
  */
 int hvm_server_destroy(struct hvm_domain *hd, unsigned int id);
+/* Pages of servers that were made while the domain died; nobody refers to it any more. */
+void hvm_servers_end(struct hvm_devices *dev);
 /* Page i of server id: 0 the ring, 1 the slots. MFN_NONE: there is none. */
 mfn_t hvm_server_page(struct domain *d, unsigned int type, unsigned int id, unsigned int i);
 

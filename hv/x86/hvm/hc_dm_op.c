@@ -267,6 +267,19 @@ static long relocate(struct call *c)
     return 0;
 }
 
+#define MARK_STEP 512u /* pages marked between two looks at pending work */
+
+/* Marks up to MARK_STEP pages of an extent, which is shorter then. */
+static void mark(struct p2m *p, struct xen_dm_op_modified_memory_extent *e)
+{
+    uint32_t n = MIN(e->nr, MARK_STEP);
+
+    for (uint32_t i = 0; i < n; i++)
+        p2m_mark_dirty(p, GFN(e->first_pfn + i));
+    e->first_pfn += n;
+    e->nr -= n;
+}
+
 /* Pages that the device model wrote: they count as dirty. */
 static long modified(struct call *c)
 {
@@ -275,16 +288,19 @@ static long modified(struct call *c)
 
     if (c->nr < 2 || (uint64_t)op->nr_extents * sizeof(e) > c->buf[1].size)
         return E(EINVAL);
-    for (; op->opaque < op->nr_extents; op->opaque++) {
-        if (guest_get(c->v, &e, gptr_add(HANDLE_PTR(c->buf[1].h), op->opaque * sizeof(e))))
+    while (op->opaque < op->nr_extents) {
+        gptr_t at = gptr_add(HANDLE_PTR(c->buf[1].h), op->opaque * sizeof(e));
+
+        if (guest_get(c->v, &e, at))
             return E(EFAULT);
-        if (e.pad || e.first_pfn >> P2M_GFN_BITS || e.nr > 1u << 16)
+        if (e.pad || e.first_pfn >> P2M_GFN_BITS)
             return E(EINVAL);
-        for (uint32_t i = 0; i < e.nr; i++)
-            p2m_mark_dirty(&c->hd->p2m, GFN(e.first_pfn + i));
-        hc_charge((int32_t)(e.nr / 16));
-        if (hc_preempt(1) && op->opaque + 1 < op->nr_extents) {
+        mark(&c->hd->p2m, &e);
+        if (e.nr == 0)
             op->opaque++;
+        else if (guest_put(c->v, at, &e)) /* what is left of it */
+            return E(EFAULT);
+        if (hc_preempt(64) && op->opaque < op->nr_extents) {
             c->restart = true;
             return 0;
         }

@@ -56,6 +56,7 @@ enum io_result io_request(struct hvm_vcpu *v, ioreq_t *r, uint64_t *data)
     } else if (s && ioreq_start(s, v->x.v.id, r)) {
         port = s->port[v->x.v.id];
         v->io.asked = *r;
+        v->io.dropped = false;
         v->io.server = (uint8_t)(s - dev->servers);
         v->io.serial = s->serial;
         result = IO_WAITS;
@@ -121,6 +122,8 @@ bool hvm_io_goes_on(struct hvm_vcpu *v, struct x86_regs *regs)
         domain_crash(c->domain, c, "its device model answers what was not asked");
         return true;
     }
+    if (io->dropped)
+        return true;
     if (io->plain_len) {
         end_plain(v, regs, io->asked.size, io->asked.dir == IOREQ_READ, data, io->plain_len);
         return true;

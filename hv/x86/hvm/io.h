@@ -27,6 +27,7 @@ struct hvm_io {
     ioreq_t asked;     /* the request that is waited for */
     uint8_t server;    /* whose */
     uint32_t serial;   /* and that it is still the same one */
+    bool dropped;      /* the vCPU was reset: the answer is nobody's */
     uint8_t plain_len; /* of a plain IN or OUT; 0: the instruction is emulated */
     uint8_t nbytes;    /* of the emulated instruction */
     uint8_t bytes[INSN_BYTES_MAX];

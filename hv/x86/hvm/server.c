@@ -15,6 +15,17 @@
 #include "x86/hvm/devices.h"
 #include "x86/mm/paging.h"
 
+static void free_pages(struct ioreq_server *s)
+{
+    if (s->slots)
+        frame_unshare(s->slots);
+    if (s->ring)
+        frame_unshare(s->ring);
+    for (unsigned int k = 0; k < IOREQ_RANGE_KINDS; k++)
+        if (s->ranges[k])
+            frame_free_hv(s->ranges[k]);
+}
+
 /* Closes the ports and frees the pages of a server that nobody finds. */
 static void release(struct domain *d, struct ioreq_server *s)
 {
@@ -23,13 +34,14 @@ static void release(struct domain *d, struct ioreq_server *s)
             (void)evtchn_close(d, s->port[i]);
     if (s->ring_port)
         (void)evtchn_close(d, s->ring_port);
-    if (s->slots)
-        frame_unshare(s->slots);
-    if (s->ring)
-        frame_unshare(s->ring);
-    for (unsigned int k = 0; k < IOREQ_RANGE_KINDS; k++)
-        if (s->ranges[k])
-            frame_free_hv(s->ranges[k]);
+    free_pages(s);
+}
+
+void hvm_servers_end(struct hvm_devices *dev)
+{
+    for (unsigned int i = 0; i < IOREQ_SERVERS; i++)
+        if (dev->servers[i].used)
+            free_pages(&dev->servers[i]);
 }
 
 static void *shared_page(struct domain *d)

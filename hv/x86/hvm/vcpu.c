@@ -109,7 +109,8 @@ void hvm_send_sipi(struct hvm_vcpu *v, uint8_t vector)
     vlapic_reset(&v->lapic, true);
     if (__atomic_load_n(&c->info->evtchn_upcall_pending, __ATOMIC_SEQ_CST))
         c->domain->ops->upcall(c); /* it was asked for before, and never comes again by itself */
-    v->exit_work = HVMX_FLUSH;
+    v->exit_work = HVMX_FLUSH | (v->exit_work & HVMX_IO);
+    v->io.dropped = true; /* an answer that is still to come */
     v->event.kind = HVM_EV_NONE;
     if (!c->initialised) { /* the TSCs of a machine run in step; the first one's may have been set
                             */
