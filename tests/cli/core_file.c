@@ -28,6 +28,7 @@
 static int memory = -1;
 static uint64_t *frames;
 static unsigned long maps;
+static bool hvm; /* the guest's frames: those below OWN less two, and the last two below 4 GiB */
 static struct host h;
 
 /* --- what core.c and p2m.c ask of the hypervisor --- */
@@ -37,6 +38,7 @@ int xen_dominfo(struct xen *x, uint32_t domid, struct xen_domctl_getdomaininfo *
     memset(out, 0, sizeof(*out));
     out->tot_pages = OWN;
     out->shared_info_frame = SHARED;
+    out->flags = hvm ? XEN_DOMINF_hvm_guest : 0;
     return domid == DOMID ? 0 : -ESRCH;
 }
 
@@ -48,6 +50,11 @@ int xen_domctl(struct xen *x, struct xen_domctl *op)
 long xen_call(struct xen *x, unsigned int nr, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4)
 {
     return -ENOSYS;
+}
+
+long xen_memory_op(struct xen *x, unsigned int cmd, void *arg, size_t size)
+{
+    return cmd == XENMEM_maximum_gpfn && *(domid_t *)arg == DOMID ? 0xfffff : -EINVAL;
 }
 
 void *xen_buf(struct xen *x, size_t size)
@@ -76,10 +83,11 @@ void *xenforeignmemory_map(xenforeignmemory_handle *f, uint32_t dom, int prot, s
     uint8_t *at = mmap(NULL, n * 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     for (size_t i = 0; i < n; i++) {
-        err[i] = list[i] < OWN ? 0 : -EINVAL;
+        uint64_t mfn = hvm && list[i] >= 0xffffe ? list[i] - 0xffffe + OWN - 2 : list[i];
+
+        err[i] = mfn < OWN && (!hvm || list[i] < OWN - 2 || list[i] >= 0xffffe) ? 0 : -EINVAL;
         if (!err[i])
-            mmap(at + i * 4096, 4096, PROT_READ, MAP_SHARED | MAP_FIXED, memory,
-                 (off_t)list[i] * 4096);
+            mmap(at + i * 4096, 4096, PROT_READ, MAP_SHARED | MAP_FIXED, memory, (off_t)mfn * 4096);
     }
     maps += n;
     return at;
@@ -120,6 +128,20 @@ struct sizes {
     off_t bytes;
 };
 
+static void check_frames(int fd, const struct sizes *s, const Elf64_Shdr *pfns,
+                         const Elf64_Shdr *pages)
+{
+    uint64_t pfn, word, bad = 0;
+
+    for (uint64_t i = 0; i < s->entries; i++) {
+        if (pread(fd, &pfn, 8, pfns->sh_offset + 8 * i) != 8 ||
+            pread(fd, &word, 8, pages->sh_offset + 4096 * i + 24) != 8)
+            abort();
+        bad += pfn != (i < OWN - 2 ? i : 0xffffe + i - (OWN - 2)) || word != 0x1000 + i;
+    }
+    CHECK_EQ(bad, 0);
+}
+
 /* Writes the core file and says what is in it. */
 static int core(const char *path, struct sizes *s, struct error *e)
 {
@@ -134,9 +156,11 @@ static int core(const char *path, struct sizes *s, struct error *e)
     if (fd < 0 || fstat(fd, &st) != 0 ||
         pread(fd, sh, sizeof(sh), sizeof(Elf64_Ehdr)) != sizeof(sh))
         abort();
-    s->entries = sh[5].sh_size / 16;
+    s->entries = sh[5].sh_size / (hvm ? 8 : 16);
     s->pages = sh[6].sh_size / 4096;
     s->bytes = st.st_size;
+    if (hvm)
+        check_frames(fd, s, &sh[5], &sh[6]);
     close(fd);
     unlink(path);
     return 0;
@@ -211,6 +235,21 @@ TEST(twice_in_one_page)
         frame(TABLE)[i] = 100 + i / 2;
     CHECK_EQ(core(a_path(), &s, NULL), 0);
     CHECK(s.entries == 256 && s.pages == 256);
+}
+
+/* All frames of a hardware-assisted guest, in order, each with its page. */
+TEST(hardware_assisted)
+{
+    struct sizes s;
+
+    start(0);
+    hvm = true;
+    for (unsigned int i = 0; i < OWN; i++)
+        frame(i)[3] = 0x1000 + i;
+    CHECK_EQ(core(a_path(), &s, NULL), 0);
+    CHECK(s.entries == OWN && s.pages == OWN);
+    CHECK(maps < 140000); /* the hole's end twice, not the million frames of all of it */
+    hvm = false;
 }
 
 /* A file system of 66 MiB, of which 64 stay free: there is no room for 4 MiB. Needs root. */

@@ -33,11 +33,22 @@ TESTS = [
 ]
 
 
-def config(task, mix, cpus, vcpus):
+# The same with PVH guests.
+PVH_TESTS = [
+    ("pvh", "debian", 1, 1, False),
+    ("pvh", "orlop", 2, 4, False),
+    ("life", "debian", 1, 1, True),
+    ("life", "orlop", 2, 2, True),
+    ("io", "debian", 2, 1, True),
+    ("io", "orlop", 2, 2, True),
+]
+
+
+def config(task, mix, cpus, vcpus, kind="pv"):
     whose = zip(("xenstored", "consoled", "cli"), MIXES[mix])
     return vm.Config(task=f"guest-{task}+audit", initramfs="guests", cpus=cpus, mem=2048, timeout=900,
                      hvargs=("dom0_mem=768M,max:768M",),
-                     kargs=(f"vcpus={vcpus}", *(f"{key}={value}" for key, value in whose)))
+                     kargs=(f"vcpus={vcpus}", f"guests={kind}", *(f"{key}={value}" for key, value in whose)))
 
 
 def add_images(cfg):
@@ -89,6 +100,9 @@ def own_programs(case, check):
 def all_cases(case, check):
     """case: suite.Case; check: what must be true of the hypervisor's log afterwards."""
     return [case(f"guest-{task.split('+')[0]}-{mix}-{vcpus}of{cpus}", config(task, mix, cpus, vcpus), long=long, check=check,
-                 hvs=("orlop", "xen")) for task, mix, cpus, vcpus, long in TESTS] + own_programs(case, check) + \
+                 hvs=("orlop", "xen")) for task, mix, cpus, vcpus, long in TESTS] + \
+        [case(f"guest-{'' if task == 'pvh' else 'pvh-'}{task}-{mix}-{vcpus}of{cpus}", config(task, mix, cpus, vcpus, "pvh"),
+              long=long, check=check, hvs=("orlop",)) for task, mix, cpus, vcpus, long in PVH_TESTS] + \
+        own_programs(case, check) + \
         [case("guest-hvm", dataclasses.replace(config("hvm", "debian", 2, 1), mem=1536), make=add_hvm, check=check,
               hvs=("orlop", "xen"))]

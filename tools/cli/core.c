@@ -7,12 +7,18 @@
  *   .xen_p2m     room for as many entries as the guest has frames
  *   .xen_pages   aligned to a page; holes for zeros
  *
+ * A hardware-assisted guest has no .xen_shared_info, and in place of .xen_p2m .xen_pfn, the numbers
+ * of its frames. No table of its own is read: all numbers that it may have are tried. Most of them
+ * lie in the hole below 4 GiB and name nothing; so what is behind the hole is counted first, and it
+ * is passed over once all that is left is there.
+ *
  * The guest writes the table that says which frames it has. So each frame is written once however
  * often the table names it, no more of them than the hypervisor counts for the guest, and a table
  * that goes on naming frames that are not the guest's is not read to its end.
  */
 #define _GNU_SOURCE
 #include "tools/cli/core.h"
+#include "lib/macros.h"
 #include "tools/cli/frame_set.h"
 #include "tools/cli/host.h"
 #include "tools/cli/p2m.h"
@@ -34,6 +40,9 @@
 
 #define PAGE 4096ull
 #define MAGIC_PV 0xF00FEBEDull
+#define MAGIC_HVM 0xF00FEBEEull
+#define HOLE 0xf0000ull /* of hardware-assisted guests: frames from here on up to 4 GiB ... */
+#define HOLE_END 0x100000ull
 #define FORMAT_VERSION 1ull
 #define KEEP_FREE (64ull << 20) /* bytes that a core file leaves to others, at least ... */
 #define KEEP_SHARE 20           /* ... and this part of the file system */
@@ -74,6 +83,11 @@ struct core {
     uint64_t strange;   /* entries of its table that name no frame of its own */
     struct frame_set written;
 };
+
+static size_t entry_size(const struct core *c)
+{
+    return c->p2m.hvm ? sizeof(uint64_t) : sizeof(struct p2m_entry);
+}
 
 static int put_at(struct core *c, uint64_t at, const void *data, size_t n)
 {
@@ -171,7 +185,7 @@ static size_t add_note(char *out, uint32_t type, const void *desc, uint32_t size
 
 static size_t all_notes(struct core *c, char *out)
 {
-    struct header_note h = { MAGIC_PV, c->nr_vcpus, c->nr_pages, PAGE };
+    struct header_note h = { c->p2m.hvm ? MAGIC_HVM : MAGIC_PV, c->nr_vcpus, c->nr_pages, PAGE };
     uint64_t format = FORMAT_VERSION;
     size_t n = add_note(out, XEN_ELFNOTE_DUMPCORE_NONE, NULL, 0);
 
@@ -202,8 +216,8 @@ static int write_headers(struct core *c)
     e.e_ident[EI_VERSION] = EV_CURRENT;
     for (int s = 0; s < S_COUNT; s++) {
         c->section[s].sh_name = n;
-        strcpy(names + n, section_name[s]);
-        n += strlen(section_name[s]) + 1;
+        strcpy(names + n, s == S_P2M && c->p2m.hvm ? ".xen_pfn" : section_name[s]);
+        n += strlen(names + n) + 1;
     }
     c->section[S_STRTAB].sh_size = n;
     len = all_notes(c, notes);
@@ -271,7 +285,7 @@ static char *map_batch(struct core *c, struct batch *b)
         frame[i] = b->list[i].gmfn;
     pages = xenforeignmemory_map(fmem, c->domid, PROT_READ, b->n, frame, bad);
     for (unsigned int i = 0; pages && i < b->n; i++) {
-        c->strange += bad[i] != 0;
+        c->strange += bad[i] != 0 && !c->p2m.hvm;
         if (bad[i] || c->nr_pages + good == c->max_pages || frame_set_has(&c->written, frame[i]))
             continue;
         frame_set_add(&c->written, frame[i]);
@@ -284,6 +298,19 @@ static char *map_batch(struct core *c, struct batch *b)
     for (unsigned int i = 0; i < good; i++)
         frame[i] = b->list[i].gmfn;
     return good ? xenforeignmemory_map(fmem, c->domid, PROT_READ, good, frame, bad) : NULL;
+}
+
+/* PV: both numbers of each page; hardware-assisted guests: the one they have. */
+static int write_entries(struct core *c, const struct batch *b)
+{
+    uint64_t at = c->section[S_P2M].sh_offset + c->nr_pages * entry_size(c);
+    uint64_t pfn[P2M_PER_PAGE];
+
+    if (!c->p2m.hvm)
+        return put_at(c, at, b->list, b->n * sizeof(*b->list));
+    for (unsigned int i = 0; i < b->n; i++)
+        pfn[i] = b->list[i].pfn;
+    return put_at(c, at, pfn, b->n * sizeof(*pfn));
 }
 
 static int write_batch(struct core *c, uint64_t page)
@@ -300,11 +327,31 @@ static int write_batch(struct core *c, uint64_t page)
         return b.n ? -errno : 0;
     rc = write_pages(c, pages, b.n);
     xenforeignmemory_unmap(xen_fmem(c->h->xen, NULL), pages, b.n);
-    rc = rc ? rc
-            : put_at(c, c->section[S_P2M].sh_offset + c->nr_pages * sizeof(*b.list), b.list,
-                     b.n * sizeof(*b.list));
+    rc = rc ? rc : write_entries(c, &b);
     c->nr_pages += b.n;
     return rc;
+}
+
+/* How many of the frames first to end - 1 there are. */
+static uint64_t count_frames(struct core *c, uint64_t first, uint64_t end)
+{
+    xenforeignmemory_handle *fmem = xen_fmem(c->h->xen, NULL);
+    xen_pfn_t frame[P2M_PER_PAGE];
+    int bad[P2M_PER_PAGE];
+    uint64_t found = 0;
+
+    for (; first < end; first += P2M_PER_PAGE) {
+        void *pages;
+
+        for (unsigned int i = 0; i < P2M_PER_PAGE; i++)
+            frame[i] = first + i;
+        pages = xenforeignmemory_map(fmem, c->domid, PROT_READ, P2M_PER_PAGE, frame, bad);
+        for (unsigned int i = 0; pages && i < P2M_PER_PAGE; i++)
+            found += !bad[i] && first + i < end;
+        if (pages)
+            xenforeignmemory_unmap(fmem, pages, P2M_PER_PAGE);
+    }
+    return found;
 }
 
 /* Whether the file system keeps enough for others after one more batch. */
@@ -328,9 +375,14 @@ static bool goes_on(const struct core *c)
 static int write_memory(struct core *c, struct error *e)
 {
     uint64_t pages = (c->p2m.max_pfn + P2M_PER_PAGE - 1) / P2M_PER_PAGE, i;
+    uint64_t high = c->p2m.hvm ? count_frames(c, HOLE, MIN(c->p2m.max_pfn, HOLE_END)) : 0;
 
     for (i = 0; i < pages && goes_on(c); i++) {
-        int rc = room_left(c) ? write_batch(c, i) : -ENOSPC;
+        int rc;
+
+        if (c->p2m.hvm && i < HOLE / P2M_PER_PAGE && c->nr_pages + high >= c->max_pages)
+            i = HOLE / P2M_PER_PAGE;
+        rc = room_left(c) ? write_batch(c, i) : -ENOSPC;
 
         if (rc)
             return error_sys(e, -rc,
@@ -344,7 +396,7 @@ static int write_memory(struct core *c, struct error *e)
     }
     if (i < pages)
         progress("core file", pages, pages);
-    c->section[S_P2M].sh_size = c->nr_pages * sizeof(struct p2m_entry);
+    c->section[S_P2M].sh_size = c->nr_pages * entry_size(c);
     c->section[S_PAGES].sh_size = c->nr_pages * PAGE;
     if (ftruncate(c->fd, c->section[S_PAGES].sh_offset + c->nr_pages * PAGE) != 0)
         return error_sys(e, errno, NULL, "setting the core file's length");
@@ -358,10 +410,10 @@ static int write_all_of_it(struct core *c, struct error *e)
     place(c, S_STRTAB, sizeof(Elf64_Ehdr) + sizeof(c->section), 128, SHT_STRTAB, 0);
     place(c, S_NOTE, end_of(c, S_STRTAB), NOTES_MAX, SHT_NOTE, 0);
     rc = write_vcpus(c, end_of(c, S_NOTE));
-    place(c, S_SHARED, end_of(c, S_PRSTATUS), PAGE, SHT_PROGBITS, PAGE);
-    rc = rc ? rc : put_at(c, c->section[S_SHARED].sh_offset, c->p2m.shared, PAGE);
-    place(c, S_P2M, end_of(c, S_SHARED), c->max_pages * sizeof(struct p2m_entry), SHT_PROGBITS,
-          sizeof(struct p2m_entry));
+    place(c, S_SHARED, end_of(c, S_PRSTATUS), c->p2m.hvm ? 0 : PAGE, SHT_PROGBITS, PAGE);
+    if (!c->p2m.hvm)
+        rc = rc ? rc : put_at(c, c->section[S_SHARED].sh_offset, c->p2m.shared, PAGE);
+    place(c, S_P2M, end_of(c, S_SHARED), c->max_pages * entry_size(c), SHT_PROGBITS, entry_size(c));
     place(c, S_PAGES, (end_of(c, S_P2M) + PAGE - 1) & ~(PAGE - 1), 0, SHT_PROGBITS, PAGE);
     if (rc)
         return error_sys(e, -rc, NULL, "writing the guest's registers");
@@ -384,6 +436,8 @@ int core_write(struct host *h, unsigned int domid, const char *path, struct erro
     c->max_pages = rc < 0 ? 0 : info.tot_pages;
     if (rc < 0)
         rc = xen_error(e, rc, "domain %u", domid);
+    else if (info.flags & XEN_DOMINF_hvm_guest)
+        rc = p2m_open_hvm(&c->p2m, h, domid, e);
     else
         rc = p2m_open(&c->p2m, h, domid, info.shared_info_frame, e);
     if (rc == 0) {

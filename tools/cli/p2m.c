@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A PV guest's table of frames, read from outside. */
+/* A guest's table of frames, read from outside. */
 #include "tools/cli/p2m.h"
 #include "tools/cli/host.h"
 #include "tools/lib/error.h"
@@ -102,6 +102,23 @@ int p2m_open(struct p2m *p, struct host *h, unsigned int domid, uint64_t shared_
                      "the guest's kernel has not said where its table of frames lies");
 }
 
+int p2m_open_hvm(struct p2m *p, struct host *h, unsigned int domid, struct error *e)
+{
+    domid_t id = (domid_t)domid;
+    long max = xen_memory_op(h->xen, XENMEM_maximum_gpfn, &id, sizeof(id));
+
+    memset(p, 0, sizeof(*p));
+    p->h = h;
+    p->domid = domid;
+    p->hvm = true;
+    if (!xen_fmem(h->xen, e))
+        return -1;
+    if (max < 0)
+        return xen_error(e, (int)max, "asking how far the guest's memory goes");
+    p->max_pfn = (uint64_t)max + 1;
+    return 0;
+}
+
 void p2m_close(struct p2m *p)
 {
     if (p->shared)
@@ -118,10 +135,16 @@ void p2m_close(struct p2m *p)
 /* Linux marks frames that are not its own in the two top bits. */
 void p2m_read(struct p2m *p, uint64_t page, uint64_t entry[P2M_PER_PAGE])
 {
-    uint64_t mfn = page_of_table(p, page);
     const uint64_t *table;
+    uint64_t mfn;
 
     memset(entry, 0xff, P2M_PER_PAGE * sizeof(*entry));
+    for (unsigned int i = 0; p->hvm && i < P2M_PER_PAGE; i++)
+        if (page * P2M_PER_PAGE + i < p->max_pfn)
+            entry[i] = page * P2M_PER_PAGE + i;
+    if (p->hvm)
+        return;
+    mfn = page_of_table(p, page);
     if (mfn == P2M_NONE || frame_set_has(&p->tables, mfn))
         return;
     table = map(p, mfn);

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* A PV guest's own table from its frame numbers to the machine's, as it tells the tools where it is
- * (struct arch_shared_info in <xen/arch-x86/xen.h>). */
+/*
+ * A PV guest's own table from its frame numbers to the machine's, as it tells the tools where it is
+ * (struct arch_shared_info in <xen/arch-x86/xen.h>). The tools name a hardware-assisted guest's
+ * frames as it does itself: its table says that each is its own.
+ */
 #ifndef TOOLS_CLI_P2M_H
 #define TOOLS_CLI_P2M_H
 
 #include "tools/cli/frame_set.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <xen/xen.h>
 
@@ -20,10 +24,11 @@ struct host;
 struct p2m {
     struct host *h;
     unsigned int domid;
-    uint64_t max_pfn;
+    bool hvm;
+    uint64_t max_pfn;    /* the last one, and 1 */
     uint64_t list_list;  /* mfn of the list of lists; or */
     uint64_t vaddr, cr3; /* where the table lies in the guest's address space */
-    void *shared;        /* the shared info page, mapped */
+    void *shared;        /* PV: the shared info page, mapped */
     struct {
         uint64_t mfn;
         volatile uint64_t *page; /* mapped; NULL: none yet */
@@ -34,6 +39,8 @@ struct p2m {
 /* -1 with e; the guest says nothing until its kernel has come up some way. */
 int p2m_open(struct p2m *p, struct host *h, unsigned int domid, uint64_t shared_info_mfn,
              struct error *e);
+/* Of a hardware-assisted guest. */
+int p2m_open_hvm(struct p2m *p, struct host *h, unsigned int domid, struct error *e);
 void p2m_close(struct p2m *p);
 
 /*
