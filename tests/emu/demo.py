@@ -13,7 +13,7 @@ OUR_TOOLS = ("xenstored=orlop", "consoled=orlop", "cli=orlop")
 
 
 def machine(hv, task, timeout=0):
-    """Domain 0 with two guests; without a hypervisor just Linux."""
+    """Domain 0 with three guests; without a hypervisor just Linux."""
     if hv == "bare":
         return vm.Config(hv=hv, task=task, initramfs="tools", cpus=2, mem=2048, timeout=timeout)
     return vm.Config(hv=hv, task=task, initramfs="guests", cpus=2, mem=2048, timeout=timeout, kargs=OUR_TOOLS,
@@ -21,7 +21,7 @@ def machine(hv, task, timeout=0):
 
 
 def batch(hv):
-    cfg = machine(hv, "hello+cpus" + ("" if hv == "bare" else "+demo"), timeout=420)
+    cfg = machine(hv, "hello+cpus" + ("" if hv == "bare" else "+demo"), timeout=600)
     log = vm.TOP + "/build/logs/demo.log"
     print(f"Booting QEMU (log: {os.path.relpath(log, vm.TOP)}) ...", flush=True)
     result = vm.run(cfg, log)

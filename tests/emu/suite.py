@@ -318,8 +318,8 @@ def with_guests(task, *words, own=True, dom0=768, **changes):
 
 def scale_cases():
     """The quick case is one boot for all; its words are the tasks' own defaults made smaller."""
-    def case(name, cfg, long=True):
-        return Case(name, cfg, long=long, check=audit_clean, hvs=("orlop", "xen"))
+    def case(name, cfg, long=True, hvs=("orlop", "xen")):
+        return Case(name, cfg, long=long, check=audit_clean, hvs=hvs)
     quick = with_guests("guest-cycles+guest-many+guest-chaos", "micro=30", "debian=2", "manymicro=50", "manydebian=4",
                         "chaos=60")
     return [
@@ -327,6 +327,9 @@ def scale_cases():
         case("guest-cycles-1000", with_guests("guest-cycles", "micro=1000", "debian=50", timeout=3600)),
         case("guest-many-24", with_guests("guest-many", "manymicro=0", "manydebian=24", mem=4096, timeout=1800)),
         case("guest-many-500", with_guests("guest-many", "manymicro=500", "manydebian=0", mem=4096, timeout=1800)),
+        case("guest-pvh-cycles-200", with_guests("guest-cycles", "micro=200", "debian=5", "guests=pvh", timeout=3600), hvs=("orlop",)),
+        case("guest-pvh-many-20", with_guests("guest-many", "manymicro=0", "manydebian=20", "guests=pvh", mem=4096, timeout=3600),
+             hvs=("orlop",)),
         case("guest-kill-300", with_guests("guest-kill", "kills=300", "seed=2", timeout=2400)),
         case("guest-chaos-10min", with_guests("guest-chaos", "chaos=600", "seed=3", timeout=1500)),
     ]

@@ -10,12 +10,26 @@
 #include <xen/io/console.h>
 #include <xen/io/xs_wire.h>
 
-static struct xenstore_domain_interface *store;
+/* Where the two rings are, and their ports; as Domain 0 there are none. */
+struct rings {
+    struct xencons_interface *console;
+    struct xenstore_domain_interface *store;
+    evtchn_port_t console_port, store_port;
+};
+static struct rings rings;
 
-static void *ring_page(unsigned long mfn)
+#ifndef PVH_H /* tests/guests/pvh-idle has its own */
+static bool find_rings(void)
 {
-    return pfn_virt(M2P[mfn]);
+    if (si->flags & SIF_INITDOMAIN)
+        return false;
+    rings = (struct rings){ pfn_virt(M2P[si->console.domU.mfn]), pfn_virt(M2P[si->store_mfn]),
+                            si->console.domU.evtchn, si->store_evtchn };
+    return true;
 }
+#else
+static bool find_rings(void);
+#endif
 
 static void notify(evtchn_port_t port)
 {
@@ -35,11 +49,11 @@ static void sleep_on(evtchn_port_t port)
 
 static void say(const char *text)
 {
-    volatile struct xencons_interface *c = ring_page(si->console.domU.mfn);
+    volatile struct xencons_interface *c = rings.console;
 
     for (; *text; text++)
         c->out[MASK_XENCONS_IDX(c->out_prod++, c->out)] = *text;
-    notify(si->console.domU.evtchn);
+    notify(rings.console_port);
 }
 
 static void store_put(const void *data, uint32_t len)
@@ -47,12 +61,13 @@ static void store_put(const void *data, uint32_t len)
     const char *p = data;
 
     for (uint32_t i = 0; i < len; i++) {
-        while (*(volatile uint32_t *)&store->req_prod - *(volatile uint32_t *)&store->req_cons ==
+        while (*(volatile uint32_t *)&rings.store->req_prod -
+                   *(volatile uint32_t *)&rings.store->req_cons ==
                XENSTORE_RING_SIZE)
-            sleep_on(si->store_evtchn);
-        store->req[MASK_XENSTORE_IDX(store->req_prod)] = p[i];
+            sleep_on(rings.store_port);
+        rings.store->req[MASK_XENSTORE_IDX(rings.store->req_prod)] = p[i];
         BARRIER();
-        store->req_prod++;
+        rings.store->req_prod++;
     }
 }
 
@@ -61,14 +76,14 @@ static void store_get(void *data, uint32_t len)
     char *p = data;
 
     for (uint32_t i = 0; i < len; i++) {
-        while (*(volatile uint32_t *)&store->rsp_prod == store->rsp_cons) {
-            notify(si->store_evtchn);
-            sleep_on(si->store_evtchn);
+        while (*(volatile uint32_t *)&rings.store->rsp_prod == rings.store->rsp_cons) {
+            notify(rings.store_port);
+            sleep_on(rings.store_port);
         }
         BARRIER();
-        p[i] = store->rsp[MASK_XENSTORE_IDX(store->rsp_cons)];
+        p[i] = rings.store->rsp[MASK_XENSTORE_IDX(rings.store->rsp_cons)];
         BARRIER();
-        store->rsp_cons++;
+        rings.store->rsp_cons++;
     }
 }
 
@@ -79,7 +94,7 @@ static void ask(uint32_t type, const char *payload, uint32_t len)
 
     store_put(&m, sizeof(m));
     store_put(payload, len);
-    notify(si->store_evtchn);
+    notify(rings.store_port);
 }
 
 static void obey(const char *word)
@@ -120,13 +135,12 @@ void guest_main(void)
     const char *name = option_value("name");
 
     CHECK(name != NULL, "no name= on the command line");
-    if (si->flags & SIF_INITDOMAIN)
+    if (!find_rings())
         return;
-    store = ring_page(si->store_mfn);
     say("orlop-guest: ");
     say(name ? name : "?");
     say(": up\r\n");
     while (option_value("flood"))
-        notify(si->store_evtchn);
+        notify(rings.store_port);
     serve();
 }

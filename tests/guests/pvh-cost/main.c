@@ -13,10 +13,10 @@
 #define NO_PORT 0x1234
 
 /* nopl 0x4f52EERR(%rax,%rax,1): EE is 1 at a row's beginning and 2 at its end, RR the row. */
-#define MARK(event, row)                                                    \
-    __asm__ volatile(".byte 0x0f, 0x1f, 0x84, 0x00\n\t.long %c0"            \
-                     :                                                      \
-                     : "i"(0x4f520000 | (event) << 8 | (row))               \
+#define MARK(event, row)                                         \
+    __asm__ volatile(".byte 0x0f, 0x1f, 0x84, 0x00\n\t.long %c0" \
+                     :                                           \
+                     : "i"(0x4f520000 | (event) << 8 | (row))    \
                      : "memory")
 
 #define ROW(row, statement)                 \
