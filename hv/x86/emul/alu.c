@@ -61,6 +61,43 @@ static uint64_t bit_op(unsigned int op, unsigned int size, uint64_t dst, uint64_
     }
 }
 
+/* By n places, 1 to 63, bit by bit; *cf: the bit that went out last. */
+static uint64_t shift(unsigned int op, unsigned int n, uint64_t val, uint64_t mask, uint64_t *cf)
+{
+    uint64_t sign = mask ^ mask >> 1, in;
+
+    while (n--) {
+        bool left = op == INSN_ROL || op == INSN_RCL || op == INSN_SHL;
+        uint64_t out = (left ? val & sign : val & 1) ? 1 : 0;
+
+        in = op == INSN_ROL || op == INSN_ROR   ? out
+             : op == INSN_RCL || op == INSN_RCR ? *cf
+             : op == INSN_SAR && (val & sign)   ? 1
+                                                : 0;
+        val = left ? (val << 1 | in) & mask : val >> 1 | (in ? sign : 0);
+        *cf = out;
+    }
+    return val;
+}
+
+/* OF is defined for one place only: the sign has changed, or what a rotation makes of that. */
+static uint64_t shift_op(unsigned int op, unsigned int size, uint64_t dst, uint64_t src,
+                         uint64_t *rflags)
+{
+    uint64_t mask = x86_size_mask(size), sign = mask ^ mask >> 1, cf = *rflags & CF, val, flags;
+    unsigned int n = src & (size == 8 ? 63 : 31);
+    bool rotates = op < INSN_SHL;
+
+    if (!n)
+        return dst;
+    val = shift(op, n, dst, mask, &cf);
+    flags = cf | ((dst ^ val) & sign ? OF : 0);
+    if (!rotates)
+        flags |= result_flags(val, sign);
+    *rflags = (*rflags & ~(rotates ? CF | OF : ALU_FLAGS)) | flags;
+    return val;
+}
+
 uint64_t alu(unsigned int op, unsigned int size, uint64_t dst, uint64_t src, uint64_t *rflags)
 {
     uint64_t mask = x86_size_mask(size), flags = 0, val, keep = 0;
@@ -72,6 +109,14 @@ uint64_t alu(unsigned int op, unsigned int size, uint64_t dst, uint64_t src, uin
     case INSN_BTR:
     case INSN_BTC:
         return bit_op(op, size, dst, src, rflags);
+    case INSN_ROL:
+    case INSN_ROR:
+    case INSN_RCL:
+    case INSN_RCR:
+    case INSN_SHL:
+    case INSN_SHR:
+    case INSN_SAR:
+        return shift_op(op, size, dst, src, rflags);
     case INSN_NOT:
         return ~dst & mask;
     default:

@@ -9,9 +9,9 @@
 
 /*
  * `op` (an enum insn_op of two operands: ADD to CMP, AND, OR, XOR, TEST; BT, BTS, BTR, BTC with the
- * bit's number in src; or of one: INC, DEC, NOT, NEG) on operands of `size` bytes: the
- * destination's new value, and the flags. What the manual calls undefined stays as it was, or as
- * the CPUs have it.
+ * bit's number in src; ROL to SAR with the count; or of one: INC, DEC, NOT, NEG) on operands of
+ * `size` bytes: the destination's new value, and the flags. What the manual calls undefined stays
+ * as it was, or as the CPUs have it.
  */
 uint64_t alu(unsigned int op, unsigned int size, uint64_t dst, uint64_t src, uint64_t *rflags);
 

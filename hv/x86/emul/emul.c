@@ -374,6 +374,13 @@ static enum emul_result dispatch(struct emul *e)
     case INSN_NOT:
     case INSN_NEG:
     case INSN_XADD:
+    case INSN_ROL:
+    case INSN_ROR:
+    case INSN_RCL:
+    case INSN_RCR:
+    case INSN_SHL:
+    case INSN_SHR:
+    case INSN_SAR:
     case INSN_MOVZX:
     case INSN_MOVSX:
         return one_operand(e);

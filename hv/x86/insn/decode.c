@@ -24,9 +24,11 @@ enum {
     F_SRC8 = 1 << 11,  /* the source has 1, 2, 4 bytes whatever the operand size */
     F_SRC16 = 1 << 12,
     F_SRC32 = 1 << 13, /* and exists in 64-bit code only */
+    F_ONE = 1 << 14,   /* the source is the number 1 */
+    F_CL = 1 << 15,    /* the source is CL */
 };
 
-enum group { G_NONE, G_1, G_MOV, G_3, G_FE, G_FF, G_8F, G_6, G_7, G_8, G_9, G_AE, G_COUNT };
+enum group { G_NONE, G_1, G_2, G_MOV, G_3, G_FE, G_FF, G_8F, G_6, G_7, G_8, G_9, G_AE, G_COUNT };
 
 struct form {
     uint8_t op; /* enum insn_op; with a group, the ModRM byte says more */
@@ -88,9 +90,15 @@ static const struct form one_byte[256] = {
     [0xad] = { INSN_LODS, 0, 0 },
     [0xae] = { INSN_SCAS, F_BYTE, 0 },
     [0xaf] = { INSN_SCAS, 0, 0 },
+    [0xc0] = { 0, F_MODRM | F_BYTE | F_IMM8, G_2 },
+    [0xc1] = { 0, F_MODRM | F_IMM8, G_2 },
     [0xc6] = { 0, F_MODRM | F_BYTE | F_IMM8, G_MOV },
     [0xc7] = { 0, F_MODRM | F_IMMZ, G_MOV },
     [0xcf] = { INSN_IRET, 0, 0 },
+    [0xd0] = { 0, F_MODRM | F_BYTE | F_ONE, G_2 },
+    [0xd1] = { 0, F_MODRM | F_ONE, G_2 },
+    [0xd2] = { 0, F_MODRM | F_BYTE | F_CL, G_2 },
+    [0xd3] = { 0, F_MODRM | F_CL, G_2 },
     [0xe4] = { INSN_IN, F_BYTE | F_IMM8 | F_PORT, 0 },
     [0xe5] = { INSN_IN, F_IMM8 | F_PORT, 0 },
     [0xe6] = { INSN_OUT, F_BYTE | F_IMM8 | F_PORT, 0 },
@@ -145,6 +153,7 @@ static const struct form two_byte[256] = {
 /* By ModRM's reg field, for memory operands and for registers. */
 static const uint8_t group_mem[G_COUNT][8] = {
     [G_1] = { INSN_ADD, INSN_OR, INSN_ADC, INSN_SBB, INSN_AND, INSN_SUB, INSN_XOR, INSN_CMP },
+    [G_2] = { INSN_ROL, INSN_ROR, INSN_RCL, INSN_RCR, INSN_SHL, INSN_SHR, INSN_SHL, INSN_SAR },
     [G_MOV] = { [0] = INSN_MOV },
     [G_3] = { INSN_TEST, INSN_TEST, INSN_NOT, INSN_NEG },
     [G_FE] = { INSN_INC, INSN_DEC },
@@ -437,6 +446,12 @@ static int decode_body(struct cursor *c, enum insn_mode mode, struct insn *out)
         out->has_imm = true;
         out->imm = (uint64_t)next_signed(c, n);
     }
+    if (f->flags & F_ONE) {
+        out->has_imm = true;
+        out->imm = 1;
+    }
+    if (f->flags & F_CL)
+        out->reg = 1;
     if (c->empty)
         return INSN_TRUNCATED;
     return form_ok(f, pf.opsize, out) ? INSN_OK : INSN_UNKNOWN;

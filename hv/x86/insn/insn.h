@@ -45,6 +45,13 @@ enum insn_op {
     INSN_NOT,
     INSN_NEG,
     INSN_XADD,
+    INSN_ROL, /* by imm, or by the register CL */
+    INSN_ROR,
+    INSN_RCL,
+    INSN_RCR,
+    INSN_SHL,
+    INSN_SHR,
+    INSN_SAR,
     INSN_MOVZX, /* reg = r/m of mem_size, extended to size; MOVSXD is MOVSX */
     INSN_MOVSX,
     INSN_PUSH, /* of imm, of r/m if mem, else of reg */

@@ -494,30 +494,55 @@ static pte_t replace(pte_t *at, pte_t new, bool keep_ad)
     return old;
 }
 
+/*
+ * May `new` take the place of `old` in an L1 of d? It is completed, and its references are taken;
+ * *moves: frame or right to write differ, so that old's have to go. Same frame and same right: no
+ * reference moves. 0 or -errno.
+ */
+static inline int admit_l1e(struct domain *d, struct domain *pg_owner, pte_t old, pte_t *new,
+                            bool *moves)
+{
+    *moves = true;
+    if (!(*new &PTE_P))
+        return pt_leaks(*new) ? refuse_leak(d, 1, *new) : 0;
+    if (!(old & PTE_P) || ((old ^ *new) & (PTE_ADDR | PTE_RW)) || pg_owner ||
+        (*new & ~(L1_GUEST_FLAGS | PTE_ADDR | PTE_NX)))
+        return get_l1e(d, pg_owner, new);
+    *moves = false;
+    *new = (*new | PTE_US) & ~PTE_G;
+    if (frame_of(pte_mfn(*new)))
+        *new &= ~(PTE_PAT | PTE_PCD | PTE_PWT);
+    return 0;
+}
+
 int pt_set_l1(struct domain *d, struct domain *pg_owner, pte_t *at, pte_t new, bool keep_ad)
 {
     pte_t old = *at;
+    bool moves;
+    int rc = admit_l1e(d, pg_owner, old, &new, &moves);
 
-    if (!(new &PTE_P)) {
-        if (pt_leaks(new))
-            return refuse_leak(d, 1, new);
-        old = replace(at, new, keep_ad && (old & PTE_P));
-    } else if ((old & PTE_P) && !((old ^ new) & (PTE_ADDR | PTE_RW)) && !pg_owner &&
-               !(new & ~(L1_GUEST_FLAGS | PTE_ADDR | PTE_NX))) {
-        /* Same frame, same right to write: no reference moves. */
-        new = (new | PTE_US) & ~PTE_G;
-        if (frame_of(pte_mfn(new)))
-            new &= ~(PTE_PAT | PTE_PCD | PTE_PWT);
-        replace(at, new, keep_ad);
-        return 0;
-    } else {
-        int rc = get_l1e(d, pg_owner, &new);
-        if (rc)
-            return rc;
-        old = replace(at, new, keep_ad);
-    }
-    if (old & PTE_P)
+    if (rc)
+        return rc;
+    old = replace(at, new, keep_ad && ((old | new) & PTE_P));
+    if (moves && (old & PTE_P))
         pt_put_l1e(d, old);
+    return 0;
+}
+
+int pt_exchange_l1(struct domain *d, pte_t *at, pte_t *old, pte_t new)
+{
+    bool moves;
+    int rc = admit_l1e(d, NULL, *old, &new, &moves);
+
+    if (rc)
+        return rc;
+    if (!__atomic_compare_exchange_n(at, old, new, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+        if (moves && (new &PTE_P))
+            pt_put_l1e(d, new);
+        return -XEN_EAGAIN;
+    }
+    if (moves && (*old & PTE_P))
+        pt_put_l1e(d, *old);
     return 0;
 }
 

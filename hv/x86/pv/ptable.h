@@ -113,6 +113,11 @@ void pt_put_l1e(struct domain *d, pte_t e);
  * (MMU_PT_UPDATE_PRESERVE_AD). The frame is a validated table of `level` and stays so.
  */
 int pt_set_l1(struct domain *d, struct domain *pg_owner, pte_t *at, pte_t new, bool keep_ad);
+/*
+ * The same for an entry of an L1 that was seen as *old: -XEN_EAGAIN if it is not that any more (the
+ * processor sets Accessed and Dirty); then *old is what it is now.
+ */
+int pt_exchange_l1(struct domain *d, pte_t *at, pte_t *old, pte_t new);
 int pt_set_upper(struct pt_drop *drop, struct domain *d, struct frame *f, int level, pte_t *at,
                  pte_t new, bool keep_ad);
 

@@ -155,6 +155,39 @@ static int f_mov32(pte_t v)
     return TRY("movl %0, (%1)", "r"((uint32_t)v), "r"(entry) : "memory");
 }
 
+/* One instruction on the entry, which %0 names. */
+#define ON_ENTRY(name, insn)                                   \
+    static int name(pte_t v)                                   \
+    {                                                          \
+        return TRY(insn, "r"(entry), "c"(v) : "cc", "memory"); \
+    }
+
+ON_ENTRY(f_add, "addq $0x200, (%0)")
+ON_ENTRY(f_lock_add32, "lock addl $0x200, (%0)")
+ON_ENTRY(f_sub16, "subw $0x200, (%0)")
+ON_ENTRY(f_adc, "stc\n adcb $0, 7(%0)")
+ON_ENTRY(f_inc8, "lock incb 7(%0)")
+ON_ENTRY(f_dec8, "decb 7(%0)")
+ON_ENTRY(f_neg8, "negb 7(%0)")
+ON_ENTRY(f_shl8, "shlb $1, 7(%0)")
+ON_ENTRY(f_shr16, "shrw %%cl, 6(%0)")
+ON_ENTRY(f_rol8, "rolb $2, 7(%0)")
+ON_ENTRY(f_btc, "lock btcq $9, (%0)")
+ON_ENTRY(f_mov8, "movb %%cl, 7(%0)")
+ON_ENTRY(f_mov16, "movw %%cx, 6(%0)")
+ON_ENTRY(f_movnti, "movntiq %1, (%0)")
+ON_ENTRY(f_push_pop, "pushq %1\n popq (%0)")
+
+static int f_movs(pte_t v)
+{
+    return TRY("movsq", "D"(entry), "S"(&v) : "memory");
+}
+
+static int f_stosb(pte_t v)
+{
+    return TRY("stosb", "D"((uint8_t *)(uint64_t)entry + 7), "a"(v) : "memory");
+}
+
 struct form {
     const char *name;
     int (*fn)(pte_t v);
@@ -164,6 +197,7 @@ struct form {
 
 /* The hypervisor may set G in what maps guest pages; it is left out of comparisons. */
 #define BASE (PTE_P | PTE_RW | PTE_US | PTE_A | PTE_D)
+#define BIT56 (1ul << 56) /* software's own, in the last byte */
 
 static const struct form forms[] = {
     { "mov", f_mov, BASE, BASE | 0x200, BASE | 0x200, true },
@@ -174,11 +208,36 @@ static const struct form forms[] = {
     { "lock or", f_or, BASE, 0x200, BASE | 0x200, true },
     { "lock btr", f_btr, BASE, 0, BASE & ~PTE_RW, true },
     { "lock bts", f_bts, BASE, 0, BASE | 0x200, true },
-    { "lock andb", f_andb, BASE, 0, BASE & ~PTE_RW, false },
-    { "lock xadd", f_xadd, BASE, 0, BASE | 0x200, false },
-    { "stos", f_stos, BASE, BASE | 0x800, BASE | 0x800, false },
-    { "mov 32 bits", f_mov32, BASE, BASE | 0x800, BASE | 0x800, false },
+    { "lock andb", f_andb, BASE, 0, BASE & ~PTE_RW, true },
+    { "lock xadd", f_xadd, BASE, 0, BASE | 0x200, true },
+    { "stos", f_stos, BASE, BASE | 0x800, BASE | 0x800, true },
+    { "mov 32 bits", f_mov32, BASE, BASE | 0x800, BASE | 0x800, true },
+    { "add", f_add, BASE, 0, BASE | 0x200, true },
+    { "lock add of 32 bits", f_lock_add32, BASE, 0, BASE | 0x200, true },
+    { "sub of 16 bits", f_sub16, BASE | 0x200, 0, BASE, true },
+    { "adc of 8 bits", f_adc, BASE, 0, BASE | BIT56, true },
+    { "lock inc of 8 bits", f_inc8, BASE | BIT56, 0, BASE | BIT56 << 1, true },
+    { "dec of 8 bits", f_dec8, BASE | BIT56 << 1, 0, BASE | BIT56, true },
+    { "neg of 8 bits", f_neg8, BASE | BIT56 * 0x7f, 0, BASE | BIT56 * 0x81, true },
+    { "shl of 8 bits", f_shl8, BASE | BIT56, 0, BASE | BIT56 << 1, true },
+    { "shr of 16 bits", f_shr16, BASE | BIT56 << 1, 1, BASE | BIT56, true },
+    { "rol of 8 bits", f_rol8, BASE | PTE_NX, 0, BASE | BIT56 << 1, true },
+    { "lock btc", f_btc, BASE, 0, BASE | 0x200, true },
+    { "mov of 8 bits", f_mov8, BASE, 2, BASE | BIT56 << 1, true },
+    { "mov of 16 bits", f_mov16, BASE, 0x0200, BASE | BIT56 << 1, true },
+    { "movnti", f_movnti, BASE, BASE | 0x800, BASE | 0x800, true },
+    { "pop", f_push_pop, BASE, BASE | 0x800, BASE | 0x800, true },
+    { "movs", f_movs, BASE, BASE | 0x800, BASE | 0x800, true },
+    { "stos of 8 bits", f_stosb, BASE, 1, BASE | BIT56, true },
 };
+
+/* Does the form take a whole entry? */
+static bool takes_entry(const struct form *f)
+{
+    return f->fn == f_mov || f->fn == f_mov_sib || f->fn == f_xchg || f->fn == f_cmpxchg ||
+           f->fn == f_stos || f->fn == f_mov32 || f->fn == f_movnti || f->fn == f_push_pop ||
+           f->fn == f_movs;
+}
 
 static void check_forms(void)
 {
@@ -186,10 +245,7 @@ static void check_forms(void)
 
     for (unsigned int i = 0; i < ARRAY_SIZE(forms); i++) {
         const struct form *f = &forms[i];
-        pte_t arg = f->fn == f_mov || f->fn == f_mov_sib || f->fn == f_xchg || f->fn == f_cmpxchg ||
-                            f->fn == f_stos || f->fn == f_mov32
-                        ? frame | f->arg
-                        : f->arg;
+        pte_t arg = takes_entry(f) ? frame | f->arg : f->arg;
         int v;
 
         set_entry(frame | f->from);
@@ -229,6 +285,39 @@ static void check_illegal(void)
     set_entry(pfn_pte(table_pfn, KERN_RO));
     CHECK_EQ(f_or(PTE_RW), VEC_PF, "or of RW into a table's mapping");
     CHECK_EQ(f_bts(0), NO_FAULT, "bts of a software bit");
+    set_entry(0);
+}
+
+/* String instructions go as far as they can: registers tell how far, the fault where. */
+static void check_strings(void)
+{
+    pte_t good = pfn_pte(data_pfn, KERN_RW), src[3] = { good, good | 0x200, good | 0x400 };
+    pte_t *to = (pte_t *)(uint64_t)entry, *from = src;
+    uint64_t n = 3;
+
+    fault_clear();
+    __asm__ volatile(EX("rep movsq") : "+D"(to), "+S"(from), "+c"(n) : : "memory");
+    CHECK_EQ(faulted(), NO_FAULT, "rep movs");
+    CHECK(n == 0 && to == entry + 3 && from == src + 3, "registers after rep movs");
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(entry[i] & ~PTE_G, src[i], "entry %d", i);
+    to = (pte_t *)(uint64_t)entry;
+    n = 3;
+    fault_clear();
+    __asm__ volatile(EX("rep stosq") : "+D"(to), "+c"(n) : "a"(0ul) : "memory");
+    CHECK_EQ(faulted(), NO_FAULT, "rep stos");
+    CHECK(n == 0 && to == entry + 3 && !entry[0] && !entry[1] && !entry[2], "rep stos");
+
+    src[1] = pfn_pte(table_pfn, KERN_RW);
+    to = (pte_t *)(uint64_t)entry;
+    from = src;
+    n = 3;
+    fault_clear();
+    __asm__ volatile(EX("rep movsq") : "+D"(to), "+S"(from), "+c"(n) : : "memory");
+    CHECK_EQ(faulted(), VEC_PF, "rep movs with a bad entry");
+    CHECK_EQ(this_cpu()->cr2, (uint64_t)(entry + 1), "cr2");
+    CHECK(n == 2 && to == entry + 1 && from == src + 1, "registers: %lu left", n);
+    CHECK(entry[0] && !entry[1] && !entry[2], "only the first");
     set_entry(0);
 }
 
@@ -279,6 +368,7 @@ void guest_main(void)
     CHECK_EQ(hc_vm_assist(VMASST_CMD_enable, VMASST_TYPE_writable_pagetables), 0, "vm_assist");
     check_forms();
     check_illegal();
+    check_strings();
     check_upper();
     check_references();
     account_check(&before, "writes");
