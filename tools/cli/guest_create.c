@@ -178,10 +178,11 @@ static int set_resources(struct making *m, struct error *e)
     return set_scheduling(m, e) != 0 ? -1 : set_clock(m, e);
 }
 
+/* In the order in which xl makes them: a guest sees the numbers. */
 static int make_ports(struct making *m, struct error *e)
 {
-    int console = xen_alloc_unbound(m->h->xen, m->domid, 0);
     int store = xen_alloc_unbound(m->h->xen, m->domid, 0);
+    int console = xen_alloc_unbound(m->h->xen, m->domid, 0);
 
     if (console < 0 || store < 0)
         return xen_error(e, console < 0 ? console : store, "making its event channels");
