@@ -193,7 +193,13 @@ uint64_t pick_va(void)
 /* The guest's entry that maps a slot, by its own tables; 0: no table there. */
 uint64_t slot_entry(struct vcpu *v, unsigned int slot)
 {
-    return pv_find_l1e(v, PV_VA(slot));
+    struct pv_domain *pd = pv_domain(v->domain);
+    uint64_t at;
+
+    spin_lock(&pd->pt_lock);
+    at = pv_find_l1e(v, PV_VA(slot));
+    spin_unlock(&pd->pt_lock);
+    return at;
 }
 
 uint64_t slot_frame(struct vcpu *v, unsigned int slot)

@@ -51,6 +51,12 @@ static inline void note_foreign(struct frame *f, const struct domain *d,
         __atomic_fetch_or(&f->state, FRAME_FOREIGN, __ATOMIC_ACQ_REL);
 }
 
+/*
+ * Check an L1 entry for a table of d that maps frames of pg_owner (d itself, or another domain that
+ * the caller may map, or NULL: d's and devices') and take its references. The entry is completed
+ * (user bit) in place. 0; -XEN_EPERM: no RAM, and not a device that d may use; -XEN_EBUSY: RAM
+ * that is not pg_owner's, or not to be mapped so.
+ */
 static inline int get_l1e(struct domain *d, struct domain *pg_owner, pte_t *pe)
 {
     pte_t e = *pe;
@@ -79,11 +85,6 @@ static inline int get_l1e(struct domain *d, struct domain *pg_owner, pte_t *pe)
         return refuse_l1e(d, f, e);
     note_foreign(f, d, pg_owner);
     return 0;
-}
-
-int pt_get_l1e(struct domain *d, struct domain *pg_owner, pte_t *pe)
-{
-    return get_l1e(d, pg_owner, pe);
 }
 
 void pt_put_l1e(struct domain *d, pte_t e)
@@ -374,6 +375,7 @@ int pt_get_table(struct pt_drop *drop, struct domain *d, mfn_t mfn, int level)
 
     if (!f)
         return -XEN_EINVAL;
+    pt_assert_locked(d);
     ASSERT(!drop->any);
     rc = get_validated(f, d, level);
     if (rc == -XEN_EAGAIN)
@@ -439,6 +441,7 @@ bool pt_drop_continue(struct pt_drop *drop, struct domain *d)
 {
     int level = 1;
 
+    pt_assert_locked(d);
     while (level <= 4) {
         struct frame *f = drop->f[level], *next = NULL;
         bool linear = false;
@@ -469,6 +472,7 @@ bool pt_drop_continue(struct pt_drop *drop, struct domain *d)
 
 void pt_put_table(struct pt_drop *drop, struct domain *d, struct frame *f, int level)
 {
+    pt_assert_locked(d);
     if (!drop_use(f))
         return;
     if (__builtin_expect(drop->f[level] != NULL, 0)) {
@@ -521,6 +525,7 @@ int pt_set_l1(struct domain *d, struct domain *pg_owner, pte_t *at, pte_t new, b
     bool moves;
     int rc = admit_l1e(d, pg_owner, old, &new, &moves);
 
+    pt_assert_locked(d);
     if (rc)
         return rc;
     old = replace(at, new, keep_ad && ((old | new) & PTE_P));
@@ -534,6 +539,7 @@ int pt_exchange_l1(struct domain *d, pte_t *at, pte_t *old, pte_t new)
     bool moves;
     int rc = admit_l1e(d, NULL, *old, &new, &moves);
 
+    pt_assert_locked(d);
     if (rc)
         return rc;
     if (!__atomic_compare_exchange_n(at, old, new, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
@@ -575,6 +581,7 @@ int pt_set_upper(struct pt_drop *drop, struct domain *d, struct frame *f, int le
     struct frame *child;
     int rc;
 
+    pt_assert_locked(d);
     if (hv_slot(level, i)) {
         log_refusal(d, "write to the hypervisor's slot %u of an L4", i);
         return -XEN_EINVAL;

@@ -36,7 +36,9 @@
 #ifndef X86_PV_PTABLE_H
 #define X86_PV_PTABLE_H
 
+#include "core/bug.h"
 #include "core/frame.h"
+#include "core/lock.h"
 #include "core/ptype.h"
 #include "x86/cpu/cpu.h"
 #include "x86/mm/paging.h"
@@ -80,6 +82,13 @@ static inline pte_t *table_of(struct frame *f)
     return direct(frame_mfn(f).v << PAGE_SHIFT);
 }
 
+/* For functions that say [pt_lock]: the caller holds d's (debug builds notice that nobody does). */
+static inline void pt_assert_locked(struct domain *d)
+{
+    ASSERT(spin_is_locked(&pv_domain(d)->pt_lock));
+    (void)d;
+}
+
 /*
  * All functions below: the pt_lock of d is held, unless they say otherwise.
  * -PT_ERESTART: gave way to pending work; call again with the same arguments.
@@ -87,7 +96,7 @@ static inline pte_t *table_of(struct frame *f)
 
 /*
  * One typed use of frame `mfn` of d as a table of `level`, validating it if needed.
- * 0, -XEN_EINVAL (not d's, in use as something else, bad entries), what pt_get_l1e() says of an
+ * 0, -XEN_EINVAL (not d's, in use as something else, bad entries), what pt_set_l1() says of an
  * entry further down, -PT_ERESTART.
  */
 int pt_get_table(struct pt_drop *drop, struct domain *d, mfn_t mfn, int level);
@@ -99,18 +108,14 @@ void pt_put_table(struct pt_drop *drop, struct domain *d, struct frame *f, int l
 /* Go on undoing; true when nothing is left. */
 bool pt_drop_continue(struct pt_drop *drop, struct domain *d);
 
-/*
- * Check an L1 entry for a table of d that maps frames of pg_owner (d itself, or another domain that
- * the caller may map, or NULL: d's and devices') and take its references. The entry is completed
- * (user bit) in place. 0; -XEN_EPERM: no RAM, and not a device that d may use; -XEN_EBUSY: RAM
- * that is not pg_owner's, or not to be mapped so.
- */
-int pt_get_l1e(struct domain *d, struct domain *pg_owner, pte_t *e);
+/* Let go what a present L1 entry of d held. */
 void pt_put_l1e(struct domain *d, pte_t e);
 
 /*
  * Replace one entry of a table of d. `keep_ad`: Accessed and Dirty of the old entry stay
- * (MMU_PT_UPDATE_PRESERVE_AD). The frame is a validated table of `level` and stays so.
+ * (MMU_PT_UPDATE_PRESERVE_AD). The frame is a validated table of `level` and stays so. 0. At L1:
+ * -XEN_EPERM: no RAM, and not a device that d may use; -XEN_EBUSY: RAM that is not pg_owner's
+ * (NULL: d's, and devices'), or not to be mapped so. Above: as pt_get_table().
  */
 int pt_set_l1(struct domain *d, struct domain *pg_owner, pte_t *at, pte_t new, bool keep_ad);
 /*

@@ -17,6 +17,7 @@ static inline uint64_t find_leaf(struct vcpu *v, uint64_t va, pte_t need)
     const struct pv_vcpu *pv = pv_vcpu(v);
     uint64_t table = pv->kernel_mode ? pv->cr3_kernel : pv->cr3_user;
 
+    pt_assert_locked(v->domain);
     for (int shift = 39; shift > 12; shift -= 9) {
         pte_t e = ((pte_t *)direct(table))[va >> shift & 511];
         if ((e & need) != need)

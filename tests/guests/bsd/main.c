@@ -219,7 +219,7 @@ void guest_main(void)
     struct account before;
     uint64_t slot;
 
-    check_one_l4(); /* first: it leaves tables behind */
+    check_one_l4();                                    /* first: it leaves tables behind */
     hc_event_channel_op(EVTCHNOP_alloc_unbound, &any); /* the first makes the table */
     event_close(any.port);
     account_take(&before);
