@@ -28,6 +28,11 @@ $(MODEL_OUT)/threads $(MODEL_OUT)/events: $(MODEL_OUT)/%: $(MODEL_OUT)/tsan/test
 
 # The scheduler in simulated time, on the workloads of tests/model/sched.
 UNIT_TESTS += $(MODEL_OUT)/sched
+# Its pictures: drawn from a run, and looked at.
+UNIT_TESTS += $(MODEL_OUT)/plot
+$(MODEL_OUT)/plot: tests/model/plot scripts/plot-sched $(MODEL_OUT)/sched
+	@mkdir -p $(@D)
+	cp $< $@
 $(MODEL_OUT)/sched: tests/model/sched.c $(CORE_OBJ)
 	@mkdir -p $(@D)
 	@$(HOSTCC) $(CORE_CFLAGS) $(CORE_CPPFLAGS) -o $@ $< $(CORE_OBJ) $(CORE_LDFLAGS)

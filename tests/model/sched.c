@@ -3,8 +3,8 @@
  * The scheduler in simulated time: build/tests/model/sched [FILE...] runs each workload file
  * (without arguments all of tests/model/sched) against the real scheduler on the machine of
  * tests/host and judges what each guest got. Nothing here takes real time into account, so a busy
- * computer changes nothing. `-v` prints the shares; `-t FILE` writes who ran when, for
- * scripts/plot-sched.
+ * computer changes nothing. `-v` prints the shares; `-t FILE` writes who ran when, and
+ * how long each wake-up took, for scripts/plot-sched.
  *
  * A workload file has one statement a line ('#' begins a comment):
  *   cpus N | seconds N | slice MS | ratelimit US
@@ -73,6 +73,7 @@ static unsigned int pool_cpus[MAX_CPUPOOLS];
 static const char *file;
 static bool verbose;
 static FILE *trace;
+static uint64_t counted_from = NEVER; /* the start of what counts */
 static int failures;
 static uint64_t seed = 88172645463325252ull;
 
@@ -191,6 +192,9 @@ static void note_waits(void)
             continue;
         waited = host_time - t->ready;
         t->g->worst_wait = MAX(t->g->worst_wait, waited);
+        if (t->woken && trace && host_time >= counted_from)
+            fprintf(trace, "w %llu %llu %s.%u\n", (unsigned long long)(host_time - counted_from),
+                    (unsigned long long)(waited / US), t->g->name, t->v->id);
         if (t->woken && t->nr_delays < 1u << 17)
             t->delays[t->nr_delays++] = (uint32_t)(waited / US);
         t->ready = 0;
@@ -256,7 +260,7 @@ static void account(uint64_t from, uint64_t start)
         t->g->second[s] += ns;
         if (t->left != NEVER)
             t->left -= MIN(t->left, ns);
-        if (trace)
+        if (trace && counted_from != NEVER)
             fprintf(trace, "%llu %llu %u %s.%u\n", (unsigned long long)(from - start),
                     (unsigned long long)ns, t->v->cpu->id, t->g->name, t->v->id);
     }
@@ -265,6 +269,7 @@ static void account(uint64_t from, uint64_t start)
 /* The first half second is the start of all guests; what they get from then on counts. */
 static void begin_to_count(void)
 {
+    counted_from = host_time;
     for (struct guest *g = guests; g < guests + nr_guests; g++) {
         g->ran = g->worst_wait = 0;
         memset(g->second, 0, sizeof(g->second));
