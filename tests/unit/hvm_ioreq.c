@@ -60,6 +60,22 @@ TEST(claimed_ranges)
     CHECK(!ioreq_find(set, IOREQ_MEMORY, ~0ull - 1, ~0ull - 1));
 }
 
+/* QEMU has a register at 0xcf9, within the four bytes of 0xcf8. */
+TEST(ranges_without_a_gap_are_one)
+{
+    fresh();
+    CHECK_EQ(ioreq_add_range(&set[0], IOREQ_PORTS, 0xcf8, 0xcf8), 0);
+    CHECK_EQ(ioreq_add_range(&set[0], IOREQ_PORTS, 0xcfa, 0xcfb), 0);
+    CHECK(!ioreq_find(set, IOREQ_PORTS, 0xcf8, 0xcfb));
+    CHECK_EQ(ioreq_add_range(&set[0], IOREQ_PORTS, 0xcf9, 0xcf9), 0);
+    CHECK(ioreq_find(set, IOREQ_PORTS, 0xcf8, 0xcfb) == &set[0]);
+    CHECK(ioreq_find(set, IOREQ_PORTS, 0xcf9, 0xcfa) == &set[0]);
+    CHECK(!ioreq_find(set, IOREQ_PORTS, 0xcf7, 0xcf8));
+    CHECK(!ioreq_find(set, IOREQ_PORTS, 0xcfb, 0xcfc));
+    CHECK_EQ(ioreq_add_range(&set[0], IOREQ_MEMORY, ~0ull, ~0ull), 0);
+    CHECK(ioreq_find(set, IOREQ_MEMORY, ~0ull, ~0ull) == &set[0]);
+}
+
 TEST(pci_configuration_goes_by_function)
 {
     ioreq_t r = { .addr = 0xcfe, .size = 2, .count = 1 };

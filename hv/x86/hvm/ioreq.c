@@ -65,11 +65,17 @@ int ioreq_remove_range(struct ioreq_server *s, unsigned int kind, uint64_t first
     return 0;
 }
 
+/* By one range, or by several without a gap: QEMU claims port 0xcf9 apart from 0xcf8 and 0xcfa. */
 static bool claims(const struct ioreq_server *s, unsigned int kind, uint64_t first, uint64_t last)
 {
-    unsigned int i = position(s, kind, first);
+    const struct ioreq_range *r = s->ranges[kind];
 
-    return i < s->nr[kind] && s->ranges[kind][i].first <= first && s->ranges[kind][i].last >= last;
+    for (unsigned int i = position(s, kind, first); i < s->nr[kind] && r[i].first <= first; i++) {
+        if (r[i].last >= last)
+            return true;
+        first = r[i].last + 1;
+    }
+    return false;
 }
 
 struct ioreq_server *ioreq_find(struct ioreq_server *set, unsigned int kind, uint64_t first,
