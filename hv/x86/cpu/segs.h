@@ -91,6 +91,14 @@ static inline void lldt(uint16_t sel)
     __asm__ volatile("lldt %w0" ::"r"((uint32_t)sel) : "memory");
 }
 
+static inline uint64_t xgetbv0(void)
+{
+    uint32_t lo, hi;
+
+    __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+    return lo | (uint64_t)hi << 32;
+}
+
 static inline void xsetbv0(uint64_t v)
 {
     __asm__ volatile("xsetbv" ::"c"(0), "a"((uint32_t)v), "d"((uint32_t)(v >> 32)));

@@ -214,6 +214,12 @@ void hvm_exit_xsetbv(struct hvm_vcpu *v, struct x86_regs *regs, struct hvm_exit 
     hvm_skip(v, regs, len);
 }
 
+void hvm_sync_xcr0(struct hvm_vcpu *v)
+{
+    if (cpu_feat.xsave)
+        v->x.xcr0 = xgetbv0();
+}
+
 void hvm_set_tsc(struct hvm_vcpu *v)
 {
     const struct x86_domain *xd = x86_domain(v->x.v.domain);

@@ -298,6 +298,7 @@ static void save(struct vcpu *c, bool leaving)
         return;
     this_x86()->tsc_aux = v->tsc_aux | TSC_AUX_KNOWN;
     hvm_vendor->save(v);
+    hvm_sync_xcr0(v);
     fpu_save(&v->x);
 }
 

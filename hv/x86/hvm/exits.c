@@ -14,6 +14,7 @@
 #include "x86/cpu/ops.h"
 #include "x86/cpu/segs.h"
 #include "x86/hvm/emulate.h"
+#include "x86/hvm/state.h"
 #include "x86/insn/gpr.h"
 #include "x86/mm/guest_walk.h"
 #include "x86/policy/cpu_policy.h"
@@ -22,6 +23,7 @@
 #include "x86/trap.h"
 
 #define CR0_PE 1ull
+#define CPUID_XSTATE 0xdu /* its sizes go by XCR0 */
 #define EFER_LMA 0x400ull
 
 enum hvm_mode hvm_mode(struct hvm_vcpu *v)
@@ -131,6 +133,8 @@ static void exit_cpuid(struct hvm_vcpu *v, struct x86_regs *regs, const struct h
 
     if (!len)
         return;
+    if ((uint32_t)regs->rax == CPUID_XSTATE)
+        hvm_sync_xcr0(v);
     policy_cpuid(&v->x, hvm_vendor->get(v, HVM_CR4), (uint32_t)regs->rax, (uint32_t)regs->rcx, &r);
     regs->rax = r.a;
     regs->rbx = r.b;

@@ -17,6 +17,11 @@
 uint64_t hvm_cr4_valid(const struct hvm_vcpu *v);
 uint64_t hvm_efer_valid(const struct hvm_vcpu *v);
 bool hvm_xcr0_ok(const struct hvm_vcpu *v, uint64_t val);
+/*
+ * v's XCR0 is the one that this CPU has. QEMU's SVM does not let XSETBV exit, so who needs the
+ * value asks first.
+ */
+void hvm_sync_xcr0(struct hvm_vcpu *v);
 /* WRMSR to EFER by v, current; false: #GP. */
 bool hvm_set_efer(struct hvm_vcpu *v, uint64_t val);
 /* v's TSC offset, or its domain's TSC mode, changed. */

@@ -86,6 +86,11 @@ static void check_xcr0(void)
     CHECK_EQ(TRY("xsetbv", "a"(5), "d"(0), "c"(0)), VEC_GP, "XCR0 AVX without SSE");
     CHECK_EQ(TRY("xsetbv", "a"(3), "d"(0x100), "c"(0)), VEC_GP, "XCR0 bit 40");
     CHECK_EQ(TRY("xsetbv", "a"(3), "d"(0), "c"(1)), VEC_GP, "XCR1");
+    CHECK_EQ(cpuid(0xd, 0).b, 576, "bytes of x87 and SSE");
+    if (cpuid(0xd, 0).a & 4) {
+        CHECK_EQ(TRY("xsetbv", "a"(7), "d"(0), "c"(0)), NO_FAULT, "XCR0 7");
+        CHECK_EQ(cpuid(0xd, 0).b, 832, "bytes with AVX");
+    }
 }
 
 static void check_debug(void)
