@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Who may do what to another domain, as one table of relations and kinds of access. Which
+ * hypercalls an unprivileged domain has at all is glue/hypercall_table.c's; whose is the machine
+ * (ports, devices, power) says domain.privileged where these are.
+ */
 #include "core/access.h"
 
 enum relation { SELF, PRIVILEGED, DEVICE_MODEL, STRANGER };

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Who may do what to whom: the one place that decides it. */
+/*
+ * Who may do what to another domain: access.c's table decides it. (Of what concerns the machine,
+ * not another domain, whoever has `privileged` may do it.)
+ */
 #ifndef CORE_ACCESS_H
 #define CORE_ACCESS_H
 

@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The life of a domain: its record, the list of all, pause and shutdown, and its end.
+ *
+ * A state changes under the domain's lock, by the steps that domain_set_state() knows, and never
+ * back from DYING. What would give a dying domain something asks domain_dying() under the lock that
+ * it takes for it (page_lock, ...), which begin_dying() takes once afterwards: whoever came before
+ * is done then. Destruction goes in steps that keep their place in what they undo; the record stays
+ * as long as others hold one of its pages or a reference. The list has a lock of its own.
+ */
 #include "core/domain.h"
 
 #include <xen/errno.h>

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * What a frame is used as. The type changes only while nobody relies on it (typed is zero), and
+ * after a use that CPUs may still have in their TLBs they are flushed first. Without locks, by
+ * compare-and-exchange of the state word; page tables, whose entries have to be checked, are the
+ * guest kind's (x86/pv/ptable.c, under the domain's pt_lock).
+ */
 #include "core/ptype.h"
 
 #include <xen/errno.h>

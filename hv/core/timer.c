@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Deadlines. Each CPU has a heap of those that were armed on it; the earliest is in its hardware
+ * timer, which is programmed again only when an earlier one comes. Functions run on the exit path
+ * of that CPU, without the heap's lock: a timer that runs is not armed, and may be armed again, by
+ * its own function too. timer_stop_sync() waits for one that runs.
+ */
 #include "core/timer.h"
 
 #include "core/arch.h"

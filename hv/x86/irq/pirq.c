@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The tables from a domain's interrupt numbers to sources and event channels: see pirq.h. One lock
+ * (RANK_PIRQ) for all of them; it comes before a source's own. What an interrupt itself does with a
+ * bound source is in irq.c and needs none of it.
+ */
 #include "x86/irq/pirq.h"
 
 #include <xen/errno.h>
