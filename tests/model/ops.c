@@ -18,6 +18,7 @@
 #include "core/gfn.h"
 #include "core/grant.h"
 #include "core/hypercall.h"
+#include "core/parked.h"
 
 struct domain *model_dom[MODEL_DOMAINS];
 __thread char model_last[160];
@@ -451,6 +452,8 @@ static void drop_pages(struct domain *d)
 void model_teardown(void)
 {
     for (unsigned int i = 0; i < MODEL_DOMAINS; i++) {
+        while (parked_drop(model_dom[i]))
+            ;
         while (grant_teardown(model_dom[i]))
             ;
         while (evtchn_teardown(model_dom[i]))

@@ -7,6 +7,7 @@
 #include "core/evtchn.h"
 #include "core/grant.h"
 #include "core/hypercall.h"
+#include "core/parked.h"
 
 #include <xen/domctl.h>
 #include <xen/memory.h>
@@ -216,6 +217,8 @@ static void end_dom0(void)
     struct domain *d = pv_dom[0];
 
     d->state = DOM_DYING;
+    while (parked_drop(d) != 0)
+        ;
     grant_close(d);
     domain_drop_infos(d);
     while (d->ops->relinquish(d) != 0)
