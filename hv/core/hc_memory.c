@@ -258,13 +258,15 @@ static enum outcome drop_extent(struct reservation *res, gptr_t at)
 /* Copies and checks the description; 0 with a reference on the domain. */
 static long get_reservation(struct vcpu *v, gptr_t arg, struct reservation *res)
 {
+    gptr_t end;
+
     if (guest_get(v, &res->r, arg))
         return E(EFAULT);
     res->v = v;
     if (res->r.domid != DOMID_SELF && !v->domain->privileged)
         return E(EPERM);
     if (res->r.nr_extents > 1ul << 40 ||
-        res->r.extent_start.p + res->r.nr_extents < res->r.extent_start.p)
+        !gptr_index(HANDLE_PTR(res->r.extent_start), res->r.nr_extents, sizeof(xen_pfn_t), &end))
         return E(EINVAL);
     if (res->r.extent_order > max_extent_order(v->domain)) {
         log_refusal(v->domain, "memory_op: an extent of order %u, at most %u", res->r.extent_order,

@@ -28,8 +28,10 @@ static int make_desc_page(struct frame *f, struct domain *d)
     int rc;
 
     do {
+        /* untested: frame_get_typed() has just seen the same; another vCPU gave it away since */
         if (f->owner != d->id || frame_refs(s) == 0 || (s & FRAME_HV))
             return -XEN_EINVAL;
+        /* untested: a use that came since frame_get_typed() looked, by another vCPU's call */
         if (frame_typed(s) || (s & (FRAME_PARTIAL | FRAME_CHANGING)))
             return -XEN_EBUSY;
         if (frame_refs(s) == FRAME_REF_MASK)
@@ -221,7 +223,7 @@ static bool find_ldt_page(struct pv_vcpu *pv, unsigned int page, uint64_t *mfn)
     found = pv_read_guest_pte(&pv->x.v, pv->ldt_base + page * PAGE_SIZE, &l1e);
     pv->kernel_mode = mode;
     *mfn = (l1e & PTE_ADDR) >> PAGE_SHIFT;
-    return found && (l1e & PTE_P);
+    return found;
 }
 
 bool pv_map_ldt_fault(struct vcpu *v, uint64_t cr2)
@@ -253,7 +255,7 @@ static long write_desc(struct vcpu *v, struct frame *f, unsigned int index, uint
 
     if (rc)
         rc = frame_get_typed(f, v->domain, FT_WRITABLE);
-    if (rc == -XEN_EBUSY || rc == -XEN_EAGAIN)
+    if (rc == -XEN_EBUSY)
         return E(EINVAL); /* a page table */
     if (rc)
         return rc;

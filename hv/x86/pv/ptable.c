@@ -128,8 +128,10 @@ static int begin_table(struct frame *f, struct domain *d, int level)
     uint64_t s = load_state(f), n;
 
     do {
+        /* untested: get_validated() has just seen the same; another vCPU gave it away since */
         if (f->owner != d->id || !frame_refs(s) || (s & FRAME_HV))
             return -XEN_EINVAL;
+        /* untested: a use that came since get_validated() looked, by another vCPU's call */
         if (frame_typed(s) || (s & (FRAME_PARTIAL | FRAME_CHANGING)))
             return -XEN_EINVAL; /* it is something else */
         if (frame_refs(s) == FRAME_REF_MASK)
@@ -137,6 +139,8 @@ static int begin_table(struct frame *f, struct domain *d, int level)
         n = (s & ~(FRAME_TYPE_MASK | FRAME_VALIDATED | FRAME_UNDOING)) + FRAME_REF_ONE;
         n |= FRAME_PARTIAL | (uint64_t)level_type(level) << FRAME_TYPE_SHIFT;
     } while (!cas_state(f, &s, n));
+    /* untested: it changed hands between two instructions; that it stays the new owner's is in
+     * pv_threads */
     if (__builtin_expect(f->owner != d->id, 0)) { /* it changed hands meanwhile */
         frame_restore_type(f, s);
         return -XEN_EINVAL;
@@ -186,6 +190,7 @@ static inline int get_validated(struct frame *f, struct domain *d, int level)
     uint64_t s = load_state(f);
 
     do {
+        /* untested: begin_table() asks again for references */
         if (f->owner != d->id || !frame_refs(s))
             return -XEN_EINVAL;
         if (frame_type_of(s) != level_type(level) || !(s & (FRAME_VALIDATED | FRAME_PARTIAL)))

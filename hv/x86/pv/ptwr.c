@@ -173,6 +173,7 @@ bool pv_ptwrite(struct vcpu *v, struct x86_regs *regs, uint64_t cr2)
     pte_t was;
     bool ok = false, known = true;
 
+    /* untested: of rip, since code of ring 3 does not run at the hypervisor's addresses */
     if (!pv_range_ok(regs->rip, 16) || !pv_range_ok(cr2, 8))
         return false;
     if (__builtin_expect(copy_user(code, (void *)regs->rip, len) != 0, 0)) {
