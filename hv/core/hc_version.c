@@ -43,6 +43,7 @@ static long put_whole(struct vcpu *v, unsigned long arg, const char *s)
         return (long)size;
     if (guest_get(v, &room, GPTR(arg)))
         return E(EFAULT);
+    /* untested: compiled with headers of Xen 4.18 and later only */
     if (room < size)
         return E(ENOBUFS);
     return guest_write(v, GPTR(arg + sizeof(room)), s, size) ? E(EFAULT) : (long)size;

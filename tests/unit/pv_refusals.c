@@ -13,6 +13,7 @@
 #include "core/audit.h"
 #include "core/grant.h"
 #include "core/ptype.h"
+#include "host/step.h"
 #include "unit.h"
 #include "x86/insn/ptwrite.h"
 #include "x86/pv/desc.h"
@@ -84,6 +85,12 @@ static int write_endless(struct vcpu *v, gptr_t dst, const void *src, size_t n)
     return dst.v < -4096ull ? pv_guest_ops.g.copy_to(v, dst, src, n) : 0;
 }
 
+static int write_anywhere(struct vcpu *v, gptr_t dst, const void *src, size_t n)
+{
+    (void)v, (void)dst, (void)src, (void)n;
+    return 0;
+}
+
 static void make_endless(struct domain *d, bool on)
 {
     endless = pv_guest_ops;
@@ -102,11 +109,13 @@ TEST(no_memory_for_domains_and_vcpus)
     struct domain *d;
 
     host_be(0);
-    for (host_fail_every = 1; host_fail_every <= 2; host_fail_every++) {
-        CHECK(pv_domain_create(9, 1) == NULL); /* its record; what the core keeps of it */
+    host_fail_every = 2;
+    for (unsigned int i = 0; i < 2; i++) {
+        CHECK(pv_domain_create(9, 1) == NULL); /* its record, or what the core keeps of it */
         CHECK_EQ(frame_free_count(), free);
     }
     host_fail_every = 1;
+    CHECK(pv_domain_create(9, 1) == NULL);
     CHECK_EQ(pv_guest_ops.g.domain_create(9, &config, &d), -XEN_ENOMEM);
     CHECK(pv_vcpu_create(pv_dom[1], 1) == NULL);
     host_fail_every = 0;
@@ -209,6 +218,8 @@ TEST(code_segments)
     CHECK(!pv_code_segment(pv, 3 * 8 + 3, &mode, &base));
     CHECK(!pv_code_segment(pv, 4 * 8 + 3, &mode, &base));
     CHECK(!pv_code_segment(pv, 5 * 8 + 3, &mode, &base));
+    CHECK(pv_segment_base(pv, &(struct x86_regs){ .cs = 2 * 8 + 3 }, SEG_CS, &base));
+    CHECK(!pv_segment_base(pv, &(struct x86_regs){ .cs = 4 * 8 + 3 }, SEG_CS, &base));
 
     /* An LDT whose page is not there, then writable, then right. */
     CHECK_EQ(pv_set_ldt(v, PV_VA(SLOT + 1), 8), 0);
@@ -267,12 +278,13 @@ static pte_t *lead(uint64_t va, pte_t e, bool on)
     return table[2];
 }
 
+/* (Domain 1 has linear tables, whose walk asks for more.) */
 TEST(the_hypervisors_addresses_are_not_walked)
 {
     static const uint8_t store[16] = { 0x48, 0x89, 0x07, 0x90 }; /* mov %rax, (%rdi) */
-    uint64_t va = FRAME_TABLE_BASE, l1 = l1_of(1), l1e;
-    struct vcpu *v = as(1);
-    pte_t *l4 = page(first_l4[1]), own = l4[258], hv = idle_l4[258];
+    uint64_t va = FRAME_TABLE_BASE, l1 = l1_of(2), l1e;
+    struct vcpu *v = as(2);
+    pte_t *l4 = page(first_l4[2]), own = l4[258], hv = idle_l4[258];
     pte_t before = page(l1)[SLOT + 3];
     struct x86_regs regs = { .rip = args_va(v), .rax = 0 };
 
@@ -304,8 +316,131 @@ TEST(emulated_writes_by_code_at_a_pages_end)
     CHECK_EQ(page(l1)[SLOT + 3], 0);
     CHECK_EQ(regs.rip, end);
     CHECK(!pv_ptwrite(v, &regs, PV_VA(SLOT + 4) + (SLOT + 3) * 8)); /* code that is not there */
+    regs.rip = end - 3;
+    ((pte_t *)host_ram)[0] = l1 << PAGE_SHIFT | RO; /* frame 0, were it taken for a table */
+    CHECK(!pv_ptwrite(v, &regs, NOWHERE + (SLOT + 3) * 8));
+    ((pte_t *)host_ram)[0] = 0;
     CHECK_EQ(set_va(v, end, next << PAGE_SHIFT | FLAGS), 0);
     CHECK_EQ(set_va(v, PV_VA(SLOT + 4), 0), 0);
+    CHECK_EQ(audit(), 0);
+}
+
+/* Entries that become present, or are not any more, with the same address and rights. */
+TEST(emulated_writes_count_references)
+{
+    static const uint8_t store[16] = { 0x48, 0x89, 0x07, 0x90 }; /* mov %rax, (%rdi) */
+    struct vcpu *v = as(2);
+    uint64_t l1 = l1_of(2), at = PV_VA(SLOT + 11) + (SLOT + 10) * 8;
+    struct frame *f = idle_page(2, SLOT + 10);
+    pte_t e = frame_mfn(f).v << PAGE_SHIFT | FLAGS;
+    struct x86_regs regs = { .rip = args_va(v), .rax = e };
+
+    idle_page(2, SLOT + 11);
+    CHECK(put_args(v, 0, store, sizeof(store)));
+    CHECK_EQ(set_va(v, PV_VA(SLOT + 11), l1 << PAGE_SHIFT | RO), 0);
+    CHECK_EQ(set_va(v, PV_VA(SLOT + 10), e & ~PTE_P), 0);
+    CHECK(pv_ptwrite(v, &regs, at));
+    CHECK_EQ(page(l1)[SLOT + 10], e);
+    CHECK_EQ(audit(), 0);
+    regs.rip = args_va(v);
+    regs.rax = e & ~PTE_P;
+    CHECK(pv_ptwrite(v, &regs, at));
+    CHECK_EQ(audit(), 0);
+    pt_l1tf = true; /* a processor that would read the page through it */
+    regs.rip = args_va(v);
+    regs.rax = e & ~(PTE_P | PTE_D);
+    CHECK(!pv_ptwrite(v, &regs, at));
+    CHECK_EQ(page(l1)[SLOT + 10], e & ~PTE_P);
+    pt_l1tf = false;
+    CHECK_EQ(set_va(v, PV_VA(SLOT + 11), 0), 0);
+    CHECK_EQ(set_va(v, PV_VA(SLOT + 10), 0), 0);
+    CHECK_EQ(audit(), 0);
+}
+
+static long set_entry(struct vcpu *v, uint64_t maddr, pte_t e)
+{
+    struct mmu_update u = { maddr, e };
+
+    CHECK(put_args(v, 0, &u, sizeof(u)));
+    return call(v, __HYPERVISOR_mmu_update, args_va(v), 1, 0, DOMID_SELF);
+}
+
+static long ext_op(struct vcpu *v, unsigned int cmd, uint64_t mfn, unsigned int foreign)
+{
+    struct mmuext_op op = { .cmd = cmd, .arg1.mfn = mfn };
+
+    CHECK(put_args(v, 0, &op, sizeof(op)));
+    return call(v, __HYPERVISOR_mmuext_op, args_va(v), 1, 0, foreign);
+}
+
+TEST(entries_that_are_refused)
+{
+    uint64_t other = l1_of(2) << PAGE_SHIFT, own = l1_of(1), l2, l3;
+    struct vcpu *v = as(1);
+    pte_t before = page(other >> PAGE_SHIFT)[SLOT];
+    struct frame *f = idle_page(1, SLOT + 10);
+
+    l3 = pte_mfn(page(first_l4[1])[272]).v;
+    l2 = pte_mfn(page(l3)[0]).v;
+    CHECK_EQ(set_entry(v, other + SLOT * 8, 0), E(EINVAL));
+    CHECK_EQ(page(other >> PAGE_SHIFT)[SLOT], before);
+    CHECK(set_va(v, PV_VA(SLOT + 10), own << PAGE_SHIFT | FLAGS) < 0);
+    CHECK_EQ(page(own)[SLOT + 10], 0);
+    CHECK_EQ(set_entry(v, (l2 << PAGE_SHIFT) + 511 * 8, (uint64_t)(PV_RAM + 99) << PAGE_SHIFT | 7),
+             E(EINVAL));
+    CHECK_EQ(page(l2)[511], 0);
+    /* A table with an entry that is not present, and names RAM. */
+    memset(arch_map(frame_mfn(f)), 0, PAGE_SIZE);
+    ((pte_t *)arch_map(frame_mfn(f)))[7] = 100 << PAGE_SHIFT;
+    pt_l1tf = true;
+    CHECK_EQ(ext_op(v, MMUEXT_PIN_L1_TABLE, frame_mfn(f).v, DOMID_SELF), E(EINVAL));
+    pt_l1tf = false;
+    CHECK_EQ(ext_op(v, MMUEXT_PIN_L1_TABLE, frame_mfn(f).v, DOMID_SELF), 0);
+    CHECK_EQ(audit(), 0);
+    CHECK_EQ(ext_op(v, MMUEXT_UNPIN_TABLE, frame_mfn(f).v, DOMID_SELF), 0);
+    CHECK_EQ(audit(), 0);
+}
+
+/* As soon as the frame begins to be a table it is another domain's. */
+static struct frame *passed;
+static bool did_pass;
+
+static void pass(void *arg)
+{
+    (void)arg;
+    if (!did_pass && (passed->state & FRAME_PARTIAL)) {
+        did_pass = true;
+        passed->owner = 2;
+    }
+}
+
+static void pin_it(void *arg)
+{
+    (void)arg;
+    did_pass = false;
+    struct vcpu *v = as(1);
+    spin_lock(&pv_domain(v->domain)->pt_lock);
+    if (pt_get_table(&pv_vcpu(v)->drop, v->domain, frame_mfn(passed), 1) == -XEN_EINVAL)
+        arg = NULL;
+    CHECK(arg == NULL);
+    spin_unlock(&pv_domain(v->domain)->pt_lock);
+}
+
+TEST(a_table_that_changes_hands)
+{
+    uint64_t state;
+
+    passed = idle_page(1, SLOT + 12);
+    memset(arch_map(frame_mfn(passed)), 0, PAGE_SIZE);
+    state = passed->state;
+    as(1);
+    host_step(pin_it, pass, passed, 2);
+    CHECK(did_pass);
+    CHECK_EQ(passed->owner, 2);
+    CHECK_EQ(passed->state & ~(FRAME_TYPE_MASK | FRAME_VALIDATED),
+             state & ~(FRAME_TYPE_MASK | FRAME_VALIDATED));
+    passed->owner = 1;
+    as(1);
     CHECK_EQ(audit(), 0);
 }
 
@@ -350,25 +485,24 @@ TEST(clearing_no_ram)
 /* Dom0 unpins another's tables, and is to see it through: no vCPU of that one would. */
 TEST(an_unpin_for_another_domain_is_seen_through)
 {
-    struct mmuext_op op = { .cmd = MMUEXT_PIN_L1_TABLE };
-    struct frame *f = idle_page(1, SLOT + 5);
-    struct vcpu *v = as(0);
-    pte_t *t = arch_map(frame_mfn(f));
+    struct frame *upper = idle_page(1, SLOT + 5), *f[4];
     uint64_t data = slot_frame(as(1), SLOT + 6);
+    struct vcpu *v;
 
+    memset(arch_map(frame_mfn(upper)), 0, PAGE_SIZE);
+    for (unsigned int n = 0; n < 4; n++) {
+        f[n] = idle_page(1, SLOT + 13 + n);
+        for (unsigned int i = 0; i < 512; i++)
+            ((pte_t *)arch_map(frame_mfn(f[n])))[i] = data << PAGE_SHIFT | FLAGS;
+        ((pte_t *)arch_map(frame_mfn(upper)))[n] = frame_mfn(f[n]).v << PAGE_SHIFT | 7;
+    }
     v = as(0);
-    op.arg1.mfn = frame_mfn(f).v;
-    for (unsigned int i = 0; i < 512; i++)
-        t[i] = data << PAGE_SHIFT | FLAGS;
-    CHECK(put_args(v, 0, &op, sizeof(op)));
-    CHECK_EQ(call(v, __HYPERVISOR_mmuext_op, args_va(v), 1, 0, 1), 0);
-    op.cmd = MMUEXT_UNPIN_TABLE;
-    CHECK(put_args(v, 0, &op, sizeof(op)));
+    CHECK_EQ(ext_op(v, MMUEXT_PIN_L2_TABLE, frame_mfn(upper).v, 1), 0);
     arch_this_cpu()->work_left = 1; /* gives way as soon as it can */
-    CHECK_EQ(call(v, __HYPERVISOR_mmuext_op, args_va(v), 1, 0, 1), 0);
+    CHECK_EQ(ext_op(v, MMUEXT_UNPIN_TABLE, frame_mfn(upper).v, 1), 0);
     arch_this_cpu()->work_left = PREEMPT_BUDGET;
     CHECK(!pv_domain(pv_dom[1])->drop.any);
-    CHECK(!(f->state & (FRAME_PARTIAL | FRAME_PINNED)) && !frame_typed(f->state));
+    CHECK(!(upper->state & (FRAME_PARTIAL | FRAME_PINNED)) && !frame_typed(f[3]->state));
     CHECK_EQ(audit(), 0);
 }
 
@@ -378,6 +512,7 @@ TEST(grants_do_not_go_into_tables_that_are_going)
     struct gnttab_map_grant_ref op = { .flags = GNTMAP_host_map | GNTMAP_contains_pte,
                                        .ref = 8,
                                        .dom = 1 };
+    uint64_t l3 = pte_mfn(page(first_l4[2])[272]).v, l2 = pte_mfn(page(l3)[0]).v;
     struct grant_entry_v1 *table = arch_map(grant_frame_mfn(pv_dom[1], 0));
     struct frame *f = idle_page(2, SLOT);
     uint64_t state = f->state;
@@ -395,6 +530,12 @@ TEST(grants_do_not_go_into_tables_that_are_going)
     CHECK_EQ(op.status, GNTST_bad_virt_addr);
     CHECK_EQ(*(pte_t *)arch_map(frame_mfn(f)), 0);
     f->state = state;
+    op.host_addr = (l2 << PAGE_SHIFT) + 511 * 8; /* one of another level */
+    CHECK(put_args(v, 0, &op, sizeof(op)));
+    CHECK_EQ(call(v, __HYPERVISOR_grant_table_op, GNTTABOP_map_grant_ref, args_va(v), 1, 0), 0);
+    CHECK(get_args(v, 0, &op, sizeof(op)));
+    CHECK_EQ(op.status, GNTST_bad_virt_addr);
+    CHECK_EQ(page(l2)[511], 0);
     CHECK_EQ(audit(), 0);
 }
 
@@ -422,7 +563,7 @@ static void one_for_one(struct vcpu *v, uint64_t mfn)
 
 TEST(exchanges)
 {
-    struct frame *f = idle_page(1, SLOT + 7);
+    struct frame *other = idle_page(2, SLOT + 7), *f = idle_page(1, SLOT + 7);
     struct vcpu *v = as(1);
     uint64_t mfn = frame_mfn(f).v, pages = v->domain->tot_pages;
 
@@ -434,11 +575,13 @@ TEST(exchanges)
     exchange.out.extent_order = 10;
     CHECK_EQ(do_exchange(v), E(EPERM));
     one_for_one(v, mfn);
-    exchange.nr_exchanged = 1;
-    CHECK_EQ(do_exchange(v), E(EINVAL));
-    one_for_one(v, mfn);
     exchange.in.extent_start.p = (void *)NOWHERE;
     CHECK_EQ(do_exchange(v), E(EFAULT));
+    one_for_one(v, slot_frame(v, SLOT + 6)); /* in use */
+    CHECK_EQ(do_exchange(v), E(EINVAL));
+    one_for_one(v, frame_mfn(other).v); /* another domain's */
+    CHECK_EQ(do_exchange(v), E(EINVAL));
+    CHECK((other->state & FRAME_ALLOCATED) && other->owner == 2);
     one_for_one(v, mfn); /* two pages for one of the double size, the second's number nowhere */
     exchange.in.nr_extents = 2;
     exchange.out.extent_order = 1;
@@ -506,7 +649,10 @@ TEST(kinds_of_frames)
     info->num = 1;
     CHECK_EQ(pv_domctl(v, pv_dom[1], &op, &back), 0);
     info->array.p = (void *)NOWHERE;
+    make_endless(v->domain, true);
+    endless.g.copy_to = write_anywhere;
     CHECK_EQ(pv_domctl(v, pv_dom[1], &op, &back), E(EFAULT));
+    make_endless(v->domain, false);
     idle_page(0, SLOT);
     CHECK_EQ(set_va(v, PV_VA(SLOT), slot_frame(v, ARGS_SLOT) << PAGE_SHIFT | RO), 0);
     info->array.p = (void *)PV_VA(SLOT);
@@ -517,6 +663,20 @@ TEST(kinds_of_frames)
     make_endless(v->domain, true);
     CHECK_EQ(pv_domctl(v, pv_dom[1], &op, &back), E(EFAULT));
     make_endless(v->domain, false);
+}
+
+TEST(hypercall_pages)
+{
+    struct xen_domctl op = { .cmd = XEN_DOMCTL_hypercall_init };
+    uint64_t l1 = l1_of(1);
+    struct vcpu *v = as(0);
+    bool back = false;
+
+    op.u.hypercall_init.gmfn = l1; /* a page table */
+    CHECK_EQ(pv_domctl(v, pv_dom[1], &op, &back), E(EACCES));
+    op.u.hypercall_init.gmfn = frame_mfn(idle_page(2, SLOT + 20)).v;
+    CHECK_EQ(pv_domctl(as(0), pv_dom[1], &op, &back), E(EACCES));
+    CHECK_EQ(audit(), 0);
 }
 
 /* --- ports --- */
@@ -558,6 +718,7 @@ TEST(frames_of_nobody_are_not_recounted)
     pte_t *l1 = page(l1_of(0));
 
     idle_page(0, SLOT + 1);
+    f->state = (f->state & ~FRAME_TYPE_MASK) | (uint64_t)FT_L1 << FRAME_TYPE_SHIFT;
     f->state += FRAME_REF_ONE;
     l1[SLOT + 1] = frame_mfn(f).v << PAGE_SHIFT | FLAGS;
     CHECK_EQ(audit(), 1); /* that it maps a frame that is nobody's, and no more */

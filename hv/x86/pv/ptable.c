@@ -74,6 +74,7 @@ static inline int get_l1e(struct domain *d, struct domain *pg_owner, pte_t *pe)
     *pe = (e | PTE_US) & ~(PTE_G | PTE_PAT | PTE_PCD | PTE_PWT);
     if (!(e & PTE_RW))
         return __builtin_expect(frame_get(f, owner), 1) ? 0 : refuse_l1e(d, f, e);
+    /* untested: a shorter way to what frame_get_typed() below does */
     if (__builtin_expect(frame_get_writable_fast(f, owner->id), 1)) {
         note_foreign(f, d, pg_owner);
         if (__builtin_expect(f->owner == owner->id, 1))
@@ -139,8 +140,6 @@ static int begin_table(struct frame *f, struct domain *d, int level)
         n = (s & ~(FRAME_TYPE_MASK | FRAME_VALIDATED | FRAME_UNDOING)) + FRAME_REF_ONE;
         n |= FRAME_PARTIAL | (uint64_t)level_type(level) << FRAME_TYPE_SHIFT;
     } while (!cas_state(f, &s, n));
-    /* untested: it changed hands between two instructions; that it stays the new owner's is in
-     * pv_threads */
     if (__builtin_expect(f->owner != d->id, 0)) { /* it changed hands meanwhile */
         frame_restore_type(f, s);
         return -XEN_EINVAL;
@@ -210,6 +209,7 @@ static int check_upper(struct domain *d, int level, pte_t *pe, struct frame **ch
 {
     pte_t e = *pe;
 
+    /* untested: reserved bits, since no RAM lies there either */
     if (e & ~(LN_GUEST_FLAGS | PTE_ADDR | PTE_NX) || (e & cpu_feat.pte_reserved)) {
         log_refusal(d, "L%d entry %#lx with bits that are not allowed", level, e);
         return -XEN_EINVAL;

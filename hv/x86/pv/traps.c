@@ -25,6 +25,7 @@ static bool software_interrupt(struct vcpu *v, struct x86_regs *regs)
     const struct pv_vcpu *pv = pv_vcpu(v);
     uint8_t op[2];
 
+    /* untested: code of ring 3 that was fetched and faulted by a gate; else op[0] is no INT */
     if (!(regs->error_code & 2) || (regs->error_code & 1) || !pv_range_ok(regs->rip, 2) ||
         copy_user(op, (void *)regs->rip, 2) || op[0] != 0xcd)
         return false;
@@ -96,6 +97,7 @@ void pv_exception(struct vcpu *v, struct x86_regs *regs)
 /* The CPU itself read a descriptor in our range, of this CPU's GDT or LDT window, and failed. */
 static bool window_fault(struct vcpu *v, struct x86_regs *regs, uint64_t cr2)
 {
+    /* untested: of all that is the guest's the CPU reads only descriptors with its own rights */
     if ((regs->error_code & 4) || !desc_in_window(this_cpu_id(), cr2))
         return false;
     if (!pv_map_ldt_fault(v, cr2))

@@ -48,6 +48,7 @@ static void check_arguments(void)
     CHECK(hc_get_debugreg(8) < 0, "get dr8");
     CHECK(hc_get_debugreg(-1) < 0, "get dr-1");
     CHECK(hc_set_debugreg(7, 1ul << 32) < 0, "upper half of dr7");
+    CHECK(hc_set_debugreg(6, 1ul << 32) < 0, "upper half of dr6");
     CHECK_EQ(hc_set_debugreg(7, 0), 0, "dr7");
     CHECK(hc_set_debugreg(7, DR7_IO0) < 0, "an I/O breakpoint without CR4.DE");
     /* GD would trap the hypervisor's own debug-register accesses. */
