@@ -94,6 +94,7 @@ def own_programs(case, check):
     return [case("guest-view", view_config, check=view, hvs=("orlop", "xen")),
             case("guest-images", config("images", "orlop", 2, 1), check=check, make=add_images, long=True, hvs=("orlop", "xen")),
             case("guest-actions", config("actions", "orlop", 2, 1), check=check, long=True, hvs=("orlop", "xen")),
+            case("guest-pools", config("pools", "orlop", 2, 1), check=check, long=True, hvs=("orlop", "xen")),
             case("guest-cut", config("cut", "orlop", 2, 1), check=check, long=True, hvs=("orlop", "xen"))]
 
 

@@ -213,14 +213,21 @@ static int cpus_of(struct work *w, const char *list, uint8_t *cpus)
                : 0;
 }
 
+/* All of them or none: what was done is undone when one cannot be had. */
 static int each_cpu(struct work *w, const char *list, int (*fn)(struct work *w, uint32_t cpu))
 {
+    uint32_t undo = fn == add_cpu ? XEN_SYSCTL_CPUPOOL_OP_RMCPU : XEN_SYSCTL_CPUPOOL_OP_ADDCPU;
+    uint32_t id = w->pool.id;
     uint8_t cpus[CONFIG_MAX_CPUS / 8];
     int rc = cpus_of(w, list, cpus);
+    unsigned int i;
 
-    for (unsigned int i = 0; rc == 0 && i < CONFIG_MAX_CPUS; i++)
+    for (i = 0; rc == 0 && i < CONFIG_MAX_CPUS; i++)
         if (test_cpu(cpus, i))
             rc = fn(w, i);
+    for (i = rc && i ? i - 1 : 0; i-- > 0;) /* the last one tried was not done */
+        if (test_cpu(cpus, i))
+            pool_op(w->h.xen, undo, &id, 0, i);
     return rc;
 }
 
