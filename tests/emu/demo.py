@@ -21,7 +21,7 @@ def machine(hv, task, timeout=0):
 
 
 def batch(hv):
-    cfg = machine(hv, "hello+cpus" + ("" if hv == "bare" else "+demo"), timeout=600)
+    cfg = machine(hv, "hello+cpus" + ("" if hv == "bare" else "+demo"), timeout=900)
     log = vm.TOP + "/build/logs/demo.log"
     print(f"Booting QEMU (log: {os.path.relpath(log, vm.TOP)}) ...", flush=True)
     result = vm.run(cfg, log)
