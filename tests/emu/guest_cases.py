@@ -79,6 +79,7 @@ def add_hvm(cfg):
     return dataclasses.replace(cfg, files=cfg.files + (
         ("usr/libexec/xen-qemu-system-i386", have + "/libexec/xen-qemu-system-i386"),
         ("usr/share/qemu/keymaps/en-us", have + "/share/qemu/keymaps/en-us"),
+        *(("usr/share/qemu/" + n, f"{have}/share/qemu/{n}") for n in ("linuxboot.bin", "linuxboot_dma.bin")),
         ("usr/share/seabios/bios-256k.bin", have + "/share/seabios/bios-256k.bin"),
         (boot, f"{vm.FETCH}/tools/{boot}"), ("hvm/disk.img.gz", made + ".gz")))
 
