@@ -57,6 +57,7 @@ struct domain {
     bool relinquished;     /* [page_lock] dying, and holds nothing itself any more */
     uint64_t tot_pages;    /* [page_lock] frames on both lists; read anywhere: domain_pages() */
     uint64_t max_pages;    /* [page_lock] */
+    uint64_t replacing;    /* [page_lock] frames it gives or gave that others will replace */
     uint64_t claimed;      /* [heap lock] pages set aside for it, see frame_claim() */
     bool parked_busy;      /* atomic: a CPU holds the slot of parked.h */
     struct parked *parked; /* [that slot] a long step that waits for its call */

@@ -150,7 +150,7 @@ int frame_assign(struct frame *f, unsigned int order, struct domain *d)
     spin_lock(&d->page_lock);
     if (domain_dying(d))
         rc = -XEN_EINVAL;
-    else if (d->tot_pages + n > d->max_pages)
+    else if (d->tot_pages + d->replacing + n > d->max_pages)
         rc = -XEN_E2BIG;
     else
         link_pages(f, n, d);
@@ -175,6 +175,31 @@ int frame_give(struct frame *f, unsigned int order, struct domain *d, uint64_t g
     if (rc)
         set_gfns(f, order, GFN_INVALID);
     return rc;
+}
+
+void frame_replace_begin(struct domain *d, unsigned long n)
+{
+    spin_lock(&d->page_lock);
+    d->replacing += n;
+    spin_unlock(&d->page_lock);
+}
+
+int frame_replace(struct frame *f, unsigned int order, struct domain *d, uint64_t gfn)
+{
+    unsigned long n = 1ul << order;
+    bool dying;
+
+    set_gfns(f, order, gfn);
+    spin_lock(&d->page_lock);
+    ASSERT(d->replacing >= n);
+    d->replacing -= n;
+    dying = domain_dying(d);
+    if (!dying)
+        link_pages(f, n, d);
+    spin_unlock(&d->page_lock);
+    if (dying)
+        set_gfns(f, order, GFN_INVALID);
+    return dying ? -XEN_EINVAL : 0;
 }
 
 bool frame_release(struct frame *f, struct domain *d)

@@ -160,6 +160,14 @@ int frame_assign(struct frame *f, unsigned int order, struct domain *d);
  */
 int frame_give(struct frame *f, unsigned int order, struct domain *d, uint64_t gfn);
 /*
+ * n frames of d are about to be given up, each for another that frame_replace() brings: nobody else
+ * takes their place below d's maximum meanwhile. Takes RANK_PAGELIST, as the next.
+ */
+void frame_replace_begin(struct domain *d, unsigned long n);
+/* As frame_give(), of so many that begin promised; whether d is above its maximum is no question.
+ */
+int frame_replace(struct frame *f, unsigned int order, struct domain *d, uint64_t gfn);
+/*
  * Share one hypervisor frame, which is ready for it, with d: d may map it (writable or read-only);
  * it is never freed to d.
  */

@@ -177,7 +177,7 @@ static long allocate_some(struct vcpu *v, struct exchange *e)
 
 /*
  * New frames that begin at frame `at` of the chunk, of one extent, become the domain's. What can
- * fail is a list that was readable before, and a domain that is dying or has what it gave mapped.
+ * fail is a list that was readable before, and a domain that is dying.
  */
 static void take(struct vcpu *v, struct exchange *e, unsigned long at, unsigned int order)
 {
@@ -188,7 +188,7 @@ static void take(struct vcpu *v, struct exchange *e, unsigned long at, unsigned 
     bool known = read_extent(v, e, &e->x.out, i, &gfn, &where);
     struct frame *f = &frame_table[mfn + within];
 
-    if (frame_give(f, order, v->domain, known ? gfn + within : GFN_INVALID)) {
+    if (frame_replace(f, order, v->domain, known ? gfn + within : GFN_INVALID)) {
         frame_free(f, order);
         e->fault = E(ENOMEM);
     } else if (within + (1ul << order) < 1ul << e->x.out.extent_order) {
@@ -204,6 +204,7 @@ static void commit_some(struct vcpu *v, struct exchange *e)
     unsigned int order = MIN(e->x.out.extent_order, GO_ORDER);
 
     hc_charge((int32_t)(n / 4));
+    frame_replace_begin(v->domain, n); /* its maximum may be below what it has: it balloons */
     for (unsigned long i = first; i < first + n; i++)
         frame_put(&frame_table[e->in[i]]);
     e->done += n; /* before: what is undone from here on is not given yet */
