@@ -300,19 +300,23 @@ static bool may_reach(domid_t dom, const struct frame *f, uint64_t mfn, bool wri
 
 /*
  * Does anybody count on the frame's type? Between two calls a frame that is to become a table was
- * flushed; during one, on another thread, it may be on its way.
+ * flushed; during one (`within`), or on another thread, it may be on its way: nothing of it is
+ * validated, and CPUs that have not flushed yet still write to it.
  */
-static bool in_use(const struct frame *f)
+static bool in_use(const struct frame *f, bool within)
 {
+    uint64_t s = f->state;
+
     if (pv_threaded)
-        return (f->state & FRAME_VALIDATED) ||
-               (frame_type_of(f->state) == FT_WRITABLE && frame_typed(f->state));
-    return frame_typed(f->state) || (f->state & FRAME_PARTIAL);
+        return (s & FRAME_VALIDATED) || (frame_type_of(s) == FT_WRITABLE && frame_typed(s));
+    if (within && (s & (FRAME_PARTIAL | FRAME_UNDOING)) == FRAME_PARTIAL && f->progress == 0)
+        return frame_typed(s);
+    return frame_typed(s) || (s & FRAME_PARTIAL);
 }
 
 /* NULL, or what is wrong with going by this entry now. Frames that nobody has got yet do no harm.
  */
-static const char *tlb_wrong(const struct tlb_entry *e)
+static const char *tlb_wrong(const struct tlb_entry *e, bool within)
 {
     const struct frame *f = frame_of(MFN(e->mfn));
     enum frame_type t;
@@ -342,7 +346,7 @@ static const char *tlb_wrong(const struct tlb_entry *e)
     if (f->owner != e->dom && !pv_threaded && !may_reach(e->dom, f, e->mfn, e->writable))
         return "another domain's frame";
     t = frame_type_of(f->state);
-    if (e->writable && t != FT_WRITABLE && in_use(f))
+    if (e->writable && t != FT_WRITABLE && in_use(f, within))
         return "a table, writable";
     return NULL;
 }
@@ -358,8 +362,9 @@ static const char *psc_wrong(const struct psc_entry *e)
     if (f->owner != e->owner)
         return "a frame that changed hands";
     /* By linear entries a table of a higher level stands in, read-only. */
-    if (in_use(f) && (frame_type_of(f->state) < level_type(e->level) ||
-                      frame_type_of(f->state) > (e->writable ? level_type(e->level) : FT_L4)))
+    if (in_use(f, false) &&
+        (frame_type_of(f->state) < level_type(e->level) ||
+         frame_type_of(f->state) > (e->writable ? level_type(e->level) : FT_L4)))
         return "a frame that is no table any more";
     return NULL;
 }
@@ -370,7 +375,7 @@ static void check_cpu(unsigned int id)
 
     for (unsigned int i = 0; i < TLB_SIZE; i++) {
         const struct tlb_entry *e = &c->tlb[i];
-        const char *what = e->valid ? tlb_wrong(e) : NULL;
+        const char *what = e->valid ? tlb_wrong(e, false) : NULL;
         if (what)
             pv_fail("CPU %u: cached translation %#lx -> frame %#lx (%s, domain %u): %s; state %#lx "
                     "owner %u stamp %u, CPU flushed %u",
@@ -495,7 +500,7 @@ static const struct tlb_entry *translate(struct pv_cpu *c, struct rng *r, uint64
             return &c->tlb[i];
     if (!walk(c, r, va, write, &new))
         return NULL;
-    what = tlb_wrong(&new);
+    what = tlb_wrong(&new, true);
     if (what)
         pv_fail("CPU %lu walks %#lx to frame %#lx (%s, domain %u): %s; state %#lx owner %u",
                 (unsigned long)(c - cpus), va, new.mfn, new.writable ? "writable" : "read-only",
