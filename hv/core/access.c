@@ -23,7 +23,9 @@ static enum relation relation_of(const struct domain *caller, const struct domai
         return PRIVILEGED;
     if (caller == subject)
         return SELF;
-    return caller->target == subject->serial ? DEVICE_MODEL : STRANGER;
+    if (__atomic_load_n(&caller->target, __ATOMIC_RELAXED) == subject->serial)
+        return DEVICE_MODEL;
+    return STRANGER;
 }
 
 bool access_ok(const struct domain *caller, const struct domain *subject, enum access what)

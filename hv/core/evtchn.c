@@ -379,7 +379,7 @@ int evtchn_bind_pirq(struct domain *d, unsigned int pirq, bool share, evtchn_por
         rc = arch_pirq_bind(d, pirq, *port, share);
         if (rc) {
             set_kind(port_of(d, *port), EVTCHNSTAT_closed);
-            d->evtchn->used--;
+            __atomic_store_n(&d->evtchn->used, d->evtchn->used - 1, __ATOMIC_RELAXED);
         }
     }
     spin_unlock(&d->evtchn->lock);

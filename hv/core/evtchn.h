@@ -65,7 +65,7 @@ void evtchn_send_global_virq(struct domain *d, unsigned int virq);
 bool evtchn_virq_bound(const struct domain *d, unsigned int virq);
 /* A machine interrupt bound to (d, pirq) fired. Any CPU; RANK_IRQ may be held. */
 void evtchn_send_pirq(struct domain *d, evtchn_port port);
-/* EVTCHNOP_send by v's domain: 0 or -errno. */
+/* EVTCHNOP_send by v, which is current: 0 or -errno. */
 int evtchn_send(struct vcpu *v, evtchn_port port);
 /* Is the port pending, or masked, in d's memory? For polls, the debug key and tests. */
 bool evtchn_is_pending(struct domain *d, evtchn_port port);

@@ -38,7 +38,7 @@ struct evtchn_state {
     bool closed;                         /* [lock] d is dying: no port is opened any more */
     bool fifo;                           /* [lock to change] the FIFO form, else two levels */
     uint32_t limit;                      /* constant once d runs: ports below may exist */
-    uint32_t used;                       /* [lock] ports that are not closed */
+    uint32_t used;                       /* [lock to change] ports that are not closed */
     uint32_t close_next;                 /* atomic: progress of closing all */
     unsigned long avail[CHUNKS / 64];    /* [lock] chunks that may have a closed port */
     uint32_t nr_pages;                   /* [lock to change] of words */

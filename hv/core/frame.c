@@ -36,16 +36,22 @@ bool frame_get_more(struct frame *f)
     return true;
 }
 
+/* Of a frame that others may give an owner, or take it from, at this moment. */
+static inline domid_t owner(const struct frame *f)
+{
+    return __atomic_load_n(&f->owner, __ATOMIC_RELAXED);
+}
+
 bool frame_get(struct frame *f, const struct domain *d)
 {
     uint64_t s = __atomic_load_n(&f->state, __ATOMIC_ACQUIRE);
 
     /* The owner after the state: a frame that is the hypervisor's by now is never counted up. */
     do {
-        if (f->owner != d->id || frame_refs(s) == 0 || frame_refs(s) == FRAME_REF_MASK)
+        if (owner(f) != d->id || frame_refs(s) == 0 || frame_refs(s) == FRAME_REF_MASK)
             return false;
     } while (!swap(f, &s, s + FRAME_REF_ONE));
-    if (__builtin_expect(f->owner == d->id, 1))
+    if (__builtin_expect(owner(f) == d->id, 1))
         return true;
     frame_put(f); /* it changed hands meanwhile */
     return false;

@@ -193,7 +193,8 @@ static long op_set_target(struct domain *d, domid_t target)
 
     if (!t)
         return E(ESRCH);
-    d->target = t->serial; /* not the id, which another domain may have one day */
+    /* Not the id, which another domain may have one day. */
+    __atomic_store_n(&d->target, t->serial, __ATOMIC_RELAXED);
     domain_put(t);
     return 0;
 }

@@ -83,7 +83,7 @@ int frame_get_typed(struct frame *f, struct domain *d, enum frame_type t)
 
     for (;;) {
         s = __atomic_load_n(&f->state, __ATOMIC_ACQUIRE);
-        if (f->owner != d->id || frame_refs(s) == 0)
+        if (__atomic_load_n(&f->owner, __ATOMIC_RELAXED) != d->id || frame_refs(s) == 0)
             return -XEN_EINVAL;
         if (frame_refs(s) == FRAME_REF_MASK || (s & FRAME_TYPED_MASK) == FRAME_TYPED_MASK)
             return -XEN_ENOSPC;
@@ -110,7 +110,7 @@ int frame_get_typed(struct frame *f, struct domain *d, enum frame_type t)
         if (__builtin_expect(swap(f, &s, n), 1))
             break;
     }
-    if (__builtin_expect(f->owner == d->id, 1))
+    if (__builtin_expect(__atomic_load_n(&f->owner, __ATOMIC_RELAXED) == d->id, 1))
         return 0;
     frame_put_typed(f); /* it changed hands meanwhile */
     return -XEN_EINVAL;

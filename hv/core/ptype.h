@@ -12,6 +12,8 @@
  * first. No locks; flushes CPUs that may hold translations of the old use.
  */
 int frame_get_typed(struct frame *f, struct domain *d, enum frame_type t);
+/* Drop it. Not for the last use of a page table: that goes through the guest kind. */
+void frame_put_typed(struct frame *f);
 /*
  * The same for the commonest use, FT_WRITABLE, where nothing has to be flushed: the frame is data
  * already, or has no type yet. False: frame_get_typed() decides.
@@ -22,7 +24,8 @@ static inline bool frame_get_writable_fast(struct frame *f, domid_t owner)
 
     do {
         n = s + FRAME_REF_ONE + FRAME_TYPED_ONE;
-        if ((n & FRAME_REF_MASK) <= 1 || f->owner != owner) /* none, or the count would overflow */
+        /* None, or the count would overflow. */
+        if ((n & FRAME_REF_MASK) <= 1 || __atomic_load_n(&f->owner, __ATOMIC_RELAXED) != owner)
             return false;
         if ((s & FRAME_TYPE_MASK) != (uint64_t)FT_WRITABLE << FRAME_TYPE_SHIFT) {
             if (s & (FRAME_TYPE_MASK | FRAME_TYPED_MASK | FRAME_PARTIAL))
@@ -32,11 +35,12 @@ static inline bool frame_get_writable_fast(struct frame *f, domid_t owner)
     } while (__builtin_expect(
         !__atomic_compare_exchange_n(&f->state, &s, n, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE),
         0));
-    return true;
+    if (__builtin_expect(__atomic_load_n(&f->owner, __ATOMIC_RELAXED) == owner, 1))
+        return true;
+    frame_put_typed(f); /* it changed hands meanwhile, and its state is as it was */
+    return false;
 }
 
-/* Drop it. Not for the last use of a page table: that goes through the guest kind. */
-void frame_put_typed(struct frame *f);
 /*
  * Make the flush that a change of type needs before the frame of d is used in a new way: after its
  * type was changed (else it could be used in the old way and let go again behind the flush) and

@@ -55,8 +55,8 @@ struct sched_unit {
     bool active;        /* [rq lock] counted in sched_domain.active: runs, is queued or parked */
     bool yielding;      /* [its CPU] wants others first at the next choice */
     uint32_t share;     /* [rq lock] its part of the weight, as counted in runqueue.load */
-    vtime_t vtime;      /* [rq lock] */
-    uint64_t charged;   /* [rq lock] ns: up to when vtime counts, while it runs */
+    vtime_t vtime;      /* [rq lock to change] */
+    uint64_t charged;   /* [rq lock to change] ns: up to when vtime counts, while it runs */
     uint64_t entered;   /* [rq lock] ns: when it got the CPU */
     uint64_t slice_end; /* [rq lock] ns */
     uint32_t waits[COUNT_WAITS]; /* [rq lock] how long it waited for a CPU, see count_wait() */

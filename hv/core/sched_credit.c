@@ -107,6 +107,12 @@ static inline vtime_t within(vtime_t t, vtime_t low, vtime_t high)
     return t < low ? low : t > high ? high : t;
 }
 
+/* [rq lock] Others take what they read of it for a hint. */
+static inline void set_vtime(struct vcpu *v, vtime_t t)
+{
+    __atomic_store_n(&v->sched.vtime, t, __ATOMIC_RELAXED);
+}
+
 void credit_place_woken(struct runqueue *rq, struct vcpu *v)
 {
     uint32_t rate = rate_of(v);
@@ -114,15 +120,15 @@ void credit_place_woken(struct runqueue *rq, struct vcpu *v)
     vtime_t high = rq->vtime + scaled(longest_slice(rq), rate);
     vtime_t whole = MIN(__atomic_load_n(&share_of(v)->vtime, __ATOMIC_RELAXED), high);
 
-    v->sched.vtime = within(v->sched.vtime, MAX(rq->vtime, whole) - lag, high);
+    set_vtime(v, within(v->sched.vtime, MAX(rq->vtime, whole) - lag, high));
 }
 
 void credit_place_moved(struct runqueue *rq, struct vcpu *v)
 {
     uint32_t rate = rate_of(v);
 
-    v->sched.vtime = within(v->sched.vtime, rq->vtime - scaled(LAG_MOVED_NS, rate),
-                            rq->vtime + scaled(longest_slice(rq), rate));
+    set_vtime(v, within(v->sched.vtime, rq->vtime - scaled(LAG_MOVED_NS, rate),
+                        rq->vtime + scaled(longest_slice(rq), rate)));
 }
 
 /* The domain's own virtual time; it never falls behind the CPU's by more than the lag. */
@@ -142,7 +148,7 @@ void credit_charge(struct runqueue *rq, struct vcpu *v, uint64_t now, bool alone
     struct sched_domain *s = share_of(v);
     uint64_t ran = now > v->sched.charged ? now - v->sched.charged : 0;
 
-    v->sched.charged = now;
+    __atomic_store_n(&v->sched.charged, now, __ATOMIC_RELAXED);
     if (credit_capped(v)) {
         spin_lock(&s->lock);
         s->budget += (int64_t)(v->sched.granted - ran);
@@ -150,7 +156,7 @@ void credit_charge(struct runqueue *rq, struct vcpu *v, uint64_t now, bool alone
     }
     v->sched.granted = 0;
     ran = MIN(ran, LONGEST_NS);
-    v->sched.vtime += scaled(ran, rate_of(v));
+    set_vtime(v, v->sched.vtime + scaled(ran, rate_of(v)));
     charge_domain(rq, s, ran);
     if (alone && v->sched.vtime > rq->vtime)
         __atomic_store_n(&rq->vtime, v->sched.vtime, __ATOMIC_RELAXED);
@@ -158,9 +164,11 @@ void credit_charge(struct runqueue *rq, struct vcpu *v, uint64_t now, bool alone
 
 vtime_t credit_vtime_at(const struct vcpu *v, uint64_t now)
 {
-    uint64_t ran = now > v->sched.charged ? now - v->sched.charged : 0;
+    uint64_t charged = __atomic_load_n(&v->sched.charged, __ATOMIC_RELAXED);
+    uint64_t ran = now > charged ? now - charged : 0;
 
-    return v->sched.vtime + scaled(MIN(ran, LONGEST_NS), rate_of(v));
+    return __atomic_load_n(&v->sched.vtime, __ATOMIC_RELAXED) +
+           scaled(MIN(ran, LONGEST_NS), rate_of(v));
 }
 
 static inline uint64_t least(uint64_t a, uint64_t b)
@@ -218,7 +226,8 @@ void credit_start(struct runqueue *rq, struct vcpu *v, uint64_t now)
 
     if (credit_capped(v))
         slice = least(slice, take_budget(v));
-    v->sched.entered = v->sched.charged = now;
+    v->sched.entered = now;
+    __atomic_store_n(&v->sched.charged, now, __ATOMIC_RELAXED);
     v->sched.slice_end = now + slice;
     if (v->sched.vtime > rq->vtime)
         __atomic_store_n(&rq->vtime, v->sched.vtime, __ATOMIC_RELAXED);
@@ -239,7 +248,7 @@ uint64_t credit_preempt_at(const struct vcpu *v, const struct vcpu *cur, uint64_
 void credit_yield(struct runqueue *rq, struct vcpu *v)
 {
     if (rq->first != VTIME_NONE && v->sched.vtime <= rq->first)
-        v->sched.vtime = rq->first + 1;
+        set_vtime(v, rq->first + 1);
 }
 
 /* --- caps --- */

@@ -122,8 +122,12 @@ static void act(struct rng *r, struct domain *d, struct domain *other)
         if (rng_below(r, 30) == 0)
             evtchn_reset(d, rng_below(r, 2));
         break;
-    default:
-        count(&sent, evtchn_send(d->vcpu[0], port));
+    default: {
+        /* Who sends is the current vCPU of its CPU: several threads would share a real one's. */
+        struct vcpu caller = { .domain = d, .cpu = arch_this_cpu() };
+
+        count(&sent, evtchn_send(&caller, port));
+    }
     }
 }
 

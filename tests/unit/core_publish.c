@@ -187,11 +187,14 @@ TEST(m2p_of_what_was_not_given)
 static struct frame *moving;
 static unsigned int steps, move_at;
 static bool got;
+static enum { PLAIN, WRITABLE, WRITABLE_FAST, WAYS } way;
 
 static void get_it(void *arg)
 {
     (void)arg;
-    got = frame_get(moving, a);
+    got = way == PLAIN      ? frame_get(moving, a)
+          : way == WRITABLE ? frame_get_typed(moving, a, FT_WRITABLE) == 0
+                            : frame_get_writable_fast(moving, a->id);
 }
 
 /* At one of the steps the frame goes from a to b, with the same word in its record. */
@@ -204,7 +207,7 @@ static void move_it(void *arg)
     CHECK_EQ(frame_assign(moving, 0, b), 0);
 }
 
-TEST(a_reference_is_on_a_frame_of_the_owner)
+static void moves_under_a_reference(void)
 {
     bool moved_once = false;
 
@@ -216,12 +219,21 @@ TEST(a_reference_is_on_a_frame_of_the_owner)
         moved_once |= moving->owner == b->id;
         CHECK(!got || moving->owner == a->id);
         CHECK_EQ(frame_refs(moving->state), 1 + got);
-        if (got)
+        CHECK_EQ(frame_typed(moving->state), got && way != PLAIN);
+        if (got && way != PLAIN)
+            frame_put_typed(moving);
+        else if (got)
             frame_put(moving);
         CHECK(frame_release(moving, moving->owner == a->id ? a : b));
     }
     CHECK(moved_once);
     CHECK_EQ(audit(), 0);
+}
+
+TEST(a_reference_is_on_a_frame_of_the_owner)
+{
+    for (way = PLAIN; way < WAYS; way++)
+        moves_under_a_reference();
 }
 
 /* A page that was never written may still be in TLBs: who gets it next makes them forget. */

@@ -9,7 +9,7 @@
 #include "x86/glue/options.h"
 
 /* The reasons; several options share one. */
-#define HVM "there are no hardware-assisted guests"
+#define HVM "hardware-assisted guests take what the CPU has"
 #define AUTO "decided at boot from what the machine says"
 #define SPEC "the defences against speculation are chosen by the processor (spec-ctrl=all: all)"
 #define POWER "idle CPUs halt, and the firmware's power states are left alone"
