@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Plan and contents of a PVH guest's first memory; pvh.h says what lies where. What must hold: all
+ * of it is RAM of the guest's map, apart from each other, and nothing lies in the hole below 4 GiB
+ * but the ACPI tables and the two rings. Pure functions without locks or state.
+ */
 #include "tools/builder/pvh.h"
 
 #include <stddef.h>

@@ -18,15 +18,6 @@
 #define PM_BASE_V1 0xb000u
 #define PM_BLOCK 12u /* event, control and timer registers */
 
-static unsigned int order_of(size_t size)
-{
-    unsigned int order = 0;
-
-    while ((PAGE_SIZE << order) < size)
-        order++;
-    return order;
-}
-
 /* --- time --- */
 
 static uint64_t now(void *ctx)
@@ -135,7 +126,7 @@ uint8_t hvm_extint_take(struct hvm_vcpu *v)
 
 struct hvm_devices *hvm_devices_create(struct hvm_domain *hd)
 {
-    struct hvm_devices *dev = frame_alloc_hv_order(order_of(sizeof(*dev)));
+    struct hvm_devices *dev = frame_alloc_hv_order(hvm_order_of(sizeof(*dev)));
 
     if (!dev)
         return NULL;
@@ -165,7 +156,7 @@ void hvm_devices_stop(struct hvm_devices *dev)
 void hvm_devices_free(struct hvm_devices *dev)
 {
     hvm_servers_end(dev);
-    frame_free_hv_order(dev, order_of(sizeof(*dev)));
+    frame_free_hv_order(dev, hvm_order_of(sizeof(*dev)));
 }
 
 void hvm_devices_param(struct hvm_devices *dev, uint32_t index, uint64_t value)

@@ -33,15 +33,6 @@ const struct hvm_vendor *hvm_vendor;
 
 #define TABLE_LIMIT 4096u /* pages of nested tables, unless the tools say more */
 
-static unsigned int order_of(size_t size)
-{
-    unsigned int order = 0;
-
-    while ((PAGE_SIZE << order) < size)
-        order++;
-    return order;
-}
-
 /* --- translations --- */
 
 static void nothing(void *arg)
@@ -161,7 +152,7 @@ struct hvm_domain *hvm_domain_create(domid_t id, unsigned int max_vcpus, uint32_
 
     if (!hvm_vendor)
         return NULL;
-    hd = frame_alloc_hv_order(order_of(sizeof(*hd)));
+    hd = frame_alloc_hv_order(hvm_order_of(sizeof(*hd)));
     if (!hd)
         return NULL;
     hd->emulation = emulation;
@@ -188,7 +179,7 @@ no_tables:
     if (hd->dev)
         hvm_devices_free(hd->dev);
 no_devices:
-    frame_free_hv_order(hd, order_of(sizeof(*hd)));
+    frame_free_hv_order(hd, hvm_order_of(sizeof(*hd)));
     return NULL;
 }
 
@@ -198,7 +189,7 @@ static void free_vcpu(struct vcpu *c)
 
     hvm_vendor->destroy(v);
     fpu_free(&v->x);
-    frame_free_hv_order(v, order_of(sizeof(*v)));
+    frame_free_hv_order(v, hvm_order_of(sizeof(*v)));
 }
 
 static void free_domain(struct domain *d)
@@ -207,13 +198,13 @@ static void free_domain(struct domain *d)
     switch_forget(d->id);
     if (hvm_domain(d)->dev)
         hvm_devices_free(hvm_domain(d)->dev);
-    frame_free_hv_order(hvm_domain(d), order_of(sizeof(struct hvm_domain)));
+    frame_free_hv_order(hvm_domain(d), hvm_order_of(sizeof(struct hvm_domain)));
 }
 
 struct hvm_vcpu *hvm_vcpu_create(struct domain *d, unsigned int id)
 {
     struct hvm_domain *hd = hvm_domain(d);
-    struct hvm_vcpu *v = frame_alloc_hv_order(order_of(sizeof(*v)));
+    struct hvm_vcpu *v = frame_alloc_hv_order(hvm_order_of(sizeof(*v)));
 
     if (!v)
         return NULL;
