@@ -9,6 +9,8 @@
 #include <xen/grant_table.h>
 #include <xen/memory.h>
 
+#include "core/log.h"
+#include "core/parked.h"
 #include "lib/string.h"
 #include "x86/hvm/calls32_handlers.h"
 
@@ -74,13 +76,18 @@ static long reserve_piece(struct vcpu *v, unsigned int op, const void *in, unsig
 static long reserve(struct vcpu *v, unsigned int op, gptr_t arg, unsigned long done)
 {
     uint8_t in[20];
-    uint32_t nr;
+    uint32_t nr, order;
     bool all;
     long rc;
 
     if (guest_read(v, in, arg, sizeof(in)))
         return (long)done;
     memcpy(&nr, in + 4, sizeof(nr));
+    memcpy(&order, in + 8, sizeof(order));
+    if (order > step_order) { /* such an extent waits by a token, for which 32 bits have no room */
+        log_refusal(v->domain, "memory_op: extents of order %u by 32-bit code", order);
+        return (long)done;
+    }
     if (nr >= MAX_DONE)
         return E(EINVAL);
     do {

@@ -116,6 +116,9 @@ static void reservations(void)
         reserve(XENMEM_populate_physmap, (struct reservation32){ .start = A32(list), .nr = 2 }), 2,
         "again");
     CHECK_EQ(reserve(XENMEM_populate_physmap,
+                     (struct reservation32){ .start = A32(list), .nr = 2, .order = 10 }),
+             0, "extents larger than 32-bit code may ask for");
+    CHECK_EQ(reserve(XENMEM_populate_physmap,
                      (struct reservation32){ .start = 0xfffffffc, .nr = 0x3ffffff }),
              0, "a list at the end of addresses");
     CHECK_EQ(reserve(XENMEM_populate_physmap,
