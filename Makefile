@@ -68,6 +68,9 @@ unit: $(UNIT_TESTS)
 # Here, since each tests/fuzz/*.mk adds its own.
 fuzz: $(FUZZERS)
 
+# All of these built, none run: what a change of a shared file breaks shows here.
+test-programs: $(UNIT_TESTS) $(FUZZERS) $(TSAN_TESTS)
+
 tsan: $(TSAN_TESTS)
 	@scripts/run-tests $(TSAN_TESTS)
 
@@ -97,4 +100,4 @@ iso: all
 clean:
 	rm -rf $(BUILD)/obj $(BUILD)/orlop.* $(BUILD)/asm-offsets.* $(BUILD)/image.o $(BUILD)/tests
 
-.PHONY: all unit tsan test lint size format run run-gdb iso clean
+.PHONY: all unit tsan test test-programs lint size format run run-gdb iso clean

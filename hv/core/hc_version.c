@@ -103,7 +103,7 @@ long hc_xen_version(struct vcpu *v, const struct hc_args *args)
     case XENVER_get_features:
         return get_features(v, arg);
     case XENVER_pagesize:
-        return arg ? E(EINVAL) : PAGE_SIZE;
+        return arg ? E(EINVAL) : (long)PAGE_SIZE;
     case XENVER_guest_handle:
         return guest_write(v, GPTR(arg), d->handle, sizeof(d->handle)) ? E(EFAULT) : 0;
     case XENVER_commandline:

@@ -38,4 +38,4 @@ FUZZERS += build/tests/fuzz/fuzz_builder
 build/tests/fuzz/fuzz_builder: tests/builder/fuzz_builder.c $(BLD_SRC) $(BLD_HDR) tests/builder/builder.mk
 	@mkdir -p $(@D)
 	clang -fsanitize=fuzzer $(BLD_CFLAGS) -D_GNU_SOURCE -Wno-macro-redefined -o $@ $< \
-		$(filter-out tools/builder/build.c tools/builder/child.c tools/builder/confine.c tools/builder/domain.c,$(BLD_SRC)) $(BLD_LIBS)
+		$(filter-out tools/builder/build.c tools/builder/child.c tools/builder/confine.c tools/builder/domain.c tools/builder/domain_hvm.c,$(BLD_SRC)) $(BLD_LIBS)

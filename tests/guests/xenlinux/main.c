@@ -197,6 +197,7 @@ static void check_old_calls(void)
 
     ANSWER(hc_vm_assist(VMASST_CMD_enable, VMASST_TYPE_4gb_segments), 0);
     ANSWER(HC1(__HYPERVISOR_physdev_op_compat, &iopl), 0);
+    events_off(); /* the program ran with events on */
     ANSWER(event_op(EVTCHNOP_bind_virq, &e), 0);
     port = e.u.bind_virq.port;
     ANSWER(HC2(__HYPERVISOR_sched_op_compat, SCHEDOP_yield, 0), 0);
