@@ -239,8 +239,9 @@ static long op_dbgp(struct vcpu *v, gptr_t arg)
 
     if (guest_get(v, &op, arg))
         return E(EFAULT);
-    return op.op == PHYSDEVOP_DBGP_RESET_PREPARE || op.op == PHYSDEVOP_DBGP_RESET_DONE ? 0
-                                                                                       : E(EINVAL);
+    if (op.op != PHYSDEVOP_DBGP_RESET_PREPARE && op.op != PHYSDEVOP_DBGP_RESET_DONE)
+        return E(EINVAL);
+    return 0;
 }
 
 static long dom0_op(struct vcpu *v, uint32_t cmd, gptr_t arg)
