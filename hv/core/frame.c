@@ -124,11 +124,11 @@ void frame_put(struct frame *f)
  * state: so its record is final before, M2P entry included, and the owner comes last. (Who still
  * takes it for what it was finds no references in the old state, or looks at the owner again.)
  */
-static void publish(struct frame *f, const struct domain *d, uint64_t state)
+static void publish(struct frame *f, domid_t id, uint64_t state)
 {
     ASSERT(f->owner == DOMID_INVALID);
     __atomic_store_n(&f->state, state, __ATOMIC_RELEASE);
-    __atomic_store_n(&f->owner, d->id, __ATOMIC_RELEASE);
+    __atomic_store_n(&f->owner, id, __ATOMIC_RELEASE);
 }
 
 /* Puts a chain of 2^order frames at the head of d's list, each with the allocation's reference. */
@@ -140,7 +140,7 @@ static void link_pages(struct frame *f, unsigned long n, struct domain *d)
         f[i].progress = 0;
         f[i].prev = i ? first + (uint32_t)i - 1 : 0;
         f[i].next = i + 1 < n ? first + (uint32_t)i + 1 : d->page_list;
-        publish(&f[i], d, FRAME_RAM | FRAME_ALLOCATED | FRAME_REF_ONE);
+        publish(&f[i], d->id, FRAME_RAM | FRAME_ALLOCATED | FRAME_REF_ONE);
     }
     if (d->page_list)
         frame_table[d->page_list].prev = first + (uint32_t)n - 1;
@@ -245,13 +245,23 @@ bool frame_take(struct frame *f, struct domain *d)
     return true;
 }
 
-void frame_share(struct frame *f, struct domain *d, bool writable)
+static void share(struct frame *f, domid_t id, bool writable)
 {
     /* Not to be written: a typed use without a type keeps every type out. */
     uint64_t type = writable ? FT_WRITABLE : FT_NONE;
 
-    publish(f, d,
+    publish(f, id,
             FRAME_RAM | FRAME_HV | FRAME_REF_ONE | FRAME_TYPED_ONE | type << FRAME_TYPE_SHIFT);
+}
+
+void frame_share(struct frame *f, struct domain *d, bool writable)
+{
+    share(f, d->id, writable);
+}
+
+void frame_show(struct frame *f, bool writable)
+{
+    share(f, DOMID_XEN, writable);
 }
 
 bool frame_is_shared(const void *page, const struct domain *d)

@@ -172,6 +172,11 @@ int frame_replace(struct frame *f, unsigned int order, struct domain *d, uint64_
  * it is never freed to d.
  */
 void frame_share(struct frame *f, struct domain *d, bool writable);
+/*
+ * Show one hypervisor frame, for ever, to privileged domains: they map it by naming DOMID_XEN as
+ * its owner. It is in nobody's totals. Boot, or before anybody can know the frame.
+ */
+void frame_show(struct frame *f, bool writable);
 /* For audits: is this page of the hypervisor's shared with d, as frame_share() left it? */
 bool frame_is_shared(const void *page, const struct domain *d);
 /*

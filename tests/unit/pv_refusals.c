@@ -185,6 +185,47 @@ TEST(contexts)
     CHECK_EQ(audit(), 0);
 }
 
+/* --- what the hypervisor shows, as DOMID_XEN's --- */
+
+static long map_shown(struct vcpu *v, mfn_t mfn, pte_t flags, unsigned int as_whose)
+{
+    return call(v, __HYPERVISOR_update_va_mapping_otherdomain, PV_VA(SLOT + 30),
+                mfn.v << PAGE_SHIFT | flags, UVMF_INVLPG, as_whose);
+}
+
+TEST(frames_that_are_shown)
+{
+    struct frame *ro = frame_alloc(0, 0), *rw = frame_alloc(0, 0), *hidden = frame_alloc(0, 0);
+    struct vcpu *v = as(0);
+    uint64_t before = slot_entry(v, SLOT + 30);
+    struct mmu_update u = { .ptr = frame_mfn(ro).v << PAGE_SHIFT | MMU_MACHPHYS_UPDATE };
+    struct mmuext_op pin = { .cmd = MMUEXT_PIN_L1_TABLE, .arg1.mfn = frame_mfn(ro).v };
+
+    frame_show(ro, false);
+    frame_show(rw, true);
+    CHECK_EQ(map_shown(v, frame_mfn(hidden), RO, DOMID_XEN), E(EBUSY));
+    CHECK_EQ(map_shown(v, frame_mfn(ro), RO, DOMID_IO), E(EBUSY));
+    CHECK_EQ(map_shown(v, frame_mfn(ro), RO, DOMID_SELF), E(EBUSY));
+    CHECK_EQ(map_shown(v, frame_mfn(ro), FLAGS, DOMID_XEN), E(EBUSY));
+    CHECK_EQ(map_shown(v, frame_mfn(ro), RO, DOMID_XEN), 0);
+    CHECK_EQ(frame_refs(ro->state), 2);
+    CHECK_EQ(map_shown(v, frame_mfn(ro), FLAGS, DOMID_XEN), E(EBUSY));
+    CHECK_EQ(audit(), 0);
+    CHECK_EQ(map_shown(v, frame_mfn(rw), FLAGS, DOMID_XEN), 0);
+    CHECK_EQ(frame_refs(ro->state), 1);
+    CHECK_EQ(audit(), 0);
+    CHECK(put_args(v, 0, &u, sizeof(u)));
+    CHECK_EQ(call(v, __HYPERVISOR_mmu_update, args_va(v), 1, 0, DOMID_XEN), E(EINVAL));
+    CHECK(put_args(v, 0, &pin, sizeof(pin)));
+    CHECK_EQ(call(v, __HYPERVISOR_mmuext_op, args_va(v), 1, 0, DOMID_XEN), E(EINVAL));
+    CHECK_EQ(map_shown(v, MFN(before >> PAGE_SHIFT), before & (PAGE_SIZE - 1), DOMID_SELF), 0);
+    CHECK_EQ(frame_refs(rw->state), 1);
+    CHECK_EQ(map_shown(as(1), frame_mfn(ro), RO, DOMID_XEN), E(EPERM));
+    host_be(0);
+    frame_free(hidden, 0);
+    CHECK_EQ(audit(), 0);
+}
+
 /* --- descriptors --- */
 
 #define P (1ull << 47)

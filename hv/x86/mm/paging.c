@@ -192,6 +192,17 @@ static void mark_ram(const struct boot_memory *m)
         frame_table[mfn] = (struct frame){ .state = FRAME_RAM, .owner = DOMID_INVALID };
 }
 
+/* Tools that save a guest look up its frames there: theirs to read, by DOMID_XEN. */
+static void show_m2p(void)
+{
+    for (uint64_t i = 0; i < DIV_ROUND_UP(max_mfn, M2P_EXTENT_FRAMES); i++) {
+        uint64_t first = paging_m2p_extent(i);
+
+        for (unsigned int j = 0; first && j < 512; j++)
+            frame_show(&frame_table[first + j], false);
+    }
+}
+
 void paging_init(void)
 {
     nx_bit = cpu_feat.nx ? PTE_NX : 0;
@@ -218,6 +229,7 @@ void paging_init(void)
     for (unsigned int i = 0; i < boot_info.nr_mem; i++)
         if (boot_info.mem[i].type == 1 && boot_info.mem[i].len)
             mark_ram(&boot_info.mem[i]);
+    show_m2p();
 }
 
 void paging_install_slots(pte_t *l4)

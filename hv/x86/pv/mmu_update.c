@@ -12,19 +12,19 @@
 #define BATCH 16
 
 /*
- * The ABI's two domains that own no RAM: devices' frames are DOMID_IO's, what the hypervisor shows
- * is DOMID_XEN's. Naming one of them keeps everybody's RAM out of the entries.
+ * The ABI's two domains that are none: devices' frames are DOMID_IO's, what the hypervisor shows
+ * (frame_show(): the M2P) is DOMID_XEN's. Naming one keeps all other RAM out of the entries.
  */
-static struct pv_domain no_ram[] = {
+static struct pv_domain no_domain[] = {
     { .x.d = { .id = DOMID_IO, .ops = &pv_guest_ops.g, .refs = 1 },
       .pt_lock = SPINLOCK_INIT(RANK_PTABLE) },
     { .x.d = { .id = DOMID_XEN, .ops = &pv_guest_ops.g, .refs = 1 },
       .pt_lock = SPINLOCK_INIT(RANK_PTABLE) },
 };
 
-static struct domain *get_no_ram(unsigned int id)
+static struct domain *get_no_domain(unsigned int id)
 {
-    struct domain *d = &no_ram[id == DOMID_XEN].x.d;
+    struct domain *d = &no_domain[id == DOMID_XEN].x.d;
 
     __atomic_fetch_add(&d->refs, 1, __ATOMIC_RELAXED);
     return d;
@@ -39,7 +39,7 @@ int pv_foreign_get(struct vcpu *v, unsigned int id, struct domain **pg_owner)
         return -XEN_ESRCH;
     if (!v->domain->privileged)
         return -XEN_EPERM;
-    *pg_owner = id == DOMID_IO || id == DOMID_XEN ? get_no_ram(id) : domain_get((domid_t)id);
+    *pg_owner = id == DOMID_IO || id == DOMID_XEN ? get_no_domain(id) : domain_get((domid_t)id);
     return *pg_owner ? 0 : -XEN_ESRCH;
 }
 
@@ -135,7 +135,8 @@ static int update_m2p(struct domain *d, uint64_t ptr, uint64_t val)
 {
     struct frame *f = frame_of(MFN(ptr >> PAGE_SHIFT));
 
-    if (!f || !gfn_is_mfn(d) || !frame_get(f, d)) {
+    /* What the hypervisor shows is not the caller's to name. */
+    if (!f || !gfn_is_mfn(d) || d->id == DOMID_XEN || !frame_get(f, d)) {
         log_refusal(d, "M2P update of frame %#lx, which is not its own", ptr >> PAGE_SHIFT);
         return -XEN_EINVAL;
     }

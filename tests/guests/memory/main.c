@@ -19,6 +19,33 @@ static long change(unsigned int cmd, xen_pfn_t *list, unsigned long n, unsigned 
     return hc_memory_op(cmd, &r);
 }
 
+/* What the hypervisor shows of itself, the M2P: Domain 0 maps it by DOMID_XEN, to read. */
+static void check_shown(xen_pfn_t extent)
+{
+    unsigned long pfn = alloc_pfn(), mfn = p2m[pfn];
+    volatile uint64_t *m2p = (volatile uint64_t *)TEST_VA;
+    xen_pfn_t frame = extent + mfn / 512;
+    struct account before;
+    struct mmu_update u;
+
+    map_page(TEST_VA, 0);
+    account_take(&before);
+    u.ptr = va_pte_maddr(TEST_VA, 1);
+    u.val = mk_pte(frame, KERN_RW);
+    ANSWER(hc_mmu_update(&u, 1, NULL, DOMID_XEN), -EBUSY);
+    u.val = mk_pte(frame, KERN_RO);
+    ANSWER(hc_mmu_update(&u, 1, NULL, DOMID_SELF), -EBUSY);
+    ANSWER(hc_mmu_update(&u, 1, NULL, DOMID_IO), -EBUSY);
+    if (ANSWER(hc_mmu_update(&u, 1, NULL, DOMID_XEN), 0)) {
+        CHECK_EQ(m2p[mfn % 512], pfn, "the M2P's entry of a page of ours");
+        u.val = mk_pte(frame, KERN_RW);
+        ANSWER(hc_mmu_update(&u, 1, NULL, DOMID_XEN), -EBUSY);
+        ANSWER(hc_mmu_update(&u, 1, NULL, DOMID_SELF), -EBUSY);
+        ANSWER(hc_update_va_mapping(TEST_VA, 0, UVMF_INVLPG | UVMF_LOCAL), 0);
+    }
+    account_check(&before, "what the hypervisor shows");
+}
+
 static void check_queries(void)
 {
     struct xen_machphys_mapping m = { 0 };
@@ -37,6 +64,7 @@ static void check_queries(void)
     list.extent_start.p = extents;
     CHECK_EQ(hc_memory_op(XENMEM_machphys_mfn_list, &list), 0, "machphys_mfn_list");
     CHECK(list.nr_extents >= 1 && extents[0], "M2P extents %u", list.nr_extents);
+    check_shown(extents[0]);
     dom = 0x1234;
     CHECK_EQ(hc_memory_op(XENMEM_current_reservation, &dom), -ESRCH, "no such domain");
     CHECK_EQ(hc_memory_op(63, &dom), -ENOSYS, "unknown operation");
