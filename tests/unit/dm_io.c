@@ -157,10 +157,12 @@ static void get_seg(struct hvm_vcpu *c, enum hvm_seg n, struct hvm_segment *s)
     *s = (struct hvm_segment){ .attr = 0x93, .limit = 0xfffff };
 }
 
+static uint64_t cr0; /* with paging: on tables in page 0, where nothing is present */
+
 static void get_paging(struct hvm_vcpu *c, struct guest_paging *g, unsigned int *cpl)
 {
     (void)c;
-    *g = (struct guest_paging){ 0 };
+    *g = (struct guest_paging){ .cr0 = cr0, .phys_bits = 40 };
     *cpl = 0;
 }
 
@@ -375,6 +377,32 @@ TEST(rep_insw_is_one_request)
     answer(0xbbaa);
     go_on();
     CHECK(ram[0x1fff] == 0xaa && ram[0x2000] == 0xbb && regs.rcx == 7 && regs.rip == 0);
+}
+
+/* A device that was read cannot give its byte again after the fault. */
+TEST(insb_to_a_page_that_is_not_there_asks_nobody)
+{
+    for (unsigned int i = 0; i < 2; i++) {
+        CODE((char)0xf3, 0x6c);
+        regs.rcx = i ? 3 : 1;
+        regs.rdi = 0x1200;
+        cr0 = 0x80000001;
+        string_io(true);
+        cr0 = 0;
+        CHECK(!waits() && sends == 0);
+        CHECK(raised == 1 && regs.rip == 0 && regs.rdi == 0x1200);
+    }
+    CODE(0x6c); /* the hypervisor's own port */
+    regs.rdi = 0x1200;
+    regs.rdx = 0x40;
+    cr0 = 0x80000001;
+    {
+        struct hvm_exit x = { .in = true, .string = true, .port = 0x40, .size = 1, .len = 1 };
+
+        hvm_exit_io(&v, &regs, &x);
+    }
+    cr0 = 0;
+    CHECK(internal == 0 && raised == 1 && regs.rip == 0);
 }
 
 TEST(a_count_beyond_what_was_asked_is_cut)

@@ -302,15 +302,17 @@ static enum emul_result port_element(struct emulation *m, ioreq_t *r, uint64_t a
 {
     bool in = r->dir == IOREQ_READ;
     enum emul_result result;
-    uint64_t data = 0;
+    uint64_t data = 0, gpa[2];
     uint32_t count, val = 0;
+    unsigned int first;
 
-    if (!in) {
-        result = access(m, addr, (uint8_t *)&val, r->size, false, false);
-        if (result != EMUL_OK)
-            return result;
-        r->data = val;
-    }
+    /* A page fault comes before the port is read: what a device gave once it does not give again.
+     */
+    result = in ? both(m, addr, r->size, true, gpa, &first)
+                : access(m, addr, (uint8_t *)&val, r->size, false, false);
+    if (result != EMUL_OK)
+        return result;
+    r->data = val;
     if (hvm_domain_of(m->v)->dev && hvm_device_port(m->v, (uint16_t)r->addr, r->size, in, &val)) {
         data = val;
     } else {
