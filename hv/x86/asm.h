@@ -21,6 +21,20 @@
     .popsection
 
 #ifdef __ASSEMBLER__
+        /* Access to guest memory, on and off: at boot STAC and CLAC, where there is SMAP. */
+        .macro STAC
+771:    .byte 0x0f, 0x1f, 0x00
+        .pushsection .alt_table, "a"
+        .long 771b - ., 1
+        .popsection
+        .endm
+        .macro CLAC
+771:    .byte 0x0f, 0x1f, 0x00
+        .pushsection .alt_table, "a"
+        .long 771b - ., 2
+        .popsection
+        .endm
+
         .macro PUSH_REGS
         pushq   %r8
         pushq   %r10
@@ -73,6 +87,18 @@
         .macro CALL_C fn
 774:    call    \fn
         PATCHED 774b, rsb_\fn, JUMP_RSB
+        .endm
+
+        /* Ways out of the hypervisor; where the processor needs it, VERW comes before them. */
+        .macro LEAVE_SYSRET
+772:    sysretq
+        .byte 0xcc, 0xcc
+        PATCHED 772b, verw_sysretq, JUMP_VERW
+        .endm
+        .macro LEAVE_IRET verw
+773:    iretq
+        .byte 0xcc, 0xcc, 0xcc
+        PATCHED 773b, \verw, JUMP_VERW
         .endm
 
 /* CALL_C's other way: a full stack of predicted returns that go nowhere, then fn. */

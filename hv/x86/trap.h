@@ -17,6 +17,19 @@ enum {
     /* clang-format on */
 };
 
+/* entry.S: a CPU's first way to its guests, from any stack of its own. */
+void start_guests(void) __attribute__((noreturn));
+extern char vector_stubs[]; /* 16 bytes a vector */
+
+/*
+ * What only guests in rings 1 to 3 need, and pv/entry.S gives, since they are PV. Code that x86/
+ * refers to by address or jumps to; for each the registers are as the processor left them, or:
+ * exit_to_guest: the end of an entry from a guest; rsp is cpu_info's regs, complete.
+ * restore_guest: the same when nothing is to be done first; the current vCPU has no `enter`.
+ */
+extern char entry_stubs[]; /* 64 bytes a CPU: SYSCALL at 0, SYSCALL32 at 32 */
+extern char sysenter_entry[], page_fault[], exit_to_guest[], restore_guest[];
+
 /* Called by entry.S. */
 void x86_trap_guest(struct x86_regs *regs);
 void x86_trap_hv(struct x86_regs *regs);

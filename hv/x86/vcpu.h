@@ -16,7 +16,7 @@ struct x86_vcpu {
     uint64_t xcr0;        /* the guest's XCR0 */
     uint64_t tsc_offset;  /* [own CPU, or it does not run] its TSC is the domain's and this */
     uint32_t resident;    /* atomic: CPU + 1 that has its state and translations; x86/switch.h */
-    /* Code that enters it from cpu_info()->regs; NULL: entry.S's own, for PV. Constant. */
+    /* Code that enters it from cpu_info()->regs; NULL: restore_guest (x86/trap.h). Constant. */
     void (*enter)(void);
 };
 

@@ -31,6 +31,9 @@ struct boot_info {
 };
 extern struct boot_info boot_info;
 
+/* glue/start.c: called by head.S on the boot stack, once; magic and info are the loader's. */
+void boot_main(uint32_t magic, uint32_t info);
+
 /*
  * Fill boot_info from the loader's structures; they lie below 4 GiB, where boot tables map
  * everything. NULL, or why it cannot be used.

@@ -12,6 +12,7 @@
 #include "x86/cpu/segs.h"
 #include "x86/cpu/spec.h"
 #include "x86/mm/paging.h"
+#include "x86/trap.h"
 
 #define MSR_EFER 0xc0000080
 #define MSR_STAR 0xc0000081
@@ -48,7 +49,6 @@ struct idt_gate {
 static struct idt_gate idt[256] __attribute__((aligned(16)));
 static struct idt_gate flat_idt[256] __attribute__((aligned(16))); /* without other stacks */
 
-extern char vector_stubs[], syscall_entry[], sysenter_entry[];
 extern const uint64_t boot_gdt[]; /* boot/head.S */
 extern const char __alt_start[], __alt_end[];
 

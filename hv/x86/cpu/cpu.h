@@ -94,6 +94,5 @@ void cpu_use_ist(bool on);
 struct x86_pcpu *cpu_create(unsigned int id, uint32_t apic_id);
 /* Start the CPUs of these APIC ids, one after the other; nr_pcpus counts those that came. */
 void smp_boot(const uint32_t *apic_ids, unsigned int n);
-extern char entry_stubs[]; /* 64 bytes a CPU: SYSCALL at 0, SYSCALL32 at 32 */
 
 #endif

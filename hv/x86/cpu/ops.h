@@ -149,7 +149,7 @@ static inline void sti_hlt_cli(void)
     __asm__ volatile("sti; hlt; cli" ::: "memory");
 }
 
-/* The guest's other GS base; see the mode switches in entry.S. */
+/* The guest's other GS base; see the mode switches in pv/entry.S. */
 static inline void swapgs(void)
 {
     __asm__ volatile("swapgs" ::: "memory");

@@ -16,6 +16,7 @@
 #include "x86/irq/lapic.h"
 #include "x86/mm/paging.h"
 #include "x86/time/tsc.h"
+#include "x86/trap.h"
 
 #define LOW_FIRST 0x8000ull
 #define LOW_END 0x9f000ull /* the BIOS keeps what is behind */
@@ -27,7 +28,6 @@ enum { AP_NONE, AP_EXPECTED, AP_ARRIVED };
 extern const char ap_tramp_start[], ap_tramp_end[];
 extern uint64_t ap_stack;
 void ap_main(void);
-void start_guests(void) __attribute__((noreturn));
 
 static uint32_t ap_state;   /* atomic */
 static uint32_t ap_apic_id; /* of the CPU that is expected */

@@ -30,15 +30,10 @@
 #include "x86/pv/cpuid.h"
 #include "x86/pv/dom0_build.h"
 #include "x86/pv/mm.h"
-#include "x86/pv/mm.h"
-#include "x86/pv/ptable.h"
 #include "x86/pv/ptable.h"
 #include "x86/time/tsc.h"
 #include "x86/trap.h"
 #include "x86/vga.h"
-
-void boot_main(uint32_t magic, uint32_t info);
-void start_guests(void) __attribute__((noreturn));
 
 extern char __image_start[], __image_end[];
 

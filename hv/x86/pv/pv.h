@@ -48,7 +48,7 @@ struct pv_vcpu {
     uint64_t cr3_kernel; /* machine addresses of the two L4s; user may be 0 */
     uint64_t cr3_user;
     uint64_t syscall_rip; /* 0: none registered; any value */
-    /* What the short paths of entry.S go by; derived, see pv_set_short_paths(). */
+    /* What the short paths of pv/entry.S go by; derived, see pv_set_short_paths(). */
     uint64_t short_syscall; /* syscall_rip, or 0: the long way */
     uint64_t short_iret;    /* iret frames at or above this address take the short way */
 
@@ -111,7 +111,7 @@ static inline bool pv_iopl_in_frames(const struct domain *d)
     return d->vm_assist & BIT64(VMASST_TYPE_architectural_iopl);
 }
 
-/* What entry.S stores below a guest kernel's stack pointer, rounded up. */
+/* What pv/entry.S stores below a guest kernel's stack pointer, rounded up. */
 #define PV_FRAME_ROOM 128
 
 /*

@@ -29,7 +29,7 @@ bool pv_can_block(const struct vcpu *v);
 int pv_send_nmi(struct vcpu *v);
 void pv_vm_assist_changed(struct domain *d);
 
-/* Called by entry.S. */
+/* Called by pv/entry.S. */
 void pv_syscall(struct x86_regs *regs);
 void pv_syscall32(struct x86_regs *regs);
 void pv_sysenter(struct x86_regs *regs);
