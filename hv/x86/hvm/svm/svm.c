@@ -156,6 +156,9 @@ static void load(struct hvm_vcpu *v)
     struct svm_cpu *c = this_svm();
 
     cpu_use_ist(false);
+    if (this_x86()->dr7 != DR7_RESET) /* a PV guest's: an exit clears it, but v may never enter */
+        write_dr(7, DR7_RESET);
+    this_x86()->dr7 = DR7_RESET;
     svm_check_tag(c, v);
     if (c->flush_due) {
         vmcb_of(v)->tlb_control = TLB_FLUSH_ALL;
@@ -183,7 +186,6 @@ static void save(struct hvm_vcpu *v)
 
     vmsave(v->control_pa);
     save_debug(v);
-    this_x86()->dr7 = DR7_RESET;                    /* by the exit */
     if (vmcb_of(v)->tlb_control == TLB_FLUSH_ALL) { /* it never entered */
         vmcb_of(v)->tlb_control = TLB_FLUSH_NOTHING;
         c->flush_due = true;
