@@ -21,8 +21,7 @@ static inline uint64_t load(const struct frame *f)
 
 static inline bool swap(struct frame *f, uint64_t *old, uint64_t new)
 {
-    return __atomic_compare_exchange_n(&f->state, old, new, false, __ATOMIC_ACQ_REL,
-                                       __ATOMIC_ACQUIRE);
+    return frame_swap_state(f, old, new);
 }
 
 bool frame_get_more(struct frame *f)
@@ -225,15 +224,41 @@ bool frame_release(struct frame *f, struct domain *d)
     return true;
 }
 
+bool frame_take_hold(struct frame *f)
+{
+    return __atomic_fetch_and(&f->state, ~FRAME_ALLOCATED, __ATOMIC_ACQ_REL) & FRAME_ALLOCATED;
+}
+
+/* What says nothing about who uses a frame now. */
+#define IGNORED (FRAME_TYPE_MASK | FRAME_VALIDATED | FRAME_FOREIGN)
+
+bool frame_take_only_hold(struct frame *f, const struct domain *d)
+{
+    uint64_t s = load(f);
+
+    if (owner(f) != d->id || (s & ~IGNORED) != (FRAME_RAM | FRAME_ALLOCATED | FRAME_REF_ONE))
+        return false;
+    if (!swap(f, &s, s & ~FRAME_ALLOCATED))
+        return false;
+    if (__builtin_expect(owner(f) == d->id, 1))
+        return true;
+    frame_return_hold(f); /* it changed hands meanwhile */
+    return false;
+}
+
+void frame_return_hold(struct frame *f)
+{
+    __atomic_fetch_or(&f->state, FRAME_ALLOCATED, __ATOMIC_RELEASE);
+}
+
 bool frame_take(struct frame *f, struct domain *d)
 {
-    const uint64_t ignored = FRAME_TYPE_MASK | FRAME_VALIDATED | FRAME_FOREIGN;
     uint64_t s;
 
     if (!frame_get(f, d)) /* it stays d's while we look */
         return false;
     s = load(f);
-    if ((s & ~ignored) != (FRAME_RAM | FRAME_ALLOCATED | 2 * FRAME_REF_ONE) ||
+    if ((s & ~IGNORED) != (FRAME_RAM | FRAME_ALLOCATED | 2 * FRAME_REF_ONE) ||
         !swap(f, &s, FRAME_RAM)) { /* the allocation's reference and ours */
         frame_put(f);
         return false;

@@ -195,6 +195,16 @@ bool frame_take(struct frame *f, struct domain *d);
 /* Undo the allocation's reference of a frame that d gives back; false if it was given back before.
  */
 bool frame_release(struct frame *f, struct domain *d);
+/*
+ * The allocation's reference becomes the caller's, and the frame counts as given back; it stays on
+ * its owner's list until the last reference goes. False: it was given back before. The caller knows
+ * that the frame stays its owner's, by a lock or a reference.
+ */
+bool frame_take_hold(struct frame *f);
+/* The same of a frame of d that nothing else refers to; false otherwise. No locks. */
+bool frame_take_only_hold(struct frame *f, const struct domain *d);
+/* Undo either: the caller's reference is the allocation's again. */
+void frame_return_hold(struct frame *f);
 
 /* --- flush clock --- */
 /*

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a frame is used as. The type changes only while nobody relies on it (typed is zero), and
- * after a use that CPUs may still have in their TLBs they are flushed first. Without locks, by
- * compare-and-exchange of the state word; page tables, whose entries have to be checked, are the
- * guest kind's (x86/pv/ptable.c, under the domain's pt_lock).
+ * after a use that CPUs may still have in their TLBs they are flushed first: type_changed(). By
+ * compare-and-exchange of the state word, without a lock but where ptype.h says so; checking the
+ * entries of tables and descriptor pages is the guest kind's (x86/pv/ptable.c, desc.c).
  */
 #include "core/ptype.h"
 
@@ -14,14 +14,21 @@
 #include "core/domain.h"
 #include "lib/string.h"
 
-void frame_flush_type(struct frame *f, struct domain *d, uint64_t state, enum frame_type to)
+/*
+ * The one place that each change of a type passes, after the word says it (else the frame could be
+ * used in the old way and let go again behind the flush). So it is here that a frame of d becomes
+ * writable (`to` is FT_WRITABLE) or stops being so (the type in `was` is): whoever keeps books on
+ * that, as an IOMMU's tables or a log of writes would, is told here. As table or descriptor page
+ * nobody uses the frame before this returns; as data others may already.
+ */
+static void type_changed(struct frame *f, struct domain *d, uint64_t was, enum frame_type to)
 {
-    enum frame_type from = frame_type_of(state);
+    enum frame_type from = frame_type_of(was);
 
     /* Data that nobody wrote through a stale entry, and repeated use, need no flush. */
     if (from == FT_NONE || from == to || from == FT_DESC)
         return;
-    if (__builtin_expect(state & FRAME_FOREIGN, 0)) {
+    if (__builtin_expect(was & FRAME_FOREIGN, 0)) {
         unsigned long all[MAX_CPUS / 64];
 
         memset(all, 0xff, sizeof(all));
@@ -31,18 +38,16 @@ void frame_flush_type(struct frame *f, struct domain *d, uint64_t state, enum fr
     }
 }
 
-static inline bool swap(struct frame *f, uint64_t *old, uint64_t new)
-{
-    return __atomic_compare_exchange_n(&f->state, old, new, false, __ATOMIC_ACQ_REL,
-                                       __ATOMIC_ACQUIRE);
-}
-
-void frame_restore_type(struct frame *f, uint64_t was)
+/*
+ * Takes back a change of type that nobody else can have noticed, and its reference: the frame
+ * turned out to be another domain's. `was`: its state before.
+ */
+static void restore_type(struct frame *f, uint64_t was)
 {
     const uint64_t changed = FRAME_TYPE_MASK | FRAME_TYPED_MASK | FRAME_VALIDATED | FRAME_PARTIAL;
-    uint64_t s = __atomic_load_n(&f->state, __ATOMIC_ACQUIRE);
+    uint64_t s = frame_state(f);
 
-    while (!swap(f, &s, (s & ~changed) | (was & (FRAME_TYPE_MASK | FRAME_VALIDATED))))
+    while (!frame_swap_state(f, &s, (s & ~changed) | (was & (FRAME_TYPE_MASK | FRAME_VALIDATED))))
         ;
     frame_put(f);
 }
@@ -56,19 +61,19 @@ static int table_to_data(struct frame *f, struct domain *d, uint64_t s)
 {
     uint64_t n;
 
-    if (!swap(f, &s, (s + FRAME_REF_ONE) | FRAME_CHANGING))
+    if (!frame_swap_state(f, &s, (s + FRAME_REF_ONE) | FRAME_CHANGING))
         return -XEN_EAGAIN;
     if (f->owner != d->id) { /* it changed hands meanwhile */
         __atomic_fetch_and(&f->state, ~FRAME_CHANGING, __ATOMIC_RELEASE);
         frame_put(f);
         return -XEN_EINVAL;
     }
-    frame_flush_type(f, d, s, FT_WRITABLE);
-    s = __atomic_load_n(&f->state, __ATOMIC_ACQUIRE);
+    type_changed(f, d, s, FT_WRITABLE);
+    s = frame_state(f);
     do {
         n = s & ~(FRAME_TYPE_MASK | FRAME_VALIDATED | FRAME_CHANGING);
         n |= (uint64_t)FT_WRITABLE << FRAME_TYPE_SHIFT;
-    } while (!swap(f, &s, n + FRAME_TYPED_ONE));
+    } while (!frame_swap_state(f, &s, n + FRAME_TYPED_ONE));
     return 0;
 }
 
@@ -82,7 +87,7 @@ int frame_get_typed(struct frame *f, struct domain *d, enum frame_type t)
     uint64_t s, n;
 
     for (;;) {
-        s = __atomic_load_n(&f->state, __ATOMIC_ACQUIRE);
+        s = frame_state(f);
         if (__atomic_load_n(&f->owner, __ATOMIC_RELAXED) != d->id || frame_refs(s) == 0)
             return -XEN_EINVAL;
         if (frame_refs(s) == FRAME_REF_MASK || (s & FRAME_TYPED_MASK) == FRAME_TYPED_MASK)
@@ -107,11 +112,14 @@ int frame_get_typed(struct frame *f, struct domain *d, enum frame_type t)
         } else if (t != FT_WRITABLE && !(s & FRAME_VALIDATED)) {
             return -XEN_EAGAIN;
         }
-        if (__builtin_expect(swap(f, &s, n), 1))
+        if (__builtin_expect(frame_swap_state(f, &s, n), 1))
             break;
     }
-    if (__builtin_expect(__atomic_load_n(&f->owner, __ATOMIC_RELAXED) == d->id, 1))
+    if (__builtin_expect(__atomic_load_n(&f->owner, __ATOMIC_RELAXED) == d->id, 1)) {
+        if (frame_type_of(s) != t)
+            type_changed(f, d, s, t);
         return 0;
+    }
     frame_put_typed(f); /* it changed hands meanwhile */
     return -XEN_EINVAL;
 }
@@ -129,4 +137,63 @@ void frame_put_typed(struct frame *f)
         !__atomic_compare_exchange_n(&f->state, &s, n, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
     if (__builtin_expect(frame_refs(s) == 1, 0))
         frame_put(f); /* the last one frees */
+}
+
+int frame_get_validated(struct frame *f, const struct domain *d, enum frame_type t)
+{
+    uint64_t s = frame_state(f);
+
+    do {
+        if (f->owner != d->id || !frame_refs(s))
+            return -XEN_EINVAL;
+        if (frame_type_of(s) != t || !(s & (FRAME_VALIDATED | FRAME_PARTIAL)))
+            return frame_typed(s) ? -XEN_EINVAL : -XEN_EAGAIN;
+        if (s & FRAME_PARTIAL)
+            return s & FRAME_UNDOING ? -XEN_EINVAL : -FRAME_EPARTIAL;
+        if (!frame_typed(s))
+            return -XEN_EAGAIN;
+        if (frame_refs(s) == FRAME_REF_MASK || (s & FRAME_TYPED_MASK) == FRAME_TYPED_MASK)
+            return -XEN_ENOSPC;
+    } while (!frame_swap_state(f, &s, s + FRAME_REF_ONE + FRAME_TYPED_ONE));
+    return 0;
+}
+
+int frame_begin_type(struct frame *f, struct domain *d, enum frame_type t, uint64_t as)
+{
+    uint64_t s = frame_state(f), n;
+
+    do {
+        if (f->owner != d->id || !frame_refs(s) || (s & FRAME_HV))
+            return -XEN_EINVAL;
+        if (frame_typed(s) || (s & (FRAME_PARTIAL | FRAME_CHANGING)))
+            return -XEN_EBUSY; /* it is something else */
+        if (frame_refs(s) == FRAME_REF_MASK)
+            return -XEN_ENOSPC;
+        n = (s & ~(FRAME_TYPE_MASK | FRAME_VALIDATED)) + FRAME_REF_ONE + as;
+        n |= (uint64_t)t << FRAME_TYPE_SHIFT;
+    } while (!frame_swap_state(f, &s, n));
+    if (__builtin_expect(f->owner != d->id, 0)) { /* it changed hands meanwhile */
+        restore_type(f, s);
+        return -XEN_EINVAL;
+    }
+    type_changed(f, d, s, t);
+    return 0;
+}
+
+void frame_finish_type(struct frame *f)
+{
+    uint64_t s = frame_state(f);
+
+    while (!frame_swap_state(f, &s, ((s & ~FRAME_PARTIAL) | FRAME_VALIDATED) + FRAME_TYPED_ONE))
+        ;
+}
+
+void frame_finish_undo(struct frame *f)
+{
+    uint64_t s = frame_state(f);
+
+    f->stamp = tlb_stamp();
+    while (!frame_swap_state(f, &s, s & ~(FRAME_PARTIAL | FRAME_UNDOING | FRAME_VALIDATED)))
+        ;
+    frame_put(f);
 }

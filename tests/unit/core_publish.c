@@ -197,6 +197,13 @@ static void get_it(void *arg)
                             : frame_get_writable_fast(moving, a->id);
 }
 
+/* What the fast way is for: a frame that was data before. */
+static void as_data(void)
+{
+    if (way == WRITABLE_FAST)
+        moving->state |= (uint64_t)FT_WRITABLE << FRAME_TYPE_SHIFT;
+}
+
 /* At one of the steps the frame goes from a to b, with the same word in its record. */
 static void move_it(void *arg)
 {
@@ -205,6 +212,7 @@ static void move_it(void *arg)
         return;
     CHECK(frame_take(moving, a));
     CHECK_EQ(frame_assign(moving, 0, b), 0);
+    as_data();
 }
 
 static void moves_under_a_reference(void)
@@ -215,6 +223,7 @@ static void moves_under_a_reference(void)
         steps = 0;
         moving = frame_alloc(0, 0);
         CHECK_EQ(frame_assign(moving, 0, a), 0);
+        as_data();
         host_step(get_it, move_it, NULL, 1);
         moved_once |= moving->owner == b->id;
         CHECK(!got || moving->owner == a->id);

@@ -439,6 +439,10 @@ TEST(entries_that_are_refused)
     CHECK_EQ(ext_op(v, MMUEXT_PIN_L1_TABLE, frame_mfn(f).v, DOMID_SELF), 0);
     CHECK_EQ(audit(), 0);
     CHECK_EQ(ext_op(v, MMUEXT_UNPIN_TABLE, frame_mfn(f).v, DOMID_SELF), 0);
+    /* An L2 with an entry that names no RAM. */
+    ((pte_t *)arch_map(frame_mfn(f)))[7] = (uint64_t)(PV_RAM + 99) << PAGE_SHIFT | 7;
+    CHECK_EQ(ext_op(v, MMUEXT_PIN_L2_TABLE, frame_mfn(f).v, DOMID_SELF), E(EINVAL));
+    CHECK(!(f->state & (FRAME_PARTIAL | FRAME_VALIDATED)) && !frame_typed(f->state));
     CHECK_EQ(audit(), 0);
 }
 

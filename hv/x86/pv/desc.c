@@ -21,35 +21,19 @@
 
 /* --- the type --- */
 
-/* Under pt_lock: makes f, which nobody uses with a type, a descriptor page. */
+/* Makes f, which nobody uses with a type, a descriptor page. [pt_lock] */
 static int make_desc_page(struct frame *f, struct domain *d)
 {
-    uint64_t s = __atomic_load_n(&f->state, __ATOMIC_ACQUIRE), n;
-    int rc;
+    /* untested: frame_get_typed() has just seen the same; another vCPU's call changed it since */
+    int rc = frame_begin_type(f, d, FT_DESC, FRAME_TYPED_ONE);
 
-    do {
-        /* untested: frame_get_typed() has just seen the same; another vCPU gave it away since */
-        if (f->owner != d->id || frame_refs(s) == 0 || (s & FRAME_HV))
-            return -XEN_EINVAL;
-        /* untested: a use that came since frame_get_typed() looked, by another vCPU's call */
-        if (frame_typed(s) || (s & (FRAME_PARTIAL | FRAME_CHANGING)))
-            return -XEN_EBUSY;
-        if (frame_refs(s) == FRAME_REF_MASK)
-            return -XEN_ENOSPC;
-        n = (s & ~(FRAME_TYPE_MASK | FRAME_VALIDATED)) | (uint64_t)FT_DESC << FRAME_TYPE_SHIFT;
-        n += FRAME_REF_ONE + FRAME_TYPED_ONE;
-    } while (
-        !__atomic_compare_exchange_n(&f->state, &s, n, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
-    if (__builtin_expect(f->owner != d->id, 0)) { /* it changed hands meanwhile */
-        frame_restore_type(f, s);
-        return -XEN_EINVAL;
-    }
-    frame_flush_type(f, d, s, FT_DESC);
+    if (rc)
+        return rc;
     rc = desc_validate_frame(f);
     if (rc)
         frame_put_typed(f);
     else
-        __atomic_fetch_or(&f->state, FRAME_VALIDATED, __ATOMIC_ACQ_REL);
+        frame_set_validated(f);
     return rc;
 }
 

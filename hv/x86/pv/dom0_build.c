@@ -176,7 +176,7 @@ static const char *build_tables(struct build *b)
     /* Two uses: the first vCPU's CR3, and the pin that the ABI's initial tables have. */
     if (rc || pv_get_l4(&b->pd->x.d, b->l4))
         return "its page tables were refused";
-    __atomic_fetch_or(&frame_of(b->l4)->state, FRAME_PINNED, __ATOMIC_ACQ_REL);
+    frame_set_pinned(frame_of(b->l4), true);
     return NULL;
 }
 

@@ -93,23 +93,6 @@ static bool read_extent(struct vcpu *v, const struct exchange *e,
     return gptr_index(HANDLE_PTR(r->extent_start), i, sizeof(*gfn), at) && !guest_get(v, gfn, *at);
 }
 
-/* Take the allocation's reference of one frame of d that nothing else refers to. */
-static bool claim(struct frame *f, const struct domain *d)
-{
-    const uint64_t ignored = FRAME_TYPE_MASK | FRAME_VALIDATED | FRAME_FOREIGN;
-    uint64_t s = __atomic_load_n(&f->state, __ATOMIC_RELAXED);
-
-    if (f->owner != d->id || (s & ~ignored) != (FRAME_RAM | FRAME_ALLOCATED | FRAME_REF_ONE))
-        return false;
-    if (!__atomic_compare_exchange_n(&f->state, &s, s & ~FRAME_ALLOCATED, false, __ATOMIC_ACQ_REL,
-                                     __ATOMIC_RELAXED))
-        return false;
-    if (__builtin_expect(f->owner == d->id, 1))
-        return true;
-    __atomic_fetch_or(&f->state, FRAME_ALLOCATED, __ATOMIC_RELEASE); /* it changed hands */
-    return false;
-}
-
 /* --- the chunk, one go at a time: 0, or why it cannot be --- */
 
 static long claim_some(struct vcpu *v, struct exchange *e)
@@ -127,7 +110,7 @@ static long claim_some(struct vcpu *v, struct exchange *e)
         if ((first || !within) && !read_extent(v, e, &e->x.in, e->claimed >> order, &mfn, &at))
             return E(EFAULT);
         f = mfn < max_mfn ? frame_of(MFN(mfn + within)) : NULL;
-        if (!f || !claim(f, v->domain)) {
+        if (!f || !frame_take_only_hold(f, v->domain)) {
             log_refusal(v->domain, "exchange: frame %#lx is not its own, or in use", mfn + within);
             return E(EINVAL);
         }
@@ -229,8 +212,7 @@ static bool undo_chunk(struct exchange *e)
         frame_free(&frame_table[e->out[at >> order] + (at & ((1ul << order) - 1))], piece);
     }
     for (unsigned long n = 0; n < GO_PAGES && e->claimed > e->done; n++)
-        __atomic_fetch_or(&frame_table[e->in[--e->claimed]].state, FRAME_ALLOCATED,
-                          __ATOMIC_RELEASE);
+        frame_return_hold(&frame_table[e->in[--e->claimed]]);
     return e->cleared <= e->done && e->claimed <= e->done;
 }
 

@@ -106,14 +106,11 @@ int pv_get_l4(struct domain *d, mfn_t mfn)
 void pv_put_table(struct domain *d, mfn_t mfn)
 {
     struct frame *f = frame_of(mfn);
-    uint64_t s = __atomic_load_n(&f->state, __ATOMIC_RELAXED);
 
-    while (frame_typed(s) > 1) /* not the last: no lock */
-        if (__atomic_compare_exchange_n(&f->state, &s, s - FRAME_TYPED_ONE - FRAME_REF_ONE, false,
-                                        __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-            return;
+    if (frame_put_validated(f)) /* not the last: no lock */
+        return;
     spin_lock(&pv_domain(d)->pt_lock);
-    pt_put_table(drop_here(d), d, f, (int)frame_type_of(s));
+    pt_put_table(drop_here(d), d, f, (int)frame_type_of(frame_state(f)));
     spin_unlock(&pv_domain(d)->pt_lock);
     note_drop(d);
 }
@@ -171,7 +168,7 @@ static long pin(struct vcpu *v, struct domain *d, uint64_t mfn, int level)
     spin_lock(&pd->pt_lock);
     struct pt_drop *drop = pv_drop_of(v, d);
     rc = domain_dying(d) ? E(EINVAL) : get_table(drop, d, MFN(mfn), level);
-    if (!rc && (__atomic_fetch_or(&f->state, FRAME_PINNED, __ATOMIC_ACQ_REL) & FRAME_PINNED)) {
+    if (!rc && frame_set_pinned(f, true)) {
         pt_put_table(drop, d, f, level);
         log_refusal(d, "pin of frame %#lx, which is pinned already", mfn);
         rc = E(EINVAL);
@@ -191,9 +188,9 @@ static long unpin(struct vcpu *v, struct domain *d, uint64_t mfn)
         return E(EINVAL);
     spin_lock(&pd->pt_lock);
     long rc = E(EINVAL);
-    uint64_t s = __atomic_load_n(&f->state, __ATOMIC_ACQUIRE);
+    uint64_t s = frame_state(f);
     if (f->owner == d->id && frame_typed(s) && (s & FRAME_PINNED)) {
-        __atomic_fetch_and(&f->state, ~FRAME_PINNED, __ATOMIC_ACQ_REL);
+        frame_set_pinned(f, false);
         pt_put_table(pv_drop_of(v, d), d, f, (int)frame_type_of(s));
         rc = 0;
     } else {

@@ -13,9 +13,6 @@
 /* Of a table validated or undone, in pcpu_gives_way()'s units. */
 #define TABLE_COST 40
 
-/* Entries handled between two looks at pending work. */
-#define CHUNK 512
-
 static struct domain *self_or(struct domain *pg_owner, struct domain *d)
 {
     return pg_owner ? pg_owner : d;
@@ -43,12 +40,11 @@ static int refuse_l1e(struct domain *d, const struct frame *f, pte_t e)
     return -XEN_EBUSY;
 }
 
-/* A translation of f may stay behind on CPUs that f's owner knows nothing of. */
 static inline void note_foreign(struct frame *f, const struct domain *d,
                                 const struct domain *pg_owner)
 {
     if (pg_owner && pg_owner != d)
-        __atomic_fetch_or(&f->state, FRAME_FOREIGN, __ATOMIC_ACQ_REL);
+        frame_note_foreign(f);
 }
 
 /*
@@ -77,10 +73,7 @@ static inline int get_l1e(struct domain *d, struct domain *pg_owner, pte_t *pe)
     /* untested: a shorter way to what frame_get_typed() below does */
     if (__builtin_expect(frame_get_writable_fast(f, owner->id), 1)) {
         note_foreign(f, d, pg_owner);
-        if (__builtin_expect(f->owner == owner->id, 1))
-            return 0;
-        frame_put_typed(f); /* it changed hands meanwhile */
-        return refuse_l1e(d, f, e);
+        return 0;
     }
     if (frame_get_typed(f, owner, FT_WRITABLE))
         return refuse_l1e(d, f, e);
@@ -103,17 +96,6 @@ void pt_put_l1e(struct domain *d, pte_t e)
 
 /* --- the walk down: validation and undoing without recursion --- */
 
-static inline uint64_t load_state(struct frame *f)
-{
-    return __atomic_load_n(&f->state, __ATOMIC_ACQUIRE);
-}
-
-static inline bool cas_state(struct frame *f, uint64_t *old, uint64_t new)
-{
-    return __atomic_compare_exchange_n(&f->state, old, new, false, __ATOMIC_ACQ_REL,
-                                       __ATOMIC_ACQUIRE);
-}
-
 /* Is slot i of a table of this level the hypervisor's? */
 static inline bool hv_slot(int level, unsigned int i)
 {
@@ -126,82 +108,35 @@ static inline bool hv_slot(int level, unsigned int i)
  */
 static int begin_table(struct frame *f, struct domain *d, int level)
 {
-    uint64_t s = load_state(f), n;
+    /* untested: get_validated() has just seen the same; another vCPU's call changed it since */
+    int rc = frame_begin_type(f, d, level_type(level), FRAME_PARTIAL);
 
-    do {
-        /* untested: get_validated() has just seen the same; another vCPU gave it away since */
-        if (f->owner != d->id || !frame_refs(s) || (s & FRAME_HV))
-            return -XEN_EINVAL;
-        /* untested: a use that came since get_validated() looked, by another vCPU's call */
-        if (frame_typed(s) || (s & (FRAME_PARTIAL | FRAME_CHANGING)))
-            return -XEN_EINVAL; /* it is something else */
-        if (frame_refs(s) == FRAME_REF_MASK)
-            return -XEN_ENOSPC;
-        n = (s & ~(FRAME_TYPE_MASK | FRAME_VALIDATED | FRAME_UNDOING)) + FRAME_REF_ONE;
-        n |= FRAME_PARTIAL | (uint64_t)level_type(level) << FRAME_TYPE_SHIFT;
-    } while (!cas_state(f, &s, n));
-    if (__builtin_expect(f->owner != d->id, 0)) { /* it changed hands meanwhile */
-        frame_restore_type(f, s);
-        return -XEN_EINVAL;
-    }
-    f->progress = 0; /* ours from here on */
-    frame_flush_type(f, d, s, level_type(level));
+    if (rc)
+        return rc == -XEN_EBUSY ? -XEN_EINVAL : rc;
+    f->progress = 0; /* ours: the lock keeps who needs it next away */
     f->linear = 0;
     return 0;
 }
 
-/* All entries are good: PARTIAL's reference becomes the first typed use. */
+/* All entries are good. */
 static void finish_table(struct frame *f, int level)
 {
-    uint64_t s = load_state(f);
-
     if (level == 4)
         paging_install_slots(table_of(f));
-    while (!cas_state(f, &s, ((s & ~FRAME_PARTIAL) | FRAME_VALIDATED) + FRAME_TYPED_ONE))
-        ;
-}
-
-/* The table is empty: PARTIAL's reference goes, and the frame is free to become anything. */
-static void finish_undo(struct frame *f)
-{
-    uint64_t s = load_state(f);
-
-    f->stamp = tlb_stamp();
-    while (!cas_state(f, &s, s & ~(FRAME_PARTIAL | FRAME_UNDOING | FRAME_VALIDATED)))
-        ;
-    frame_put(f);
+    frame_finish_type(f);
 }
 
 /* Entries [0, progress) of a PARTIAL frame are to be let go. */
 static void begin_undo(struct pt_drop *drop, struct frame *f, int level)
 {
-    __atomic_fetch_or(&f->state, FRAME_UNDOING, __ATOMIC_RELAXED);
+    frame_turn(f, true);
     drop->f[level] = f;
     drop->any = true;
 }
 
-/*
- * Another typed use of a validated table, in one step. 0: taken; -EAGAIN: it is not one yet and
- * nobody works on it; -EINPROGRESS: PARTIAL on its way up.
- */
 static inline int get_validated(struct frame *f, struct domain *d, int level)
 {
-    uint64_t s = load_state(f);
-
-    do {
-        /* untested: begin_table() asks again for references */
-        if (f->owner != d->id || !frame_refs(s))
-            return -XEN_EINVAL;
-        if (frame_type_of(s) != level_type(level) || !(s & (FRAME_VALIDATED | FRAME_PARTIAL)))
-            return frame_typed(s) ? -XEN_EINVAL : -XEN_EAGAIN;
-        if (s & FRAME_PARTIAL)
-            return s & FRAME_UNDOING ? -XEN_EINVAL : -PT_EPARTIAL;
-        if (!frame_typed(s))
-            return -XEN_EAGAIN;
-        if (frame_refs(s) == FRAME_REF_MASK || (s & FRAME_TYPED_MASK) == FRAME_TYPED_MASK)
-            return -XEN_ENOSPC;
-    } while (!cas_state(f, &s, s + FRAME_REF_ONE + FRAME_TYPED_ONE));
-    return 0;
+    return frame_get_validated(f, d, level_type(level));
 }
 
 /* Check and complete an entry above L1; *child is its table. */
@@ -232,7 +167,7 @@ _Static_assert(FRAME_TYPED_BITS < 31,
 /* Is `to`, named by a present entry of a table of `level`, one of that level itself? */
 static inline bool is_linear(int level, const struct frame *to)
 {
-    return frame_type_of(__atomic_load_n(&to->state, __ATOMIC_RELAXED)) == level_type(level);
+    return frame_type_of(frame_state(to)) == level_type(level);
 }
 
 /*
@@ -325,7 +260,7 @@ static int validate_upper(struct domain *d, struct frame *f, int level, struct f
             rc = get_validated(*child, d, level - 1);
         if (rc == -XEN_EAGAIN)
             rc = begin_table(*child, d, level - 1) ?: 1;
-        else if (rc == -PT_EPARTIAL)
+        else if (rc == -FRAME_EPARTIAL)
             rc = 1;
         if (rc == -XEN_EINVAL && *child)
             rc = get_linear(d, f, level, fixed, *child);
@@ -384,28 +319,19 @@ int pt_get_table(struct pt_drop *drop, struct domain *d, mfn_t mfn, int level)
     ASSERT(!drop->any);
     rc = get_validated(f, d, level);
     if (rc == -XEN_EAGAIN)
-        rc = begin_table(f, d, level) ?: -PT_EPARTIAL;
-    return rc == -PT_EPARTIAL ? validate(drop, d, f, level) : rc;
+        rc = begin_table(f, d, level) ?: -FRAME_EPARTIAL;
+    return rc == -FRAME_EPARTIAL ? validate(drop, d, f, level) : rc;
 }
 
 /* --- undoing --- */
 
-/* Drop one typed use of a table; true when it was the last: the frame is PARTIAL, on its way down.
- */
-static bool drop_use(struct frame *f)
+/* Drop one typed use of a table; true when it was the last: all its entries are to be let go. */
+static inline bool drop_use(struct frame *f)
 {
-    uint64_t s = load_state(f), n;
-
-    do {
-        ASSERT(frame_typed(s) != 0);
-        if (frame_typed(s) == 1) /* its reference becomes PARTIAL's */
-            n = ((s & ~FRAME_VALIDATED) | FRAME_PARTIAL | FRAME_UNDOING) - FRAME_TYPED_ONE;
-        else
-            n = s - FRAME_TYPED_ONE - FRAME_REF_ONE;
-        if (frame_typed(s) == 1)
-            f->progress = 512;
-    } while (!cas_state(f, &s, n));
-    return frame_typed(s) == 1;
+    if (!frame_undo_last(f))
+        return false;
+    f->progress = 512;
+    return true;
 }
 
 static void undo_l1(struct domain *d, struct frame *f)
@@ -466,7 +392,7 @@ bool pt_drop_continue(struct pt_drop *drop, struct domain *d)
         } else {
             drop->f[level] = drop->behind[level];
             drop->behind[level] = NULL;
-            finish_undo(f);
+            frame_finish_undo(f);
         }
         if (pcpu_gives_way(cpu_info()->pcpu, TABLE_COST))
             break;
@@ -482,7 +408,7 @@ void pt_put_table(struct pt_drop *drop, struct domain *d, struct frame *f, int l
         return;
     if (__builtin_expect(drop->f[level] != NULL, 0)) {
         /* No room: it waits as a table half validated, with nothing left to validate. */
-        __atomic_fetch_and(&f->state, ~FRAME_UNDOING, __ATOMIC_RELEASE);
+        frame_turn(f, false);
         return;
     }
     drop->f[level] = f;

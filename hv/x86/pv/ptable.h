@@ -44,9 +44,8 @@
 #include "x86/mm/paging.h"
 #include "x86/pv/pv.h"
 
-/* Results that stay inside, beside the ABI's error codes: call again; another works on it. */
+/* A result that stays inside, beside the ABI's error codes and FRAME_EPARTIAL: call again. */
 #define PT_ERESTART 1025
-#define PT_EPARTIAL 1026
 
 /* Bits of an entry that a guest may choose at L1 and above; the address and NX come on top. */
 #define L1_GUEST_FLAGS 0x7ff0000000000fffull

@@ -33,11 +33,10 @@ static struct frame *take_first(struct domain *d, uint64_t *state)
 {
     struct frame *f = &frame_table[d->page_list];
 
-    *state = __atomic_load_n(&f->state, __ATOMIC_ACQUIRE);
+    *state = frame_state(f);
     if (!(*state & HELD_BY_ITSELF))
         frame_set_aside(d);
-    else if (!(*state & (FRAME_PARTIAL | FRAME_PINNED)) &&
-             (__atomic_fetch_and(&f->state, ~FRAME_ALLOCATED, __ATOMIC_ACQ_REL) & FRAME_ALLOCATED))
+    else if (!(*state & (FRAME_PARTIAL | FRAME_PINNED)) && frame_take_hold(f))
         return f;
     return NULL;
 }
@@ -48,11 +47,11 @@ static void give_up_table(struct pv_domain *pd, struct frame *f, uint64_t state)
     enum frame_type type = frame_type_of(state);
 
     if (state & FRAME_PARTIAL) { /* what nobody finished is undone from where it stands */
-        __atomic_fetch_or(&f->state, FRAME_UNDOING, __ATOMIC_RELAXED);
+        frame_turn(f, true);
         pd->drop.f[type] = f;
         pd->drop.any = true;
     } else if (state & FRAME_PINNED) {
-        __atomic_fetch_and(&f->state, ~FRAME_PINNED, __ATOMIC_ACQ_REL);
+        frame_set_pinned(f, false);
         pt_put_table(&pd->drop, &pd->x.d, f, (int)type);
     }
 }
