@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The core's half of audit(): page lists, the pages through which a domain and the hypervisor
+ * talk, vCPUs, grants, event channels and run queues against what is recorded of them; the guest
+ * kinds recount their references. All domains are paused, or the caller knows that nothing
+ * happens.
+ */
 #include "core/audit.h"
 
 #include "core/domain.h"

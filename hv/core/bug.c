@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * panic(): the words of the first CPU that gives up. Takes no lock, since one that is held may
+ * never be given back; the log goes without its own from here on.
+ */
 #include "core/bug.h"
 
 #include "core/arch.h"

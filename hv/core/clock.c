@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * What guests see of time. A vCPU's time record and runstate area are written by the CPU that it
+ * is on, with a mark while they change; the wall clock of all domains is one value under
+ * wall_lock.
+ */
 #include "core/clock.h"
 
 #include <xen/vcpu.h>

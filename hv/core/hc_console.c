@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The console_io hypercall, and who gets what comes in by the serial line: Domain 0, or the
+ * debug keys after three times Ctrl-A. Input waits in a ring under `lock` (RANK_CONSOLE); what
+ * does not fit is dropped.
+ */
 #include "core/console.h"
 
 #include "core/evtchn.h"

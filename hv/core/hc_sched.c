@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The sched_op hypercall: what a vCPU says about itself, and a tool about a domain's end. It
+ * copies and checks arguments; sched.c, vcpu.c and domain.c act, under their own locks.
+ * Watchdogs of a domain: domain.lock.
+ */
 #include "core/hypercall.h"
 
 #include <xen/sched.h>

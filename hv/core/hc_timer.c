@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The set_timer_op hypercall. The vCPU's timer_lock is taken by vcpu_set_singleshot(). */
 #include "core/hypercall.h"
 
 /*

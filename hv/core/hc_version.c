@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The xen_version hypercall: what this hypervisor is and does. Constants, and what was set at
+ * boot; only Domain 0 is told of the host. No locks.
+ */
 #include "core/hypercall.h"
 
 #include <xen/version.h>

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Debug keys. Whoever sees a key pressed puts it in a ring, without a lock and in any context;
+ * the exit path of one CPU at a time (`serving`) runs the handlers, so they hold no lock and may
+ * print much.
+ */
 #include "core/keys.h"
 
 #include "core/audit.h"

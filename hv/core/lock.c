@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The slow half of spin locks, and what debug builds check: order by rank, patience, who holds
+ * what. One that waits serves cross-CPU calls; after spin_break_all(), in a panic, nobody waits
+ * any more.
+ */
 #include "core/lock.h"
 
 #include "core/arch.h"

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The log: lines go into a ring under `lock` (RANK_CONSOLE) and to the sinks, serial line and
+ * screen, at once; what guests cause waits for the sinks. A warm reboot may leave the ring in
+ * memory, so its head is checked before it is believed. After log_panic_mode() nobody waits for
+ * the lock.
+ */
 #include "core/log.h"
 
 #include "core/arch.h"

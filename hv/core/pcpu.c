@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The CPUs as the core sees them: records, and the word of work that waits for each one's exit
+ * path. `pending` is atomic and set from anywhere; everything else belongs to its CPU.
+ */
 #include "core/pcpu.h"
 
 #include "core/bug.h"

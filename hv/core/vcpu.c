@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * A vCPU's life, its timers, affinity and runstate. The timers are under timer_lock (RANK_VCPU),
+ * affinity under the run queue's lock; the runstate is its own CPU's. sched.c says when it runs.
+ */
 #include "core/vcpu.h"
 
 #include <xen/errno.h>

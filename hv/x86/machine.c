@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * What the hypervisor keeps for itself of the machine's registers is listed here at boot, by
+ * frame, and constant after that: no domain maps these frames, or only to read.
+ */
 #include "x86/machine.h"
 
 #include "core/log.h"

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The first CPU that panics (`panicking`, atomic) reports, stops the others by NMI one after the
+ * other, and ends the machine. No locks are waited for: the log's is broken, and any other may
+ * be held by a CPU that is stopped.
+ */
 #include "x86/panic.h"
 
 #include "core/arch.h"

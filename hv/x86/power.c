@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * What ACPI says of power is read at boot and constant. Stopping goes by timers on each CPU,
+ * whose exit paths end here; the last steps run on one CPU, without locks.
+ */
 #include "x86/power.h"
 
 #include <xen/errno.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Written by the log only, under its lock, until Domain 0 has the screen; a panic takes it back. */
 #include "x86/vga.h"
 
 #include "x86/cpu/ops.h"

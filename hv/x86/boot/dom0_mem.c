@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Extents are kept in order of guest frame numbers and without holes, so a lookup is a search
+ * among a few. At boot, one CPU, no locks.
+ */
 #include "x86/boot/dom0_mem.h"
 
 #include "lib/string.h"

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The decompressors are Debian's libraries, linked into sections of their own: what they need of
+ * an environment (SSE, an FS base, a big stack) is made here around the call, and taken away
+ * after it. At boot, one CPU, interrupts off, no locks.
+ */
 #include "x86/boot/unpack_call.h"
 
 #include "core/frame.h"

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * A vCPU's area is written when it leaves the CPU where its state is resident, and belongs to
+ * that CPU meanwhile (switch.c): no locks.
+ */
 #include <stdbool.h>
 
 #include "lib/bitmap.h"

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Machine checks: banks are read by the exception of each CPU, on its own stack, and polled for
+ * what was corrected. The exception takes no lock: what is not fatal stays in its bank for
+ * mc_poll(), and a panic writes without the log's.
+ */
 #include "x86/cpu/mc.h"
 
 #include "core/log.h"

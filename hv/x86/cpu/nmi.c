@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The reasons seen and not yet passed on are one atomic word, since an NMI may come within
+ * anything.
+ */
 #include "x86/cpu/nmi.h"
 
 #include "core/types.h"

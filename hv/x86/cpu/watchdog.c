@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Each CPU writes its own count and reads one other's; both are atomic, there are no locks. */
 #include "x86/cpu/watchdog.h"
 
 #include "core/arch.h"

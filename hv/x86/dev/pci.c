@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The ports' pair of address and data is one register under ports_lock (RANK_MACHINE), shared
+ * with Domain 0, whose last address is kept in guest_address. Windows in memory are mapped by
+ * bus when they are first used and stay; who uses them needs no lock.
+ */
 #include "x86/dev/pci.h"
 
 #include <stddef.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Found and programmed at boot; uart.h says who may touch it after that. */
 #include "x86/dev/uart.h"
 
 #include "x86/dev/portio.h"

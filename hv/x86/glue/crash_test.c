@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Nothing here runs unless crash-test= names it. No locks but the one that `lock` leaves held. */
 #include "x86/glue/crash_test.h"
 
 #include "core/arch.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Serial input comes by interrupt or, where no line is known, by a timer that looks. */
 #include "x86/glue/devices.h"
 
 #include "core/arch.h"

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * A table of names and parsers; a value that cannot be used is named in the log and left out. At
+ * boot, one CPU; `options` is constant after that.
+ */
 #include "x86/glue/options.h"
 
 #include <limits.h>

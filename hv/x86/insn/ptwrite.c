@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Pure: bytes, registers and the old entry in, new entry and registers out. What is not decoded
+ * here goes to the emulator (pv/ptwr.c).
+ */
 #include "x86/insn/ptwrite.h"
 
 #define FLAG_PF 0x4ul

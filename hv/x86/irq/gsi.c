@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Filled at boot; Domain 0 sets the mode of a line before it uses it. No locks. */
 #include "x86/irq/gsi.h"
 
 #include "lib/string.h"

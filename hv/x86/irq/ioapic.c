@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The list of controllers is made at boot. Index and data of one are a pair under its lock
+ * (RANK_MACHINE); what is written to a line's entry is the source's business (irq.c), under its
+ * lock.
+ */
 #include "x86/irq/ioapic.h"
 
 #include "core/log.h"

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Records, vectors and delivery of interrupt sources (irq.h says how they behave). A source's
+ * state is under its own lock (RANK_IRQ); vector numbers, the pool of records and the table by
+ * GSI are under vector_lock (RANK_MACHINE), taken inside. irq_handle() looks into its CPU's
+ * vector table without a lock: a record in it is never freed to anything else.
+ */
 #include "x86/irq/irq.h"
 
 #include <xen/errno.h>

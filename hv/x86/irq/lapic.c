@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Each CPU touches its own local APIC only, with interrupts off: no locks. The mode and the
+ * timer's rate are found at boot and constant.
+ */
 #include "x86/irq/lapic.h"
 
 #include "core/bug.h"

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * One page for each domain that was told anything, made at the first such call and atomic to
+ * set; it goes with the domain. The tools fill it before the domain runs.
+ */
 #include "x86/policy/told.h"
 
 #include "core/hypercall.h"

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Each call acts on the calling vCPU, or on one that does not run (pv_set_trap): no locks.
+ * Addresses may be anything canonical; what builds a frame checks address and selector again
+ * (traps.c).
+ */
 #include "x86/pv/callback.h"
 
 #include <xen/callback.h>

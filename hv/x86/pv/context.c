@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The CPU's registers are the resident vCPU's (x86/switch.h), and these functions run on that
+ * CPU with interrupts off: no locks. A selector that cannot be loaded any more is null, and the
+ * guest hears of it by its failsafe callback.
+ */
 #include "x86/pv/context.h"
 
 #include "x86/cpu/cpu.h"

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Types of descriptor pages are made under the domain's pt_lock, as those of page tables; the
+ * window's entries are the CPU's own and hold for the vCPU that is resident there. The lists of
+ * a vCPU's GDT and LDT pages change on its own CPU, or while it does not run.
+ */
 #include "x86/pv/desc.h"
 
 #include "core/hypercall.h"

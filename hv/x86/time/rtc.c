@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Index and data ports are a pair under rtc_lock (RANK_MACHINE). Reading and decoding are apart,
+ * so that tests can try registers as they like.
+ */
 #include "x86/time/rtc.h"
 
 #include "core/arch.h"

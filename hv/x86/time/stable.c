@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* No state and no machine: measurements in, verdicts out. */
 #include "x86/time/stable.h"
 
 #include "lib/strutil.h"

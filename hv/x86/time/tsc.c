@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * One record for all CPUs while the TSC is stable, else one for each, which that CPU renews;
+ * what arch_now() returned last is atomic. No locks.
+ */
 #include "x86/time/tsc.h"
 
 #include "core/arch.h"
