@@ -20,6 +20,19 @@ struct phdr {
 };
 static_assert_size(struct phdr, 56);
 
+struct ehdr32 {
+    uint8_t ident[16];
+    uint16_t type, machine;
+    uint32_t version, entry, phoff, shoff, flags;
+    uint16_t ehsize, phentsize, phnum, shentsize, shnum, shstrndx;
+};
+static_assert_size(struct ehdr32, 52);
+
+struct phdr32 {
+    uint32_t type, offset, vaddr, paddr, filesz, memsz, flags, align;
+};
+static_assert_size(struct phdr32, 32);
+
 struct shdr {
     uint32_t name, type;
     uint64_t flags, addr, offset, size;
@@ -44,6 +57,15 @@ static bool inside(uint64_t off, uint64_t len, uint64_t size)
  */
 static void get_phdr(const struct elf_image *e, unsigned index, struct phdr *ph)
 {
+    struct phdr32 p;
+
+    if (e->kind == ELF_32) {
+        memcpy(&p, e->data + e->phoff + index * sizeof(p), sizeof(p));
+        *ph = (struct phdr){
+            p.type, p.flags, p.offset, p.vaddr, p.paddr, p.filesz, p.memsz, p.align
+        };
+        return;
+    }
     memcpy(ph, e->data + e->phoff + index * sizeof(*ph), sizeof(*ph));
 }
 
@@ -61,8 +83,34 @@ enum elf_kind elf_identify(const void *data, size_t size)
     return ident[4] == 1 ? ELF_32 : ident[4] == 2 ? ELF_64 : ELF_NONE;
 }
 
-static const char *check_header(const struct ehdr *h, size_t size)
+/* The header in the form of 64 bits; false: the image ends within it. A 32-bit one has no sections
+ * here. */
+static bool get_header(const uint8_t *data, size_t size, enum elf_kind kind, struct ehdr *h)
 {
+    struct ehdr32 s;
+
+    if (size < (kind == ELF_32 ? sizeof(s) : sizeof(*h)))
+        return false;
+    if (kind == ELF_64) {
+        memcpy(h, data, sizeof(*h));
+        return true;
+    }
+    memcpy(&s, data, sizeof(s));
+    *h = (struct ehdr){ .type = s.type,
+                        .machine = s.machine,
+                        .version = s.version,
+                        .entry = s.entry,
+                        .phoff = s.phoff,
+                        .phentsize = s.phentsize,
+                        .phnum = s.phnum };
+    memcpy(h->ident, s.ident, sizeof(h->ident));
+    return true;
+}
+
+static const char *check_header(const struct ehdr *h, enum elf_kind kind, size_t size)
+{
+    size_t entry = kind == ELF_32 ? sizeof(struct phdr32) : sizeof(struct phdr);
+
     if (h->ident[5] != 1)
         return "the ELF file is not little-endian";
     if (h->ident[6] != 1 || h->version != 1)
@@ -73,9 +121,9 @@ static const char *check_header(const struct ehdr *h, size_t size)
         return "the ELF file has no program headers";
     if (h->phnum > ELF_MAX_SEGMENTS)
         return "the ELF file has too many program headers";
-    if (h->phentsize != sizeof(struct phdr))
+    if (h->phentsize != entry)
         return "the ELF file's program headers have a wrong size";
-    if (!inside(h->phoff, (uint64_t)h->phnum * sizeof(struct phdr), size))
+    if (!inside(h->phoff, (uint64_t)h->phnum * entry, size))
         return "the ELF file's program headers lie outside of the file (truncated?)";
     return NULL;
 }
@@ -110,28 +158,23 @@ static const char *check_segments(const struct elf_image *e)
     return loads ? NULL : "the ELF file has nothing to load";
 }
 
-const char *elf_open(struct elf_image *e, const void *data, size_t size)
+const char *elf_open_any(struct elf_image *e, const void *data, size_t size)
 {
+    enum elf_kind kind = elf_identify(data, size);
     struct ehdr h;
     const char *why;
 
     memset(e, 0, sizeof(*e));
-    switch (elf_identify(data, size)) {
-    case ELF_NONE:
+    if (kind == ELF_NONE)
         return "not an ELF file";
-    case ELF_32:
-        return "a 32-bit ELF file";
-    case ELF_64:
-        break;
-    }
-    if (size < sizeof(h))
+    if (!get_header(data, size, kind, &h))
         return "the ELF file ends within its header";
-    memcpy(&h, data, sizeof(h));
-    why = check_header(&h, size);
+    why = check_header(&h, kind, size);
     if (why)
         return why;
     e->data = data;
     e->size = size;
+    e->kind = kind;
     e->machine = h.machine;
     e->entry = h.entry;
     e->phoff = h.phoff;
@@ -143,6 +186,15 @@ const char *elf_open(struct elf_image *e, const void *data, size_t size)
         e->shstrndx = h.shstrndx;
     }
     return check_segments(e);
+}
+
+const char *elf_open(struct elf_image *e, const void *data, size_t size)
+{
+    if (elf_identify(data, size) == ELF_32) {
+        memset(e, 0, sizeof(*e));
+        return "a 32-bit ELF file";
+    }
+    return elf_open_any(e, data, size);
 }
 
 bool elf_next_segment(const struct elf_image *e, unsigned *index, uint32_t type,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reads an ELF64 little-endian image in memory. The image is hostile: elf_open checks every header
- * against the image's size and against overflow, and what the iterators return has been checked.
- * Nothing is changed or allocated. Terms are those of the System V ABI's ELF chapters.
+ * Reads an ELF64 or ELF32 little-endian image in memory. The image is hostile: elf_open checks
+ * every header against the image's size and against overflow, and what the iterators return has
+ * been checked. Nothing is changed or allocated. Terms are those of the System V ABI's ELF
+ * chapters.
  */
 #ifndef LIB_ELF_H
 #define LIB_ELF_H
@@ -32,6 +33,7 @@ enum elf_kind { ELF_NONE, ELF_32, ELF_64 };
 struct elf_image {
     const uint8_t *data;
     size_t size;
+    enum elf_kind kind;
     uint16_t machine;
     uint64_t entry;
     uint64_t phoff, shoff;
@@ -71,9 +73,11 @@ enum elf_kind elf_identify(const void *data, size_t size);
 
 /*
  * Checks the image and fills `*e`, which refers to `data` from then on. Returns NULL or what is
- * wrong.
+ * wrong. elf_open takes 64-bit images only, elf_open_any those of 32 bits as well; of these
+ * segments and notes are found, not sections and symbols.
  */
 const char *elf_open(struct elf_image *e, const void *data, size_t size);
+const char *elf_open_any(struct elf_image *e, const void *data, size_t size);
 
 /* The next segment of this type at index `*index` (0 at first) or later; false at the end. */
 bool elf_next_segment(const struct elf_image *e, unsigned *index, uint32_t type,

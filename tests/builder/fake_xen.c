@@ -111,6 +111,22 @@ static long populate(struct xen_memory_reservation *r)
     return (long)n;
 }
 
+static long decrease(const struct xen_memory_reservation *r)
+{
+    const xen_pfn_t *list = r->extent_start.p;
+
+    if (r->domid != FAKE_DOMID || r->mem_flags || r->extent_order || !fake->hvm)
+        return -EINVAL;
+    for (unsigned long n = 0; n < r->nr_extents; n++) {
+        if (list[n] >= FAKE_GFNS || fake->mfn_of[list[n]] == FAKE_FREE)
+            return (long)n;
+        fake->pfn_of[fake->mfn_of[list[n]]] = FAKE_FREE;
+        fake->mfn_of[list[n]] = FAKE_FREE;
+        fake->pages--;
+    }
+    return (long)r->nr_extents;
+}
+
 static long set_map(const struct xen_foreign_memory_map *m)
 {
     if (m->domid != FAKE_DOMID || m->map.nr_entries > FAKE_RANGES)
@@ -127,6 +143,8 @@ long xen_memory_op(struct xen *x, unsigned int cmd, void *arg, size_t size)
     switch (cmd) {
     case XENMEM_populate_physmap:
         return populate(arg);
+    case XENMEM_decrease_reservation:
+        return decrease(arg);
     case XENMEM_set_memory_map:
         return set_map(arg);
     default:

@@ -2,6 +2,7 @@
 /* The configuration's parser: what is accepted and how it is decoded, what is refused and in which
  * words. */
 #include "tools/cli/config.h"
+#include "tools/lib/util.h"
 #include <json-c/json.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -180,8 +181,6 @@ TEST(cfg_keys_refused)
     REFUSED("qwertyuiop = 5\n", "there is no such key (`orlop help config`");
     REFUSED("memory = 5\n", "t.cfg:4: memory: is set twice; line 3 does it first");
     REFUSED("disk = []\ndisk = ['/a,raw,xvda,w']\n", "t.cfg:5: disk: is set twice");
-    REFUSED("type = 'hvm'\n", "t.cfg:4: type: hvm guests are not supported yet");
-    REFUSED("builder = 'hvm'\n", "not supported yet");
     REFUSED("builder = 'pvh'\n", "t.cfg:4: builder: expected is");
     REFUSED("pci = ['01:00.0']\n", "t.cfg:4: pci: passthrough of devices is not supported yet");
     REFUSED("vnuma = [['pnode=0','size=512']]\n", "virtual NUMA is not supported yet");
@@ -199,6 +198,52 @@ TEST(cfg_pvh)
     REFUSED("type = 'pvh'\npvshim = 1\n", "t.cfg:5: pvshim: there is no shim");
     REFUSED("type = 'pvh'\nnestedhvm = 1\n", "t.cfg:5: nestedhvm: hypervisors within guests");
     REFUSED("type = 'pvh'\nbootloader = 'pygrub'\n", "cannot boot from its own disk yet");
+}
+
+static bool hvm(const char *lines)
+{
+    char *text = str_fmt("name = 'w'\nmemory = 64\ntype = 'hvm'\ndisk = ['/a,raw,hda,w']\n%s",
+                         lines);
+    bool good = parse_with(text, NULL, 0);
+
+    free(text);
+    return good;
+}
+
+#define HVM_REFUSED(lines, part) CHECK(!hvm(lines) && refused_as(false, 1, part))
+
+TEST(cfg_hvm)
+{
+    CHECK(hvm("boot = 'dc'\nserial = 'pty'\ndevice_model_override = '/q'\n") && !errors.warnings);
+    CHECK_EQ(cfg.type, GUEST_HVM);
+    CHECK(!cfg.kernel);
+    CHECK_STR(cfg.boot, "dc");
+    CHECK_STR(cfg.serial, "pty");
+    CHECK_STR(cfg.device_model, "/q");
+    CHECK(hvm("acpi = 1\nhap = 1\nvga = 'none'\nvnc = 0\nusb = 0\nnographic = 1\nviridian = 0\n"
+              "firmware = 'bios'\nserial = 'none'\naltp2m = 'disabled'\n") &&
+          !errors.warnings && !cfg.serial);
+    CHECK(parse_with("memory = 64\nbuilder = 'hvm'\nname = 'w'\nkernel = '/k'\nextra = 'x'\n", NULL,
+                     0) &&
+          cfg.type == GUEST_HVM);
+    CHECK(hvm("kernel = '/usr/lib/xen-4.17/boot/hvmloader'\n") && !cfg.kernel &&
+          errors.warnings == 1);
+    HVM_REFUSED("acpi = 0\n", "t.cfg:5: acpi: HVM guests always have ACPI");
+    HVM_REFUSED("vga = 'cirrus'\n", "t.cfg:5: vga: there is no screen");
+    HVM_REFUSED("vnc = 1\n", "t.cfg:5: vnc: there is no screen");
+    HVM_REFUSED("viridian = 1\n", "t.cfg:5: viridian: is not supported for HVM guests yet");
+    HVM_REFUSED("usbdevice = 'tablet'\n", "t.cfg:5: usbdevice: is not supported for HVM");
+    HVM_REFUSED("device_model_args = ['-x']\n", "device_model_args: is not supported for HVM");
+    HVM_REFUSED("firmware = 'ovmf'\n", "t.cfg:5: firmware: only 'bios'");
+    HVM_REFUSED("boot = 'x'\n", "t.cfg:5: boot: expected is letters");
+    HVM_REFUSED("serial = 'tcp:x'\n", "t.cfg:5: serial: expected is");
+    HVM_REFUSED("serial = 'file:/a,b'\n", "t.cfg:5: serial: expected is");
+    HVM_REFUSED("maxmem = 65\n", "65 MiB is more than memory = 64, and HVM guests do not grow");
+    HVM_REFUSED("vcpus = 128\n", "an HVM guest has 127 vCPUs at most");
+    HVM_REFUSED("ramdisk = '/r'\n", "t.cfg:5: ramdisk: there is no kernel=");
+    HVM_REFUSED("extra = 'quiet'\n", "t.cfg:5: extra: there is no kernel=");
+    CHECK(!parse_with("name = 'w'\nmemory = 64\ntype = 'hvm'\n", NULL, 0));
+    CHECK(refused_as(false, 1, "nothing to boot from"));
 }
 
 /* Accepted, with this in the only warning; and an error when strict. */

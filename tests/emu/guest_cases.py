@@ -107,4 +107,6 @@ def all_cases(case, check):
               long=long, check=check, hvs=("orlop",)) for task, mix, cpus, vcpus, long in PVH_TESTS] + \
         own_programs(case, check) + \
         [case("guest-hvm", dataclasses.replace(config("hvm", "debian", 2, 1), mem=1536), make=add_hvm, check=check,
-              hvs=("orlop", "xen"))]
+              hvs=("orlop", "xen")),
+         case("guest-hvm-orlop", dataclasses.replace(config("hvm", "orlop", 2, 1), mem=1536), make=add_hvm, check=check,
+              hvs=("orlop",))]

@@ -115,6 +115,70 @@ TEST(elf_opens)
     CHECK(elf_identify("\177ELF", 4) == ELF_NONE);
 }
 
+/* One PT_LOAD and one PT_NOTE, as hvmloader and 32-bit PVH kernels are. */
+static size_t make_32(Elf32_Ehdr *h, Elf32_Phdr *p)
+{
+    *h = (Elf32_Ehdr){ .e_ident = { 0x7f, 'E', 'L', 'F', 1, 1, 1 },
+                       .e_type = ET_EXEC,
+                       .e_machine = EM_386,
+                       .e_version = 1,
+                       .e_entry = 0x100020,
+                       .e_phoff = sizeof(*h),
+                       .e_phentsize = sizeof(*p),
+                       .e_phnum = 2 };
+    p[0] = (Elf32_Phdr){ .p_type = PT_LOAD,
+                         .p_offset = LOAD_OFF,
+                         .p_vaddr = 0xc0100000,
+                         .p_paddr = 0x100000,
+                         .p_filesz = 0x700,
+                         .p_memsz = 0x2000,
+                         .p_flags = PF_R | PF_X,
+                         .p_align = 32 };
+    p[1] = (Elf32_Phdr){
+        .p_type = PT_NOTE, .p_offset = NOTES_OFF, .p_filesz = notes_len, .p_align = 4
+    };
+    return LOAD_OFF + 0x700;
+}
+
+static const char *open_32(const Elf32_Ehdr *h, const Elf32_Phdr *p, size_t size)
+{
+    memcpy(file, h, sizeof(*h));
+    memcpy(file + sizeof(*h), p, 2 * sizeof(*p));
+    free(exact);
+    exact = malloc(size ? size : 1);
+    memcpy(exact, file, size);
+    return elf_open_any(&image, exact, size);
+}
+
+TEST(elf_of_32_bits)
+{
+    struct elf_segment seg;
+    unsigned index = 0;
+    uint32_t entry = 0x100040;
+    Elf32_Ehdr h;
+    Elf32_Phdr p[2];
+    size_t size;
+
+    start();
+    add_note("Xen", XEN_ELFNOTE_PHYS32_ENTRY, &entry, 4);
+    size = make_32(&h, p);
+    CHECK_NULL(open_32(&h, p, size));
+    CHECK(image.kind == ELF_32 && image.machine == ELF_EM_386 && image.entry == 0x100020);
+    CHECK(elf_next_segment(&image, &index, ELF_PT_LOAD, &seg) && seg.data == exact + LOAD_OFF);
+    CHECK(seg.paddr == 0x100000 && seg.vaddr == 0xc0100000 && seg.filesz == 0x700 &&
+          seg.memsz == 0x2000 && seg.flags == (ELF_PF_R | ELF_PF_X));
+    CHECK_NULL(xennote_parse(&image, &notes));
+    CHECK_EQ(notes.phys32_entry, 0x100040);
+    for (size_t cut = 0; cut < size; cut++)
+        CHECK(open_32(&h, p, cut) != NULL);
+    p[0].p_paddr = 0xfffff000; /* above 4 GiB ends no 64-bit address */
+    CHECK_NULL(open_32(&h, p, size));
+    p[0].p_memsz = 0x6ff;
+    CHECK_WHY(open_32(&h, p, size), "larger in the file");
+    h.e_phentsize = sizeof(Elf64_Phdr);
+    CHECK_WHY(open_32(&h, p, size), "wrong size");
+}
+
 TEST(elf_every_truncation_is_refused)
 {
     for (size_t size = 0; size < FILE_SIZE; size++) {

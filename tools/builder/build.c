@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <xen/hvm/hvm_info_table.h>
 #include <xen/hvm/params.h>
 
 #include "lib/macros.h"
@@ -80,9 +81,10 @@ static int no_memory(const struct build *b)
                      "not enough memory to build the guest");
 }
 
-static bool is_pvh(const struct build *b)
+/* PVH or HVM: hardware-assisted, by a pvh_plan. */
+static bool is_hvm(const struct build *b)
 {
-    return b->k->type == BUILDER_PVH;
+    return b->k->type != BUILDER_PV;
 }
 
 /* --- what is to be read where --- */
@@ -106,7 +108,7 @@ static int add_piece(struct build *b, const uint8_t *from, uint64_t len, uint64_
 static int add_segment(struct build *b, const struct elf_segment *s)
 {
     uint64_t start = (uint64_t)(s->data - b->k->elf.data), end = start + s->filesz, at = start;
-    uint64_t addr = s->paddr - (is_pvh(b) ? 0 : b->k->notes.paddr_offset);
+    uint64_t addr = s->paddr - (is_hvm(b) ? 0 : b->k->notes.paddr_offset);
     int rc = 0;
 
     while (rc == 0 && at < end) {
@@ -131,8 +133,9 @@ static int choose_own(struct build *b)
 {
     const struct pv_range *part = b->plan.part;
 
-    if (is_pvh(b))
-        return window_add(&b->content, b->pvh.info >> PAGE_SHIFT, b->pvh.info_pages);
+    if (is_hvm(b))
+        return window_add(&b->content, b->pvh.info >> PAGE_SHIFT, b->pvh.info_pages) ||
+               (b->pvh.hvm && window_add(&b->content, HVM_INFO_PFN, 1));
     return window_add(&b->content, part[PV_P2M].pfn, part[PV_P2M].pages) ||
            window_add(&b->content, part[PV_START_INFO].pfn, 1) ||
            window_add(&b->tables, part[PV_TABLES].pfn, part[PV_TABLES].pages) ||
@@ -141,7 +144,7 @@ static int choose_own(struct build *b)
 
 static int choose_content(struct build *b)
 {
-    uint64_t initrd = is_pvh(b) ? b->pvh.initrd : b->plan.part[PV_INITRD].pfn << PAGE_SHIFT;
+    uint64_t initrd = is_hvm(b) ? b->pvh.initrd : b->plan.part[PV_INITRD].pfn << PAGE_SHIFT;
     struct elf_segment s;
 
     for (unsigned int i = 0; elf_next_segment(&b->k->elf, &i, ELF_PT_LOAD, &s);)
@@ -177,7 +180,7 @@ static void copy_piece(const struct build *b, const struct piece *p)
 static bool arrived_clean(const struct build *b)
 {
     static const uint8_t zero[PAGE_SIZE];
-    uint64_t info = is_pvh(b) ? b->pvh.info >> PAGE_SHIFT : b->plan.part[PV_START_INFO].pfn;
+    uint64_t info = is_hvm(b) ? b->pvh.info >> PAGE_SHIFT : b->plan.part[PV_START_INFO].pfn;
 
     for (uint64_t i = 0; i < b->tables.pages; i++)
         if (memcmp(b->tables.base + (i << PAGE_SHIFT), zero, PAGE_SIZE) != 0)
@@ -185,12 +188,12 @@ static bool arrived_clean(const struct build *b)
     return memcmp(window_page(&b->content, info), zero, PAGE_SIZE) == 0;
 }
 
-/* What the guest starts with, by the hypervisor or (PVH) by ourselves. */
+/* What the guest starts with, by the hypervisor or (PVH, HVM) by ourselves. */
 static int clear(struct build *b)
 {
     struct window all = { 0 };
 
-    if (!is_pvh(b))
+    if (!is_hvm(b))
         return domain_clear(&b->t, &b->memory, b->plan.used_pages);
     if (window_add(&all, 0, b->pvh.used_pages))
         return no_memory(b);
@@ -211,7 +214,7 @@ static int get_memory(struct build *b)
 {
     if (memory_init(&b->memory, b->req->memory_kib * 1024 >> PAGE_SHIFT))
         return no_memory(b);
-    if (is_pvh(b)) {
+    if (is_hvm(b)) {
         b->memory.hole_at = PVH_HOLE;
         b->memory.hole_pages = PVH_HOLE_END - PVH_HOLE;
         if (domain_paging_pool(&b->t, pool_kib(b->req)))
@@ -257,9 +260,15 @@ static int set_params(struct build *b)
     } params[] = { { HVM_PARAM_STORE_PFN, PVH_STORE },
                    { HVM_PARAM_STORE_EVTCHN, r->store_port },
                    { HVM_PARAM_CONSOLE_PFN, PVH_CONSOLE },
-                   { HVM_PARAM_CONSOLE_EVTCHN, r->console_port } };
+                   { HVM_PARAM_CONSOLE_EVTCHN, r->console_port },
+                   /* HVM only */
+                   { HVM_PARAM_PAE_ENABLED, 1 },
+                   { HVM_PARAM_TIMER_MODE, HVMPTM_no_delay_for_missed_ticks },
+                   { HVM_PARAM_HPET_ENABLED, 1 },
+                   { HVM_PARAM_VPT_ALIGN, 1 } };
+    unsigned int nr = b->pvh.hvm ? ARRAY_SIZE(params) : 4;
 
-    for (unsigned int i = 0; i < ARRAY_SIZE(params); i++)
+    for (unsigned int i = 0; i < nr; i++)
         if (domain_set_param(&b->t, params[i].index, params[i].value))
             return -1;
     return 0;
@@ -280,6 +289,24 @@ static int finish_pvh(struct build *b)
         domain_grants(&b->t, b->req, PVH_CONSOLE, PVH_STORE) || set_params(b))
         return -1;
     return domain_start_hvm(&b->t, b->req->vcpus, p->entry, (uint32_t)p->info);
+}
+
+static int finish_hvm(struct build *b)
+{
+    const struct builder_request *r = b->req;
+    const struct pvh_plan *p = &b->pvh;
+
+    if (!domain_add_pages(&b->t, PVH_RINGS, PVH_NR_RINGS))
+        return -1;
+    pvh_start_info(p, b->cmdline, window_page(&b->content, p->info >> PAGE_SHIFT));
+    hvm_info(window_page(&b->content, HVM_INFO_PFN), b->memory.nr_pages, r->vcpus, r->vcpus_online);
+    b->result->console_mfn = PVH_CONSOLE;
+    b->result->store_mfn = PVH_STORE;
+    if (domain_drop_pages(&b->t, HVM_VGA, HVM_VGA_PAGES) ||
+        domain_memory_map(&b->t, p->map, p->ranges) ||
+        domain_grants(&b->t, r, PVH_CONSOLE, PVH_STORE) || set_params(b))
+        return -1;
+    return domain_start_hvm(&b->t, 0, p->entry, (uint32_t)p->info);
 }
 
 static int finish_pv(struct build *b)
@@ -317,7 +344,7 @@ static int build(struct build *b)
     if (load(b))
         return -1;
     loaded = now_ns();
-    if (is_pvh(b) ? finish_pvh(b) : finish_pv(b))
+    if (b->pvh.hvm ? finish_hvm(b) : is_hvm(b) ? finish_pvh(b) : finish_pv(b))
         return -1;
     b->result->nr_pages = b->memory.nr_pages;
     b->result->kind = builder_kernel_kind(b->k);
@@ -378,17 +405,17 @@ static int check_request(struct build *b)
         return error_set(b->t.e, EINVAL, "Correct memory= and maxmem=.",
                          "%lu KiB of memory at start with at most %lu KiB makes no sense",
                          r->memory_kib, r->max_kib);
-    if (is_pvh(b) && (r->max_kib > r->memory_kib || !r->vcpus || r->vcpus > BUILDER_PVH_VCPUS))
+    if (is_hvm(b) && (r->max_kib > r->memory_kib || !r->vcpus || r->vcpus > BUILDER_PVH_VCPUS))
         return error_set(b->t.e, EINVAL, "Correct maxmem= and maxvcpus=.",
-                         "a PVH guest has as much memory as it may have, and 1 to %u vCPUs",
+                         "a PVH or HVM guest has as much memory as it may have, and 1 to %u vCPUs",
                          BUILDER_PVH_VCPUS);
-    return r->features && !is_pvh(b) ? kernel_check(b->k, r->features, b->t.e) : 0;
+    return r->features && !is_hvm(b) ? kernel_check(b->k, r->features, b->t.e) : 0;
 }
 
 static int make_plan(struct build *b)
 {
     uint64_t pages = b->req->memory_kib * 1024 >> PAGE_SHIFT;
-    const char *why = is_pvh(b) ? pvh_plan(b->k, pages, b->initrd_bytes, b->req->vcpus, &b->pvh)
+    const char *why = is_hvm(b) ? pvh_plan(b->k, pages, b->initrd_bytes, b->req->vcpus, &b->pvh)
                                 : kernel_plan(b->k, pages, b->initrd_bytes, &b->plan);
     uint64_t least = why ? builder_least_memory(b->k, b->initrd_bytes) : 0;
 

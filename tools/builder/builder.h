@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Fills the memory of a new 64-bit domain, PV or PVH, so that it can be unpaused: memory, kernel,
+ * Fills the memory of a new domain, PV, PVH or HVM, so that it can be unpaused: memory, kernel,
  * initramfs, rings, first vCPU; for PV p2m list, page tables, start info (<xen/xen.h>,
  * "Start-of-day memory layout"), for PVH ACPI tables and its start info
- * (<xen/arch-x86/hvm/start_info.h>). It speaks to any Xen: only libxencall and libxenforeignmemory
+ * (<xen/arch-x86/hvm/start_info.h>), for HVM hvmloader in the kernel's place, the BIOS in the
+ * initramfs's, and hvm_info_table. It speaks to any Xen: only libxencall and libxenforeignmemory
  * are used.
  *
  * The caller, in this order:
@@ -34,8 +35,11 @@ enum builder_kind {
     BUILDER_MINIOS
 };
 
-/* How the guest runs: on the hypervisor's interface, or on the processor's virtualisation. */
-enum builder_type { BUILDER_PV, BUILDER_PVH };
+/*
+ * How the guest runs: on the hypervisor's interface, or on the processor's virtualisation, without
+ * a PC's devices or with them. Of an HVM guest the "kernel" is hvmloader, which is no kernel.
+ */
+enum builder_type { BUILDER_PV, BUILDER_PVH, BUILDER_HVM };
 
 const char *builder_kind_name(enum builder_kind kind); /* "Linux", "GRUB" ... */
 
@@ -61,7 +65,7 @@ bool builder_kernel_was_cached(const struct builder_kernel *k);
 struct builder_request {
     domid_t domid;
     struct builder_kernel *kernel;
-    const char *ramdisk; /* path, or NULL */
+    const char *ramdisk; /* path, or NULL; HVM: the BIOS's image */
     const char *cmdline; /* NULL is "" */
 
     /*
@@ -70,8 +74,9 @@ struct builder_request {
      * max_kib > what the domain's limit allows.
      */
     uint64_t memory_kib, max_kib;
-    unsigned int
-        vcpus; /* PVH: that there may be, as in its ACPI tables; at most BUILDER_PVH_VCPUS */
+    /* PVH and HVM: that there may be, as in its ACPI tables; at most BUILDER_PVH_VCPUS. */
+    unsigned int vcpus;
+    unsigned int vcpus_online; /* HVM: the first so many of them are there at its start */
 
     /* Ports in the guest, and who serves them (grants in the reserved entries go there). */
     evtchn_port_t console_port, store_port;
@@ -82,7 +87,7 @@ struct builder_request {
 };
 
 struct builder_result {
-    /* Frames (PVH: guest frames) for console/ring-ref, store/ring-ref, XS_INTRODUCE. */
+    /* Frames (PVH and HVM: guest frames) for console/ring-ref, store/ring-ref, XS_INTRODUCE. */
     xen_pfn_t console_mfn, store_mfn;
     xen_pfn_t shared_info_mfn; /* PV */
     uint64_t nr_pages;         /* populated */
@@ -93,10 +98,10 @@ struct builder_result {
 
 /*
  * The domain exists, is paused and has max_vcpus >= 1, no memory, and a limit of at least
- * memory_kib; a PVH guest was created so. vCPU 0 is left initialised and online, its L4 pinned. The
- * work is done by a child process with handles of its own: the end of a process takes thousands of
- * foreign mappings away much cheaper than munmap does (and they must be gone before the guest runs:
- * what Domain 0 maps writable cannot become a page table). 0, or -1 with e.
+ * memory_kib; a PVH or HVM guest was created so. vCPU 0 is left initialised and online, its L4
+ * pinned. The work is done by a child process with handles of its own: the end of a process takes
+ * thousands of foreign mappings away much cheaper than munmap does (and they must be gone before
+ * the guest runs: what Domain 0 maps writable cannot become a page table). 0, or -1 with e.
  */
 int builder_build(const struct builder_request *req, struct builder_result *result,
                   struct error *e);

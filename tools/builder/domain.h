@@ -59,7 +59,10 @@ int domain_paging_pool(const struct target *t, uint64_t kib);
 /* Gives it pages at these guest frames, and maps them, zero; NULL with e. */
 void *domain_add_pages(const struct target *t, xen_pfn_t first, uint64_t nr);
 int domain_set_param(const struct target *t, uint32_t index, uint64_t value); /* HVM_PARAM_* */
-/* vCPU 0 in protected mode at `entry`, ebx = start_info, online; all memory write-back. */
+/* Takes such pages of its RAM away again. */
+int domain_drop_pages(const struct target *t, xen_pfn_t first, uint64_t nr);
+/* vCPU 0 in protected mode at `entry`, ebx = start_info, online; the memory of the first `vcpus`
+ * write-back (0: firmware sets up the MTRRs). */
 int domain_start_hvm(const struct target *t, unsigned int vcpus, uint32_t entry,
                      uint32_t start_info);
 

@@ -54,6 +54,22 @@ void *domain_add_pages(const struct target *t, xen_pfn_t first, uint64_t nr)
     return p; /* unmapped by the end of the process */
 }
 
+int domain_drop_pages(const struct target *t, xen_pfn_t first, uint64_t nr)
+{
+    xen_pfn_t *list = xen_buf(t->x, nr * sizeof(*list));
+    struct xen_memory_reservation res = { .nr_extents = nr, .domid = t->domid };
+    long done;
+
+    for (uint64_t i = 0; i < nr; i++)
+        list[i] = first + i;
+    set_xen_guest_handle(res.extent_start, list);
+    done = xen_memory_op(t->x, XENMEM_decrease_reservation, &res, sizeof(res));
+    xen_buf_free(t->x, list);
+    return done == (long)nr ? 0
+                            : xen_error(t->e, done < 0 ? (int)-done : EBUSY,
+                                        "the pages at %#lx cannot be taken back", first << 12);
+}
+
 int domain_paging_pool(const struct target *t, uint64_t kib)
 {
     struct xen_domctl op = { .cmd = XEN_DOMCTL_set_paging_mempool_size, .domain = t->domid };

@@ -38,7 +38,8 @@ static const char remedy_file[] =
     "kernel= must name a Linux bzImage or an ELF kernel; if this is one, the file is damaged: copy "
     "it again or reinstall its package.";
 static const char remedy_pvh[] =
-    "Use a 64-bit kernel with Xen PVH support, such as Debian's linux-image-amd64, or type = 'pv'.";
+    "Use a kernel with Xen PVH support, such as Debian's linux-image-amd64, or type = 'pv'.";
+static const char remedy_loader[] = "Install the package again that it belongs to: xen-utils-*.";
 static const char remedy_kind[] =
     "Use a 64-bit kernel with Xen PV support: Debian's linux-image-amd64, or to boot from the "
     "guest's own disk /usr/lib/grub-xen/grub-x86_64-xen.bin of package grub-xen-host.";
@@ -209,10 +210,11 @@ static void take_symbols(struct builder_kernel *k)
     elf_bsd_symtab(&k->elf, k->symbols);
 }
 
+/* Of 32 or 64 bits: it starts in 32-bit code either way. */
 static int check_pvh(const struct builder_kernel *k, struct error *e)
 {
-    if (k->elf.machine != ELF_EM_X86_64)
-        return error_set(e, EINVAL, remedy_pvh, "%s is not for x86-64", k->path);
+    if (k->elf.machine != ELF_EM_X86_64 && k->elf.machine != ELF_EM_386)
+        return error_set(e, EINVAL, remedy_pvh, "%s is not for x86", k->path);
     if (!xennote_has(&k->notes, XEN_ELFNOTE_PHYS32_ENTRY))
         return error_set(e, EINVAL, remedy_pvh,
                          "%s cannot start as a PVH guest: it has no note PHYS32_ENTRY", k->path);
@@ -228,11 +230,14 @@ static int parse(struct builder_kernel *k, struct error *e)
         k->map = NULL;
         return error_sys(e, errno, NULL, "%s: the unpacked kernel cannot be mapped", k->path);
     }
-    if (elf_identify(k->map, k->size) == ELF_32)
+    if (k->type == BUILDER_PV && elf_identify(k->map, k->size) == ELF_32)
         return error_set(e, EINVAL, remedy_kind, "%s is a 32-bit kernel", k->path);
-    why = elf_open(&k->elf, k->map, k->size);
+    why = elf_open_any(&k->elf, k->map, k->size);
     if (why)
-        return error_set(e, EINVAL, remedy_file, "%s: %s", k->path, why);
+        return error_set(e, EINVAL, k->type == BUILDER_HVM ? remedy_loader : remedy_file, "%s: %s",
+                         k->path, why);
+    if (k->type == BUILDER_HVM)
+        return 0;
     why = xennote_parse(&k->elf, &k->notes);
     if (why)
         return error_set(e, EINVAL, remedy_kind, "%s: %s", k->path, why);
@@ -390,7 +395,7 @@ uint64_t builder_least_memory(const struct builder_kernel *k, uint64_t ramdisk_b
     struct pv_layout plan;
     struct pvh_plan pvh;
 
-    if (k->type == BUILDER_PVH) {
+    if (k->type != BUILDER_PV) {
         const char *why = pvh_plan(k, pages, ramdisk_bytes, 1, &pvh);
 
         return why ? 0 : pvh.used_pages << PAGE_SHIFT >> 10;

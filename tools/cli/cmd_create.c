@@ -2,6 +2,7 @@
 /* orlop create */
 #include "tools/cli/command.h"
 #include "tools/cli/config.h"
+#include "tools/cli/device_model.h"
 #include "tools/cli/doctor.h"
 #include "tools/cli/down.h"
 #include "tools/cli/guest.h"
@@ -105,10 +106,13 @@ static struct json_object *plan_json(const struct guest_config *cfg, const struc
     struct json_object *j = json_object_new_object();
 
     json_object_object_add(j, "name", json_object_new_string(cfg->name));
-    json_object_object_add(j, "kernel", json_object_new_string(cfg->kernel));
-    json_object_object_add(j, "kernel_kind", json_object_new_string(p->kernel_kind));
-    json_object_object_add(j, "kernel_version", json_object_new_string(p->kernel_version));
-    json_object_object_add(j, "kernel_cached", json_object_new_boolean(p->cached));
+    if (cfg->kernel)
+        json_object_object_add(j, "kernel", json_object_new_string(cfg->kernel));
+    if (p->kernel_kind[0]) {
+        json_object_object_add(j, "kernel_kind", json_object_new_string(p->kernel_kind));
+        json_object_object_add(j, "kernel_version", json_object_new_string(p->kernel_version));
+        json_object_object_add(j, "kernel_cached", json_object_new_boolean(p->cached));
+    }
     json_object_object_add(j, "memory_kib", json_object_new_int64(p->need_kib));
     json_object_object_add(j, "free_kib", json_object_new_int64(p->free_kib));
     json_object_object_add(j, "config", config_to_json(cfg));
@@ -122,9 +126,12 @@ static void plan_text(const struct guest_config *cfg, const struct create_plan *
     if (p->free_kib)
         printf(" of the %llu MiB free", (unsigned long long)(p->free_kib >> 10));
     printf(", %u vCPU%s (at most %u)\n", cfg->vcpus, cfg->vcpus == 1 ? "" : "s", cfg->maxvcpus);
-    printf("  kernel    %s (%s%s%s%s)\n", cfg->kernel, p->kernel_kind,
-           p->kernel_version[0] ? " " : "", p->kernel_version,
-           p->cached ? ", unpacked in the cache" : "");
+    if (cfg->type == GUEST_HVM)
+        printf("  kernel    %s\n", cfg->kernel ? cfg->kernel : "what its disk boots");
+    else
+        printf("  kernel    %s (%s%s%s%s)\n", cfg->kernel, p->kernel_kind,
+               p->kernel_version[0] ? " " : "", p->kernel_version,
+               p->cached ? ", unpacked in the cache" : "");
     if (cfg->ramdisk)
         printf("  ramdisk   %s\n", cfg->ramdisk);
     for (unsigned int i = 0; i < cfg->nr_disks; i++)
@@ -179,8 +186,9 @@ static int attach_console(unsigned int domid)
 static int check_elsewhere(const struct guest_config *cfg, const struct options *o, struct error *e)
 {
     struct create_plan plan = { .need_kib = (uint64_t)cfg->memory_mb << 10 };
+    struct dm_files files;
 
-    if (guest_check_kernel(cfg, NULL, &plan, e) != 0) {
+    if (guest_check_kernel(cfg, NULL, &files, &plan, e) != 0) {
         error_in(e, "%s", cfg->name);
         return cmd_fail("%s%s%s", e->cause, e->remedy[0] ? "\n    " : "", e->remedy);
     }

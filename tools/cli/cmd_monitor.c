@@ -7,10 +7,12 @@
 #define _GNU_SOURCE
 #include "tools/cli/monitor.h"
 #include "tools/cli/command.h"
+#include "tools/cli/device_model.h"
 #include "tools/cli/guest.h"
 #include "tools/cli/guest_lock.h"
 #include "tools/cli/host.h"
 #include "tools/cli/monitor_act.h"
+#include "tools/cli/monitor_dm.h"
 #include "tools/lib/error.h"
 #include "tools/lib/text.h"
 #include "tools/lib/util.h"
@@ -28,6 +30,7 @@
 #include <unistd.h>
 
 #define CHILDREN 64
+#define DEVICE_MODELS 1024 /* whose end is seen at once; of further ones at the next event */
 #define LOOK_AGAIN_MS 2000 /* after somebody else had a guest's lock */
 
 struct child {
@@ -161,11 +164,17 @@ static void look_at_all(void)
     if (n < 0)
         monitor_log("listing the domains: %s", strerror(-n));
     for (unsigned int i = 0; n >= 0 && i < records; i++) {
+        const struct xen_domctl_getdomaininfo *info;
         uint8_t uuid[16];
 
-        if (!uuid_from_text(names[i], uuid) || slot_of(uuid))
+        if (!uuid_from_text(names[i], uuid))
             continue;
-        switch (monitor_look(&mon.h, uuid, find(all, n, uuid))) {
+        info = find(all, n, uuid);
+        if (info && !(info->flags & (XEN_DOMINF_dying | XEN_DOMINF_shutdown)))
+            mon.look_again |= !monitor_dm_look(&mon.h, info);
+        if (slot_of(uuid))
+            continue;
+        switch (monitor_look(&mon.h, uuid, info)) {
         case NEED_NOTHING:
             break;
         case NEED_TIME:
@@ -176,6 +185,7 @@ static void look_at_all(void)
             break;
         }
     }
+    monitor_dm_sweep();
     free(all);
     free(names);
 }
@@ -199,7 +209,8 @@ static void connect_store(const sigset_t *during)
     while (!stop) {
         store_close(&mon.h.store);
         if (store_open(&mon.h.store, &e) == 0 &&
-            store_watch(&mon.h.store, "@releaseDomain", "monitor") == 0) {
+            store_watch(&mon.h.store, "@releaseDomain", "monitor") == 0 &&
+            store_watch(&mon.h.store, DM_NEWS, "monitor") == 0) {
             name_domain0(&mon.h.store);
             return;
         }
@@ -213,13 +224,15 @@ static void connect_store(const sigset_t *during)
 /* A signal between the look and the wait is not lost: it is blocked but for the wait. */
 static void wait_for_news(const sigset_t *during)
 {
-    struct pollfd p[2] = { { .fd = xs_fileno(mon.h.store.h), .events = POLLIN },
-                           { .fd = mon.h.store.life, .events = POLLIN } };
+    static struct pollfd p[2 + DEVICE_MODELS];
+    unsigned int n = 2 + monitor_dm_fds(p + 2, DEVICE_MODELS);
     struct timespec soon = { .tv_sec = mon.waiting ? 1 : LOOK_AGAIN_MS / 1000 };
     char **event;
 
+    p[0] = (struct pollfd){ .fd = xs_fileno(mon.h.store.h), .events = POLLIN };
+    p[1] = (struct pollfd){ .fd = mon.h.store.life, .events = POLLIN };
     if (!child_ended && !stop)
-        ppoll(p, 2, mon.look_again || mon.waiting ? &soon : NULL, during);
+        ppoll(p, n, mon.look_again || mon.waiting ? &soon : NULL, during);
     mon.look_again = mon.waiting = false;
     while ((event = xs_check_watch(mon.h.store.h)))
         free(event);

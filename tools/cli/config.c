@@ -39,6 +39,9 @@ void config_free(struct guest_config *cfg)
     free(cfg->ramdisk);
     free(cfg->cmdline);
     free(cfg->pool);
+    free(cfg->boot);
+    free(cfg->serial);
+    free(cfg->device_model);
     json_object_put(cfg->rest);
     *cfg = (struct guest_config){ NULL };
 }
@@ -185,7 +188,9 @@ static bool check_files(struct config_settings *s, const struct guest_config *cf
 {
     bool good = check_file(s, "kernel", line_of(s, "kernel"), cfg->kernel, false);
 
-    if (!good && strcmp(cfg->kernel, GRUB_IMAGE) == 0)
+    good &= check_file(s, "device_model_override", line_of(s, "device_model_override"),
+                       cfg->device_model, false);
+    if (!good && cfg->kernel && strcmp(cfg->kernel, GRUB_IMAGE) == 0)
         config_error(s->errors,
                      "%s: the guest boots from its own disk through GRUB's image for PV "
                      "guests: apt install grub-xen-host",

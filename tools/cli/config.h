@@ -93,7 +93,7 @@ struct affinity_config {
     bool per_vcpu;
 };
 
-enum guest_type { GUEST_PV, GUEST_PVH };
+enum guest_type { GUEST_PV, GUEST_PVH, GUEST_HVM };
 
 struct guest_config {
     char *file; /* where it was read, for messages; NULL after JSON without it */
@@ -101,11 +101,11 @@ struct guest_config {
     enum guest_type type;
     bool has_uuid; /* else whoever creates the guest makes one and sets both */
     uint8_t uuid[16];
-    char *kernel;                  /* absolute path */
+    char *kernel;                  /* absolute path; NULL: an HVM guest boots from its disk */
     char *ramdisk;                 /* absolute path, or NULL */
     char *cmdline;                 /* cmdline=, or root= and extra= put together; never NULL */
-    unsigned memory_mb, maxmem_mb; /* maxmem_mb >= memory_mb; PVH: equal */
-    unsigned vcpus, maxvcpus;      /* 1 <= vcpus <= maxvcpus <= CONFIG_MAX_VCPUS; PVH: 127 */
+    unsigned memory_mb, maxmem_mb; /* maxmem_mb >= memory_mb; PVH, HVM: equal */
+    unsigned vcpus, maxvcpus;      /* 1 <= vcpus <= maxvcpus <= CONFIG_MAX_VCPUS; else 127 */
     struct affinity_config cpus, cpus_soft;
     unsigned cpu_weight; /* 1..65535, 256 by default */
     unsigned cap;        /* in percent of one CPU, 0: none */
@@ -115,6 +115,9 @@ struct guest_config {
     unsigned nr_disks;
     struct vif_config *vifs;
     unsigned nr_vifs;
+    char *boot;           /* HVM: letters, c disk and d CD, in the order of trying; NULL: "c" */
+    char *serial;         /* HVM: "pty", "file:/PATH", or NULL: no serial line */
+    char *device_model;   /* HVM: QEMU's absolute path, or NULL: Debian's */
     bool localtime;       /* the guest's clock begins at Dom0's local time, plus: */
     int64_t rtc_offset_s; /* seconds */
     enum tsc_mode tsc_mode;
@@ -199,6 +202,7 @@ bool vif_config_from_json(struct vif_config *vif, struct json_object *json,
 bool guest_name_valid(const char *name);
 
 /* Names as the configuration spells them. */
+const char *guest_type_name(enum guest_type type); /* "pv" */
 const char *guest_action_name(enum guest_action action);
 const char *disk_format_name(enum disk_format format);
 /* Whether the first bytes of the target say no other format: it would be read as rubbish. */

@@ -113,7 +113,7 @@ struct json_object *config_to_json(const struct guest_config *cfg)
 
     put_text(j, "file", cfg->file);
     put_text(j, "name", cfg->name);
-    put_text(j, "type", cfg->type == GUEST_PVH ? "pvh" : "pv");
+    put_text(j, "type", guest_type_name(cfg->type));
     if (cfg->has_uuid) {
         uuid_to_text(cfg->uuid, uuid);
         put_text(j, "uuid", uuid);
@@ -135,6 +135,9 @@ struct json_object *config_to_json(const struct guest_config *cfg)
     put_text(j, "on_crash", guest_action_name(cfg->on_crash));
     put_text(j, "on_watchdog", guest_action_name(cfg->on_watchdog));
     put_devices(j, cfg);
+    put_text(j, "boot", cfg->boot);
+    put_text(j, "serial", cfg->serial);
+    put_text(j, "device_model_override", cfg->device_model);
     put_bool(j, "localtime", cfg->localtime);
     put_number(j, "rtc_timeoffset", cfg->rtc_offset_s);
     put_text(j, "tsc_mode", tsc_mode_name(cfg->tsc_mode));

@@ -19,6 +19,7 @@ struct decode {
     struct guest_config *cfg;
     struct config_errors *errors;
     const char *folder;
+    bool hvm;           /* type = 'hvm', wherever it stands */
     bool boots_itself;  /* bootloader= or firmware= asks for the kernel on the guest's disk */
     char *root, *extra; /* until the command line is put together */
 };
@@ -46,6 +47,13 @@ static const char *const tsc_name[] = {
     [TSC_NATIVE] = "native",
     NULL,
 };
+
+const char *guest_type_name(enum guest_type type)
+{
+    static const char *const names[] = { "pv", "pvh", "hvm" };
+
+    return names[type];
+}
 
 const char *guest_action_name(enum guest_action action)
 {
@@ -298,7 +306,7 @@ static bool decode_tsc(struct decode *d, const struct key *key, const struct con
     return true;
 }
 
-/* type= and builder=: no HVM guests yet. */
+/* type= and builder=. */
 static bool decode_type(struct decode *d, const struct key *key, const struct config_setting *s)
 {
     const char *text = string_of(s->value);
@@ -311,11 +319,10 @@ static bool decode_type(struct decode *d, const struct key *key, const struct co
         d->cfg->type = GUEST_PVH;
         return true;
     }
-    if (strcasecmp(text, "hvm") == 0)
-        return key_error(d, s,
-                         "%s guests are not supported yet; write type = 'pvh' or 'pv' and a "
-                         "kernel with Xen support (Debian's has it)",
-                         text);
+    if (strcasecmp(text, "hvm") == 0) {
+        d->cfg->type = GUEST_HVM;
+        return true;
+    }
     return expected(d, key, s);
 }
 
@@ -326,6 +333,15 @@ static bool decode_bootloader(struct decode *d, const struct key *key,
 
     if (s->value->kind == VALUE_LIST)
         return expected(d, key, s);
+    if (d->hvm && text && strcmp(s->name, "firmware") == 0) {
+        if (strcmp(text, "bios") == 0 || strcmp(text, "seabios") == 0)
+            return true;
+        return key_error(d, s, "only 'bios' is there for HVM guests");
+    }
+    if (d->hvm) {
+        key_warning(d, s, "HVM guests boot by their firmware; it has no effect");
+        return true;
+    }
     if (!text || strcmp(text, "0") == 0)
         key_warning(d, s, "is empty; it has no effect");
     else if (strcmp(s->name, "firmware") == 0 && !strstr(text, "grub"))
@@ -338,6 +354,53 @@ static bool decode_bootloader(struct decode *d, const struct key *key,
     d->boots_itself |= text && strcmp(text, "0") != 0 &&
                        (strcmp(s->name, "bootloader") == 0 || strstr(text, "grub"));
     return true;
+}
+
+/* A key that only HVM guests read: false after the warning for any other. */
+static bool for_hvm(struct decode *d, const struct config_setting *s)
+{
+    if (!d->hvm)
+        key_warning(d, s, "%s", config_only_hvm);
+    return d->hvm;
+}
+
+static bool decode_boot(struct decode *d, const struct key *key, const struct config_setting *s)
+{
+    const char *text = string_of(s->value);
+
+    if (!for_hvm(d, s))
+        return true;
+    if (!text || strlen(text) > 4 || strspn(text, "acdn") != strlen(text))
+        return expected(d, key, s);
+    d->cfg->boot = str_dup(text);
+    return true;
+}
+
+static bool decode_serial(struct decode *d, const struct key *key, const struct config_setting *s)
+{
+    const struct config_value *v = s->value;
+    const char *text;
+
+    if (!for_hvm(d, s))
+        return true;
+    if (v->kind == VALUE_LIST && v->count == 1)
+        v = v->first;
+    text = string_of(v);
+    /* QEMU ends a file's name at a comma */
+    if (!text || (strcmp(text, "pty") != 0 && strcmp(text, "none") != 0 &&
+                  (strncmp(text, "file:/", 6) != 0 || strchr(text, ','))))
+        return expected(d, key, s);
+    if (strcmp(text, "none") != 0)
+        d->cfg->serial = str_dup(text);
+    return true;
+}
+
+static bool decode_path(struct decode *d, const struct key *key, const struct config_setting *s);
+
+static bool decode_device_model(struct decode *d, const struct key *key,
+                                const struct config_setting *s)
+{
+    return !for_hvm(d, s) || decode_path(d, key, s);
 }
 
 static bool add_affinity(struct decode *d, struct affinity_config *a, const struct key *key,
@@ -454,9 +517,9 @@ static const struct key keys[] = {
     KEY("name", "a name of letters, digits and _-.+:, not of digits only, not beginning with -, up to 63 "
                 "bytes",
         .decode = decode_name),
-    KEY("type", "'pv' or 'pvh'",
+    KEY("type", "'pv', 'pvh' or 'hvm'",
         .decode = decode_type),
-    KEY("builder", "'generic', the old way to say type = 'pv'",
+    KEY("builder", "'generic' or 'hvm', the old way to say type = 'pv' or 'hvm'",
         .decode = decode_type),
     KEY("uuid", "a UUID such as '6fd7a1c0-3a52-4b0e-9d3c-0a1b2c3d4e5f'",
         .decode = decode_uuid),
@@ -466,7 +529,7 @@ static const struct key keys[] = {
         .decode = decode_path, .offset = FIELD(ramdisk)),
     KEY("bootloader", "'pygrub': the guest boots from its own disk, through GRUB's image for PV guests",
         .decode = decode_bootloader),
-    KEY("firmware", "'pvgrub64', another way to say bootloader = 'pygrub'",
+    KEY("firmware", "'pvgrub64', another way to say bootloader = 'pygrub'; 'bios' (HVM)",
         .decode = decode_bootloader),
     KEY("cmdline", "the kernel's whole command line, in quotes",
         .decode = decode_text),
@@ -504,6 +567,12 @@ static const struct key keys[] = {
         .decode = decode_disks),
     KEY("vif", "a list of strings, such as ['bridge=xenbr0'] or ['']",
         .decode = decode_vifs),
+    KEY("boot", "letters in the order of trying, c (disk), d (CD), a (floppy), n (network), such as 'cd'",
+        .decode = decode_boot),
+    KEY("serial", "'pty', 'file:/PATH' (without a comma) or 'none'",
+        .decode = decode_serial),
+    KEY("device_model_override", "the path of QEMU, in quotes",
+        .decode = decode_device_model, .offset = FIELD(device_model)),
     KEY("localtime", "0 (the guest's clock is UTC) or 1 (Dom0's local time)",
         .decode = decode_bool, .offset = FIELD(localtime)),
     KEY("rtc_timeoffset", "seconds that the guest's clock is ahead",
@@ -556,7 +625,7 @@ static bool asks_nothing(const struct config_value *v)
 /* Keys that the table of supported ones does not have. */
 static bool other_key(struct decode *d, const struct config_setting *s)
 {
-    const char *names[NR_KEYS + 256 + 1], *near;
+    const char *names[NR_KEYS + 256 + 1], *near, *why;
     unsigned count;
     const struct config_key_info *all = config_key_list(&count);
 
@@ -564,6 +633,9 @@ static bool other_key(struct decode *d, const struct config_setting *s)
         names[i] = all[i].name;
         if (strcmp(all[i].name, s->name) != 0)
             continue;
+        if (d->hvm &&
+            config_hvm_key(s->name, s->value, strcmp(all[i].expects, config_only_hvm) == 0, &why))
+            return !why || key_error(d, s, "%s", why);
         if (all[i].state != KEY_IGNORED && !asks_nothing(s->value))
             return key_error(d, s, "%s", all[i].expects);
         key_warning(d, s, "%s", all[i].expects);
@@ -677,6 +749,55 @@ static bool check_sizes(struct decode *d, const struct config_settings *settings
     return good;
 }
 
+/* What both kinds of hardware-assisted guests cannot have. */
+static bool check_assisted(struct decode *d, const struct config_settings *settings)
+{
+    const struct guest_config *cfg = d->cfg;
+    const char *kind = cfg->type == GUEST_HVM ? "HVM" : "PVH";
+    bool good = true;
+
+    if (cfg->maxmem_mb > cfg->memory_mb)
+        good = key_error(d, find(settings, "maxmem"),
+                         "%u MiB is more than memory = %u, and %s guests do not grow: give it "
+                         "memory = %u, and take with `orlop mem-set` what it is not to have",
+                         cfg->maxmem_mb, cfg->memory_mb, kind, cfg->maxmem_mb);
+    if (cfg->maxvcpus > CONFIG_MAX_PVH_VCPUS)
+        good = key_error(d, find(settings, find(settings, "maxvcpus") ? "maxvcpus" : "vcpus"),
+                         "%s %s guest has %d vCPUs at most", cfg->type == GUEST_HVM ? "an" : "a",
+                         kind, CONFIG_MAX_PVH_VCPUS);
+    return good;
+}
+
+/*
+ * An HVM guest without kernel= boots from its disk. hvmloader is what old files name there; it is
+ * always used.
+ */
+static bool check_hvm(struct decode *d, const struct config_settings *settings)
+{
+    struct guest_config *cfg = d->cfg;
+    const struct config_setting *s = find(settings, "kernel");
+    const char *slash = cfg->kernel ? strrchr(cfg->kernel, '/') : NULL;
+    bool good = check_assisted(d, settings);
+
+    if (slash && strcmp(slash, "/hvmloader") == 0) {
+        key_warning(d, s, "hvmloader is always used; it has no effect");
+        free(cfg->kernel);
+        cfg->kernel = NULL;
+    }
+    if (!cfg->kernel && (cfg->ramdisk || *cfg->cmdline))
+        good = key_error(d,
+                         find(settings, cfg->ramdisk                ? "ramdisk"
+                                        : find(settings, "cmdline") ? "cmdline"
+                                        : find(settings, "extra")   ? "extra"
+                                                                    : "root"),
+                         "there is no kernel=; the guest boots from its disk, whose boot loader "
+                         "decides on these; leave it out");
+    if (!cfg->kernel && !cfg->nr_disks)
+        config_error(d->errors,
+                     "%s: nothing to boot from: give it disk= or kernel=", settings->file);
+    return good && (cfg->kernel || cfg->nr_disks);
+}
+
 /* What a PVH guest cannot have, though its configuration may say it of others. */
 static bool check_pvh(struct decode *d, const struct config_settings *settings)
 {
@@ -687,18 +808,9 @@ static bool check_pvh(struct decode *d, const struct config_settings *settings)
         { "nestedhvm", "hypervisors within guests are not supported" },
         { "altp2m", "alternate maps of memory are not supported" },
     };
-    const struct guest_config *cfg = d->cfg;
     const struct config_setting *s = find(settings, "hap");
-    bool good = true;
+    bool good = check_assisted(d, settings);
 
-    if (cfg->maxmem_mb > cfg->memory_mb)
-        good = key_error(d, find(settings, "maxmem"),
-                         "%u MiB is more than memory = %u, and PVH guests do not grow: give it "
-                         "memory = %u, and take with `orlop mem-set` what it is not to have",
-                         cfg->maxmem_mb, cfg->memory_mb, cfg->maxmem_mb);
-    if (cfg->maxvcpus > CONFIG_MAX_PVH_VCPUS)
-        good = key_error(d, find(settings, find(settings, "maxvcpus") ? "maxvcpus" : "vcpus"),
-                         "a PVH guest has %d vCPUs at most", CONFIG_MAX_PVH_VCPUS);
     if (s && asks_nothing(s->value))
         good = key_error(d, s, "there are no shadow page tables; leave it out");
     for (unsigned i = 0; i < sizeof(not_there) / sizeof(not_there[0]); i++) {
@@ -787,7 +899,7 @@ static bool check_missing(struct decode *d, const struct config_settings *settin
                      "%s: kernel is missing: the path of a kernel with Xen PVH support; a PVH "
                      "guest cannot boot from its own disk yet",
                      settings->file);
-    else if (!find(settings, "kernel") && !d->boots_itself)
+    else if (!d->hvm && !find(settings, "kernel") && !d->boots_itself)
         config_error(d->errors,
                      "%s: kernel is missing: the path of a kernel with Xen PV support, "
                      "or GRUB's '" GRUB_IMAGE "' (package grub-xen-host) to boot from the guest's "
@@ -798,12 +910,18 @@ static bool check_missing(struct decode *d, const struct config_settings *settin
     return d->errors->count == before;
 }
 
+static bool says_hvm(const struct config_setting *s)
+{
+    return s && s->value->kind == VALUE_STRING && strcasecmp(s->value->text, "hvm") == 0;
+}
+
 bool config_decode(struct guest_config *cfg, const struct config_settings *settings,
                    const char *folder)
 {
     struct decode d = { .cfg = cfg, .errors = settings->errors, .folder = folder };
     bool readable = !settings->errors->count, good = readable;
 
+    d.hvm = says_hvm(find(settings, "type")) || says_hvm(find(settings, "builder"));
     *cfg = (struct guest_config){ .cpu_weight = 256, .on_reboot = ACTION_RESTART };
     for (const struct config_setting *s = settings->first; s; s = s->next)
         good &= decode_one(&d, settings, s);
@@ -814,6 +932,8 @@ bool config_decode(struct guest_config *cfg, const struct config_settings *setti
     good &= check_sizes(&d, settings);
     if (cfg->type == GUEST_PVH)
         good &= check_pvh(&d, settings);
+    if (cfg->type == GUEST_HVM)
+        good &= check_hvm(&d, settings);
     good &= check_disks(&d, settings);
     good &= check_vifs(&d, settings);
     free(d.root);

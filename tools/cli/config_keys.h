@@ -11,6 +11,7 @@
 
 /* Keys that are known and refused, or passed over, with the reason; NULL-terminated by name. */
 extern const struct config_key_info config_refused[];
+extern const char config_only_hvm[]; /* what it says of keys that only HVM guests read */
 
 /*
  * Decodes all settings into *cfg, which is zeroed before, and looks for what is missing or
@@ -19,6 +20,13 @@ extern const struct config_key_info config_refused[];
  */
 bool config_decode(struct guest_config *cfg, const struct config_settings *settings,
                    const char *folder);
+
+/*
+ * Whether an HVM guest reads this key (only_hvm: config_refused says that no other does); *why is
+ * then what is wrong with the value, or NULL.
+ */
+bool config_hvm_key(const char *name, const struct config_value *v, bool only_hvm,
+                    const char **why);
 
 /* Whether a guest's record has this key (config_to_json writes it, or a file may set it). */
 bool config_key_stored(const char *name);

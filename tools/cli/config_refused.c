@@ -2,7 +2,8 @@
 /*
  * Keys of xl.cfg(5), and old ones of xm, that are known but not supported: why, and what to do.
  * Those that change nothing of a PV guest, under xl neither, are passed over with a warning; the
- * few of them that ask a PVH guest for something are refused there by config_keys.c.
+ * few of them that ask a PVH guest for something are refused there by config_keys.c, and what an
+ * HVM guest reads of them is config_hvm.c's.
  */
 #include "tools/cli/config_keys.h"
 
@@ -24,6 +25,8 @@
 #define GRUB "the guest boots from its own disk through GRUB's image for PV guests"
 #define NO_SHARING "sharing and paging of memory are not supported; leave it out"
 
+const char config_only_hvm[] = HVM;
+
 const struct config_key_info config_refused[] = {
     { "bootloader_args", KEY_IGNORED, GRUB },
     { "bootargs", KEY_IGNORED, GRUB },
@@ -38,12 +41,10 @@ const struct config_key_info config_refused[] = {
     { "apic", KEY_IGNORED, HVM },
     { "bios", KEY_IGNORED, HVM },
     { "bios_path_override", KEY_IGNORED, HVM },
-    { "boot", KEY_IGNORED, HVM },
     { "device_model", KEY_IGNORED, HVM },
     { "device_model_args", KEY_IGNORED, HVM },
     { "device_model_args_hvm", KEY_IGNORED, HVM },
     { "device_model_args_pv", KEY_IGNORED, HVM },
-    { "device_model_override", KEY_IGNORED, HVM },
     { "device_model_stubdomain_override", KEY_IGNORED, HVM },
     { "device_model_stubdomain_seclabel", KEY_IGNORED, HVM },
     { "device_model_user", KEY_IGNORED, HVM },
@@ -60,7 +61,6 @@ const struct config_key_info config_refused[] = {
     { "nx", KEY_IGNORED, HVM },
     { "oos", KEY_IGNORED, HVM },
     { "pae", KEY_IGNORED, HVM },
-    { "serial", KEY_IGNORED, HVM },
     { "shadow_memory", KEY_IGNORED, HVM },
     { "smbios_firmware", KEY_IGNORED, HVM },
     { "stubdomain_cmdline", KEY_IGNORED, HVM },

@@ -22,6 +22,7 @@
 
 struct builder_kernel;
 struct disk_backing;
+struct dm_files;
 struct error;
 struct guest_lock;
 struct host;
@@ -90,9 +91,12 @@ int record_drop_disk(struct store *s, const uint8_t uuid[16], const char *key);
 /* --- pieces of guest_create (guest_check.c, guest_store.c) --- */
 
 struct builder_kernel;
-/* Kernel and ramdisk, and whether the memory is enough to start. *kernel (may be NULL) to close. */
+/*
+ * Kernel and ramdisk, and whether the memory is enough to start. *kernel (may be NULL) to close. Of
+ * an HVM guest it is hvmloader, and *files is filled.
+ */
 int guest_check_kernel(const struct guest_config *cfg, struct builder_kernel **kernel,
-                       struct create_plan *plan, struct error *e);
+                       struct dm_files *files, struct create_plan *plan, struct error *e);
 
 /* The number of the pool that pool= names; -1 with e. */
 int guest_check_pool(struct host *h, const struct guest_config *cfg, uint32_t *id, struct error *e);

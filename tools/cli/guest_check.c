@@ -3,6 +3,7 @@
 #include "tools/builder/builder.h"
 #include "tools/cli/cpus.h"
 #include "tools/cli/device.h"
+#include "tools/cli/device_model.h"
 #include "tools/cli/disk_use.h"
 #include "tools/cli/guest.h"
 #include "tools/cli/host.h"
@@ -22,25 +23,58 @@
 
 /* What the hypervisor needs beyond a guest's own memory: its records, tables, grant frames. */
 #define OVERHEAD_KIB 1024
+#define HVM_LEAST_MB 8 /* hvmloader, SeaBIOS and the tables that they make */
+
+static int check_ramdisk(const struct guest_config *cfg, struct stat *st, struct error *e)
+{
+    if (!cfg->ramdisk || (stat(cfg->ramdisk, st) == 0 && access(cfg->ramdisk, R_OK) == 0))
+        return 0;
+    return error_sys(e, errno, "Check ramdisk= in the configuration.", "ramdisk %s", cfg->ramdisk);
+}
+
+/* What is wrong with a kernel of its own the guest's firmware or boot loader says. */
+static int check_hvm(const struct guest_config *cfg, struct builder_kernel **kernel,
+                     struct dm_files *files, struct error *e)
+{
+    struct builder_kernel *k;
+    struct stat st = { 0 };
+
+    if (dm_find(cfg, files, e) != 0 || check_ramdisk(cfg, &st, e) != 0)
+        return -1;
+    k = builder_kernel_open(files->loader, BUILDER_CACHE_DIR, BUILDER_HVM, e);
+    if (!k)
+        return -1;
+    if (kernel)
+        *kernel = k;
+    else
+        builder_kernel_close(k);
+    if (cfg->memory_mb >= HVM_LEAST_MB)
+        return 0;
+    return error_set(e, ENOMEM, "Set memory= to more.",
+                     "memory=%u is too little for an HVM guest's firmware: it takes %d MiB",
+                     cfg->memory_mb, HVM_LEAST_MB);
+}
 
 int guest_check_kernel(const struct guest_config *cfg, struct builder_kernel **kernel,
-                       struct create_plan *plan, struct error *e)
+                       struct dm_files *files, struct create_plan *plan, struct error *e)
 {
     enum builder_type type = cfg->type == GUEST_PVH ? BUILDER_PVH : BUILDER_PV;
-    struct builder_kernel *k = builder_kernel_open(cfg->kernel, BUILDER_CACHE_DIR, type, e);
+    struct builder_kernel *k;
     struct stat st = { 0 };
     uint64_t least;
 
+    if (cfg->type == GUEST_HVM)
+        return check_hvm(cfg, kernel, files, e);
+    k = builder_kernel_open(cfg->kernel, BUILDER_CACHE_DIR, type, e);
     if (!k)
         return error_in(e, "kernel");
     plan->cached = builder_kernel_was_cached(k);
     snprintf(plan->kernel_kind, sizeof(plan->kernel_kind), "%s",
              builder_kind_name(builder_kernel_kind(k)));
     snprintf(plan->kernel_version, sizeof(plan->kernel_version), "%s", builder_kernel_version(k));
-    if (cfg->ramdisk && (stat(cfg->ramdisk, &st) != 0 || access(cfg->ramdisk, R_OK) != 0)) {
+    if (check_ramdisk(cfg, &st, e) != 0) {
         builder_kernel_close(k);
-        return error_sys(e, errno, "Check ramdisk= in the configuration.", "ramdisk %s",
-                         cfg->ramdisk);
+        return -1;
     }
     least = builder_least_memory(k, st.st_size);
     if (kernel)
@@ -79,7 +113,7 @@ static int same_disk_twice(const struct guest_config *cfg, struct error *e)
 }
 
 /* Can the hypervisor run hardware-assisted guests here? */
-static int check_machine(struct host *h, struct error *e)
+static int check_machine(struct host *h, const struct guest_config *cfg, struct error *e)
 {
     const uint32_t need = XEN_SYSCTL_PHYSCAP_hvm | XEN_SYSCTL_PHYSCAP_hap;
     struct xen_sysctl_physinfo p;
@@ -92,7 +126,8 @@ static int check_machine(struct host *h, struct error *e)
     return error_set(e, EOPNOTSUPP,
                      "Switch SVM on in the firmware's settings if the processor has it (`orlop "
                      "dmesg` says why it is not used), or write type = 'pv'.",
-                     "this machine runs no PVH guests: that needs AMD SVM with nested paging");
+                     "this machine runs no %s guests: that needs AMD SVM with nested paging",
+                     cfg->type == GUEST_HVM ? "HVM" : "PVH");
 }
 
 int guest_check_pool(struct host *h, const struct guest_config *cfg, uint32_t *id, struct error *e)
@@ -111,7 +146,7 @@ int guest_check_pool(struct host *h, const struct guest_config *cfg, uint32_t *i
 int guest_check_devices(struct host *h, const struct guest_config *cfg,
                         struct disk_backing *backing, bool force, struct error *e)
 {
-    if (cfg->type == GUEST_PVH && check_machine(h, e) != 0)
+    if (cfg->type != GUEST_PV && check_machine(h, cfg, e) != 0)
         return -1;
     if (cfg->nr_disks && device_check_backend(DEVICE_VBD, e) != 0)
         return -1;

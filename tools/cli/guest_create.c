@@ -6,7 +6,8 @@
  *   make      domain, its memory claimed, event channels, block devices, all store nodes in one
  *             transaction (from here on Domain 0's backends work beside us)
  *   build     memory, kernel, page tables
- *   connect   the rings, backends that took up their devices, cards in their bridges
+ *   connect   the rings, backends that took up their devices, cards in their bridges, an HVM
+ *             guest's device model
  *
  * Failing after `make` began runs the undo list; being killed leaves the locked file of
  * guest_lock.h.
@@ -14,6 +15,7 @@
 #include "tools/builder/builder.h"
 #include "tools/cli/cpus.h"
 #include "tools/cli/device.h"
+#include "tools/cli/device_model.h"
 #include "tools/cli/guest.h"
 #include "tools/cli/guest_lock.h"
 #include "tools/cli/host.h"
@@ -40,6 +42,7 @@ struct making {
     const struct create_options *o;
     struct builder_kernel *kernel;
     struct disk_backing *backing;
+    struct dm_files files; /* HVM */
     unsigned int domid;
     unsigned int console_port, store_port;
     struct guest_lock lock;
@@ -87,10 +90,12 @@ static int create_domain(struct making *m, struct error *e)
     d->max_grant_frames = c->max_grant_frames ? c->max_grant_frames : 64;
     d->max_maptrack_frames = c->max_maptrack_frames ? c->max_maptrack_frames : 1024;
     d->grant_opts = XEN_DOMCTL_GRANT_version(1);
-    if (c->type == GUEST_PVH) {
+    if (c->type != GUEST_PV)
         d->flags = XEN_DOMCTL_CDF_hvm | XEN_DOMCTL_CDF_hap;
+    if (c->type == GUEST_PVH)
         d->arch.emulation_flags = XEN_X86_EMU_LAPIC;
-    }
+    if (c->type == GUEST_HVM)
+        d->arch.emulation_flags = XEN_X86_EMU_ALL & ~(XEN_X86_EMU_VPCI | XEN_X86_EMU_USE_PIRQ);
     rc = xen_domctl(m->h->xen, &op);
     if (rc < 0)
         return xen_error(e, rc, "creating the domain");
@@ -234,13 +239,15 @@ static int make(struct making *m, struct error *e)
 
 static int build(struct making *m, struct error *e)
 {
+    bool hvm = m->cfg->type == GUEST_HVM;
     struct builder_request r = { .domid = m->domid,
                                  .kernel = m->kernel,
-                                 .ramdisk = m->cfg->ramdisk,
-                                 .cmdline = m->cfg->cmdline,
+                                 .ramdisk = hvm ? m->files.bios : m->cfg->ramdisk,
+                                 .cmdline = hvm ? NULL : m->cfg->cmdline,
                                  .memory_kib = (uint64_t)m->cfg->memory_mb << 10,
                                  .max_kib = (uint64_t)m->cfg->maxmem_mb << 10,
                                  .vcpus = m->cfg->maxvcpus,
+                                 .vcpus_online = m->cfg->vcpus,
                                  .console_port = m->console_port,
                                  .store_port = m->store_port };
     struct builder_result got;
@@ -262,9 +269,14 @@ static int build(struct making *m, struct error *e)
 
 static int connect(struct making *m, struct error *e)
 {
+    struct dm_start dm = {
+        .cfg = m->cfg, .files = &m->files, .backing = m->backing, .domid = m->domid
+    };
     int64_t deadline = now_ms() + DEVICE_WAIT_MS;
     struct device d;
 
+    if (m->cfg->type == GUEST_HVM && dm_start(m->h, &dm, e) != 0)
+        return -1;
     for (unsigned int i = 0; i < m->cfg->nr_disks; i++) {
         device_of_disk(&d, &m->cfg->disks[i], &m->backing[i]);
         d.force = m->o->force;
@@ -276,6 +288,8 @@ static int connect(struct making *m, struct error *e)
         if (device_await(m->h, m->domid, &d, deadline, e) != 0)
             return -1;
     }
+    if (m->cfg->type == GUEST_HVM && dm_await(m->h, &dm, deadline, e) != 0)
+        return -1;
     return interrupt_check(e);
 }
 
@@ -309,7 +323,7 @@ static void let_go(struct making *m)
 
 static int all_steps(struct making *m, struct create_plan *plan, struct error *e)
 {
-    int rc = guest_check_kernel(m->cfg, &m->kernel, plan, e);
+    int rc = guest_check_kernel(m->cfg, &m->kernel, &m->files, plan, e);
 
     if (rc == 0 && (m->name_lock = name_lock(e)) < 0)
         rc = -1;

@@ -5,6 +5,7 @@
  * devices); then the hypervisor has everything back and says so through @releaseDomain.
  */
 #include "tools/cli/device.h"
+#include "tools/cli/device_model.h"
 #include "tools/cli/guest.h"
 #include "tools/cli/host.h"
 #include "tools/cli/hotplug.h"
@@ -62,6 +63,7 @@ static int prune_all(struct store *s)
                                         "/local/domain/0/error/backend/vif",
                                         "/local/domain/0/error/backend",
                                         "/local/domain/0/error",
+                                        "/local/domain/0/device-model",
                                         "/vm",
                                         RECORD_ROOT "/disks",
                                         RECORD_ROOT };
@@ -86,6 +88,7 @@ static int remove_nodes(struct store *s, void *ctx)
         rc = rc ? rc : store_rm(s, "/local/domain/0/backend/console/%d", x->domid);
         rc = rc ? rc : store_rm(s, "/local/domain/0/error/backend/vbd/%d", x->domid);
         rc = rc ? rc : store_rm(s, "/local/domain/0/error/backend/vif/%d", x->domid);
+        rc = rc ? rc : store_rm(s, "/local/domain/0/device-model/%d", x->domid);
         rc = rc ? rc : store_rm(s, "/libxl/%d", x->domid); /* if xl made it */
     }
     rc = rc ? rc : store_rm(s, "/vm/%s", uuid);
@@ -226,6 +229,7 @@ static int destroy(struct host *h, const struct erasing *x, int64_t deadline, st
 
     if (rc < 0 && rc != -ESRCH)
         return xen_error(e, rc, "destroying domain %d", x->domid);
+    dm_stop(&h->store, (unsigned int)x->domid);
     hotplug_remove_all(h, x->domid);
     rc = store_transact(&h->store, remove_nodes, (void *)x);
     if (rc)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The nodes of a new guest, as frontends, backends, consoles and Xen's tools expect them. */
 #include "tools/cli/device.h"
+#include "tools/cli/device_model.h"
 #include "tools/cli/guest.h"
 #include "tools/lib/error.h"
 #include "tools/lib/util.h"
@@ -31,9 +32,10 @@ static const char *const guests_own[] = { "control/shutdown",
 static int image(struct store *s, const struct guest_nodes *n, const char *vm)
 {
     const struct guest_config *c = n->cfg;
-    int rc = store_put(s, vm, "image/ostype", "linux");
+    int rc = store_put(s, vm, "image/ostype", c->type == GUEST_HVM ? "hvm" : "linux");
 
-    rc = rc ? rc : store_put(s, vm, "image/kernel", "%s", c->kernel);
+    if (c->kernel)
+        rc = rc ? rc : store_put(s, vm, "image/kernel", "%s", c->kernel);
     if (c->ramdisk)
         rc = rc ? rc : store_put(s, vm, "image/ramdisk", "%s", c->ramdisk);
     return rc ? rc : store_put(s, vm, "image/cmdline", "%s", c->cmdline);
@@ -157,6 +159,8 @@ int guest_store_nodes(struct store *s, void *ctx)
     rc = rc ? rc : platform(s, base);
     rc = rc ? rc : resources(s, n, base);
     rc = rc ? rc : console(s, n, base);
+    if (n->cfg->type == GUEST_HVM)
+        rc = rc ? rc : dm_store_nodes(s, base);
     rc = rc ? rc : record(s, n);
     return rc ? rc : devices(s, n);
 }

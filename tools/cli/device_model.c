@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: MIT */
+/* QEMU for an HVM guest: found, started, looked for, ended. No locks: whoever calls has the guest's
+ * (guest_lock.h), but dm_pid, which only reads. */
+#define _GNU_SOURCE
+#include "tools/cli/device_model.h"
+#include "tools/cli/disk.h"
+#include "tools/cli/dm_confine.h"
+#include "tools/cli/host.h"
+#include "tools/cli/qmp.h"
+#include "tools/cli/undo.h"
+#include "tools/lib/error.h"
+#include "tools/lib/util.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define RUN_DIR "/run/orlop/qemu"  /* N.qmp: where guest N's QEMU listens, for root only */
+#define EMPTY_DIR RUN_DIR "/empty" /* all that it sees of the file systems once it serves */
+#define UID_BASE 0x70010000u       /* and the domain's number: users that nobody else is */
+#define END_MS 10000
+#define MAX_ARGS 96
+#define IDE_DRIVES 4
+
+/* --- files --- */
+
+/* The last match of the patterns' first that has any. */
+static bool find_file(const char *const *patterns, char path[128])
+{
+    for (; *patterns; patterns++) {
+        glob_t g = { 0 };
+        bool found = glob(*patterns, 0, NULL, &g) == 0 && g.gl_pathc &&
+                     strlen(g.gl_pathv[g.gl_pathc - 1]) < 128;
+
+        if (found)
+            strcpy(path, g.gl_pathv[g.gl_pathc - 1]);
+        globfree(&g);
+        if (found)
+            return true;
+    }
+    return false;
+}
+
+int dm_find(const struct guest_config *cfg, struct dm_files *f, struct error *e)
+{
+    static const char *const qemu[] = { "/usr/libexec/xen-qemu-system-i386",
+                                        "/usr/lib/xen*/bin/qemu-system-i386", NULL },
+                             *const loader[] = { "/usr/lib/xen*/boot/hvmloader",
+                                                 "/usr/libexec/xen/boot/hvmloader", NULL },
+                             *const bios[] = { "/usr/share/seabios/bios-256k.bin", NULL };
+
+    if (!find_file(loader, f->loader))
+        return error_set(e, ENOENT, "Install it: apt install xen-utils-4.17 (or your Debian's)",
+                         "an HVM guest begins with hvmloader, which is not installed");
+    if (!find_file(bios, f->bios))
+        return error_set(e, ENOENT, "Install it: apt install seabios",
+                         "an HVM guest needs a BIOS, and SeaBIOS is not installed");
+    if (cfg->device_model) {
+        snprintf(f->qemu, sizeof(f->qemu), "%s", cfg->device_model);
+        if (access(cfg->device_model, X_OK) == 0 && strlen(cfg->device_model) < sizeof(f->qemu))
+            return 0;
+        return error_sys(e, errno, "Correct device_model_override= in the configuration.",
+                         "the device model %s", cfg->device_model);
+    }
+    if (find_file(qemu, f->qemu) && access(f->qemu, X_OK) == 0)
+        return 0;
+    return error_set(e, ENOENT, "Install it: apt install qemu-system-xen",
+                     "an HVM guest needs QEMU for its devices, which is not installed");
+}
+
+int dm_store_nodes(struct store *s, const char *base)
+{
+    int rc = store_put(s, base, "hvmloader/bios", "seabios");
+
+    rc = rc ? rc : store_put(s, base, "hvmloader/allow-memory-relocate", "0");
+    rc = rc ? rc : store_put(s, base, "platform/acpi", "1");
+    rc = rc ? rc : store_put(s, base, "platform/acpi_s3", "1");
+    rc = rc ? rc : store_put(s, base, "platform/acpi_s4", "1");
+    rc = rc ? rc : store_put(s, base, "platform/acpi_laptop_slate", "0");
+    return rc ? rc : store_put(s, base, "platform/device-model", "qemu_xen");
+}
+
+/* --- its command line --- */
+
+struct args {
+    char *list[MAX_ARGS];
+    unsigned int n;
+};
+
+static void __attribute__((format(printf, 2, 3))) add(struct args *a, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (a->n + 1 >= MAX_ARGS)
+        abort(); /* four drives at most, all else is a fixed number */
+    va_start(ap, fmt);
+    if (vasprintf(&a->list[a->n++], fmt, ap) < 0)
+        abort();
+    va_end(ap);
+}
+
+/* Which of the four IDE drives a disk is to be; -1: none, it has the PV device only. */
+static int ide_index(const struct disk_config *d)
+{
+    unsigned int major = d->number >> 8, minor = d->number & 0xff, index;
+
+    if (d->number >> 28)
+        return -1;
+    switch (major) {
+    case 3: /* hda, hdb */
+        index = minor >> 6;
+        break;
+    case 22: /* hdc, hdd */
+        index = 2 + (minor >> 6);
+        break;
+    case 8:   /* sda ... */
+    case 202: /* xvda ... */
+        index = minor >> 4;
+        break;
+    default:
+        return -1;
+    }
+    return index < IDE_DRIVES ? (int)index : -1;
+}
+
+/*
+ * By the block device that the PV backend has too, without a cache between: the guest may write by
+ * one and read by the other. What a disk's script sets up is not emulated.
+ */
+static void add_drives(struct args *a, const struct dm_start *s)
+{
+    bool taken[IDE_DRIVES] = { false };
+
+    for (unsigned int i = 0; i < s->cfg->nr_disks; i++) {
+        const struct disk_config *d = &s->cfg->disks[i];
+        int at = ide_index(d);
+
+        if (at < 0 || taken[at] || d->script || (d->readonly && !d->cdrom))
+            continue; /* an IDE disk cannot be read-only */
+        taken[at] = true;
+        add(a, "-drive");
+        add(a, "file=%s,if=ide,index=%d,media=%s,format=raw,cache.direct=on%s", s->backing[i].node,
+            at, d->cdrom ? "cdrom" : "disk", d->cdrom ? ",readonly=on" : "");
+    }
+}
+
+static void add_kernel(struct args *a, const struct guest_config *cfg)
+{
+    if (!cfg->kernel)
+        return;
+    add(a, "-kernel");
+    add(a, "%s", cfg->kernel);
+    if (cfg->ramdisk) {
+        add(a, "-initrd");
+        add(a, "%s", cfg->ramdisk);
+    }
+    if (*cfg->cmdline) {
+        add(a, "-append");
+        add(a, "%s", cfg->cmdline);
+    }
+}
+
+/* The machine, as libxl has it; then what it gives up. */
+static void make_args(struct args *a, const struct dm_start *s, int qmp)
+{
+    const struct guest_config *cfg = s->cfg;
+    unsigned int id = UID_BASE + s->domid;
+    static const char *const fixed[] = { "-no-shutdown",
+                                         "-nodefaults",
+                                         "-no-user-config",
+                                         "-vnc",
+                                         "none",
+                                         "-display",
+                                         "none",
+                                         "-nographic",
+                                         "-vga",
+                                         "none",
+                                         "-net",
+                                         "none",
+                                         "-machine",
+                                         "xenfv,suppress-vmdesc=on" };
+
+    add(a, "%s", s->files->qemu);
+    add(a, "-xen-domid");
+    add(a, "%u", s->domid);
+    add(a, "-name");
+    add(a, "%s", cfg->name);
+    for (unsigned int i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
+        add(a, "%s", fixed[i]);
+    add(a, "-m");
+    add(a, "%u", cfg->memory_mb);
+    add(a, "-boot");
+    add(a, "order=%s", cfg->boot ? cfg->boot : "c");
+    if (cfg->serial) {
+        add(a, "-serial");
+        add(a, "%s", cfg->serial);
+    }
+    add_drives(a, s);
+    add_kernel(a, cfg);
+    add(a, "-chardev");
+    add(a, "socket,id=qmp,fd=%d,server=on,wait=off", qmp);
+    add(a, "-mon");
+    add(a, "chardev=qmp,mode=control");
+    add(a, "-xen-domid-restrict");
+    add(a, "-chroot");
+    add(a, EMPTY_DIR);
+    add(a, "-runas");
+    add(a, "%u:%u", id, id);
+}
+
+/* --- its start --- */
+
+static void qmp_path(unsigned int domid, char path[64])
+{
+    snprintf(path, 64, RUN_DIR "/%u.qmp", domid);
+}
+
+static int listen_qmp(unsigned int domid, struct error *e)
+{
+    struct sockaddr_un to = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0); /* it goes through exec */
+
+    qmp_path(domid, to.sun_path);
+    unlink(to.sun_path); /* of a domain of this number whose tools died */
+    if (fd < 0 || bind(fd, (struct sockaddr *)&to, sizeof(to)) != 0 || listen(fd, 4) != 0) {
+        error_sys(e, errno, NULL, "%s", to.sun_path);
+        if (fd >= 0)
+            close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static int open_log(const char *name, struct error *e)
+{
+    char *path = str_fmt(DM_LOGS "/%s.log", name), *old = str_fmt("%s.old", path);
+    int fd = -1;
+
+    if (make_dirs(path, 0750) == 0) {
+        rename(path, old);
+        fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0640);
+    }
+    if (fd < 0)
+        error_sys(e, errno, NULL, "%s", path);
+    free(path);
+    free(old);
+    return fd;
+}
+
+/*
+ * In the child, of which nothing is left to other programs: no terminal, no descriptors but the
+ * listening socket, no network. It waits until its parent has written down that it is there.
+ */
+static void become_qemu(const struct args *a, int qmp, int log, int go)
+{
+    int rc, null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    sigset_t empty;
+    char byte;
+
+    setsid();
+    if (dup2(null, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0 || read(go, &byte, 1) != 1)
+        _exit(127);
+    dup2(qmp, 3);
+    syscall(SYS_close_range, 4u, ~0u, 0u);
+    signal(SIGXFSZ, SIG_IGN); /* a file that is full is not the guest's end */
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGHUP, SIG_DFL);
+    sigemptyset(&empty);
+    sigprocmask(SIG_SETMASK, &empty, NULL);
+    umask(077);
+    rc = dm_confine();
+    if (rc == 0 && chdir("/") == 0)
+        execv(a->list[0], a->list);
+    fprintf(stderr, "%s: %s\n", rc ? "it cannot be confined" : a->list[0],
+            strerror(rc ? -rc : errno));
+    _exit(127);
+}
+
+/* For the monitor, and for whoever ends the guest. */
+static int note_pid(struct host *h, unsigned int domid, pid_t pid)
+{
+    char base[64];
+
+    snprintf(base, sizeof(base), "/local/domain/%u", domid);
+    return store_put(&h->store, base, "image/device-model-pid", "%d", (int)pid);
+}
+
+/* The monitor shall look for it. */
+static void tell_monitor(struct host *h)
+{
+    store_write(&h->store, DM_NEWS, "");
+    store_rm(&h->store, DM_NEWS);
+}
+
+static int spawn(struct host *h, const struct dm_start *s, int qmp, int log, struct error *e)
+{
+    struct args a = { .n = 0 };
+    int go[2], rc = 0;
+    pid_t pid;
+
+    if (pipe2(go, O_CLOEXEC) != 0)
+        return error_sys(e, errno, NULL, "starting the device model");
+    make_args(&a, s, 3);
+    pid = fork();
+    if (pid == 0) {
+        close(go[1]);
+        become_qemu(&a, qmp, log, go[0]);
+    }
+    close(go[0]);
+    if (pid < 0)
+        rc = error_sys(e, errno, NULL, "starting the device model");
+    else if ((rc = note_pid(h, s->domid, pid)) != 0)
+        rc = store_error(e, rc, "noting the device model");
+    else if (write(go[1], "", 1) != 1)
+        rc = error_sys(e, errno, NULL, "starting the device model");
+    close(go[1]);
+    for (unsigned int i = 0; i < a.n; i++)
+        free(a.list[i]);
+    return rc;
+}
+
+int dm_start(struct host *h, const struct dm_start *s, struct error *e)
+{
+    int qmp, log, rc;
+
+    if (make_dirs(EMPTY_DIR "/", 0711) != 0 || chmod(RUN_DIR, 0711) != 0)
+        return error_sys(e, errno, NULL, "%s", EMPTY_DIR);
+    qmp = listen_qmp(s->domid, e);
+    if (qmp < 0)
+        return -1;
+    log = open_log(s->cfg->name, e);
+    rc = log < 0 ? -1 : spawn(h, s, qmp, log, e);
+    close(qmp);
+    if (log >= 0)
+        close(log);
+    return rc;
+}
+
+/* The last line of its log, as the cause. */
+static int died(const struct dm_start *s, struct error *e)
+{
+    char *path = str_fmt(DM_LOGS "/%s.log", s->cfg->name), *last;
+    size_t len = 0;
+    char *text = file_read(path, 1 << 16, &len);
+
+    while (text && len && text[len - 1] == '\n')
+        text[--len] = '\0';
+    last = text ? strrchr(text, '\n') : NULL;
+    last = last ? last + 1 : text;
+    error_set(e, EIO, NULL, "its device model (QEMU) ended at once%s%s", last && *last ? ": " : "",
+              last ? last : "");
+    error_remedy(e, "Its log is %s.", path);
+    free(text);
+    free(path);
+    return -1;
+}
+
+/* Where its serial line is, for people. */
+static void note_serial(struct host *h, unsigned int domid, const char *pty)
+{
+    char base[64];
+
+    snprintf(base, sizeof(base), "/local/domain/%u", domid);
+    store_put(&h->store, base, "serial/0/tty", "%s", pty);
+}
+
+/*
+ * It answers once the machine is made and it has given up what it does not need. Its end is seen
+ * by the socket's, which it alone has open.
+ */
+int dm_await(struct host *h, const struct dm_start *s, int64_t deadline, struct error *e)
+{
+    char path[64], pty[64];
+    int rc;
+
+    qmp_path(s->domid, path);
+    rc = qmp_ready(path, deadline, pty);
+    if (rc == 0) {
+        if (pty[0])
+            note_serial(h, s->domid, pty);
+        tell_monitor(h);
+        return 0;
+    }
+    if (rc == -EINTR)
+        return interrupt_check(e) ? -1 : died(s, e);
+    if (rc != -ETIMEDOUT)
+        return died(s, e);
+    error_set(e, ETIMEDOUT, NULL, "its device model (QEMU) did not become ready in time");
+    return error_remedy(e, "Its log is " DM_LOGS "/%s.log.", s->cfg->name);
+}
+
+/* --- its end --- */
+
+/* Whether the process says on its command line that it serves this domain. */
+static bool serves(pid_t pid, unsigned int domid)
+{
+    static const char option[] = "-xen-domid";
+    char path[64], id[16];
+    size_t len;
+    char *text, *p;
+    bool yes = false;
+
+    snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+    snprintf(id, sizeof(id), "%u", domid);
+    text = file_read(path, 1 << 16, &len);
+    for (p = text; p && p < text + len && !yes; p += strlen(p) + 1)
+        yes = strcmp(p, option) == 0 && p + sizeof(option) < text + len &&
+              strcmp(p + sizeof(option), id) == 0;
+    free(text);
+    return yes;
+}
+
+int dm_pid(struct store *s, unsigned int domid)
+{
+    long long pid = store_read_num(s, 0, "/local/domain/%u/image/device-model-pid", domid);
+
+    if (pid <= 1)
+        return 0;
+    return serves((pid_t)pid, domid) ? (int)pid : -1;
+}
+
+/* The process may be a child of somebody who does not wait for it; its descriptor tells its end all
+ * the same. */
+void dm_stop(struct store *s, unsigned int domid)
+{
+    int pid = dm_pid(s, domid);
+    char path[64];
+
+    if (pid > 0) {
+        struct pollfd p = { .fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN };
+
+        kill(pid, SIGKILL);
+        if (p.fd >= 0) {
+            while (poll(&p, 1, END_MS) < 0 && errno == EINTR)
+                ;
+            close(p.fd);
+        }
+    }
+    qmp_path(domid, path);
+    unlink(path);
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A list of system calls that are refused, not one of those that are allowed: what QEMU calls is
+ * its own and its libraries' business and changes with them. It must not have new processes
+ * (threads it has), look into others, change file systems or load code into the kernel; most of it
+ * its user could not do anyway.
+ */
+#define _GNU_SOURCE
+#include "tools/cli/dm_confine.h"
+
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#define FILE_LIMIT (64ul << 20) /* its log, the serial line's file */
+
+static const int refused[] = {
+    SYS_fork,
+    SYS_vfork,
+    SYS_ptrace,
+    SYS_process_vm_readv,
+    SYS_process_vm_writev,
+    SYS_kcmp,
+    SYS_pidfd_getfd,
+    SYS_mount,
+    SYS_umount2,
+    SYS_pivot_root,
+    SYS_open_tree,
+    SYS_move_mount,
+    SYS_fsopen,
+    SYS_open_by_handle_at,
+    SYS_unshare,
+    SYS_setns,
+    SYS_init_module,
+    SYS_finit_module,
+    SYS_delete_module,
+    SYS_kexec_load,
+    SYS_kexec_file_load,
+    SYS_reboot,
+    SYS_swapon,
+    SYS_swapoff,
+    SYS_iopl,
+    SYS_ioperm,
+    SYS_bpf,
+    SYS_perf_event_open,
+    SYS_userfaultfd,
+    SYS_io_uring_setup,
+    SYS_add_key,
+    SYS_request_key,
+    SYS_keyctl,
+};
+#define NR_REFUSED (sizeof(refused) / sizeof(refused[0]))
+
+#define FIELD(f) ((uint32_t)offsetof(struct seccomp_data, f))
+#define LOAD(f) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, FIELD(f))
+#define RETURN(what) BPF_STMT(BPF_RET | BPF_K, (what))
+#define REFUSE(err) RETURN(SECCOMP_RET_ERRNO | (err))
+#define UNLESS(value, skip) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), 0, (skip))
+
+static int filter_calls(void)
+{
+    struct sock_filter f[16 + 2 * NR_REFUSED];
+    struct sock_fprog prog = { .filter = f };
+    unsigned short n = 0;
+
+#define ADD(...) (f[n++] = (struct sock_filter)__VA_ARGS__)
+    ADD(LOAD(arch));
+    ADD(UNLESS(AUDIT_ARCH_X86_64, 1));
+    ADD(LOAD(nr));
+    ADD(BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 0, 1)); /* another ABI, or x32 */
+    ADD(RETURN(SECCOMP_RET_KILL_PROCESS));
+    for (unsigned int i = 0; i < NR_REFUSED; i++) {
+        ADD(UNLESS((uint32_t)refused[i], 1));
+        ADD(REFUSE(EPERM));
+    }
+    ADD(UNLESS(SYS_clone3, 1)); /* its flags cannot be seen here; glibc calls clone then */
+    ADD(REFUSE(ENOSYS));
+    ADD(UNLESS(SYS_clone, 3));
+    ADD(LOAD(args[0]));
+    ADD(BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 1, 0));
+    ADD(REFUSE(EPERM));
+    ADD(RETURN(SECCOMP_RET_ALLOW));
+#undef ADD
+    prog.len = n;
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) ? -errno : 0;
+}
+
+int dm_confine(void)
+{
+    struct rlimit files = { FILE_LIMIT, FILE_LIMIT }, none = { 0, 0 };
+
+    if (unshare(CLONE_NEWNET | CLONE_NEWIPC) || setrlimit(RLIMIT_FSIZE, &files) ||
+        setrlimit(RLIMIT_CORE, &none) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+        return -errno;
+    return filter_calls();
+}
