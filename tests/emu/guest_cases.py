@@ -28,6 +28,8 @@ TESTS = [
     ("fail", "debian", 1, 1, True),
     ("fail", "store", 1, 1, True),
     ("fail+guest-flood", "orlop", 2, 1, False),
+    ("save", "debian", 2, 1, False),
+    ("save", "debian", 2, 4, True),
     ("daemons", "store", 1, 1, True),
     ("daemons", "orlop", 2, 2, True),
 ]
@@ -44,11 +46,11 @@ PVH_TESTS = [
 ]
 
 
-def config(task, mix, cpus, vcpus, kind="pv"):
+def config(task, mix, cpus, vcpus, kind="pv", words=()):
     whose = zip(("xenstored", "consoled", "cli"), MIXES[mix])
     return vm.Config(task=f"guest-{task}+audit", initramfs="guests", cpus=cpus, mem=2048, timeout=900,
                      hvargs=("dom0_mem=768M,max:768M",),
-                     kargs=(f"vcpus={vcpus}", f"guests={kind}", *(f"{key}={value}" for key, value in whose)))
+                     kargs=(f"vcpus={vcpus}", f"guests={kind}", *(f"{key}={value}" for key, value in whose), *words))
 
 
 def add_images(cfg):
@@ -101,7 +103,8 @@ def own_programs(case, check):
 
 def all_cases(case, check):
     """case: suite.Case; check: what must be true of the hypervisor's log afterwards."""
-    return [case(f"guest-{task.split('+')[0]}-{mix}-{vcpus}of{cpus}", config(task, mix, cpus, vcpus), long=long, check=check,
+    return [case(f"guest-{task.split('+')[0]}-{mix}-{vcpus}of{cpus}",
+                 config(task, mix, cpus, vcpus, words=("migrate=1", "saves=3") if task == "save" and long else ()), long=long, check=check,
                  hvs=("orlop", "xen")) for task, mix, cpus, vcpus, long in TESTS] + \
         [case(f"guest-{'' if task == 'pvh' else 'pvh-'}{task}-{mix}-{vcpus}of{cpus}", config(task, mix, cpus, vcpus, "pvh"),
               long=long, check=check, hvs=("orlop",)) for task, mix, cpus, vcpus, long in PVH_TESTS] + \

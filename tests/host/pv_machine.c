@@ -161,10 +161,13 @@ uint64_t pv_cr4_fixup(uint64_t wanted)
     return wanted & 0x30ul;
 }
 
+bool pv_machine_tsc_aux;
 bool policy_has_tsc_aux(void)
 {
-    return false;
+    return pv_machine_tsc_aux;
 }
+
+struct cpu_policy policy_max[POLICY_KINDS], policy_default[POLICY_KINDS];
 
 uint64_t paging_m2p_extent(uint64_t i)
 {

@@ -36,6 +36,8 @@ static inline bool rng_one_in(struct rng *r, uint64_t n)
 
 /* Boots host.h's machine with PV_CPUS and the PV side; domains come by pv_guest_new(). */
 void pv_machine_boot(bool verbose);
+/* Have its guests an MSR_TSC_AUX? */
+extern bool pv_machine_tsc_aux;
 /* How busy the rest of the machine is from now on: `seed` decides; 0: it stands still. */
 void pv_machine_stir(uint64_t seed);
 /* The caller's CPU runs v from now on; NULL: it idles. */

@@ -23,11 +23,6 @@
 #define EFER_NX 0x800ull
 #define EFER_FFXSR 0x4000ull
 
-#define XCR0_X87 1ull
-#define XCR0_SSE 2ull
-#define XCR0_AVX 4ull
-#define XCR0_AVX512 0xe0ull
-
 /* Bits that a control register has where CPUID has a feature: {word and bit of it, register's}. */
 struct feature_bit {
     uint16_t feature;
@@ -186,15 +181,6 @@ void hvm_exit_dr(struct hvm_vcpu *v, struct x86_regs *regs, struct hvm_exit *x)
     hvm_vendor->trap_dr(v, false);
 }
 
-bool hvm_xcr0_ok(const struct hvm_vcpu *v, uint64_t val)
-{
-    if (val & ~cpu_policy_states(policy_of(v->x.v.domain)))
-        return false;
-    if (!(val & XCR0_X87) || ((val & XCR0_AVX) && !(val & XCR0_SSE)))
-        return false;
-    return !(val & XCR0_AVX512) || ((val & XCR0_AVX512) == XCR0_AVX512 && (val & XCR0_AVX));
-}
-
 void hvm_exit_xsetbv(struct hvm_vcpu *v, struct x86_regs *regs, struct hvm_exit *x)
 {
     unsigned int len = hvm_insn_length(v, regs, x);
@@ -205,7 +191,7 @@ void hvm_exit_xsetbv(struct hvm_vcpu *v, struct x86_regs *regs, struct hvm_exit 
     if (!len)
         return;
     hvm_vendor->get_paging(v, &g, &cpl);
-    if (cpl != 0 || (uint32_t)regs->rcx != 0 || !hvm_xcr0_ok(v, val)) {
+    if (cpl != 0 || (uint32_t)regs->rcx != 0 || !policy_xcr0_ok(v->x.v.domain, val)) {
         hvm_raise_code(v, TRAP_GP, 0);
         return;
     }

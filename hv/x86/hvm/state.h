@@ -13,10 +13,9 @@
 #define X86_EFER_LME 0x100ull
 #define X86_EFER_LMA 0x400ull
 
-/* CR4 and EFER bits that v may set, by its policy; XCR0's. */
+/* CR4 and EFER bits that v may set, by its policy. */
 uint64_t hvm_cr4_valid(const struct hvm_vcpu *v);
 uint64_t hvm_efer_valid(const struct hvm_vcpu *v);
-bool hvm_xcr0_ok(const struct hvm_vcpu *v, uint64_t val);
 /*
  * v's XCR0 is the one that this CPU has. QEMU's SVM does not let XSETBV exit, so who needs the
  * value asks first.

@@ -38,6 +38,16 @@ static inline const struct cpu_policy *policy_of(const struct domain *d)
     return d->privileged ? &policy_max[k] : &policy_default[k];
 }
 
+/* May d's XCR0 be val? The rules of the SDM, among the states that its policy has. */
+static inline bool policy_xcr0_ok(const struct domain *d, uint64_t val)
+{
+    uint64_t zmm = val & 0xe0;
+
+    if ((val & ~cpu_policy_states(policy_of(d))) || !(val & 1) || ((val & 4) && !(val & 2)))
+        return false;
+    return !zmm || (zmm == 0xe0 && (val & 4));
+}
+
 /* Facts about time that Xen's leaf 3 reports; the time code fills it at boot. */
 struct policy_time {
     uint32_t tsc_khz;

@@ -214,15 +214,18 @@ static void take_fpu(struct pv_vcpu *pv, const struct vcpu_guest_context *c)
 {
     static const uint32_t mxcsr_mask = 0xffff;
     uint8_t *area = pv->x.xsave;
-    uint64_t bv = 3; /* x87 and SSE are there; other states begin as reset */
+    uint64_t bv;
     uint32_t mxcsr;
 
     memcpy(&mxcsr, c->fpu_ctxt.x + 24, sizeof(mxcsr));
     mxcsr &= mxcsr_mask;
     memcpy(area, c->fpu_ctxt.x, 464); /* the rest is the software's, or reserved */
     memcpy(area + 24, &mxcsr, sizeof(mxcsr));
-    if (cpu_feat.xsave)
-        memcpy(area + 512, &bv, sizeof(bv));
+    if (!cpu_feat.xsave)
+        return;
+    memcpy(&bv, area + 512, sizeof(bv));
+    bv |= 3; /* x87 and SSE are there; other states stay as they are, as reset at first */
+    memcpy(area + 512, &bv, sizeof(bv));
 }
 
 static void take_debugregs(struct pv_vcpu *pv, const unsigned long *dr)

@@ -7,7 +7,9 @@
 #include "core/gfn.h"
 #include "core/log.h"
 #include "x86/pv/domain.h"
+#include "x86/pv/hc_vcpu_state.h"
 #include "x86/pv/hypercall_page.h"
+#include "x86/pv/log_dirty.h"
 #include "x86/pv/ptable.h"
 
 /* The stubs that an older kernel calls, in a page of its own. */
@@ -97,6 +99,15 @@ long pv_domctl(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *co
         return op_set_address_size(d, op->u.address_size.size);
     case XEN_DOMCTL_getpageframeinfo3:
         return op_page_info(v, d, &op->u.getpageframeinfo3);
+    case XEN_DOMCTL_get_ext_vcpucontext:
+    case XEN_DOMCTL_set_ext_vcpucontext:
+    case XEN_DOMCTL_getvcpuextstate:
+    case XEN_DOMCTL_setvcpuextstate:
+    case XEN_DOMCTL_get_vcpu_msrs:
+    case XEN_DOMCTL_set_vcpu_msrs:
+        return pv_domctl_vcpu_state(v, d, op, copy_back);
+    case XEN_DOMCTL_shadow_op:
+        return pv_shadow_op(v, d, &op->u.shadow_op, copy_back);
     case XEN_DOMCTL_iomem_permission:
         return op_permission(d, "device memory", op->u.iomem_permission.allow_access);
     case XEN_DOMCTL_ioport_permission:

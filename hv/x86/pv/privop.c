@@ -318,17 +318,6 @@ static enum outcome do_rdtsc(struct privop *op)
     return COMPLETE;
 }
 
-/* The rules of the SDM for XCR0, among the states that its policy has. */
-static bool xcr0_valid(const struct pv_vcpu *v, uint64_t val)
-{
-    uint64_t zmm = val & 0xe0;
-
-    if ((val & ~cpu_policy_states(policy_of(v->x.v.domain))) || !(val & 1) ||
-        ((val & 4) && !(val & 2)))
-        return false;
-    return !zmm || (zmm == 0xe0 && (val & 4));
-}
-
 static enum outcome do_xsetbv(struct privop *op)
 {
     struct x86_regs *r = op->regs;
@@ -338,7 +327,7 @@ static enum outcome do_xsetbv(struct privop *op)
         return raise_ud(op);
     if (!op->v->kernel_mode)
         return REFUSE;
-    if ((uint32_t)r->rcx != 0 || !xcr0_valid(op->v, val)) {
+    if ((uint32_t)r->rcx != 0 || !policy_xcr0_ok(domain_of(op), val)) {
         log_refusal(domain_of(op), "XSETBV %u <- %#llx: not valid here", (uint32_t)r->rcx,
                     (unsigned long long)val);
         return REFUSE;

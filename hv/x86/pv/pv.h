@@ -74,11 +74,20 @@ struct pv_vcpu {
     struct pv_privstate priv; /* privop.c's: ctrlreg, iopl, I/O bitmap */
 };
 
+/* The log of a guest's writes: log_dirty.c. [domctl lock] */
+struct pv_log {
+    bool on;
+    const struct vcpu *caller; /* whose CLEAN or PEEK gave way, NULL: nobody's; what follows is */
+    uint64_t bitmap, pages;    /* that call's arguments, */
+    uint64_t at;               /* and how far it came */
+};
+
 struct pv_domain {
     struct x86_domain x; /* first */
     spinlock_t pt_lock;  /* RANK_PTABLE: page tables and types of its table frames */
     struct pt_drop drop; /* teardown's */
-    bool linear;         /* [pt_lock] its tables may have linear entries: see ptable.h */
+    struct pv_log log;
+    bool linear; /* [pt_lock] its tables may have linear entries: see ptable.h */
 };
 
 static inline struct pv_vcpu *pv_vcpu(struct vcpu *v)
