@@ -20,7 +20,8 @@
 static const char *unsupported(const struct xen_domctl_createdomain *c)
 {
     if ((c->flags & XEN_DOMCTL_CDF_hvm) && !guest_kinds[GUEST_HVM])
-        return "HVM and PVH guests need AMD SVM with nested paging: use a PV guest (type = \"pv\")";
+        return "HVM and PVH guests need AMD SVM or Intel VMX, with nested paging: use a PV guest "
+               "(type = \"pv\")";
     if (c->flags & XEN_DOMCTL_CDF_iommu)
         return "no IOMMU is in use";
     if (c->flags & ~(CDF_IGNORED | XEN_DOMCTL_CDF_MAX | (XEN_DOMCTL_CDF_MAX - 1)))

@@ -112,9 +112,9 @@ static void hw_walk(struct guest *g, unsigned int i, bool write, uint64_t rnd)
             if (write && !(*e & 2))
                 return;
             if (write)
-                *e |= 0x40;
+                *e |= g->p2m.fmt->dirty;
             step = (gfn & ((1ull << (9 * (level - 1))) - 1));
-            remember(g, gfn, ((*e & PTE_ADDR) >> 12) + step, *e & 2 && *e & 0x40);
+            remember(g, gfn, ((*e & PTE_ADDR) >> 12) + step, *e & 2 && *e & g->p2m.fmt->dirty);
             if (write)
                 g->dirty[i] = true;
             return;
@@ -480,7 +480,7 @@ static bool run(const uint64_t *words, unsigned int n, bool verbose)
     /* One domain runs on this CPU, and looks without a lock. */
     before = frame_free_count();
     for (int i = 0; i < DOMS; i++)
-        EXPECT(p2m_init(&guests[i].p2m, guests[i].d, &p2m_npt, &hooks,
+        EXPECT(p2m_init(&guests[i].p2m, guests[i].d, i ? &p2m_ept : &p2m_npt, &hooks,
                         i ? P2M_ORDER_1G : P2M_ORDER_2M, 16) == 0);
     arch_this_cpu()->current = guests[0].d->vcpu[0];
     for (unsigned int i = 0; i < n && !failed; i++) {

@@ -17,6 +17,11 @@ $(HVM_UNIT): $(UNIT_OUT)/%: tests/unit/%.c $(HVM_DEVICES) $(HVM_HDR) tests/unit/
 	@mkdir -p $(@D)
 	$(HOSTCC) $(HOST_CFLAGS) -I. -Ihv -Itests/unit -o $@ $< $(HVM_DEVICES)
 
+UNIT_TESTS += $(UNIT_OUT)/vmx_caps
+$(UNIT_OUT)/vmx_caps: tests/unit/vmx_caps.c hv/x86/hvm/vmx/caps.c hv/x86/hvm/vmx/caps.h hv/x86/hvm/vmx/vmcs.h hv/x86/mm/p2m.h tests/unit/unit.h tests/unit/hvm.mk
+	@mkdir -p $(@D)
+	$(HOSTCC) $(HOST_CFLAGS) -I. -Ihv -Itests/unit -o $@ $<
+
 EMUL_SRC := hv/x86/emul/emul.c hv/x86/emul/alu.c hv/x86/insn/decode.c
 EMUL_UNIT := $(patsubst tests/unit/%.c,$(UNIT_OUT)/%,$(wildcard tests/unit/emul_*.c))
 UNIT_TESTS += $(EMUL_UNIT)

@@ -123,11 +123,12 @@ static int check_machine(struct host *h, const struct guest_config *cfg, struct 
         return xen_error(e, rc, "asking what the machine can do");
     if ((p.capabilities & need) == need)
         return 0;
-    return error_set(e, EOPNOTSUPP,
-                     "Switch SVM on in the firmware's settings if the processor has it (`orlop "
-                     "dmesg` says why it is not used), or write type = 'pv'.",
-                     "this machine runs no %s guests: that needs AMD SVM with nested paging",
-                     cfg->type == GUEST_HVM ? "HVM" : "PVH");
+    return error_set(
+        e, EOPNOTSUPP,
+        "Switch SVM or VMX on in the firmware's settings if the processor has it (`orlop "
+        "dmesg` says why it is not used), or write type = 'pv'.",
+        "this machine runs no %s guests: that needs AMD SVM or Intel VMX, with nested paging",
+        cfg->type == GUEST_HVM ? "HVM" : "PVH");
 }
 
 int guest_check_pool(struct host *h, const struct guest_config *cfg, uint32_t *id, struct error *e)

@@ -187,6 +187,11 @@ void cpu_use_ist(bool on)
     __asm__ volatile("lidt %0" ::"m"(idtr));
 }
 
+uint64_t cpu_idt_base(void)
+{
+    return (uint64_t)idt;
+}
+
 static uint64_t stack_slot(unsigned int id)
 {
     return STACKS_BASE + (uint64_t)id * STACK_SLOT;

@@ -90,6 +90,8 @@ void cpu_init_this(struct x86_pcpu *xp);
  * is a guest's. Nothing may run in ring 3 then.
  */
 void cpu_use_ist(bool on);
+/* The IDT that all CPUs have after cpu_init_this(). */
+uint64_t cpu_idt_base(void);
 /* Build the stack, the descriptor window and the record of CPU `id`; NULL: no memory. */
 struct x86_pcpu *cpu_create(unsigned int id, uint32_t apic_id);
 /* Start the CPUs of these APIC ids, one after the other; nr_pcpus counts those that came. */

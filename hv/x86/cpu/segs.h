@@ -114,6 +114,7 @@ static inline uint64_t read_dr(unsigned int n)
     case 1: __asm__ volatile("mov %%dr1, %0" : "=r"(v)); break;
     case 2: __asm__ volatile("mov %%dr2, %0" : "=r"(v)); break;
     case 3: __asm__ volatile("mov %%dr3, %0" : "=r"(v)); break;
+    case 6: __asm__ volatile("mov %%dr6, %0" : "=r"(v)); break;
         /* clang-format on */
     }
     return v;

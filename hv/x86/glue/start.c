@@ -22,6 +22,7 @@
 #include "x86/hvm/dom0.h"
 #include "x86/hvm/domain.h"
 #include "x86/hvm/svm/svm.h"
+#include "x86/hvm/vmx/vmx.h"
 #include "x86/irq/lapic.h"
 #include "x86/machine.h"
 #include "x86/mm/paging.h"
@@ -219,6 +220,11 @@ static void apply_spec(void)
     pt_l1tf = spec_choice.l1tf;
     if (!spec_choice.meltdown)
         return;
+    if (!options.xpti_off && options.dom0_pvh) {
+        pv_refused = true;
+        log_warn("This processor has Meltdown: PV guests are refused");
+        return;
+    }
     if (!options.xpti_off)
         panic("This processor has Meltdown: a program in a PV guest could read all memory. "
               "The option xpti=no starts Domain 0 all the same");
@@ -248,6 +254,14 @@ static void pin_dom0(void)
     }
 }
 
+static bool has_vmx(void)
+{
+    uint32_t a, b, c, d;
+
+    cpuid(1, 0, &a, &b, &c, &d);
+    return c >> 5 & 1;
+}
+
 static void enable_hvm(void *why)
 {
     const char *here = hvm_vendor->enable_cpu(this_x86());
@@ -262,7 +276,7 @@ static void hvm_start(void)
     unsigned long all[MAX_CPUS / 64];
     const char *why = NULL;
 
-    hvm_vendor = &svm_vendor;
+    hvm_vendor = has_vmx() ? &vmx_vendor : &svm_vendor;
     enable_hvm(&why);
     bitmap_fill(all, MAX_CPUS);
     if (!why)
@@ -273,7 +287,7 @@ static void hvm_start(void)
         return;
     }
     hvm_keys_init();
-    log_info("HVM: %s with nested paging", hvm_vendor->name);
+    log_info("HVM: %s with nested paging (%s)", hvm_vendor->name, hvm_vendor->format->name);
 }
 
 static const char *build_dom0(void)

@@ -173,6 +173,23 @@ size_t hvm_fetch(struct hvm_vcpu *v, uint64_t at, void *dst, size_t n)
     return done;
 }
 
+int hvm_copy_from_phys(struct domain *d, void *dst, uint64_t gpa, size_t n)
+{
+    struct p2m *p2m = &hvm_domain(d)->p2m;
+
+    for (size_t done = 0, step; done < n; done += step) {
+        struct p2m_entry e;
+
+        if (p2m_get(p2m, GFN((gpa + done) >> PAGE_SHIFT), 0, &e))
+            return -XEN_EFAULT;
+        step = to_page_end(gpa + done, n - done);
+        memcpy((uint8_t *)dst + done,
+               (const uint8_t *)direct(mfn_maddr(e.mfn).v) + ((gpa + done) & ~PAGE_MASK), step);
+        frame_put(frame_of(e.mfn));
+    }
+    return 0;
+}
+
 int hvm_copy_to_phys(struct domain *d, uint64_t gpa, const void *src, size_t n)
 {
     struct p2m *p2m = &hvm_domain(d)->p2m;

@@ -20,5 +20,6 @@ size_t hvm_fetch(struct hvm_vcpu *v, uint64_t at, void *dst, size_t n);
 
 /* By guest-physical address, v current or its domain's builder: 0 or -EFAULT. */
 int hvm_copy_to_phys(struct domain *d, uint64_t gpa, const void *src, size_t n);
+int hvm_copy_from_phys(struct domain *d, void *dst, uint64_t gpa, size_t n);
 
 #endif

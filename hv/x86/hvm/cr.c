@@ -18,6 +18,11 @@
 
 /* PSE, PAE, PGE, PCIDE, SMEP: changing one ends all translations. */
 #define CR4_PAGING 0x1200b0ull
+#define CR4_PCIDE 0x20000ull
+
+#define CR0_NW 0x20000000ull
+#define CR0_CD 0x40000000ull
+#define CR0_VALID 0xe005003full
 
 #define EFER_SCE 0x1ull
 #define EFER_NX 0x800ull
@@ -126,8 +131,41 @@ static bool set_cr4(struct hvm_vcpu *v, uint64_t val)
     }
     if (!(val & X86_CR4_PAE) && (hvm_vendor->get(v, HVM_EFER) & X86_EFER_LMA))
         return false;
+    if ((val & ~old & CR4_PCIDE) &&
+        (!(hvm_vendor->get(v, HVM_EFER) & X86_EFER_LMA) || (hvm_vendor->get(v, HVM_CR3) & 0xfff)))
+        return false;
     hvm_vendor->set(v, HVM_CR4, val);
     if ((old ^ val) & CR4_PAGING) /* these end all translations, global ones too */
+        hvm_vendor->flush(v);
+    return true;
+}
+
+/*
+ * MOV to CR0, where the vendor lets it exit. Paging in long mode is entered and left here too:
+ * Intel SDM volume 3, 5.1.
+ */
+static bool set_cr0(struct hvm_vcpu *v, uint64_t val)
+{
+    uint64_t old = hvm_vendor->get(v, HVM_CR0), efer = hvm_vendor->get(v, HVM_EFER);
+    uint64_t cr4 = hvm_vendor->get(v, HVM_CR4), changed;
+
+    if (val >> 32 || ((val & X86_CR0_PG) && !(val & X86_CR0_PE)) ||
+        ((val & CR0_NW) && !(val & CR0_CD)))
+        return false;
+    val = (val & CR0_VALID) | X86_CR0_ET;
+    changed = old ^ val;
+    if ((changed & val & X86_CR0_PG) && (efer & X86_EFER_LME)) {
+        if (!(cr4 & X86_CR4_PAE) || hvm_mode(v) == HVM_MODE_64)
+            return false;
+        efer |= X86_EFER_LMA;
+    } else if ((changed & old & X86_CR0_PG) && (efer & X86_EFER_LMA)) {
+        if (hvm_mode(v) == HVM_MODE_64 || (cr4 & CR4_PCIDE))
+            return false;
+        efer &= ~X86_EFER_LMA;
+    }
+    hvm_vendor->set(v, HVM_CR0, val);
+    hvm_vendor->set(v, HVM_EFER, efer);
+    if (changed & X86_CR0_PG)
         hvm_vendor->flush(v);
     return true;
 }
@@ -135,6 +173,8 @@ static bool set_cr4(struct hvm_vcpu *v, uint64_t val)
 static bool write_cr(struct hvm_vcpu *v, unsigned int n, uint64_t val)
 {
     switch (n) {
+    case 0:
+        return set_cr0(v, val);
     case 4:
         return set_cr4(v, val);
     case 8:

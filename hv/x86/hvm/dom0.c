@@ -160,7 +160,8 @@ const char *pvh_dom0_build(struct dom0_image *im, const struct cmdline_dom0_mem 
 
     b.im = im;
     if (!err && !hvm_vendor)
-        err = "dom0=pvh: this machine has no hardware virtualisation (SVM with nested paging)";
+        err =
+            "dom0=pvh: this machine has no hardware virtualisation (SVM or VMX with nested paging)";
     if (!err)
         err = plan(&b, mem);
     if (!err)

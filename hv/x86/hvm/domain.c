@@ -165,8 +165,8 @@ struct hvm_domain *hvm_domain_create(domid_t id, unsigned int max_vcpus, uint32_
     hd->params[HVM_PARAM_TRIPLE_FAULT_REASON] = SHUTDOWN_reboot;
     if (emulation != XEN_X86_EMU_LAPIC && !(hd->dev = hvm_devices_create(hd)))
         goto no_devices;
-    if (p2m_init(&hd->p2m, &hd->x.d, &p2m_npt, &p2m_hooks,
-                 cpu_feat.page1gb ? P2M_ORDER_1G : P2M_ORDER_2M, TABLE_LIMIT))
+    if (p2m_init(&hd->p2m, &hd->x.d, hvm_vendor->format, &p2m_hooks, hvm_vendor->max_order(),
+                 TABLE_LIMIT))
         goto no_tables;
     if (domain_init(&hd->x.d, id, &hvm_guest_ops.g, max_vcpus))
         goto no_domain;

@@ -28,7 +28,7 @@ bool hvm_write_hypercall_page(struct hvm_vcpu *v, uint64_t val)
         uint8_t stub[STUB_SIZE];
 
         memset(stub, 0xcc, sizeof(stub));
-        memcpy(stub, cpu_feat.intel ? intel : amd, sizeof(amd));
+        memcpy(stub, hvm_vendor->vmcall ? intel : amd, sizeof(amd));
         memcpy(stub + 1, &nr, sizeof(nr));
         if (nr == HYPERCALL_IRET)
             memcpy(stub, none, sizeof(none));

@@ -129,9 +129,14 @@ enum hvm_reg {
 };
 
 struct guest_paging;
+struct p2m_format;
 
 struct hvm_vendor {
-    const char *name; /* "SVM" */
+    const char *name;                /* "SVM" */
+    const struct p2m_format *format; /* of its nested tables */
+    bool vmcall;                     /* its guests call by VMCALL, not VMMCALL */
+    /* The largest leaf of its nested tables: P2M_ORDER_*. After enable_cpu(). */
+    unsigned int (*max_order)(void);
     /* This CPU, once, at boot, and after it slept. NULL, or why hardware-assisted guests cannot
      * run. */
     const char *(*enable_cpu)(struct x86_pcpu *xp);

@@ -41,6 +41,37 @@ const struct p2m_format p2m_npt = {
               [P2M_FOREIGN_RO] = NPT_R | PTE_NX },
 };
 
+/*
+ * Memory is write-back whatever the guest's PAT says. Where the processor keeps no accessed and
+ * dirty bits, it ignores them.
+ */
+#define EPT_R 1ull
+#define EPT_W 2ull
+#define EPT_X 4ull
+#define EPT_WB (6ull << 3 | 1ull << 6)
+#define EPT_UC (1ull << 6)
+#define EPT_A (1ull << 8)
+#define EPT_D (1ull << 9)
+#define EPT_RO (EPT_R | EPT_WB | EPT_A)
+#define EPT_RW (EPT_RO | EPT_W | EPT_D)
+
+const struct p2m_format p2m_ept = {
+    .name = "EPT",
+    .present = EPT_R | EPT_W | EPT_X,
+    .table = EPT_R | EPT_W | EPT_X,
+    .write = EPT_W,
+    .dirty = EPT_D,
+    .leaf = { [P2M_RAM] = EPT_RW | EPT_X,
+              [P2M_RAM_RO] = EPT_RO | EPT_X,
+              [P2M_IOREQ] = EPT_RO | EPT_X,
+              [P2M_MMIO_DIRECT] = EPT_R | EPT_W | EPT_UC | EPT_A | EPT_D,
+              [P2M_SHARED] = EPT_RW,
+              [P2M_GRANT_RW] = EPT_RW,
+              [P2M_GRANT_RO] = EPT_RO,
+              [P2M_FOREIGN] = EPT_RW,
+              [P2M_FOREIGN_RO] = EPT_RO },
+};
+
 /* --- entries --- */
 
 static uint64_t leaf_bits(const struct p2m *p, enum p2m_type type, int level)

@@ -59,6 +59,7 @@ struct p2m_format {
 };
 
 extern const struct p2m_format p2m_npt; /* AMD nested paging: APM volume 2, 15.25 */
+extern const struct p2m_format p2m_ept; /* Intel extended page tables: SDM volume 3, 29.3 */
 
 struct p2m_hooks {
     /*

@@ -53,6 +53,8 @@ struct pv_domain *pv_domain_create(domid_t id, unsigned int max_vcpus)
     return pd;
 }
 
+bool pv_refused;
+
 static int create(domid_t id, const struct xen_domctl_createdomain *config, struct domain **d)
 {
     struct pv_domain *pd;
@@ -60,6 +62,12 @@ static int create(domid_t id, const struct xen_domctl_createdomain *config, stru
     /* A PV guest has no emulated devices, and no MSRs beside those that are written down. */
     if (config->arch.emulation_flags || config->arch.misc_flags)
         return -XEN_EINVAL;
+    if (pv_refused) {
+        log_refusal(NULL,
+                    "createdomain: this processor has Meltdown, so a program in a PV guest could "
+                    "read all memory: only PVH and HVM guests are created (xpti=no permits PV)");
+        return -XEN_EOPNOTSUPP;
+    }
     pd = pv_domain_create(id, config->max_vcpus);
     if (!pd)
         return -XEN_ENOMEM;

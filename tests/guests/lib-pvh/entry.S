@@ -102,7 +102,11 @@ hypercall_raw:
     mov     %rcx, %rdx
     mov     %r8, %r10
     mov     %r9, %r8
+    cmpb    $0xc1, hypercall_page + 7   /* the hypervisor's choice */
+    je      1f
     vmmcall
+    ret
+1:  vmcall
     ret
 
     .bss

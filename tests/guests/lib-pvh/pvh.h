@@ -13,6 +13,12 @@ extern const struct hvm_start_info *start_info;
 extern uint64_t pvh_l4[512], pvh_l3[512], pvh_l2[2048];
 extern char hypercall_page[];
 
+/* The hypervisor's choice: VMCALL (Intel), else VMMCALL. */
+static inline bool hypercalls_by_vmcall(void)
+{
+    return hypercall_page[7] == (char)0xc1;
+}
+
 /* Frames that hold nothing, below 4 GiB: of RAM by the memory map, and of a hole beyond it. */
 unsigned long pvh_free_pfn(void);
 #define PVH_HOLE_PFN 0xe8000ul

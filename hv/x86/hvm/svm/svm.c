@@ -407,8 +407,15 @@ static void dump(const struct hvm_vcpu *v)
             b->exit_info1, b->exit_info2);
 }
 
+static unsigned int max_order(void)
+{
+    return cpu_feat.page1gb ? P2M_ORDER_1G : P2M_ORDER_2M;
+}
+
 const struct hvm_vendor svm_vendor = {
     .name = "SVM",
+    .format = &p2m_npt,
+    .max_order = max_order,
     .enable_cpu = enable_cpu,
     .create = create,
     .destroy = destroy,
