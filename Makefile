@@ -32,6 +32,12 @@ $(BUILD)/asm-offsets.h: hv/x86/asm_offsets.c
 	@$(CC) $(HV_CFLAGS) -g0 -MMD -MF $(BUILD)/asm-offsets.d -MT $@ -S -o $(BUILD)/asm-offsets.s $<
 	@sed -n 's/.*"->\([A-Za-z0-9_]*\) \$$*\(-*[0-9]*\)".*/#define \1 \2/p' $(BUILD)/asm-offsets.s > $@
 
+# The letters of the screen.
+$(BUILD)/font.h: scripts/font
+	@mkdir -p $(@D)
+	@scripts/font $@
+$(BUILD)/obj/hv/x86/picture.o: $(BUILD)/font.h
+
 $(BUILD)/obj/%.o: %.c | $(BUILD)/asm-offsets.h
 	@mkdir -p $(@D)
 	@echo "CC $<"

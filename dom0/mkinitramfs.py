@@ -31,7 +31,7 @@ MODULES = {
     "bench": ["xen-privcmd", "xenfs", "brd"],
     "small": ["xen-privcmd", "xenfs", "xen-evtchn", "xen-gntdev", "xen-gntalloc", "virtio_pci",
               "virtio_blk", "virtio_net", "ahci", "sd_mod", "nvme", "e1000", "ext4", "crc32c_generic",
-              "crc32c-intel"],
+              "crc32c-intel", "efivarfs"],
 }
 MODULES["tools"] = MODULES["small"]
 MODULES["guests"] = ["xen-privcmd", "xenfs", "xen-evtchn", "xen-gntdev", "xen-gntalloc", "xen-blkback", "xen-netback",

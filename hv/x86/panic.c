@@ -16,6 +16,7 @@
 #include "x86/power.h"
 #include "x86/time/tsc.h"
 #include "x86/trap.h"
+#include "x86/vga.h"
 
 #define ANSWER_LIMIT_US 1000000
 
@@ -214,6 +215,18 @@ static void panic_again(bool same_cpu)
     end_machine();
 }
 
+/* On a screen that Domain 0 had: what panic() said already, and from here on everything. */
+static void take_screen(unsigned int cpu, const char *msg)
+{
+    char line[600];
+
+    if (!vga_reclaim())
+        return;
+    int n = fmt_snprintf(line, sizeof(line), "(orlop) Panic on CPU %u:\n(orlop) %s\n", cpu, msg);
+    vga_write(line, MIN((size_t)n, sizeof(line) - 1));
+    log_add_sink(vga_write);
+}
+
 void arch_panic(const char *msg)
 {
     const struct pcpu *p = arch_this_cpu();
@@ -224,7 +237,7 @@ void arch_panic(const char *msg)
     if (!__atomic_compare_exchange_n(&panicking, &none, self + 1, false, __ATOMIC_SEQ_CST,
                                      __ATOMIC_SEQ_CST))
         panic_again(none == self + 1);
-    (void)msg; /* panic() printed it */
+    take_screen(self, msg);
     if (fault_regs)
         dump_regs(fault_regs);
     uint64_t sp;

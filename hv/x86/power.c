@@ -15,6 +15,7 @@
 #include "lib/string.h"
 #include "x86/acpi/acpi.h"
 #include "x86/cpu/ops.h"
+#include "x86/efi/efi.h"
 #include "x86/mm/vmap.h"
 #include "x86/time/tsc.h"
 
@@ -133,6 +134,7 @@ static void enter_s5(uint16_t a, uint16_t b)
     write_control(&fadt.pm1a_control, a);
     write_control(&fadt.pm1b_control, b);
     tsc_delay_us(100000); /* some machines take a while */
+    efi_reset(EFI_RESET_SHUTDOWN);
 }
 
 long power_enter_acpi_sleep(const struct xenpf_enter_acpi_sleep *op)
@@ -157,6 +159,8 @@ void arch_poweroff(void)
         }
         enter_s5(PM1_SLP_TYP(s5_a) | PM1_SLP_EN, PM1_SLP_TYP(s5_b) | PM1_SLP_EN);
     }
+    stop_others();
+    efi_reset(EFI_RESET_SHUTDOWN);
     log_err("This machine gives no way to switch it off; you may do it now.");
     arch_halt();
 }
@@ -203,6 +207,7 @@ static void triple_fault(void)
 void power_reboot(void)
 {
     cli();
+    efi_reset(EFI_RESET_COLD);
     reset_by_fadt();
     tsc_delay_us(10000);
     outb(PORT_RESET, 0x02); /* a hard reset is what comes */

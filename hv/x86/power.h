@@ -21,7 +21,8 @@ void power_init(const struct acpi_fadt *fadt);
  */
 long power_enter_acpi_sleep(const struct xenpf_enter_acpi_sleep *op);
 
-/* Resets the machine at once, by whatever works: reset register, port 0xcf9, 8042, triple fault. */
+/* Resets the machine at once, by whatever works: UEFI, reset register, port 0xcf9, 8042, triple
+ * fault. */
 void power_reboot(void) __attribute__((noreturn));
 
 /* Is the port one of the registers that switch the machine off, or its reset register? */

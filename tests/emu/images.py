@@ -97,12 +97,14 @@ def damaged_kernel(how):
 
 def boot_iso(cfg, entry=0):
     """A GRUB CD that boots the configuration, from `make iso`'s recipe with this test's command lines."""
-    iso = f"{TMP}/iso-{cfg.machine}.iso"
+    if reason := vm.cannot_run(cfg):
+        return reason
+    iso = f"{TMP}/iso-{cfg.machine}{'-uefi' if cfg.uefi else ''}.iso"
     os.makedirs(TMP, exist_ok=True)
     command = ["make", "-s", "-C", vm.TOP, "iso", f"ISO={iso}", f"ISO_KERNEL={cfg.kernel}",
                f"ISO_INITRAMFS={vm.TOP}/build/dom0/{cfg.initramfs}.cpio",
                f"ISO_XEN_ARGS={vm.hypervisor_args(cfg)}", f"ISO_DOM0_ARGS={vm.kernel_args(cfg)}",
-               f"ISO_ENTRY={entry}", "ISO_TIMEOUT=0"]
+               f"ISO_ENTRY={entry}", "ISO_TIMEOUT=0", f"ISO_FIRMWARE={'uefi' if cfg.uefi else 'bios'}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError("make iso failed:\n" + done.stdout + done.stderr)

@@ -11,6 +11,7 @@ import guest_cases
 import images
 import installed
 import installed_guests
+import screen
 import vm
 
 LONG_STORM, QUICK_STORM = 600, 60
@@ -214,6 +215,33 @@ def refusal_cases():
     ]
 
 
+# --- UEFI: OVMF, GRUB for UEFI, and the firmware's runtime services from Domain 0. ---
+
+def reset_by_firmware(result):
+    """Domain 0 asked for a reboot, which ends QEMU: the firmware did it, no port that resets a PC."""
+    if not any(re.search(r"\(orlop\) The firmware \(UEFI\) resets", line) for line in result.lines):
+        return "the machine was not reset by UEFI"
+    if any("The firmware did not" in line for line in result.lines):
+        return "the firmware did not reset the machine"
+    return new_warnings(result)
+
+
+def uefi_cases():
+    cfg = vm.Config(task="efi+warnings", uefi=True, cpus=2, mem=1024, kargs=("end=reboot",))
+
+    def case(name, check=reset_by_firmware, long=True, **changes):
+        return Case(name, dataclasses.replace(cfg, **changes), disks=("virtio",), make=images.boot_iso, check=check,
+                    hvs=("orlop",), long=long)
+    return [
+        case("uefi", long=False),
+        case("uefi-again", check=None, reboots=True),
+        case("uefi-poweroff", check=None, kargs=(), machine="pc"),
+        Case("uefi-panic-on-screen", dataclasses.replace(cfg, kargs=(), hvargs=("crash-test=panic", "console=com1,vga")),
+             make=images.boot_iso, drive=screen.drive_panic, hvs=("orlop",), long=True),
+        case("uefi-no-services", check=hello_says("Domain 0"), task="hello", hvargs=("efi=no-rs",)),
+    ]
+
+
 # --- What programs, devices and tools do. ---
 
 def xl_case(cpus):
@@ -336,5 +364,5 @@ def scale_cases():
 
 
 def all_cases():
-    return boot_cases() + option_cases() + kernel_cases() + refusal_cases() + work_cases() + scale_cases() + \
+    return boot_cases() + option_cases() + kernel_cases() + refusal_cases() + uefi_cases() + work_cases() + scale_cases() + \
         guest_cases.all_cases(Case, audit_clean)

@@ -52,6 +52,7 @@ class Config:
     debug: bool = False     # Orlop with ASSERTs and lock checks (make DEBUG=1)
     cdrom: str = ""     # boot this image by firmware instead of -kernel
     disk_boot: str = ""     # or this raw disk image
+    uefi: bool = False      # by OVMF instead of SeaBIOS
 
     def cpu_model(self):
         if self.cpu:
@@ -120,7 +121,7 @@ def missing_group(name):
 
 def cannot_run(cfg):
     """Why this machine cannot be started on this computer, or None."""
-    groups = ["xen"] * (cfg.hv == "xen") + ["qemu10"] * (not uses_system_qemu(cfg.qemu))
+    groups = ["efi"] * cfg.uefi + ["xen"] * (cfg.hv == "xen") + ["qemu10"] * (not uses_system_qemu(cfg.qemu))
     return next((reason for g in groups if (reason := missing_group(g))), None)
 
 
@@ -143,7 +144,7 @@ def kernel_args(cfg):
 
 def hypervisor_args(cfg):
     args = ["com1=115200,8n1", "console=com1", "loglvl=all", "guest_loglvl=all", "noreboot"]
-    if cfg.reboots:
+    if cfg.reboots or "end=reboot" in cfg.kargs:
         args.remove("noreboot")
     if cfg.hv == "xen" and not smap_is_right(cfg.qemu) and "-smap" not in cfg.cpu_model():
         args.append("smap=0")
@@ -179,11 +180,18 @@ def add_files(cfg):
     return out.name
 
 
+def firmware_options(cfg):
+    """OVMF with variables of its own, which QEMU forgets at its end."""
+    place = FETCH + "/efi/usr/share/OVMF/OVMF_"
+    return ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={place}CODE_4M.fd",
+            "-drive", f"if=pflash,unit=1,format=raw,snapshot=on,file={place}VARS_4M.fd"] if cfg.uefi else []
+
+
 def boot_options(cfg):
     if cfg.cdrom:
-        return ["-cdrom", cfg.cdrom, "-boot", "d"]
+        return [*firmware_options(cfg), "-cdrom", cfg.cdrom, *([] if cfg.uefi else ["-boot", "d"])]
     if cfg.disk_boot:
-        return ["-drive", f"file={cfg.disk_boot},format=raw,if=virtio"]
+        return [*firmware_options(cfg), "-drive", f"file={cfg.disk_boot},format=raw,if=virtio"]
     initramfs = cfg.initramfs if "/" in cfg.initramfs else f"{TOP}/build/dom0/{cfg.initramfs}.cpio"
     if cfg.hv == "bare":
         return ["-kernel", cfg.kernel, "-append", kernel_args(cfg), "-initrd", initramfs]

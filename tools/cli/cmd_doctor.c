@@ -273,9 +273,27 @@ static void check_space(struct patient *p, struct finding *f)
         found(f, GOOD, NULL, "/var has %llu MiB free", mib);
 }
 
+/* UEFI's variable: four bytes of attributes, then 0 or 1. */
+static bool secure_boot(void)
+{
+    FILE *f = fopen("/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c",
+                    "re");
+    unsigned char value[5] = { 0 };
+    bool on = f && fread(value, 1, sizeof(value), f) == sizeof(value) && value[4] == 1;
+
+    if (f)
+        fclose(f);
+    return on;
+}
+
 static void check_firmware(struct patient *p, struct finding *f)
 {
-    if (access("/sys/firmware/efi", F_OK) == 0)
+    if (secure_boot())
+        found(f, BAD,
+              "Turn it off in the firmware's menu: with it GRUB refuses to load a hypervisor by "
+              "multiboot.",
+              "the machine was started by UEFI with Secure Boot on");
+    else if (access("/sys/firmware/efi", F_OK) == 0)
         found(f, GOOD, NULL, "the machine was started by UEFI");
     else if (access("/sys/firmware/acpi", F_OK) == 0)
         found(f, GOOD, NULL, "the machine was started by a BIOS, with ACPI");

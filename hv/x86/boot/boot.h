@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "core/param.h"
+#include "lib/efi_map.h"
 
 struct boot_module {
     uint64_t start, end; /* physical */
@@ -19,6 +20,14 @@ struct boot_memory {
     uint32_t type; /* E820: 1 = RAM */
 };
 
+/* A picture's memory, as the loader set it up. */
+struct boot_screen {
+    uint64_t base;                 /* physical; 0: there is none */
+    uint32_t pitch, width, height; /* bytes from line to line; pixels */
+    uint8_t bpp;
+    uint8_t red_pos, red_size, green_pos, green_size, blue_pos, blue_size; /* bits */
+};
+
 struct boot_info {
     const char *loader;
     char cmdline[2048]; /* without the first word */
@@ -28,6 +37,10 @@ struct boot_info {
     unsigned int nr_mem;
     uint64_t rsdp;    /* physical address given by the loader, 0: search for it */
     bool text_screen; /* EGA text at 0xb8000 may be used */
+    struct boot_screen screen;
+    uint64_t efi_system_table; /* physical; 0: not started by UEFI */
+    struct efi_map efi_map;    /* inside the loader's information, which stays reserved */
+    uint32_t info_len;         /* bytes of the loader's own structures */
 };
 extern struct boot_info boot_info;
 

@@ -23,8 +23,9 @@ mb1_header:
 mb2_header:
         .long 0xE85250D6, 0, mb2_end - mb2_header, -(0xE85250D6 + (mb2_end - mb2_header))
         .word 1, 1                      /* information request, optional */
-        .long 8 + 4 * 6
+        .long 8 + 4 * 8
         .long 1, 3, 6, 8, 14, 15        /* command line, modules, memory map, framebuffer, RSDPs */
+        .long 12, 17                    /* UEFI's system table and memory map */
         .balign 8
         .word 4, 1                      /* console flags, optional: EGA text supported */
         .long 12, 2

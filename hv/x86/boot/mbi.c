@@ -64,6 +64,7 @@ static const char *parse_mb1(uint32_t info)
 {
     const struct mb1_info *m = low(info);
 
+    boot_info.info_len = 0x4000; /* does not say; strings and lists lie around it */
     if (m->flags & BIT(2))
         str_copy(boot_info.cmdline, after_first_word(low(m->cmdline)), sizeof(boot_info.cmdline));
     if (m->flags & BIT(9))
@@ -106,10 +107,38 @@ static void parse_mb2_mmap(const struct mb2_tag *t)
     }
 }
 
+/* Framebuffer: 1 is a picture by colour masks, 2 is EGA text. */
+static void parse_mb2_screen(const struct mb2_tag *t)
+{
+    const uint8_t *b = (const uint8_t *)(t + 1);
+    struct boot_screen *s = &boot_info.screen;
+
+    if (t->size < sizeof(*t) + 24)
+        return;
+    boot_info.text_screen = b[21] == 2;
+    if (b[21] != 1 || t->size < sizeof(*t) + 30)
+        return;
+    memcpy(&s->base, b, 8);
+    memcpy(&s->pitch, b + 8, 4);
+    memcpy(&s->width, b + 12, 4);
+    memcpy(&s->height, b + 16, 4);
+    s->bpp = b[20];
+    memcpy(&s->red_pos, b + 24, 6);
+}
+
+static void parse_mb2_efi_map(const struct mb2_tag *t)
+{
+    const uint32_t *head = (const uint32_t *)(t + 1);
+
+    if (t->size >= 16)
+        boot_info.efi_map = (struct efi_map){ head + 2, t->size - 16, head[0] };
+}
+
 static const char *parse_mb2(uint32_t info)
 {
     uint32_t total = *(const uint32_t *)low(info);
 
+    boot_info.info_len = total;
     for (uint32_t off = 8; off + sizeof(struct mb2_tag) <= total;) {
         const struct mb2_tag *t = low(info + off);
         const uint32_t *w = (const uint32_t *)(t + 1);
@@ -130,13 +159,19 @@ static const char *parse_mb2(uint32_t info)
         case 6:
             parse_mb2_mmap(t);
             break;
-        case 8: /* framebuffer: type 2 is EGA text */
-            boot_info.text_screen = ((const uint8_t *)w)[21] == 2;
+        case 8:
+            parse_mb2_screen(t);
+            break;
+        case 12: /* UEFI's system table, 64 bits */
+            memcpy(&boot_info.efi_system_table, w, 8);
             break;
         case 14:
         case 15: /* a copy of the RSDP, inside the information */
             if (t->type == 15 || !boot_info.rsdp)
                 boot_info.rsdp = info + off + sizeof(*t);
+            break;
+        case 17:
+            parse_mb2_efi_map(t);
             break;
         }
         off += ALIGN_UP(t->size, 8);

@@ -139,6 +139,21 @@ static const char *parse_level(const char *s, enum log_level *level)
 
 static enum log_level hv_level = LOG_INFO, guest_level = LOG_WARN;
 
+/* efi=[no-]rs; attr= is Xen's for mappings of other memory, and its own. */
+static const char *parse_efi(const struct cmdline_opt *o)
+{
+    bool no = list_has(o->value, "no-rs") || list_has(o->value, "rs=0") ||
+              list_has(o->value, "rs=no") || list_has(o->value, "rs=off") ||
+              list_has(o->value, "rs=false");
+
+    if (!no && !list_has(o->value, "rs") && !list_has(o->value, "rs=1") &&
+        !list_has(o->value, "rs=yes") && !list_has(o->value, "rs=on") &&
+        !list_has(o->value, "rs=true"))
+        return "rs and no-rs are known";
+    options.efi_alone = no;
+    return NULL;
+}
+
 static const char *parse_bool(const struct cmdline_opt *o, bool *out)
 {
     return cmdline_bool(o, out) ? NULL : "yes or no expected";
@@ -252,6 +267,8 @@ static const char *parse_one(const struct cmdline_opt *o)
         options.vga_keep = list_has(o->value, "keep");
         return NULL;
     }
+    if (cmdline_is(o, "efi"))
+        return parse_efi(o);
     if (cmdline_is(o, "dom0_vcpus_pin"))
         return parse_bool(o, &options.dom0_vcpus_pin);
     if (cmdline_is(o, "nosmp")) {

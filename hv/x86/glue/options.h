@@ -19,6 +19,7 @@ struct options {
     unsigned int maxcpus;
     const char *tsc; /* "stable", "unstable", or NULL */
     bool vga_keep;
+    bool efi_alone;         /* efi=no-rs: UEFI's runtime services are not called */
     const char *crash_test; /* NULL: none; see glue/crash_test.h */
     bool dom0_pvh;          /* dom0=pvh */
     struct cmdline_dom0_mem dom0_mem;

@@ -68,7 +68,6 @@ static const struct {
     { "e820-verbose", DEBUG },
     { "edd", LOADER },
     { "edid", LOADER },
-    { "efi", LOADER },
     { "ept", HVM },
     { "extra_guest_irqs", SIZED },
     { "flask", "there are no security labels" },

@@ -16,6 +16,7 @@
 #include "x86/cpu/spec.h"
 #include "x86/cpu/watchdog.h"
 #include "x86/dev/uart.h"
+#include "x86/efi/efi.h"
 #include "x86/glue/crash_test.h"
 #include "x86/glue/devices.h"
 #include "x86/glue/options.h"
@@ -27,6 +28,7 @@
 #include "x86/machine.h"
 #include "x86/mm/paging.h"
 #include "x86/mm/vmap.h"
+#include "x86/picture.h"
 #include "x86/policy/cpu_policy.h"
 #include "x86/pv/cpuid.h"
 #include "x86/pv/dom0_build.h"
@@ -42,6 +44,22 @@ static struct acpi_info acpi;
 
 static const char *serial_error; /* why com1= or com2= could not be followed */
 static bool serial;
+
+/* The screen as boot tables map it, below 4 GiB, until paging_init(). False: there is none. */
+static bool screen_early(void)
+{
+    const struct boot_screen *s = &boot_info.screen;
+
+    if (boot_info.text_screen) {
+        vga_init(direct(VGA_TEXT_BASE));
+        return true;
+    }
+    if (!picture_usable(s))
+        return false;
+    bool reached = s->base < (1ull << 32) - vga_picture_bytes(s);
+    vga_init_picture(s, reached ? direct(s->base) : NULL);
+    return true;
+}
 
 /*
  * With a port that is not there or an option that is wrong: COM1 as it usually is, and the screen,
@@ -59,10 +77,8 @@ static void console_init(void)
     }
     if (serial)
         log_add_sink(uart_write);
-    if (options.console_vga && boot_info.text_screen) {
-        vga_init(direct(VGA_TEXT_BASE)); /* until paging_init() */
+    if (options.console_vga && screen_early())
         log_add_sink(vga_write);
-    }
 }
 
 static void announce(const char *boot_error)
@@ -95,7 +111,7 @@ static bool ring_place_free(uint32_t info)
     for (unsigned int i = 0; i < b->nr_mem; i++)
         ram |= b->mem[i].type == 1 && b->mem[i].base <= CONRING_PHYS &&
                b->mem[i].base + b->mem[i].len >= CONRING_PHYS + CONRING_SIZE;
-    ram &= !overlaps(CONRING_PHYS, CONRING_SIZE, info, 0x4000);
+    ram &= !overlaps(CONRING_PHYS, CONRING_SIZE, info, boot_info.info_len);
     for (unsigned int i = 0; i < b->nr_modules; i++) {
         const struct boot_module *m = &b->module[i];
         ram &= !overlaps(CONRING_PHYS, CONRING_SIZE, m->start, m->end - m->start) &&
@@ -111,7 +127,7 @@ static void reserve_boot_memory(uint32_t info)
 
     bootmem_reserve(0, 0x100000);
     bootmem_reserve(start, end + symtab_size());
-    bootmem_reserve(info, info + 0x4000);
+    bootmem_reserve(info, info + boot_info.info_len);
     for (unsigned int i = 0; i < boot_info.nr_modules; i++) {
         const struct boot_module *m = &boot_info.module[i];
         bootmem_reserve(m->start, m->end);
@@ -123,10 +139,14 @@ static void reserve_boot_memory(uint32_t info)
 
 static void screen_remap(void)
 {
-    void *text = boot_info.text_screen ? vmap(MADDR(VGA_TEXT_BASE), VGA_TEXT_SIZE, VMAP_UC) : NULL;
+    const struct boot_screen *s = &boot_info.screen;
 
-    if (text && options.console_vga)
-        vga_init(text);
+    if (!options.console_vga)
+        return;
+    if (boot_info.text_screen)
+        vga_init(vmap(MADDR(VGA_TEXT_BASE), VGA_TEXT_SIZE, VMAP_UC));
+    else if (picture_usable(s))
+        vga_init_picture(s, vmap(MADDR(s->base), vga_picture_bytes(s), VMAP_WC));
 }
 
 /* One table at a time, as acpi_parse() promises. */
@@ -325,6 +345,7 @@ void boot_main(uint32_t magic, uint32_t info)
     cpu_init_this(bsp);
     pcpu_online(&bsp->p);
     paging_seal(); /* cpu_init_this() has put STAC and CLAC into the text */
+    efi_init(!options.efi_alone);
     read_acpi();
     machine_init(&acpi, options.x2apic);
     bsp->apic_id = lapic_id();

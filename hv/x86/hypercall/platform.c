@@ -9,6 +9,7 @@
 #include "lib/string.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
+#include "x86/hypercall/efi.h"
 #include "x86/mm/paging.h"
 #include "x86/power.h"
 
@@ -147,15 +148,16 @@ static long core_parking(struct xenpf_core_parking *op)
 
 /* --- firmware --- */
 
-/* What a boot loader asks the BIOS in real mode, and EFI: neither was there for us. */
-static long firmware_info(struct xenpf_firmware_info *info)
+/* What a boot loader asks the BIOS in real mode: it was not there for us. */
+static long firmware_info(struct vcpu *v, struct xenpf_firmware_info *info)
 {
     switch (info->type) {
     case XEN_FW_DISK_INFO:
     case XEN_FW_DISK_MBR_SIGNATURE:
     case XEN_FW_VBEDDC_INFO:
-    case XEN_FW_EFI_INFO:
         return E(ESRCH);
+    case XEN_FW_EFI_INFO:
+        return platform_efi_info(v, info);
     case XEN_FW_KBD_SHIFT_FLAGS:
         if (info->index)
             return E(ESRCH);
@@ -197,7 +199,9 @@ static long dispatch(struct vcpu *v, struct xen_platform_op *op, bool *copy_back
     *copy_back = true;
     switch (op->cmd) {
     case XENPF_firmware_info:
-        return firmware_info(&op->u.firmware_info);
+        return firmware_info(v, &op->u.firmware_info);
+    case XENPF_efi_runtime_call:
+        return platform_efi_call(v, &op->u.efi_runtime_call);
     case XENPF_getidletime:
         return getidletime(v, &op->u.getidletime);
     case XENPF_get_cpuinfo:
@@ -217,7 +221,7 @@ static long dispatch(struct vcpu *v, struct xen_platform_op *op, bool *copy_back
     case XENPF_mem_hotadd:
     case XENPF_resource_op:
         return E(EOPNOTSUPP);
-    default: /* EFI runtime services, symbols, chipset quirks */
+    default: /* symbols, chipset quirks */
         return E(ENOSYS);
     }
 }

@@ -33,6 +33,8 @@ void *vmap(maddr_t pa, size_t len, enum vmap_attr attr)
         flags |= PTE_RW | PTE_D;
     if (attr == VMAP_UC)
         flags |= PTE_PCD | PTE_PWT;
+    if (attr == VMAP_WC)
+        flags |= PTE_PAT;
     spin_lock(&vmap_lock);
     long at = find_run(n);
     uint64_t va = VMAP_BASE + (uint64_t)at * PAGE_SIZE;

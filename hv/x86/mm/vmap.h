@@ -9,7 +9,8 @@
 
 #define VMAP_PAGES 8192ul /* 32 MiB of the area are enough for tables, APICs, MMCFG windows */
 
-enum vmap_attr { VMAP_RW, VMAP_RO, VMAP_UC }; /* never executable */
+/* WC: writes are gathered (the ABI's PAT, cpu.c). Never executable. */
+enum vmap_attr { VMAP_RW, VMAP_RO, VMAP_UC, VMAP_WC };
 
 /*
  * Map `len` bytes at physical `pa` (any alignment); NULL when the space is used up. The mapping is

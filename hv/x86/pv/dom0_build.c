@@ -182,18 +182,53 @@ static const char *build_tables(struct build *b)
 
 /* --- what the kernel is told --- */
 
-static void fill_console(struct start_info *si)
+static void fill_text(struct dom0_vga_console_info *c)
 {
-    struct dom0_vga_console_info *c = (struct dom0_vga_console_info *)(si + 1);
-
-    _Static_assert(sizeof(*si) + sizeof(*c) <= PAGE_SIZE, "one page");
-    if (!boot_info.text_screen)
-        return;
     c->video_type = XEN_VGATYPE_TEXT_MODE_3;
     c->u.text_mode_3.font_height = 16;
     vga_cursor(&c->u.text_mode_3.cursor_x, &c->u.text_mode_3.cursor_y);
     c->u.text_mode_3.rows = 25;
     c->u.text_mode_3.columns = 80;
+}
+
+/* The picture that the loader set up, as a driver of Domain 0 takes it over. */
+static void fill_picture(struct dom0_vga_console_info *c)
+{
+    const struct boot_screen *s = &boot_info.screen;
+    uint64_t bytes = (uint64_t)s->pitch * s->height;
+    uint8_t used = (uint8_t)(s->red_size + s->green_size + s->blue_size);
+
+    c->video_type = boot_info.efi_system_table ? XEN_VGATYPE_EFI_LFB : XEN_VGATYPE_VESA_LFB;
+    c->u.vesa_lfb.width = (uint16_t)s->width;
+    c->u.vesa_lfb.height = (uint16_t)s->height;
+    c->u.vesa_lfb.bytes_per_line = (uint16_t)s->pitch;
+    c->u.vesa_lfb.bits_per_pixel = s->bpp;
+    c->u.vesa_lfb.lfb_base = (uint32_t)s->base;
+    c->u.vesa_lfb.ext_lfb_base = (uint32_t)(s->base >> 32);
+    c->u.vesa_lfb.lfb_size = (uint32_t)DIV_ROUND_UP(bytes, 0x10000ull);
+    c->u.vesa_lfb.red_pos = s->red_pos;
+    c->u.vesa_lfb.red_size = s->red_size;
+    c->u.vesa_lfb.green_pos = s->green_pos;
+    c->u.vesa_lfb.green_size = s->green_size;
+    c->u.vesa_lfb.blue_pos = s->blue_pos;
+    c->u.vesa_lfb.blue_size = s->blue_size;
+    if (s->bpp > used) {
+        c->u.vesa_lfb.rsvd_pos = used;
+        c->u.vesa_lfb.rsvd_size = (uint8_t)(s->bpp - used);
+    }
+}
+
+static void fill_console(struct start_info *si)
+{
+    struct dom0_vga_console_info *c = (struct dom0_vga_console_info *)(si + 1);
+
+    _Static_assert(sizeof(*si) + sizeof(*c) <= PAGE_SIZE, "one page");
+    if (boot_info.text_screen)
+        fill_text(c);
+    else if (boot_info.screen.base)
+        fill_picture(c);
+    else
+        return;
     si->console.dom0.info_off = sizeof(*si);
     si->console.dom0.info_size = sizeof(*c);
 }
