@@ -45,9 +45,14 @@ static void ipis(void)
     cpu_wait(2);
 }
 
-/* Moves shared_info to and fro between two frames; the other CPU reads both all the time. */
+/*
+ * Moves shared_info to and fro between two frames; the other CPU reads both all the time, with its
+ * interrupts on or off: the machine's get it out of its guest either way.
+ */
 static void reader(void *arg)
 {
+    if (option("case=on"))
+        irq_on();
     while (!stop)
         for (unsigned long i = 0; i < 2; i++)
             (void)*(volatile uint32_t *)pvh_virt(PVH_HOLE_PFN + 16 + i);
