@@ -44,7 +44,7 @@ TOOL_FILES = ["usr/bin/xenstore-ls", "usr/bin/xenstore-read", "usr/bin/xenstore-
               "usr/bin/xenstore-list", "etc/default/xen", "etc/xen/xl.conf"]
 # What xl starts itself stands where Debian has it.
 GUEST_TOOLS = ["xl", "xenstored", "xenconsoled", "xenconsole", "xen-init-dom0", "xenstore-control", "xentop", "xenctx",
-               "lsevtchn", "xen-hvmctx", "libxl-save-helper"]
+               "lsevtchn", "xen-hvmctx", "libxl-save-helper", "xentrace"]
 GUEST_TOOL_FILES = TOOL_FILES + [f"usr/bin/xenstore-{n}" for n in ("rm", "watch", "exists", "chmod")]
 GUEST_PROGS = ["bench", "bigfile", "storm", "tcpecho", "kmsg", "xsloop"]
 DISK_MIB = 64

@@ -45,6 +45,8 @@ uint64_t arch_gfn(mfn_t mfn); /* what was recorded for a frame of RAM */
 uint64_t arch_now(void);
 /* Program this CPU's timer to interrupt at `deadline` ns (arch_now's scale); ~0 stops it. */
 void arch_timer_set(uint64_t deadline);
+/* This CPU's cycle counter, for the time of trace records. */
+uint64_t arch_cycles(void);
 /* Seconds since 1970 from the machine's real-time clock. */
 uint64_t arch_rtc_read(void);
 /* Fill the guest's time record for vCPU v on this CPU (version is the caller's business). */

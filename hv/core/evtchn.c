@@ -15,6 +15,7 @@
 #include "core/evtchn_private.h"
 
 #include "core/pcpu.h"
+#include "core/trace.h"
 
 static void set_kind(struct evtchn *ch, uint8_t kind)
 {
@@ -153,6 +154,13 @@ bool evtchn_is_masked(struct domain *d, evtchn_port port)
     return port_bit(d, port, d->shared->evtchn_mask, EVTCHN_FIFO_MASKED);
 }
 
+/* v sends an event to d's port, whose record is ch. */
+static inline void trace_event(const struct vcpu *v, const struct domain *d,
+                               const struct evtchn *ch, evtchn_port port)
+{
+    TRACE(TRC_ORLOP_EVENT, trace_vcpu(v), (uint32_t)d->id << 16 | (ch->vcpu & ~PORT_HV), port);
+}
+
 int evtchn_send(struct vcpu *v, evtchn_port port)
 {
     struct domain *d = v->domain;
@@ -163,11 +171,13 @@ int evtchn_send(struct vcpu *v, evtchn_port port)
         return -XEN_EINVAL;
     COUNT(v->cpu, EVENTS);
     if (kind_of(ch) == EVTCHNSTAT_ipi) {
+        trace_event(v, d, ch, port);
         set_pending(d, ch, port);
         return 0;
     }
     spin_lock(&d->evtchn->lock);
     if (ch->kind == EVTCHNSTAT_interdomain) {
+        trace_event(v, ch->remote, port_of(ch->remote, ch->num), ch->num);
         set_pending(ch->remote, port_of(ch->remote, ch->num), ch->num);
     } else if (ch->kind == EVTCHNSTAT_ipi) {
         set_pending(d, ch, port);

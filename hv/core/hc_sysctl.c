@@ -261,6 +261,8 @@ long hc_sysctl(struct vcpu *v, const struct hc_args *args)
         rc = sysctl_cpupool(v, args, &op.u.cpupool_op);
     else if (op.cmd == XEN_SYSCTL_cpu_hotplug)
         rc = sysctl_cpu_hotplug(v, args, &op.u.cpu_hotplug);
+    else if (op.cmd == XEN_SYSCTL_tbuf_op)
+        rc = sysctl_tbuf(v, arg, &op.u.tbuf_op);
     else
         rc = do_sysctl(v, &op, &copy_back);
     if (rc == 0 && copy_back && guest_put(v, GPTR(arg), &op))

@@ -10,6 +10,7 @@
 
 #include "core/guest.h"
 #include "core/pcpu.h"
+#include "core/trace.h"
 
 /* Error codes are the ABI's (<xen/errno.h>), returned negative. */
 #define EOK 0
@@ -94,6 +95,8 @@ static inline long hypercall_dispatch(struct vcpu *v, unsigned long nr, const st
     if (__builtin_expect(!(h->kinds[d->privileged] & 1u << d->kind), 0))
         return h->kinds[1] & 1u << d->kind ? E(EPERM) : E(ENOSYS);
     v->cpu->counts.calls[nr]++;
+    if (__builtin_expect(__atomic_load_n(&trace_on, __ATOMIC_RELAXED), 0))
+        trace_hypercall(v, nr, args);
     return h->fn(v, args);
 }
 
@@ -117,6 +120,10 @@ long sysctl_scheduler(struct vcpu *v, struct xen_sysctl_scheduler_op *op);
 /* sysctl perfc_op. */
 struct xen_sysctl_perfc_op;
 long sysctl_perfc(struct vcpu *v, struct xen_sysctl_perfc_op *op);
+
+/* sysctl tbuf_op; arg: where the caller has its struct xen_sysctl. Takes the domctl lock. */
+struct xen_sysctl_tbuf_op;
+long sysctl_tbuf(struct vcpu *v, unsigned long arg, struct xen_sysctl_tbuf_op *op);
 
 /* sysctl get_pmstat and pm_op. */
 struct xen_sysctl_get_pmstat;

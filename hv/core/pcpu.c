@@ -10,6 +10,7 @@
 #include "core/domain.h"
 #include "core/keys.h"
 #include "core/log.h"
+#include "core/trace.h"
 #include "core/vcpu.h"
 
 struct pcpu *pcpus[MAX_CPUS];
@@ -76,6 +77,8 @@ void pcpu_do_pending(struct pcpu *p)
             log_notify();
         if (work & WORK_LOG)
             log_late();
+        if (work & WORK_TRACE)
+            trace_notify();
         if (work & WORK_KEY)
             keys_run();
         if (work & WORK_SCHED)

@@ -17,6 +17,7 @@ enum pending_work {
     WORK_KEY = 1u << 3,     /* a debug key was pressed */
     WORK_CONRING = 1u << 4, /* the console ring grew: tell Dom0 */
     WORK_LOG = 1u << 6,     /* refusals wait for the serial line */
+    WORK_TRACE = 1u << 7,   /* a trace buffer is half full: tell Dom0 */
     WORK_CLOCK = 1u << 5,   /* the scale of time changed: refresh the current vCPU's record */
 };
 

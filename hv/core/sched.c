@@ -28,6 +28,7 @@
 #include "core/log.h"
 #include "core/pcpu.h"
 #include "core/sched_credit.h"
+#include "core/trace.h"
 
 #define VTIME_START (1ull << 40) /* room for who is behind it */
 #define MOST_LOOKED_AT 64
@@ -301,6 +302,7 @@ void sched_wake(struct vcpu *v)
         spin_unlock(&p->rq.lock); /* sched_run() looks again before it lets a vCPU go */
     } else {
         COUNT(arch_this_cpu(), WAKES);
+        TRACE(TRC_SCHED_WAKE, v->domain->id, v->id);
         place(p, v, true);
     }
 }
@@ -340,6 +342,7 @@ void sched_give_way(struct vcpu *v)
     if (waiting(v->cpu) == 0)
         return;
     v->sched.yielding = true;
+    TRACE(TRC_SCHED_YIELD, v->domain->id, v->id);
     pcpu_raise(v->cpu, WORK_SCHED);
 }
 
@@ -515,12 +518,21 @@ static void arm_slice(struct pcpu *p, const struct vcpu *cur)
         timer_set(&p->slice, p, cur->sched.slice_end);
 }
 
+/* The idle vCPUs are traced like others: they run, or may. */
+static void trace_idle(const struct vcpu *v, int from, int to)
+{
+    TRACE(TRC_SCHED_RUNSTATE_CHANGE | (uint32_t)from << 8 | (uint32_t)to << 4, trace_vcpu(v));
+}
+
 static void enter(struct pcpu *p, struct vcpu *next, uint64_t now)
 {
     uint64_t waited;
 
+    if (is_idle(p->current))
+        trace_idle(p->current, RUNSTATE_running, RUNSTATE_runnable);
     __atomic_store_n(&p->current, next, __ATOMIC_RELAXED);
     if (is_idle(next)) {
+        trace_idle(next, RUNSTATE_runnable, RUNSTATE_running);
         __atomic_store_n(&p->idle_since, now, __ATOMIC_RELAXED);
         return;
     }

@@ -12,6 +12,7 @@
 #include "core/evtchn.h"
 #include "core/pcpu.h"
 #include "core/ptype.h"
+#include "core/trace.h"
 
 static void singleshot_fired(void *arg)
 {
@@ -207,6 +208,8 @@ void vcpu_block(struct vcpu *v)
 
 void vcpu_runstate_at(struct vcpu *v, int state, uint64_t now)
 {
+    TRACE(TRC_SCHED_RUNSTATE_CHANGE | (uint32_t)v->runstate.state << 8 | (uint32_t)state << 4,
+          trace_vcpu(v));
     v->runstate.time[v->runstate.state] += now - v->runstate.entered;
     v->runstate.entered = now;
     v->runstate.state = state;

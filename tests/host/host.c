@@ -248,6 +248,11 @@ uint64_t arch_now(void)
     return __atomic_fetch_add(&host_time, 100, __ATOMIC_RELAXED);
 }
 
+uint64_t arch_cycles(void)
+{
+    return __atomic_load_n(&host_time, __ATOMIC_RELAXED);
+}
+
 void arch_timer_set(uint64_t deadline)
 {
     __atomic_store_n(&self->deadline, deadline, __ATOMIC_RELAXED);

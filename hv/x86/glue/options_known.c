@@ -138,7 +138,7 @@ static const struct {
     { "serial_tx_buffer", "output waits for the line" },
     { "sync_console", "output is written at once anyway" },
     { "tboot", "trusted boot is not used" },
-    { "tbuf_size", "events are not traced" },
+    { "tbuf_size", "trace buffers are made when a tool asks for them" },
     { "tdp", HVM },
     { "timer_slop", AUTO },
     { "tickle_one_idle_cpu", SCHED },

@@ -10,6 +10,7 @@
 #include "core/domain.h"
 #include "core/log.h"
 #include "core/pcpu.h"
+#include "core/trace.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
 #include "x86/cpu/segs.h"
@@ -339,6 +340,7 @@ void hvm_vmexit(struct x86_regs *regs)
 
     v->stats.exits++;
     hvm_vendor->decode(v, &x);
+    TRACE(TRC_HVM_VMEXIT64, (uint32_t)x.code, (uint32_t)regs->rip, (uint32_t)(regs->rip >> 32));
     if (__builtin_expect(x.vectoring.kind != HVM_EV_NONE, 0))
         redeliver(v, &x.vectoring);
     dispatch(v, regs, &x);
