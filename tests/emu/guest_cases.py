@@ -7,6 +7,7 @@ import os
 import subprocess
 
 import cases
+import traces
 import views
 import vm
 
@@ -90,6 +91,9 @@ def own_programs(case, check):
     """What only Orlop's programs do."""
     def view(result):
         return check(result) or views.check(result)
+
+    def trace(result):
+        return check(result) or traces.check(result)
     configs = vm.TOP + "/tests/cli/configs"
     view_config = dataclasses.replace(config("view", "orlop", 2, 1), files=tuple(
         ("configs/" + name, f"{configs}/{name}") for name in sorted(os.listdir(configs))) + (
@@ -98,6 +102,7 @@ def own_programs(case, check):
             case("guest-images", config("images", "orlop", 2, 1), check=check, make=add_images, long=True, hvs=("orlop", "xen")),
             case("guest-actions", config("actions", "orlop", 2, 1), check=check, long=True, hvs=("orlop", "xen")),
             case("guest-pools", config("pools", "orlop", 2, 1), check=check, long=True, hvs=("orlop", "xen")),
+            case("guest-trace", config("trace", "orlop", 2, 1), check=trace, long=True, hvs=("orlop", "xen")),
             case("guest-cut", config("cut", "orlop", 2, 1), check=check, long=True, hvs=("orlop", "xen"))]
 
 

@@ -11,7 +11,7 @@ extern const struct command cmd_block_attach, cmd_block_detach, cmd_block_list, 
     cmd_unpause, cmd_vcpu_pin, cmd_vcpu_set;
 extern const struct command cmd_completion, cmd_console, cmd_debug_keys, cmd_dmesg, cmd_doctor,
     cmd_domid, cmd_domname, cmd_events, cmd_help, cmd_info, cmd_list, cmd_log, cmd_rename,
-    cmd_sched, cmd_top, cmd_uptime, cmd_vcpu_list, cmd_version, cmd_xenstore;
+    cmd_sched, cmd_top, cmd_trace, cmd_uptime, cmd_vcpu_list, cmd_version, cmd_xenstore;
 
 const struct command *const command_table[] = {
     /* guests' life */
@@ -63,6 +63,7 @@ const struct command *const command_table[] = {
     &cmd_guests,
     &cmd_monitor,
     &cmd_metrics,
+    &cmd_trace,
     &cmd_dmesg,
     &cmd_debug_keys,
     &cmd_xenstore,
