@@ -4,6 +4,7 @@
 
 #include "core/log.h"
 #include "x86/cpu/ops.h"
+#include "x86/cpu/signature.h"
 #include "x86/cpu/spec.h"
 
 static char logged[512];
@@ -202,4 +203,25 @@ TEST(reads_the_machine)
     CHECK(!strstr(logged, "open"));
     spec_init_cpu();
     spec_switch_domain();
+}
+
+TEST(family_and_model)
+{
+    static const struct {
+        uint32_t eax;
+        struct cpu_signature is;
+    } known[] = {
+        { 0x50654, { 0x6, 0x55, 4 } },   /* Skylake-X */
+        { 0x830f10, { 0x17, 0x31, 0 } }, /* Zen 2 */
+        { 0xf4a, { 0xf, 0x4, 10 } },     /* Prescott */
+        { 0x10543, { 0x5, 0x4, 3 } },    /* what is behind means nothing in family 5 */
+    };
+
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        struct cpu_signature s = cpu_signature(known[i].eax);
+
+        CHECK_EQ(s.family, known[i].is.family);
+        CHECK_EQ(s.model, known[i].is.model);
+        CHECK_EQ(s.stepping, known[i].is.stepping);
+    }
 }

@@ -11,9 +11,9 @@
 #include "x86/boot/unpack.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
+#include "x86/cpu/registers.h"
 #include "x86/mm/paging.h"
 
-#define MSR_FS_BASE 0xc0000100
 #define STACK_ORDER (STACK_SLOT_SHIFT - PAGE_SHIFT)
 _Static_assert((PAGE_SIZE << STACK_ORDER) - sizeof(struct cpu_info) > UNPACK_STACK, "large enough");
 

@@ -9,34 +9,14 @@
 #include "core/vcpu.h"
 #include "lib/string.h"
 #include "x86/cpu/ops.h"
+#include "x86/cpu/registers.h"
 #include "x86/cpu/segs.h"
 #include "x86/cpu/spec.h"
 #include "x86/mm/paging.h"
 #include "x86/trap.h"
 
-#define MSR_EFER 0xc0000080
-#define MSR_STAR 0xc0000081
-#define MSR_LSTAR 0xc0000082
-#define MSR_CSTAR 0xc0000083
-#define MSR_FMASK 0xc0000084
-#define MSR_SYSENTER_CS 0x174
-#define MSR_SYSENTER_ESP 0x175
-#define MSR_SYSENTER_EIP 0x176
-#define MSR_PAT 0x277
 /* The ABI's PAT: WB WT UC- UC WC WP UC UC (Linux's PV code relies on it). */
 #define PAT_VALUE 0x050100070406ull
-
-#define CR4_PGE 0x80u
-#define CR4_FXSR 0x200u
-#define CR4_XMM 0x400u
-#define CR4_UMIP 0x800u
-#define CR4_FSGSBASE 0x10000u
-#define CR4_OSXSAVE 0x40000u
-#define CR4_SMEP 0x100000u
-#define CR4_SMAP 0x200000u
-#define CR4_MCE 0x40u
-#define CR4_PAE 0x20u
-#define CR4_DE 0x8u
 
 struct cpu_features cpu_feat;
 
@@ -306,7 +286,7 @@ static void load_msrs(struct x86_pcpu *xp)
 void cpu_init_this(struct x86_pcpu *xp)
 {
     static bool tables_built;
-    uint64_t cr4 = CR4_PAE | CR4_PGE | CR4_FXSR | CR4_XMM | CR4_MCE | CR4_DE;
+    uint64_t cr4 = CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_MCE | CR4_DE;
     uint32_t a, b, c, d;
 
     if (!tables_built) {

@@ -7,11 +7,7 @@
 #include <stdint.h>
 
 #include "x86/cpu/ops.h"
-
-#define MSR_FS_BASE 0xc0000100u
-#define MSR_GS_BASE 0xc0000101u
-#define MSR_KERNEL_GS_BASE 0xc0000102u
-#define MSR_TSC_AUX 0xc0000103u
+#include "x86/cpu/registers.h"
 
 /* entry.S: load a guest's selector; 1 if that faulted, then the null selector is loaded. */
 unsigned int load_ds(uint16_t sel);

@@ -9,12 +9,8 @@
 #include "lib/format.h"
 #include "lib/macros.h"
 #include "x86/cpu/ops.h"
-
-#define MSR_SPEC_CTRL 0x48
-#define MSR_PRED_CMD 0x49
-#define MSR_ARCH_CAPABILITIES 0x10a
-#define MSR_EFER 0xc0000080u
-#define EFER_AUTOIBRS (1ull << 21)
+#include "x86/cpu/signature.h"
+#include "x86/cpu/registers.h"
 
 /* CPUID 7.0 EDX */
 #define HAS_MD_CLEAR (1u << 10)
@@ -228,12 +224,12 @@ static bool is_tcg(void)
 
 static void read_input(struct spec_input *in)
 {
-    uint32_t sig = leaf(1, 0, 'a');
+    struct cpu_signature sig = cpu_signature(leaf(1, 0, 'a'));
 
     *in = (struct spec_input){ .vendor = vendor(), .emulated = is_tcg() };
-    in->stepping = sig & 15;
-    in->family = (sig >> 8 & 15) + ((sig >> 8 & 15) == 15 ? sig >> 20 & 0xff : 0);
-    in->model = (sig >> 4 & 15) | (sig >> 12 & 0xf0);
+    in->stepping = sig.stepping;
+    in->family = sig.family;
+    in->model = sig.model;
     in->smt = (leaf(1, 0, 'd') >> 28 & 1) && (leaf(0xb, 0, 'b') & 0xffff) > 1;
     in->leaf7_edx = leaf(7, 0, 'd');
     in->rtm = leaf(7, 0, 'b') >> 11 & 1;

@@ -10,11 +10,11 @@
 #include "lib/string.h"
 #include "x86/boot/boot.h"
 #include "x86/cpu/ops.h"
+#include "x86/cpu/registers.h"
 #include "x86/efi/efi.h"
 #include "x86/efi/private.h"
 #include "x86/mm/paging.h"
 
-#define CR0_TS 0x8ull
 #define LOW_HALF_END (1ull << 47)
 #define SIZE_2M (1ull << 21)
 

@@ -12,11 +12,10 @@
 
 #include "lib/string.h"
 #include "x86/cpu/cpu.h"
+#include "x86/cpu/registers.h"
 #include "x86/hvm/calls32.h"
 #include "x86/mm/guest_walk.h"
 #include "x86/mm/paging.h"
-
-#define EFER_LMA 0x400ull
 
 struct space {
     struct guest_paging g;

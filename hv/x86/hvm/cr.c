@@ -6,6 +6,7 @@
 #include "core/domain.h"
 #include "core/log.h"
 #include "x86/cpu/cpu.h"
+#include "x86/cpu/registers.h"
 #include "x86/cpu/segs.h"
 #include "x86/hvm/copy.h"
 #include "x86/hvm/exits.h"
@@ -18,15 +19,8 @@
 
 /* PSE, PAE, PGE, PCIDE, SMEP: changing one ends all translations. */
 #define CR4_PAGING 0x1200b0ull
-#define CR4_PCIDE 0x20000ull
 
-#define CR0_NW 0x20000000ull
-#define CR0_CD 0x40000000ull
 #define CR0_VALID 0xe005003full
-
-#define EFER_SCE 0x1ull
-#define EFER_NX 0x800ull
-#define EFER_FFXSR 0x4000ull
 
 /* Bits that a control register has where CPUID has a feature: {word and bit of it, register's}. */
 struct feature_bit {

@@ -15,6 +15,7 @@
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/fpu.h"
 #include "x86/cpu/ops.h"
+#include "x86/cpu/registers.h"
 #include "x86/cpu/segs.h"
 #include "x86/guest.h"
 #include "x86/hvm/copy.h"

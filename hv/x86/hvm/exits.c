@@ -13,6 +13,7 @@
 #include "core/trace.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
+#include "x86/cpu/registers.h"
 #include "x86/cpu/segs.h"
 #include "x86/hvm/emulate.h"
 #include "x86/hvm/state.h"
@@ -23,9 +24,7 @@
 #include "x86/time/vtsc.h"
 #include "x86/trap.h"
 
-#define CR0_PE 1ull
 #define CPUID_XSTATE 0xdu /* its sizes go by XCR0 */
-#define EFER_LMA 0x400ull
 
 enum hvm_mode hvm_mode(struct hvm_vcpu *v)
 {

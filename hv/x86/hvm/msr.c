@@ -9,6 +9,7 @@
 #include "core/log.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
+#include "x86/cpu/registers.h"
 #include "x86/hvm/copy.h"
 #include "x86/hvm/exits.h"
 #include "x86/hvm/hypercall_page.h"
@@ -17,33 +18,8 @@
 #include "x86/time/vtsc.h"
 
 enum {
-    MSR_TSC = 0x10,
-    MSR_APIC_BASE = 0x1b,
-    MSR_UCODE_REV = 0x8b,
-    MSR_MTRR_CAP = 0xfe,
-    MSR_MCG_CAP = 0x179,
-    MSR_MCG_STATUS = 0x17a,
-    MSR_MISC_ENABLE = 0x1a0,
-    MSR_DEBUGCTL = 0x1d9,
-    MSR_MTRR_FIRST = 0x200,
     MSR_MTRR_LAST_VARIABLE = 0x20f,
-    MSR_MTRR_FIX_64K = 0x250,
-    MSR_MTRR_FIX_16K = 0x258,
-    MSR_MTRR_FIX_16K_LAST = 0x259,
-    MSR_MTRR_FIX_4K = 0x268,
-    MSR_MTRR_FIX_4K_LAST = 0x26f,
-    MSR_PAT = 0x277,
-    MSR_MTRR_DEF_TYPE = 0x2ff,
-    MSR_TSC_DEADLINE = 0x6e0,
-    MSR_X2APIC = 0x800,
-    MSR_X2APIC_LAST = 0x8ff,
 };
-
-#define MSR_EFER 0xc0000080u
-#define MSR_TSC_AUX 0xc0000103u
-#define MSR_AMD_SYSCFG 0xc0010010u
-#define MSR_AMD_HWCR 0xc0010015u
-#define MSR_AMD_DE_CFG 0xc0011029u
 
 #define MTRR_DEF_VALID 0xcffull
 #define HWCR_TSC_FREQ_P0 0x1000000ull

@@ -11,14 +11,12 @@
 #include "lib/string.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
+#include "x86/cpu/registers.h"
 #include "x86/hvm/state.h"
 #include "x86/time/vtsc.h"
 
 #define FPU_BYTES 512
 #define XSAVE_HEADER 512 /* offset of XSTATE_BV */
-#define MSR_MTRR_FIRST 0x200u
-#define MSR_MTRR_FIX_64K 0x250u
-#define MSR_MTRR_DEF_TYPE 0x2ffu
 
 /* clang-format off */
 /* General registers have the same names on both sides. */

@@ -10,11 +10,13 @@
 #include "lib/string.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
+#include "x86/cpu/signature.h"
 
 /* All CPUs are of one kind but for their numbers. */
 static void describe_cpu(unsigned int cpu, xen_mc_logical_cpu_t *out)
 {
     const struct x86_pcpu *xp = (const struct x86_pcpu *)pcpus[cpu];
+    struct cpu_signature sig;
     uint32_t a, b, c, d, max;
 
     memset(out, 0, sizeof(*out));
@@ -28,9 +30,10 @@ static void describe_cpu(unsigned int cpu, xen_mc_logical_cpu_t *out)
     memcpy(out->mc_vendorid + 4, &d, 4);
     memcpy(out->mc_vendorid + 8, &c, 4);
     cpuid(1, 0, &a, &b, &c, &d);
-    out->mc_family = (a >> 8 & 15) + ((a >> 8 & 15) == 15 ? a >> 20 & 255 : 0);
-    out->mc_model = (a >> 4 & 15) | (out->mc_family >= 6 ? a >> 12 & 0xf0 : 0);
-    out->mc_step = a & 15;
+    sig = cpu_signature(a);
+    out->mc_family = sig.family;
+    out->mc_model = sig.model;
+    out->mc_step = sig.stepping;
     out->mc_cpu_caps[0] = d;
     out->mc_cpu_caps[4] = c;
     out->mc_cache_alignment = (b >> 8 & 255) * 8;

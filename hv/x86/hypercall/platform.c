@@ -9,6 +9,7 @@
 #include "lib/string.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
+#include "x86/cpu/signature.h"
 #include "x86/hypercall/efi.h"
 #include "x86/mm/paging.h"
 #include "x86/power.h"
@@ -79,6 +80,7 @@ static long get_cpuinfo(struct xenpf_pcpuinfo *info)
 /* All CPUs are of one kind: the answer is this one's. */
 static long get_cpu_version(struct xenpf_pcpu_version *ver)
 {
+    struct cpu_signature sig;
     uint32_t a, b, c, d;
 
     ver->max_present = nr_pcpus - 1;
@@ -91,9 +93,10 @@ static long get_cpu_version(struct xenpf_pcpu_version *ver)
     memcpy(ver->vendor_id + 4, &d, 4);
     memcpy(ver->vendor_id + 8, &c, 4);
     cpuid(1, 0, &a, &b, &c, &d);
-    ver->family = (a >> 8 & 15) + ((a >> 8 & 15) == 15 ? a >> 20 & 255 : 0);
-    ver->model = (a >> 4 & 15) | (ver->family == 6 || ver->family >= 15 ? a >> 12 & 0xf0 : 0);
-    ver->stepping = a & 15;
+    sig = cpu_signature(a);
+    ver->family = sig.family;
+    ver->model = sig.model;
+    ver->stepping = sig.stepping;
     return 0;
 }
 

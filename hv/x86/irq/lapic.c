@@ -8,10 +8,10 @@
 #include "core/bug.h"
 #include "core/log.h"
 #include "x86/cpu/cpu.h"
+#include "x86/cpu/registers.h"
 #include "x86/mm/vmap.h"
 #include "x86/time/tsc.h"
 
-#define MSR_APIC_BASE 0x1b
 #define APIC_BASE_X2 0x400
 #define APIC_BASE_ON 0x800
 #define APIC_BASE_ADDR 0x000ffffffffff000ull
@@ -160,7 +160,7 @@ static void send(uint32_t apic_id, uint32_t command)
     if (!lapic_regs) {
         /* An MSR write of the x2APIC is no barrier: what the IPI tells of must be visible first. */
         __asm__ volatile("mfence; lfence" ::: "memory");
-        wrmsr(MSR_X2APIC_BASE + LAPIC_ICR / 16, (uint64_t)apic_id << 32 | command);
+        wrmsr(MSR_X2APIC + LAPIC_ICR / 16, (uint64_t)apic_id << 32 | command);
         return;
     }
     wait_icr();
@@ -176,7 +176,7 @@ void lapic_send_ipi(uint32_t apic_id, uint8_t vector)
 void lapic_send_self(uint8_t vector)
 {
     if (!lapic_regs) {
-        wrmsr_safe(MSR_X2APIC_BASE + LAPIC_SELF_IPI / 16, vector); /* an NMI may come very early */
+        wrmsr_safe(MSR_X2APIC + LAPIC_SELF_IPI / 16, vector); /* an NMI may come very early */
         return;
     }
     wait_icr();

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "x86/cpu/ops.h"
+#include "x86/cpu/registers.h"
 #include "x86/irq/vectors.h"
 
 #define LAPIC_ID 0x20
@@ -37,14 +38,11 @@
 #define LAPIC_TIMER_DIVIDE 0x3e0
 #define LAPIC_SELF_IPI 0x3f0 /* x2APIC only */
 
-#define MSR_X2APIC_BASE 0x800
-#define MSR_TSC_DEADLINE 0x6e0
-
 extern volatile uint32_t *lapic_regs; /* NULL: x2APIC mode */
 
 static inline uint32_t lapic_read(unsigned int reg)
 {
-    return lapic_regs ? lapic_regs[reg / 4] : (uint32_t)rdmsr(MSR_X2APIC_BASE + reg / 16);
+    return lapic_regs ? lapic_regs[reg / 4] : (uint32_t)rdmsr(MSR_X2APIC + reg / 16);
 }
 
 static inline void lapic_write(unsigned int reg, uint32_t v)
@@ -52,7 +50,7 @@ static inline void lapic_write(unsigned int reg, uint32_t v)
     if (lapic_regs)
         lapic_regs[reg / 4] = v;
     else
-        wrmsr(MSR_X2APIC_BASE + reg / 16, v);
+        wrmsr(MSR_X2APIC + reg / 16, v);
 }
 
 /* The interrupt in service is done with. */

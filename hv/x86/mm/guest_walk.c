@@ -10,15 +10,8 @@
 #include "x86/mm/guest_walk.h"
 
 #include "lib/macros.h"
+#include "x86/cpu/registers.h"
 
-#define CR0_WP BIT(16)
-#define CR0_PG BIT(31)
-#define CR4_PSE BIT(4)
-#define CR4_PAE BIT(5)
-#define CR4_SMEP BIT(20)
-#define CR4_SMAP BIT(21)
-#define EFER_LMA BIT(10)
-#define EFER_NXE BIT(11)
 #define FLAGS_AC BIT(18)
 
 #define E_P 0x01ull
@@ -88,7 +81,7 @@ static uint64_t reserved_wide(const struct pass *w, uint64_t e, int level, bool 
 
     if (!w->lma)
         bad |= level == 3 ? 0x7ff0000000000000ull | E_NX | 0x1e6 : 0x7ff0000000000000ull;
-    if (!(w->g->efer & EFER_NXE))
+    if (!(w->g->efer & EFER_NX))
         bad |= E_NX;
     if (level == 4)
         bad |= E_PS;
@@ -225,7 +218,7 @@ static uint32_t error_code(const struct guest_paging *g, bool wide, bool present
 {
     uint32_t pfec = access & (PFEC_W | PFEC_U);
 
-    if (access & PFEC_I && ((wide && (g->efer & EFER_NXE)) || (g->cr4 & CR4_SMEP)))
+    if (access & PFEC_I && ((wide && (g->efer & EFER_NX)) || (g->cr4 & CR4_SMEP)))
         pfec |= PFEC_I;
     return pfec | (present ? PFEC_P : 0) | (reserved ? PFEC_P | PFEC_RSVD : 0);
 }

@@ -13,6 +13,7 @@
 #include "lib/string.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
+#include "x86/cpu/registers.h"
 
 #define FB(name) (1u << (XEN_X86_FEATURE_##name % 32))
 
@@ -52,7 +53,6 @@
     (1ull << 0 | 1ull << 2 | 1ull << 4 | 1ull << 5 | 1ull << 6 | 1ull << 8 | 1ull << 13 |       \
      1ull << 14 | 1ull << 15 | 1ull << 17 | 1ull << 19 | 1ull << 20 | 1ull << 24 | 1ull << 26 | \
      1ull << 27 | 1ull << 28 | 1ull << 62)
-#define MSR_ARCH_CAPABILITIES 0x10au
 
 /* clang-format off */
 static const uint32_t pv_features[CPU_POLICY_WORDS] = {

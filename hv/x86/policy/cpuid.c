@@ -3,10 +3,10 @@
 #include <xen/arch-x86/cpufeatureset.h>
 
 #include "x86/cpu/cpu.h"
+#include "x86/cpu/registers.h"
 #include "x86/policy/cpu_policy.h"
 
 #define FB(name) (1u << (XEN_X86_FEATURE_##name % 32))
-#define CR4_OSXSAVE 0x40000ull
 
 static void leaf_1(const struct x86_vcpu *v, uint64_t cr4, struct cpuid_regs *r)
 {

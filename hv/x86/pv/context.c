@@ -9,13 +9,13 @@
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/fpu.h"
 #include "x86/cpu/ops.h"
+#include "x86/cpu/registers.h"
 #include "x86/cpu/segs.h"
 #include "x86/mm/paging.h"
 #include "x86/policy/cpu_policy.h"
 #include "x86/pv/desc.h"
 #include "x86/pv/privop.h"
 
-#define CR4_FSGSBASE 0x10000ull
 #define DR7_ENABLED 0xffull
 
 void pv_note_selectors(struct vcpu *v)

@@ -5,13 +5,11 @@
  */
 #include "core/log.h"
 #include "x86/cpu/cpu.h"
+#include "x86/cpu/registers.h"
 #include "x86/cpu/segs.h"
 #include "x86/pv/callback.h"
 #include "x86/pv/desc.h"
 #include "x86/pv/privop.h"
-
-#define CR4_DE 0x8ull
-#define CR4_FSGSBASE 0x10000ull
 
 long hc_stack_switch(struct vcpu *v, const struct hc_args *args)
 {

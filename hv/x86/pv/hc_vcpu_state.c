@@ -15,6 +15,7 @@
 #include "core/log.h"
 #include "lib/string.h"
 #include "x86/cpu/cpu.h"
+#include "x86/cpu/registers.h"
 #include "x86/pv/ptable.h"
 #include "x86/policy/cpu_policy.h"
 #include "x86/switch.h"
@@ -176,13 +177,8 @@ static long set_xsave(struct vcpu *v, struct pv_vcpu *pv, const struct xen_domct
 
 /* --- MSRs --- */
 
-#define MSR_TSC_AUX 0xc0000103u
 /* Those that another host's guest may have, and a guest here only as 0: CPUID faulting off, no
  * masks of breakpoints. */
-#define MSR_MISC_FEATURES 0x140u
-#define MSR_AMD_DR0_MASK 0xc0011027u
-#define MSR_AMD_DR1_MASK 0xc0011019u
-#define MSR_AMD_DR3_MASK 0xc001101bu
 #define MAX_MSRS 8u /* a call names */
 
 static long get_msrs(struct vcpu *v, struct pv_vcpu *pv, struct xen_domctl_vcpu_msrs *op)

@@ -16,6 +16,7 @@
 #include "core/log.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
+#include "x86/cpu/registers.h"
 #include "x86/policy/cpu_policy.h"
 #include "x86/time/vtsc.h"
 #include "x86/policy/cpu_policy.h"
@@ -23,48 +24,8 @@
 #include "x86/pv/privop.h"
 
 enum {
-    MSR_TSC = 0x10,
-    MSR_PLATFORM_ID = 0x17,
-    MSR_APIC_BASE = 0x1b,
-    MSR_FEATURE_CONTROL = 0x3a,
-    MSR_PRED_CMD = 0x49,
-    MSR_UCODE_REV = 0x8b,
-    MSR_PLATFORM_INFO = 0xce,
-    MSR_MTRR_CAP = 0xfe,
-    MSR_ARCH_CAPABILITIES = 0x10a,
-    MSR_MCG_CAP = 0x179,
-    MSR_MCG_STATUS = 0x17a,
-    MSR_MISC_ENABLE = 0x1a0,
-    MSR_DEBUGCTL = 0x1d9,
-    MSR_MTRR_FIRST = 0x200,
     MSR_MTRR_LAST_VARIABLE = 0x21f,
-    MSR_MTRR_FIX_64K = 0x250,
-    MSR_MTRR_FIX_16K_LAST = 0x259,
-    MSR_MTRR_FIX_4K = 0x268,
-    MSR_MTRR_FIX_4K_LAST = 0x26f,
-    MSR_PAT = 0x277,
-    MSR_MTRR_DEF_TYPE = 0x2ff,
 };
-
-#define MSR_EFER 0xc0000080u
-#define MSR_FS_BASE 0xc0000100u
-#define MSR_GS_BASE 0xc0000101u
-#define MSR_KERNEL_GS_BASE 0xc0000102u
-#define MSR_TSC_AUX 0xc0000103u
-#define MSR_AMD_SYSCFG 0xc0010010u
-#define MSR_AMD_HWCR 0xc0010015u
-#define MSR_AMD_NB_CFG 0xc001001fu
-#define MSR_AMD_MMIO_CONF 0xc0010058u
-#define MSR_AMD_PSTATE_LIMIT 0xc0010061u
-#define MSR_AMD_PSTATE_STATUS 0xc0010063u
-#define MSR_AMD_PSTATE_FIRST 0xc0010064u
-#define MSR_AMD_PSTATE_LAST 0xc001006bu
-#define MSR_AMD_DE_CFG 0xc0011029u
-
-#define EFER_SCE 0x1ull
-#define EFER_LME 0x100ull
-#define EFER_LMA 0x400ull
-#define EFER_NX 0x800ull
 
 #define APIC_BASE_BSP 0x100ull
 #define APIC_BASE_ENABLED 0x800ull

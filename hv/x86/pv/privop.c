@@ -12,30 +12,13 @@
 #include "core/log.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
+#include "x86/cpu/registers.h"
 #include "x86/insn/gpr.h"
 #include "x86/policy/cpu_policy.h"
 #include "x86/pv/cpuid.h"
 #include "x86/pv/ioport.h"
 #include "x86/pv/msr.h"
 #include "x86/time/vtsc.h"
-
-#define CR0_PE 0x1ull
-#define CR0_MP 0x2ull
-#define CR0_ET 0x10ull
-#define CR0_TS 0x8ull
-#define CR0_NE 0x20ull
-#define CR0_WP 0x10000ull
-#define CR0_AM 0x40000ull
-#define CR0_PG 0x80000000ull
-
-#define CR4_TSD 0x4ull
-#define CR4_DE 0x8ull
-#define CR4_PAE 0x20ull
-#define CR4_MCE 0x40ull
-#define CR4_OSFXSR 0x200ull
-#define CR4_OSXMMEXCPT 0x400ull
-#define CR4_FSGSBASE 0x10000ull
-#define CR4_OSXSAVE 0x40000ull
 
 #define DR6_BS 0x4000ull
 

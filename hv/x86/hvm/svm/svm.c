@@ -19,6 +19,7 @@
 #include "lib/string.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
+#include "x86/cpu/registers.h"
 #include "x86/cpu/segs.h"
 #include "x86/mm/guest_walk.h"
 #include "x86/mm/paging.h"

@@ -175,11 +175,7 @@ enum svm_exit_code {
 };
 #define SVM_EXIT_INVALID (~0ull)
 
-#define MSR_EFER 0xc0000080u
-#define EFER_SVME 0x1000ull
-#define MSR_VM_CR 0xc0010114u
 #define VM_CR_SVMDIS 0x10ull
-#define MSR_VM_HSAVE_PA 0xc0010117u
 
 /* CPUID 8000000A EDX */
 #define SVM_FEATURE_NP (1u << 0)

@@ -9,6 +9,7 @@
  */
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
+#include "x86/cpu/registers.h"
 #include "x86/cpu/segs.h"
 #include "x86/hvm/vmx/vmx.h"
 #include "x86/layout.h"
@@ -18,9 +19,6 @@
 #define EXCEPTIONS (1u << TRAP_DB | 1u << TRAP_AC | 1u << TRAP_MC)
 #define CR0_OWNED 0x60000020ull /* CD, NW, NE */
 #define PAT_RESET 0x0007040600070406ull
-#define MSR_PAT 0x277u
-#define MSR_EFER 0xc0000080u
-#define MSR_SYSENTER_CS 0x174u
 
 void vmx_fill(struct hvm_vcpu *v)
 {

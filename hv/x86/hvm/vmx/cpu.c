@@ -13,13 +13,13 @@
 #include "core/log.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
+#include "x86/cpu/registers.h"
 #include "x86/cpu/spec.h"
 #include "x86/hvm/vmx/vmx.h"
 #include "x86/mm/paging.h"
 
 #define CPUID1_ECX_VMX 0x20u
 #define LEAF7_EDX_L1D_FLUSH (1u << 28)
-#define CR4_VMXE 0x2000ull
 #define FIRST_TAG 1u /* 0 is the hypervisor's */
 #define NR_TAGS 0x10000u
 

@@ -5,17 +5,11 @@
  * control structure. No locks.
  */
 #include "x86/cpu/ops.h"
+#include "x86/cpu/registers.h"
 #include "x86/hvm/vmx/vmx.h"
 #include "x86/regs.h"
 
-#define CR0_PE 1ull
-#define CR0_PG 0x80000000ull
 #define CR0_NW_CD 0x60000000ull
-#define CR0_NW 0x20000000ull
-#define CR4_PAE 0x20ull
-#define CR4_PCIDE 0x20000ull
-#define EFER_LME 0x100ull
-#define EFER_LMA 0x400ull
 #define FLAGS_RESERVED 0xffffffffffc08028ull
 
 /* Rights of a segment register. */

@@ -122,22 +122,6 @@ enum vmx_reason {
 };
 #define REASON_ENTRY_FAILED (1u << 31)
 
-enum vmx_msr {
-    MSR_FEATURE_CONTROL = 0x3a,
-    MSR_VMX_BASIC = 0x480,
-    MSR_VMX_PIN = 0x481,
-    MSR_VMX_PROC = 0x482,
-    MSR_VMX_EXIT = 0x483,
-    MSR_VMX_ENTRY = 0x484,
-    MSR_VMX_CR0_FIXED0 = 0x486,
-    MSR_VMX_CR4_FIXED0 = 0x488,
-    MSR_VMX_PROC2 = 0x48b,
-    MSR_VMX_EPT_VPID = 0x48c,
-    MSR_VMX_TRUE_PIN = 0x48d,
-    MSR_VMX_TRUE_PROC = 0x48e,
-    MSR_VMX_TRUE_EXIT = 0x48f,
-    MSR_VMX_TRUE_ENTRY = 0x490,
-};
 #define BASIC_TRUE (1ull << 55)
 #define FEATURE_CONTROL_LOCK 1ull
 #define FEATURE_CONTROL_VMXON 4ull /* outside SMX */
