@@ -28,7 +28,7 @@ TESTS = [
     ("io", "orlop", 2, 2, True),
     ("fail", "debian", 1, 1, True),
     ("fail", "store", 1, 1, True),
-    ("fail+guest-flood", "orlop", 2, 1, False),
+    ("fail+guest-flood+guest-kernels", "orlop", 2, 1, False),
     ("save", "debian", 2, 1, False),
     ("save", "debian", 2, 4, True),
     ("daemons", "store", 1, 1, True),

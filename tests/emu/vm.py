@@ -152,12 +152,12 @@ def hypervisor_args(cfg):
 
 
 def own_tools():
-    """Orlop's programs that are built, and the idle micro-guests (PV, PVH), as files for Domain 0."""
+    """Orlop's programs that are built, and micro-guests that run as guests, as files for Domain 0."""
     place, guests = TOP + "/build/tools", TOP + "/build/guests/"
     names = sorted(os.listdir(place)) if os.path.isdir(place) else []
     return [("orlop/" + n, f"{place}/{n}") for n in names
             if os.path.isfile(f"{place}/{n}") and os.access(f"{place}/{n}", os.X_OK)] + \
-        [("guest/" + n, guests + n) for n in ("idle.elf", "pvh-idle.elf") if os.path.exists(guests + n)]
+        [("guest/" + n, guests + n) for n in ("idle.elf", "pvh-idle.elf", "bsd.elf", "xenlinux.elf") if os.path.exists(guests + n)]
 
 
 def add_files(cfg):

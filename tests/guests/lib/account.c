@@ -12,8 +12,11 @@ void account_take(struct account *a)
     };
     domid_t self = DOMID_SELF;
 
-    CHECK_EQ(hc_sysctl(&ctl), 0, "sysctl physinfo");
-    a->free_pages = ctl.u.physinfo.free_pages;
+    a->free_pages = 0;
+    if (!own_console) { /* only Domain 0 is told */
+        CHECK_EQ(hc_sysctl(&ctl), 0, "sysctl physinfo");
+        a->free_pages = ctl.u.physinfo.free_pages;
+    }
     a->reservation = hc_memory_op(XENMEM_current_reservation, &self);
 }
 

@@ -7,6 +7,7 @@
 long (*hypercall_way)(long, long, long, long, long, long) = hypercall_raw;
 unsigned int checks_done;
 const char *guest_cmdline = "";
+void (*own_console)(const char *text, size_t n);
 
 static unsigned int failures;
 static char first_failure[160];
@@ -116,7 +117,10 @@ void printk(const char *fmt, ...)
     va_start(ap, fmt);
     n = format(buf, sizeof(buf), fmt, &ap);
     va_end(ap);
-    hypercall_way(__HYPERVISOR_console_io, CONSOLEIO_write, (long)n, (long)buf, 0, 0);
+    if (own_console)
+        own_console(buf, n);
+    else
+        hypercall_way(__HYPERVISOR_console_io, CONSOLEIO_write, (long)n, (long)buf, 0, 0);
 }
 
 void check_failed(const char *file, int line, const char *what, const char *fmt, ...)

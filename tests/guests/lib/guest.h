@@ -32,6 +32,8 @@ const char *option_value(const char *name);  /* name=VALUE; NULL when absent */
 
 extern unsigned int checks_done;
 extern const char *guest_cmdline;
+/* Where text goes; NULL: to the hypervisor's log, as Domain 0's. Set by start.c. */
+extern void (*own_console)(const char *text, size_t n);
 
 /* Counts a check; reports it when it does not hold. Evaluates to the condition. */
 #define CHECK(cond, ...)                                              \
