@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # make            build/orlop.elf (QEMU, GRUB), build/orlop.gz, build/orlop.syms
 # make DEBUG=1    the same with ASSERTs and lock checks, under build/debug/
-# make test lint size run run-gdb iso format clean
+# make test lint size run run-gdb iso deb format clean
 
 ROOT_BUILD := build
 BUILD := $(if $(DEBUG),$(ROOT_BUILD)/debug,$(ROOT_BUILD))
@@ -103,7 +103,11 @@ run-gdb: all
 iso: all
 	@scripts/make-iso
 
+# Debian packages, in build/deb.
+deb:
+	@scripts/deb
+
 clean:
 	rm -rf $(BUILD)/obj $(BUILD)/orlop.* $(BUILD)/asm-offsets.* $(BUILD)/image.o $(BUILD)/tests
 
-.PHONY: all unit tsan test test-programs lint size format run run-gdb iso clean
+.PHONY: all unit tsan test test-programs lint size format run run-gdb iso deb clean
