@@ -80,3 +80,14 @@ $(CLI_OUT)/core_file: tests/cli/core_file.c $(CLI_CORE_OBJ) tests/cli/cli.mk
 	$(HOSTCC) $(CLI_CFLAGS) -o $@ $< $(CLI_CORE_OBJ)
 .SECONDARY: $(CLI_CORE_OBJ)
 cli-tests: $(CLI_OUT)/core_file
+
+# Saved guests' streams.
+UNIT_TESTS += $(CLI_OUT)/stream_read
+$(CLI_OUT)/stream_read: tests/cli/stream_read.c $(CLI_OUT)/obj/lib/stream.o tests/cli/cli.mk
+	@mkdir -p $(@D)
+	$(HOSTCC) $(CLI_CFLAGS) -o $@ $< $(CLI_OUT)/obj/lib/stream.o
+cli-tests: $(CLI_OUT)/stream_read
+FUZZERS += build/tests/fuzz/fuzz_stream
+build/tests/fuzz/fuzz_stream: tests/cli/fuzz_stream.c tools/lib/stream.c tools/lib/stream.h
+	@mkdir -p $(@D)
+	$(CLI_FUZZ_CC) -fsanitize=fuzzer $(CLI_CFLAGS) -o $@ $< tools/lib/stream.c
