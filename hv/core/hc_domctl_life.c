@@ -221,8 +221,8 @@ long domctl_life(struct vcpu *v, struct domain *d, struct xen_domctl *op)
 
         if (no)
             return no;
-        if (op->u.sendtrigger.trigger != XEN_DOMCTL_SENDTRIGGER_NMI)
-            return E(EINVAL); /* the others press a machine's buttons: HVM */
+        if (op->u.sendtrigger.trigger != XEN_DOMCTL_SENDTRIGGER_NMI) /* a machine's buttons */
+            return d->kind == GUEST_HVM ? E(ENOSYS) : E(EINVAL);
         return t ? d->ops->send_nmi(t) : E(ESRCH);
     }
     default:

@@ -53,3 +53,8 @@ UNIT_TESTS += $(UNIT_OUT)/dm_io
 $(UNIT_OUT)/dm_io: tests/unit/dm_io.c $(DM_SRC) $(HVM_HDR) $(wildcard hv/core/*.h tests/host/pv_inc/*/*/*.h) tests/unit/hvm.mk
 	@mkdir -p $(@D)
 	$(HOSTCC) $(HOST_CFLAGS) -Itests/host/pv_inc -I. -Ihv -Itests/unit -o $@ $< $(DM_SRC)
+
+UNIT_TESTS += $(UNIT_OUT)/dm_op
+$(UNIT_OUT)/dm_op: tests/unit/dm_op.c hv/x86/hvm/hc_dm_op.c hv/x86/hvm/ioreq.c $(HVM_HDR) $(wildcard hv/core/*.h tests/host/pv_inc/*/*/*.h) tests/unit/hvm.mk
+	@mkdir -p $(@D)
+	$(HOSTCC) $(HOST_CFLAGS) -Itests/host/pv_inc -I. -Ihv -Itests/unit -o $@ $< hv/x86/hvm/hc_dm_op.c hv/x86/hvm/ioreq.c

@@ -8,6 +8,7 @@
 #include "core/log.h"
 #include "lib/macros.h"
 #include "x86/hvm/context.h"
+#include "x86/hvm/devices.h"
 #include "x86/hvm/domain.h"
 #include "x86/hvm/records.h"
 #include "x86/policy/cpu_policy.h"
@@ -109,6 +110,26 @@ static long op_partial(struct vcpu *v, struct domain *d, struct xen_domctl_hvmco
     return n;
 }
 
+/* The buttons of an HVM guest's PC; what they do is its system's choice. */
+static long op_trigger(struct domain *d, uint32_t trigger)
+{
+    struct hvm_devices *dev = hvm_domain(d)->dev;
+    uint16_t button;
+
+    if (trigger == XEN_DOMCTL_SENDTRIGGER_POWER)
+        button = PM_POWER_BUTTON;
+    else if (trigger == XEN_DOMCTL_SENDTRIGGER_SLEEP)
+        button = PM_SLEEP_BUTTON;
+    else
+        return E(EOPNOTSUPP);
+    if (!dev)
+        return E(EOPNOTSUPP);
+    spin_lock(&dev->lock);
+    vpm_press(&dev->pm, button);
+    spin_unlock(&dev->lock);
+    return 0;
+}
+
 long hvm_domctl(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *copy_back)
 {
     struct hvm_domain *hd = hvm_domain(d);
@@ -127,6 +148,8 @@ long hvm_domctl(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *c
             return E(EINVAL);
         *copy_back = true;
         return op_partial(v, d, &op->u.hvmcontext_partial);
+    case XEN_DOMCTL_sendtrigger:
+        return op_trigger(d, op->u.sendtrigger.trigger);
     case XEN_DOMCTL_set_paging_mempool_size:
         if (op->u.paging_mempool.size & ~PAGE_MASK || op->u.paging_mempool.size >> 44)
             return E(EINVAL);

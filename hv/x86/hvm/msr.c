@@ -121,6 +121,7 @@ static bool read_constant(struct hvm_vcpu *v, uint32_t msr, uint64_t *val)
     case MSR_MISC_ENABLE:
         return cpu_feat.intel && known(0x1801, val); /* fast strings; no BTS, no PEBS */
     case MSR_AMD_SYSCFG:
+    case MSR_AMD_INT_PENDING: /* Linux looks whether C1E is on */
         return cpu_feat.amd && known(0, val);
     case MSR_AMD_HWCR:
         return cpu_feat.amd && known(HWCR_TSC_FREQ_P0, val);

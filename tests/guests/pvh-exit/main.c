@@ -50,6 +50,11 @@ static void check_msrs(void)
     for (unsigned int i = 0; i < ARRAY_SIZE(denied); i++)
         CHECK_EQ(try_wrmsr(denied[i], 0x5a5a), VEC_GP, "MSR %#x written", denied[i]);
     CHECK_EQ(try_rdmsr(0x345, &v), VEC_GP, "MSR 0x345 read");
+    if (cpuid(0, 0).c == 0x444d4163) { /* AMD's: Linux reads whether C1E is on */
+        CHECK_EQ(try_rdmsr(0xc0010055, &v), NO_FAULT, "INT_PENDING read");
+        CHECK_EQ(v, 0, "INT_PENDING");
+        CHECK_EQ(try_wrmsr(0xc0010055, 1), VEC_GP, "INT_PENDING written");
+    }
     wrmsr(0xc0000102, 0xffff888012345678ul);
     CHECK_EQ(rdmsr(0xc0000102), 0xffff888012345678ul, "kernel GS base");
     wrmsr(0x200, 0x6);
