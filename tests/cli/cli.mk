@@ -64,7 +64,7 @@ $(LIFE_TESTS): $(CLI_OUT)/%: tests/cli/%.c $(LIFE_OBJ) $(CLI_CFG_OBJ) tests/cli/
 cli-tests: $(LIFE_TESTS)
 
 # The monitor over a guest's restarts, on a host and in a time of the test's own.
-RESTART_OBJ := $(patsubst %,$(CLI_OUT)/obj/cli/%.o,monitor_act policy record down dump_dir) $(filter-out $(CLI_OUT)/obj/lib/xen.o,$(CLI_CFG_OBJ))
+RESTART_OBJ := $(patsubst %,$(CLI_OUT)/obj/cli/%.o,monitor_act policy record down dump_dir) $(filter-out $(patsubst %,$(CLI_OUT)/obj/%.o,lib/xen cli/perfc cli/trace_json cli/trace_file),$(CLI_CFG_OBJ))
 UNIT_TESTS += $(CLI_OUT)/restart_loop
 $(CLI_OUT)/restart_loop: tests/cli/restart_loop.c $(RESTART_OBJ) tests/cli/cli.mk | $(TOOLS_OUT)/xenstored
 	@mkdir -p $(@D)

@@ -22,6 +22,7 @@
 #include "x86/irq/msi.h"
 #include "x86/irq/pirq.h"
 #include "x86/cpu/ops.h"
+#include "x86/hypercall/efi.h"
 #include "x86/power.h"
 
 static struct vcpu *v, *t0; /* of a domain without privilege; of Domain 0 */
@@ -171,6 +172,19 @@ void cpuid(uint32_t leaf, uint32_t sub, uint32_t *a, uint32_t *b, uint32_t *c, u
 {
     (void)leaf, (void)sub;
     *a = *b = *c = *d = 0;
+}
+
+/* A machine that a BIOS started. */
+long platform_efi_info(struct vcpu *c, struct xenpf_firmware_info *info)
+{
+    (void)c, (void)info;
+    return E(ESRCH);
+}
+
+long platform_efi_call(struct vcpu *c, struct xenpf_efi_runtime_call *call)
+{
+    (void)c, (void)call;
+    return E(ENOSYS);
 }
 
 long power_enter_acpi_sleep(const struct xenpf_enter_acpi_sleep *op)
