@@ -327,6 +327,7 @@ TEST(a_hostile_reader)
     static const uint32_t bad[] = { ~0u, 2 * DATA, 3 * DATA, 1, 2, 3, 0x80000000, 2 * DATA - 4 };
     unsigned int cpu = d->vcpu[0]->cpu->id;
     struct t_buf *b;
+    uint32_t at;
 
     start(TRC_PV);
     b = head(cpu);
@@ -338,10 +339,19 @@ TEST(a_hostile_reader)
         trace_record(0x00201fff, 1 + i % 7, (uint32_t[7]){ i });
         CHECK(b->prod < 2 * DATA || b->prod == i * 40503u);
     }
-    b->cons = 2 * DATA; /* makes no sense: nothing is written */
-    b->prod = 12345;
+    /* A reader who has taken all; then one who is a whole turn ahead, which makes no sense: nothing
+     * is written. */
+    b->prod = ~0u;
+    for (b->cons = 0; b->prod == ~0u && b->cons < 2 * DATA; b->cons += 256)
+        trace_record(0x00201fff, 1, (uint32_t[1]){ 0 });
+    CHECK(b->prod != ~0u);
+    b->cons = b->prod + 2 * DATA;
+    at = b->prod;
     trace_record(0x00201fff, 1, (uint32_t[1]){ 0 });
-    CHECK_EQ(b->prod, 12345);
+    CHECK_EQ(b->prod, at);
+    b->cons = at;
+    trace_record(0x00201fff, 1, (uint32_t[1]){ 0 });
+    CHECK(b->prod != at);
     CHECK_EQ(OP(disable), 0);
     CHECK_EQ(audit(), 0);
 }
