@@ -24,6 +24,9 @@
 #include "x86/time/vtsc.h"
 #include "x86/trap.h"
 
+/* The ABI's record of an exit with a 64-bit rip; newer headers call it by another name. */
+#define VMEXIT_RECORD (TRC_HVM_ENTRYEXIT + TRC_64_FLAG + 2)
+
 #define CPUID_XSTATE 0xdu /* its sizes go by XCR0 */
 
 enum hvm_mode hvm_mode(struct hvm_vcpu *v)
@@ -339,7 +342,7 @@ void hvm_vmexit(struct x86_regs *regs)
 
     v->stats.exits++;
     hvm_vendor->decode(v, &x);
-    TRACE(TRC_HVM_VMEXIT64, (uint32_t)x.code, (uint32_t)regs->rip, (uint32_t)(regs->rip >> 32));
+    TRACE(VMEXIT_RECORD, (uint32_t)x.code, (uint32_t)regs->rip, (uint32_t)(regs->rip >> 32));
     if (__builtin_expect(x.vectoring.kind != HVM_EV_NONE, 0))
         redeliver(v, &x.vectoring);
     dispatch(v, regs, &x);
