@@ -7,6 +7,7 @@
  * the hypervisor lets interrupts in.
  */
 #include "x86/asm.h"
+#include "x86/hvm/exit_path.h"
 
 #define VMCB_TLB_CONTROL 0x5c
 #define VMCB_CLEAN 0xc0
@@ -51,18 +52,7 @@ ENTRY(svm_enter)
         movl    $CLEAN_ALL, VMCB_CLEAN(%rcx)
         movl    $0, VMCB_TLB_CONTROL(%rcx)
         stgi
-        xorl    %ebp, %ebp
-        movq    %rsp, %rdi
-        CALL_C  hvm_vmexit
-        movq    CI_PCPU - CI_REGS(%rsp), %rax
-        cmpl    $0, PCPU_PENDING(%rax)
-        jne     exit_slow
-        cmpl    $0, HVM_EXIT_WORK(%rbx)
-        jne     exit_slow
-        movq    V_INFO(%rbx), %rax
-        cmpb    $0, VI_PENDING(%rax)
-        je      svm_enter
-        jmp     exit_slow
+        DISPATCH_EXIT svm_enter
 
         RSB_FILL hvm_vmexit
         .section .note.GNU-stack, "", @progbits

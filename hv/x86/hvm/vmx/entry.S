@@ -5,6 +5,7 @@
  * the stack pointer where the general registers are pushed (vmx_set_host).
  */
 #include "x86/asm.h"
+#include "x86/hvm/exit_path.h"
 
 #define VMX_CR2 0
 #define VMX_LAUNCHED 8
@@ -71,18 +72,7 @@ ENTRY(vmx_exit)
         FETCH   F_GUEST_RIP, REGS_rip
         FETCH   F_GUEST_RSP, REGS_rsp
         FETCH   F_GUEST_RFLAGS, REGS_rflags
-        xorl    %ebp, %ebp
-        movq    %rsp, %rdi
-        CALL_C  hvm_vmexit
-        movq    CI_PCPU - CI_REGS(%rsp), %rax
-        cmpl    $0, PCPU_PENDING(%rax)
-        jne     exit_slow
-        cmpl    $0, HVM_EXIT_WORK(%rbx)
-        jne     exit_slow
-        movq    V_INFO(%rbx), %rax
-        cmpb    $0, VI_PENDING(%rax)
-        je      vmx_enter
-        jmp     exit_slow
+        DISPATCH_EXIT vmx_enter
 
         RSB_FILL hvm_vmexit
         RSB_FILL vmx_entry_refused
