@@ -11,11 +11,8 @@
 
 #include <xen/features.h>
 
-#include "fake_xen.h"
 #include "lib/macros.h"
-#include "make_kernel.h"
-#include "tools/builder/builder.h"
-#include "tools/lib/error.h"
+#include "test_guest.h"
 
 #define LINUX_BASE 0xffffffff80000000ul
 
@@ -49,58 +46,18 @@ static const struct test_kernel grub_like = {
     .guest_os = "GRUB",
 };
 
-struct guest {
-    const struct test_kernel *spec;
-    struct builder_request req;
-    struct builder_result res;
-    struct error e;
-    char dir[64], kernel[128], ramdisk[128];
-    uint8_t *initrd;
-    size_t initrd_len;
-    int rc;
-};
+static const struct test_kernel *spec; /* of the guest that is looked at */
 
-static void prepare(struct guest *g, const struct test_kernel *spec, uint64_t mib, size_t initrd)
+static void prepare(struct guest *g, const struct test_kernel *kernel, uint64_t mib, size_t initrd)
 {
     size_t len;
-    uint8_t *elf = make_elf(spec, &len);
+    uint8_t *elf = make_elf(kernel, &len);
 
-    memset(g, 0, sizeof(*g));
-    fake_reset();
-    g->spec = spec;
-    strcpy(g->dir, "/tmp/bld-build-XXXXXX");
-    if (!mkdtemp(g->dir))
-        exit(1);
-    snprintf(g->kernel, sizeof(g->kernel), "%s/kernel", g->dir);
-    snprintf(g->ramdisk, sizeof(g->ramdisk), "%s/initrd", g->dir);
-    write_file(g->kernel, elf, len);
+    spec = kernel;
+    guest_prepare(g, BUILDER_PV, elf, len, initrd, mib);
     free(elf);
-    g->initrd_len = initrd;
-    g->initrd = malloc(initrd + 1);
-    for (size_t i = 0; i < initrd; i++)
-        g->initrd[i] = (uint8_t)(i * 31 + i / 4096);
-    write_file(g->ramdisk, g->initrd, initrd);
-    g->req = (struct builder_request){ .domid = FAKE_DOMID,
-                                       .kernel = builder_kernel_open(g->kernel, NULL, BUILDER_PV,
-                                                                     &g->e),
-                                       .ramdisk = initrd ? g->ramdisk : NULL,
-                                       .cmdline = "console=hvc0 x=y",
-                                       .memory_kib = mib << 10,
-                                       .max_kib = mib << 11,
-                                       .console_port = 3,
-                                       .store_port = 4,
-                                       .console_domid = 0,
-                                       .store_domid = 9 };
+    g->req.max_kib = mib << 11;
     CHECK(g->req.kernel != NULL);
-}
-
-static void finish(struct guest *g)
-{
-    builder_kernel_close(g->req.kernel);
-    unlink(g->kernel);
-    unlink(g->ramdisk);
-    rmdir(g->dir);
-    free(g->initrd);
 }
 
 /* --- the guest's eyes --- */
@@ -133,7 +90,7 @@ static const uint8_t *at(uint64_t va)
 
 static uint64_t mismatches(const struct guest *g, const struct test_segment *s)
 {
-    uint64_t bad = 0, va = s->paddr - g->spec->paddr_offset + g->spec->virt_base;
+    uint64_t bad = 0, va = s->paddr - spec->paddr_offset + spec->virt_base;
 
     for (uint64_t i = 0; i < s->memsz; i += MIN(4096 - (va + i) % 4096, s->memsz - i)) {
         const uint8_t *p = at(va + i);
@@ -193,7 +150,7 @@ static void check_tables(void)
 
 static void check_region(const struct guest *g, const struct start_info *si)
 {
-    uint64_t pages = 0, base = g->spec->virt_base, wrong = 0;
+    uint64_t pages = 0, base = spec->virt_base, wrong = 0;
     uint64_t rsp = fake->vcpu.user_regs.rsp;
 
     for (; walk(base + pages * 4096); pages++)
@@ -234,7 +191,7 @@ static void check_initrd(const struct guest *g, const struct start_info *si)
     uint64_t bad = 0;
 
     CHECK_EQ(si->mod_len, g->initrd_len);
-    CHECK_EQ(!!(si->flags & SIF_MOD_START_PFN), g->initrd_len && g->spec->mod_start_pfn);
+    CHECK_EQ(!!(si->flags & SIF_MOD_START_PFN), g->initrd_len && spec->mod_start_pfn);
     for (size_t i = 0; i < g->initrd_len; i += 4096) {
         const uint8_t *p = si->flags & SIF_MOD_START_PFN ? by_pfn(si->mod_start + i / 4096)
                                                          : at(si->mod_start + i);
@@ -270,7 +227,7 @@ static void check_vcpu(const struct guest *g)
     const struct vcpu_guest_context *c = &fake->vcpu;
 
     CHECK(fake->started);
-    CHECK_EQ(c->user_regs.rip, g->spec->entry);
+    CHECK_EQ(c->user_regs.rip, spec->entry);
     CHECK_EQ(c->user_regs.cs, FLAT_KERNEL_CS);
     CHECK_EQ(c->user_regs.ss, FLAT_KERNEL_SS);
     CHECK_EQ(c->user_regs.rflags, 0x200);
@@ -301,8 +258,8 @@ static void check_guest(const struct guest *g)
     CHECK_STR((const char *)si->cmd_line, g->req.cmdline ? g->req.cmdline : "");
     check_tables();
     check_region(g, si);
-    for (unsigned int i = 0; i < g->spec->nr_segs; i++)
-        CHECK_EQ(mismatches(g, &g->spec->seg[i]), 0);
+    for (unsigned int i = 0; i < spec->nr_segs; i++)
+        CHECK_EQ(mismatches(g, &spec->seg[i]), 0);
     check_p2m(si);
     check_initrd(g, si);
     check_rings(g, si);
@@ -312,13 +269,8 @@ static void check_guest(const struct guest *g)
     CHECK_EQ(fake->map_entries, 1);
     CHECK_EQ(e820.size, MAX(g->req.max_kib, g->req.memory_kib) << 10);
     CHECK_EQ(e820.type, 1);
-    if (g->spec->hypercall_page)
-        CHECK_EQ(fake->hypercall_page, walk(g->spec->hypercall_page) >> 12 & 0xffffffffff);
-}
-
-static void build(struct guest *g)
-{
-    g->rc = builder_build(&g->req, &g->res, &g->e);
+    if (spec->hypercall_page)
+        CHECK_EQ(fake->hypercall_page, walk(spec->hypercall_page) >> 12 & 0xffffffffff);
 }
 
 static void one(const struct test_kernel *spec, uint64_t mib, size_t initrd, void (*change)(void))
@@ -328,9 +280,9 @@ static void one(const struct test_kernel *spec, uint64_t mib, size_t initrd, voi
     prepare(&g, spec, mib, initrd);
     if (change)
         change();
-    build(&g);
+    guest_build(&g);
     check_guest(&g);
-    finish(&g);
+    guest_finish(&g);
 }
 
 TEST(linux_like)
@@ -366,7 +318,7 @@ TEST(netbsd_like)
     k.seg[0].paddr += LINUX_BASE;
     k.seg[0].memsz = 0x9001; /* they begin at the next multiple of eight */
     prepare(&g, &k, 16, 3000);
-    build(&g);
+    guest_build(&g);
     check_guest(&g);
     va = LINUX_BASE + 0x109008;
     memcpy(&count, at(va), sizeof(count));
@@ -376,7 +328,7 @@ TEST(netbsd_like)
     CHECK_EQ(*at(va + 4 + 256 + TEST_SYMBOLS - 1), 0x5a);
     CHECK_EQ(*at(va + 4 + 256 + TEST_SYMBOLS), 0x43);
     CHECK_EQ(*at(va + 4 + 256 + TEST_SYMBOLS + TEST_STRINGS - 1), 0x43);
-    finish(&g);
+    guest_finish(&g);
 }
 
 TEST(initrd_inside)
@@ -437,9 +389,9 @@ TEST(odd_size)
 
     prepare(&g, &linux_like, 64, 0);
     g.req.memory_kib = 64 * 1024 - 4 * 77;
-    build(&g);
+    guest_build(&g);
     check_guest(&g);
-    finish(&g);
+    guest_finish(&g);
 }
 
 TEST(dirty_memory_is_cleared)
@@ -468,14 +420,14 @@ static void refused(struct guest *g, const char *cause, const char *remedy, bool
 {
     unsigned int before = open_files();
 
-    build(g);
+    guest_build(g);
     CHECK_EQ(g->rc, -1);
     CHECK_WHY(g->e.cause, cause);
     CHECK_WHY(g->e.remedy, remedy);
     if (early)
         CHECK_EQ(fake->calls, 0);
     CHECK_EQ(open_files(), before);
-    finish(g);
+    guest_finish(g);
 }
 
 TEST(too_little_memory)
@@ -492,9 +444,9 @@ TEST(too_little_memory)
     prepare(&g, &linux_like, 16, 5000000);
     g.req.memory_kib = least;
     g.req.max_kib = 0;
-    build(&g);
+    guest_build(&g);
     check_guest(&g);
-    finish(&g);
+    guest_finish(&g);
 }
 
 TEST(hypervisor_has_no_more)
@@ -515,9 +467,9 @@ TEST(bad_requests)
     memset(line, 'x', sizeof(line));
     line[1023] = 0;
     g.req.cmdline = line;
-    build(&g);
+    guest_build(&g);
     check_guest(&g);
-    finish(&g);
+    guest_finish(&g);
     prepare(&g, &micro_like, 8, 0);
     line[1023] = 'x';
     line[1100] = 0;
@@ -551,7 +503,7 @@ TEST(each_call_fails)
         prepare(&g, i % 2 ? &micro_like : &linux_like, i % 2 ? 5 : 49, i % 2 ? 0 : 10000);
         before = open_files();
         fake->fail_at = i;
-        build(&g);
+        guest_build(&g);
         if (fake->calls < i)
             calls = i;
         else if (g.rc == 0) /* only an extent of 2 MiB that did not come; single pages did */
@@ -559,7 +511,7 @@ TEST(each_call_fails)
         else
             CHECK(g.e.cause[0] && g.rc == -1);
         CHECK_EQ(open_files(), before);
-        finish(&g);
+        guest_finish(&g);
     }
     CHECK(calls > 8 && calls < FAKE_CALLS);
 }

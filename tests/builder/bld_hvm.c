@@ -17,28 +17,18 @@
 #include <xen/hvm/params.h>
 #include <xen/hvm/save.h>
 
-#include "fake_xen.h"
 #include "lib/macros.h"
-#include "make_kernel.h"
-#include "tools/builder/builder.h"
-#include "tools/lib/error.h"
+#include "test_guest.h"
 
 #define LOADER_AT 0x100000u
 #define LOADER_FILE 0x2345u
 #define LOADER_MEMORY 0x6000u
 #define BIOS_BYTES 0x20000u
 
-struct guest {
-    struct builder_request req;
-    struct builder_result res;
-    struct error e;
-    char dir[64], loader[128], bios[128];
-    int rc;
-};
+static uint8_t loader[4096 + LOADER_FILE];
 
-static void write_loader(const char *path, uint32_t at, uint32_t entry)
+static void make_loader(uint32_t at, uint32_t entry)
 {
-    static uint8_t file[4096 + LOADER_FILE];
     Elf32_Ehdr h = { .e_ident = { 0x7f, 'E', 'L', 'F', 1, 1, 1 },
                      .e_type = ET_EXEC,
                      .e_machine = EM_386,
@@ -54,65 +44,18 @@ static void write_loader(const char *path, uint32_t at, uint32_t entry)
                      .p_filesz = LOADER_FILE,
                      .p_memsz = LOADER_MEMORY };
 
-    memcpy(file, &h, sizeof(h));
-    memcpy(file + sizeof(h), &p, sizeof(p));
+    memcpy(loader, &h, sizeof(h));
+    memcpy(loader + sizeof(h), &p, sizeof(p));
     for (uint32_t i = 0; i < LOADER_FILE; i++)
-        file[4096 + i] = (uint8_t)(i * 7 + 1);
-    write_file(path, file, sizeof(file));
+        loader[4096 + i] = (uint8_t)(i * 7 + 1);
 }
 
 static void prepare(struct guest *g, uint64_t mib, uint32_t at, uint32_t entry)
 {
-    static uint8_t bios[BIOS_BYTES];
-
-    memset(g, 0, sizeof(*g));
-    fake_reset();
-    fake->hvm = true;
-    strcpy(g->dir, "/tmp/bld-hvm-XXXXXX");
-    if (!mkdtemp(g->dir))
-        exit(1);
-    snprintf(g->loader, sizeof(g->loader), "%s/hvmloader", g->dir);
-    snprintf(g->bios, sizeof(g->bios), "%s/bios", g->dir);
-    write_loader(g->loader, at, entry);
-    memset(bios, 0xb1, sizeof(bios));
-    write_file(g->bios, bios, sizeof(bios));
-    g->req = (struct builder_request){ .domid = FAKE_DOMID,
-                                       .kernel = builder_kernel_open(g->loader, NULL, BUILDER_HVM,
-                                                                     &g->e),
-                                       .ramdisk = g->bios,
-                                       .memory_kib = mib << 10,
-                                       .vcpus = FAKE_VCPUS,
-                                       .vcpus_online = 2,
-                                       .console_port = 3,
-                                       .store_port = 4 };
-}
-
-static void finish(struct guest *g)
-{
-    builder_kernel_close(g->req.kernel);
-    unlink(g->loader);
-    unlink(g->bios);
-    rmdir(g->dir);
-}
-
-static void build(struct guest *g)
-{
-    g->rc = g->req.kernel ? builder_build(&g->req, &g->res, &g->e) : -1;
-}
-
-static const uint8_t *at(uint64_t addr)
-{
-    static const uint8_t none[4096];
-    uint32_t mfn = addr >> 12 < FAKE_GFNS ? fake->mfn_of[addr >> 12] : FAKE_FREE;
-
-    CHECK(mfn != FAKE_FREE);
-    return (mfn == FAKE_FREE ? none : (const uint8_t *)fake_frame(mfn)) + addr % 4096;
-}
-
-static void read_guest(void *to, uint64_t addr, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        ((uint8_t *)to)[i] = *at(addr + i);
+    make_loader(at, entry);
+    guest_prepare(g, BUILDER_HVM, loader, sizeof(loader), BIOS_BYTES, mib);
+    g->req.vcpus = FAKE_VCPUS;
+    g->req.vcpus_online = 2;
 }
 
 static void check_info(uint64_t mib)
@@ -120,7 +63,7 @@ static void check_info(uint64_t mib)
     struct hvm_info_table t;
     uint8_t sum = 0;
 
-    read_guest(&t, HVM_INFO_PADDR, sizeof(t));
+    guest_bytes(&t, HVM_INFO_PADDR, sizeof(t));
     CHECK(memcmp(t.signature, "HVM INFO", 8) == 0);
     CHECK_EQ(t.length, sizeof(t));
     for (size_t i = 0; i < sizeof(t); i++)
@@ -166,17 +109,17 @@ static void check_guest(const struct guest *g, uint64_t mib)
         return;
     }
     for (uint32_t i = 0; i < LOADER_MEMORY; i++)
-        bad += *at(LOADER_AT + i) != (i < LOADER_FILE ? (uint8_t)(i * 7 + 1) : 0);
-    read_guest(&si, check_vcpu(LOADER_AT + 0x20), sizeof(si));
+        bad += *guest_at(LOADER_AT + i) != (i < LOADER_FILE ? (uint8_t)(i * 7 + 1) : 0);
+    guest_bytes(&si, check_vcpu(LOADER_AT + 0x20), sizeof(si));
     CHECK_EQ(si.magic, XEN_HVM_START_MAGIC_VALUE);
     CHECK_EQ(si.nr_modules, 1);
     CHECK_EQ(si.rsdp_paddr, 0);
-    read_guest(&m, si.modlist_paddr, sizeof(m));
+    guest_bytes(&m, si.modlist_paddr, sizeof(m));
     CHECK_EQ(m.size, BIOS_BYTES);
     for (uint32_t i = 0; i < BIOS_BYTES; i++)
-        bad += *at(m.paddr + i) != 0xb1;
+        bad += *guest_at(m.paddr + i) != g->initrd[i];
     CHECK_EQ(bad, 0);
-    read_guest(name, m.cmdline_paddr, sizeof(name));
+    guest_bytes(name, m.cmdline_paddr, sizeof(name));
     CHECK_STR(name, "firmware");
     check_info(mib);
     for (uint64_t gfn = 0xa0; gfn < 0xc0; gfn++) /* a PC's screen */
@@ -187,8 +130,8 @@ static void check_guest(const struct guest *g, uint64_t mib)
     CHECK_EQ(fake->params[HVM_PARAM_PAE_ENABLED], 1);
     CHECK_EQ(fake->params[HVM_PARAM_CONSOLE_EVTCHN], 3);
     CHECK_EQ(fake->params[HVM_PARAM_STORE_EVTCHN], 4);
-    at(fake->params[HVM_PARAM_CONSOLE_PFN] << 12);
-    at(fake->params[HVM_PARAM_STORE_PFN] << 12);
+    guest_at(fake->params[HVM_PARAM_CONSOLE_PFN] << 12);
+    guest_at(fake->params[HVM_PARAM_STORE_PFN] << 12);
 }
 
 static void one(uint64_t mib, bool dirty, bool single)
@@ -199,9 +142,9 @@ static void one(uint64_t mib, bool dirty, bool single)
     CHECK(g.req.kernel != NULL);
     fake->dirty = dirty;
     fake->no_chunks = single;
-    build(&g);
+    guest_build(&g);
     check_guest(&g, mib);
-    finish(&g);
+    guest_finish(&g);
 }
 
 TEST(hvm_guest)
@@ -225,24 +168,24 @@ TEST(hvm_refusals)
     struct guest g;
 
     prepare(&g, 32, LOADER_AT, LOADER_AT + LOADER_MEMORY);
-    build(&g);
+    guest_build(&g);
     CHECK(g.rc == -1 && strstr(g.e.cause, "entry point"));
-    finish(&g);
+    guest_finish(&g);
     prepare(&g, 32, 0x80000, 0x80000);
-    build(&g);
+    guest_build(&g);
     CHECK(g.rc == -1 && strstr(g.e.cause, "first MiB"));
-    finish(&g);
+    guest_finish(&g);
     prepare(&g, 32, LOADER_AT, LOADER_AT);
     g.req.memory_kib = 1100;
-    build(&g);
+    guest_build(&g);
     CHECK(g.rc == -1 && strstr(g.e.cause, "too little"));
-    finish(&g);
+    guest_finish(&g);
     prepare(&g, 32, LOADER_AT, LOADER_AT);
     builder_kernel_close(g.req.kernel);
-    write_file(g.loader, "no program", 10);
-    g.req.kernel = builder_kernel_open(g.loader, NULL, BUILDER_HVM, &g.e);
+    write_file(g.kernel, "no program", 10);
+    g.req.kernel = builder_kernel_open(g.kernel, NULL, BUILDER_HVM, &g.e);
     CHECK(!g.req.kernel);
-    finish(&g);
+    guest_finish(&g);
 }
 
 TEST(hvm_each_call_fails_once)
@@ -253,12 +196,12 @@ TEST(hvm_each_call_fails_once)
     for (; n < FAKE_CALLS; n++) {
         prepare(&g, 16, LOADER_AT, LOADER_AT + 0x20);
         fake->fail_at = n;
-        build(&g);
+        guest_build(&g);
         if (g.rc == 0)
             check_guest(&g, 16);
         else
             CHECK(g.e.cause[0] && g.rc == -1);
-        finish(&g);
+        guest_finish(&g);
         if (fake->calls < n)
             break;
     }

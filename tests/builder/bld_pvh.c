@@ -15,11 +15,8 @@
 #include <xen/hvm/params.h>
 #include <xen/hvm/save.h>
 
-#include "fake_xen.h"
 #include "lib/macros.h"
-#include "make_kernel.h"
-#include "tools/builder/builder.h"
-#include "tools/lib/error.h"
+#include "test_guest.h"
 
 /* Like Debian's kernel in small; its virtual addresses do not matter. */
 static const struct test_kernel linux_like = {
@@ -32,83 +29,24 @@ static const struct test_kernel linux_like = {
     .guest_os = "linux",
 };
 
-struct guest {
-    struct builder_request req;
-    struct builder_result res;
-    struct error e;
-    char dir[64], kernel[128], ramdisk[128];
-    uint8_t *initrd;
-    size_t initrd_len;
-    int rc;
-};
-
 static void prepare(struct guest *g, const struct test_kernel *spec, uint64_t mib, size_t initrd)
 {
     size_t len;
     uint8_t *elf = make_elf(spec, &len);
 
-    memset(g, 0, sizeof(*g));
-    fake_reset();
-    fake->hvm = true;
-    strcpy(g->dir, "/tmp/bld-pvh-XXXXXX");
-    if (!mkdtemp(g->dir))
-        exit(1);
-    snprintf(g->kernel, sizeof(g->kernel), "%s/kernel", g->dir);
-    snprintf(g->ramdisk, sizeof(g->ramdisk), "%s/initrd", g->dir);
-    write_file(g->kernel, elf, len);
+    guest_prepare(g, BUILDER_PVH, elf, len, initrd, mib);
     free(elf);
-    g->initrd_len = initrd;
-    g->initrd = malloc(initrd + 1);
-    for (size_t i = 0; i < initrd; i++)
-        g->initrd[i] = (uint8_t)(i * 31 + i / 4096);
-    write_file(g->ramdisk, g->initrd, initrd);
-    g->req = (struct builder_request){ .domid = FAKE_DOMID,
-                                       .kernel = builder_kernel_open(g->kernel, NULL, BUILDER_PVH,
-                                                                     &g->e),
-                                       .ramdisk = initrd ? g->ramdisk : NULL,
-                                       .cmdline = "console=hvc0 x=y",
-                                       .memory_kib = mib << 10,
-                                       .vcpus = FAKE_VCPUS,
-                                       .console_port = 3,
-                                       .store_port = 4,
-                                       .console_domid = 0,
-                                       .store_domid = 9 };
-}
-
-static void finish(struct guest *g)
-{
-    builder_kernel_close(g->req.kernel);
-    unlink(g->kernel);
-    unlink(g->ramdisk);
-    rmdir(g->dir);
-    free(g->initrd);
+    g->req.vcpus = FAKE_VCPUS;
 }
 
 /* --- the guest's eyes --- */
-
-/* Where a guest-physical address is; an empty page with a complaint if nothing is there. */
-static const uint8_t *at(uint64_t addr)
-{
-    static const uint8_t none[4096];
-    uint32_t mfn = addr >> 12 < FAKE_GFNS ? fake->mfn_of[addr >> 12] : FAKE_FREE;
-
-    CHECK(mfn != FAKE_FREE);
-    return (mfn == FAKE_FREE ? none : (const uint8_t *)fake_frame(mfn)) + addr % 4096;
-}
-
-/* Copies out, across pages. */
-static void read_guest(void *to, uint64_t addr, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        ((uint8_t *)to)[i] = *at(addr + i);
-}
 
 static void check_segment(const struct test_segment *s)
 {
     uint64_t bad = 0;
 
     for (uint64_t i = 0; i < s->memsz; i += 4096 - (s->paddr + i) % 4096) {
-        const uint8_t *p = at(s->paddr + i);
+        const uint8_t *p = guest_at(s->paddr + i);
 
         for (uint64_t j = 0; j < MIN(4096 - (s->paddr + i) % 4096, s->memsz - i); j++)
             bad += p[j] != test_byte(s, i + j);
@@ -167,14 +105,14 @@ static void check_map(const struct guest *g, const struct hvm_start_info *si)
 
     CHECK_EQ(si->memmap_entries, fake->map_entries);
     for (unsigned int i = 0; i < si->memmap_entries; i++) {
-        read_guest(&e, si->memmap_paddr + i * sizeof(e), sizeof(e));
+        guest_bytes(&e, si->memmap_paddr + i * sizeof(e), sizeof(e));
         memcpy(&told, fake->map + i * sizeof(told), sizeof(told));
         CHECK(e.addr == told.addr && e.size == told.size && e.type == told.type);
         CHECK(e.addr >= end && e.addr % 4096 == 0 && e.size % 4096 == 0);
         end = e.addr + e.size;
         ram += e.type == XEN_HVM_MEMMAP_TYPE_RAM ? e.size : 0;
         for (uint64_t a = e.addr; a < end; a += 4096, frames++)
-            at(a);
+            guest_at(a);
     }
     CHECK_EQ(ram, g->req.memory_kib << 10);
     CHECK_EQ(frames, fake->pages); /* it has no frame that no range tells of */
@@ -185,7 +123,7 @@ static bool sum_is_zero(uint64_t addr, uint32_t len)
     uint8_t sum = 0;
 
     for (uint32_t i = 0; i < len; i++)
-        sum += *at(addr + i);
+        sum += *guest_at(addr + i);
     return sum == 0;
 }
 
@@ -195,9 +133,9 @@ static uint32_t check_table(uint64_t addr, const char *signature)
     char head[8] = "";
     uint32_t len;
 
-    read_guest(head, addr, 4);
+    guest_bytes(head, addr, 4);
     CHECK_STR(head, signature);
-    read_guest(&len, addr + 4, 4);
+    guest_bytes(&len, addr + 4, 4);
     CHECK(len >= 36 && len < 4096 && sum_is_zero(addr, len));
     return len;
 }
@@ -208,16 +146,16 @@ static void check_acpi(uint64_t rsdp)
     uint32_t len, flags;
     char head[9] = "";
 
-    read_guest(head, rsdp, 8);
+    guest_bytes(head, rsdp, 8);
     CHECK_STR(head, "RSD PTR ");
     CHECK(sum_is_zero(rsdp, 20) && sum_is_zero(rsdp, 36));
-    read_guest(&xsdt, rsdp + 24, 8);
+    guest_bytes(&xsdt, rsdp + 24, 8);
     CHECK_EQ(check_table(xsdt, "XSDT"), 36 + 16);
-    read_guest(table, xsdt + 36, 16);
+    guest_bytes(table, xsdt + 36, 16);
     CHECK_EQ(check_table(table[0], "FACP"), 268);
-    read_guest(&flags, table[0] + 112, 4);
+    guest_bytes(&flags, table[0] + 112, 4);
     CHECK(flags & 1u << 20); /* hardware-reduced */
-    read_guest(&dsdt, table[0] + 140, 8);
+    guest_bytes(&dsdt, table[0] + 140, 8);
     check_table(dsdt, "DSDT");
     len = check_table(table[1], "APIC");
     CHECK_EQ(len, 44 + 8 * FAKE_VCPUS);
@@ -225,7 +163,7 @@ static void check_acpi(uint64_t rsdp)
         const uint8_t expected[8] = { 0, 8, (uint8_t)i, (uint8_t)(2 * i), 1, 0, 0, 0 };
         uint8_t entry[8];
 
-        read_guest(entry, table[1] + 44 + 8 * i, 8);
+        guest_bytes(entry, table[1] + 44 + 8 * i, 8);
         CHECK(memcmp(entry, expected, 8) == 0);
     }
 }
@@ -260,30 +198,25 @@ static void check_guest(const struct guest *g)
     }
     for (unsigned int i = 0; i < linux_like.nr_segs; i++)
         check_segment(&linux_like.seg[i]);
-    read_guest(&si, check_vcpu(), sizeof(si));
+    guest_bytes(&si, check_vcpu(), sizeof(si));
     CHECK_EQ(si.magic, XEN_HVM_START_MAGIC_VALUE);
     CHECK_EQ(si.version, 1);
     CHECK_EQ(si.flags, 0);
-    read_guest(line, si.cmdline_paddr, sizeof(line));
+    guest_bytes(line, si.cmdline_paddr, sizeof(line));
     CHECK_STR(line, "console=hvc0 x=y");
     CHECK_EQ(si.nr_modules, g->req.ramdisk != NULL);
     if (g->req.ramdisk) {
-        read_guest(&module, si.modlist_paddr, sizeof(module));
+        guest_bytes(&module, si.modlist_paddr, sizeof(module));
         CHECK_EQ(module.size, g->initrd_len);
         CHECK_EQ(module.paddr % 4096, 0);
         for (size_t i = 0; i < g->initrd_len; i++)
-            bad += *at(module.paddr + i) != g->initrd[i];
+            bad += *guest_at(module.paddr + i) != g->initrd[i];
         CHECK_EQ(bad, 0);
     }
     check_map(g, &si);
     check_acpi(si.rsdp_paddr);
     check_rings(g);
     CHECK_EQ(fake->pool, (g->req.memory_kib >> 10) * 8192 + FAKE_VCPUS * 1048576ul);
-}
-
-static void build(struct guest *g)
-{
-    g->rc = g->req.kernel ? builder_build(&g->req, &g->res, &g->e) : -1;
 }
 
 static void one(uint64_t mib, size_t initrd, bool dirty, bool single)
@@ -294,9 +227,9 @@ static void one(uint64_t mib, size_t initrd, bool dirty, bool single)
     CHECK(g.req.kernel != NULL);
     fake->dirty = dirty;
     fake->no_chunks = single;
-    build(&g);
+    guest_build(&g);
     check_guest(&g);
-    finish(&g);
+    guest_finish(&g);
 }
 
 TEST(memory_and_initramfs)
@@ -319,12 +252,12 @@ TEST(dirty_memory_is_cleared)
 
 static void refused(struct guest *g, const char *cause, const char *remedy)
 {
-    build(g);
+    guest_build(g);
     CHECK_EQ(g->rc, -1);
     CHECK(strstr(g->e.cause, cause) != NULL);
     CHECK(strstr(g->e.remedy, remedy) != NULL);
     CHECK_EQ(fake->calls, 0);
-    finish(g);
+    guest_finish(g);
 }
 
 TEST(kernels_that_cannot)
@@ -364,9 +297,9 @@ TEST(requests_that_contradict)
     refused(&g, "too little", "Set memory=");
     prepare(&g, &linux_like, 16, 5000000);
     g.req.memory_kib = least;
-    build(&g);
+    guest_build(&g);
     check_guest(&g);
-    finish(&g);
+    guest_finish(&g);
 }
 
 static unsigned int open_files(void)
@@ -388,17 +321,17 @@ TEST(each_call_fails_once)
     for (; n < FAKE_CALLS; n++) {
         prepare(&g, &linux_like, 32, 5000);
         fake->fail_at = n;
-        build(&g);
+        guest_build(&g);
         if (fake->calls < n) {
             check_guest(&g);
-            finish(&g);
+            guest_finish(&g);
             break;
         }
         if (g.rc == 0) /* only an extent of 2 MiB that did not come; single pages did */
             check_guest(&g);
         else
             CHECK(g.e.cause[0] && g.rc == -1);
-        finish(&g);
+        guest_finish(&g);
     }
     CHECK(n > 12 && n < FAKE_CALLS);
     CHECK_EQ(open_files(), before);

@@ -8,10 +8,6 @@
 
 #include <errno.h>
 #include <grp.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -20,6 +16,7 @@
 #include <unistd.h>
 
 #include "lib/macros.h"
+#include "tools/lib/seccomp.h"
 
 #define NOBODY 65534
 #define MEMORY \
@@ -32,35 +29,22 @@ static const int calls[] = {
     SYS_getrandom, SYS_rt_sigreturn, SYS_sigaltstack, SYS_exit,          SYS_exit_group,
 };
 
-#define FIELD(f) ((uint32_t)offsetof(struct seccomp_data, f))
-#define LOAD(f) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, FIELD(f))
-#define RETURN(what) BPF_STMT(BPF_RET | BPF_K, (what))
-#define UNLESS(value, skip) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), 0, (skip))
-
 static int filter_calls(void)
 {
-    struct sock_filter f[16 + 2 * ARRAY_SIZE(calls)];
-    struct sock_fprog prog = { .filter = f };
-    unsigned short n = 0;
+    struct sock_filter statements[16 + 2 * ARRAY_SIZE(calls)];
+    struct sc_filter f = { .f = statements };
 
-#define ADD(...) (f[n++] = (struct sock_filter)__VA_ARGS__)
-    ADD(LOAD(arch));
-    ADD(UNLESS(AUDIT_ARCH_X86_64, 1));
-    ADD(LOAD(nr));
-    ADD(BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 0, 1)); /* another ABI, or x32 */
-    ADD(RETURN(SECCOMP_RET_KILL_PROCESS));
+    sc_begin(&f);
     for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
-        ADD(UNLESS((uint32_t)calls[i], 1));
-        ADD(RETURN(SECCOMP_RET_ALLOW));
+        SC_ADD(&f, SC_UNLESS((uint32_t)calls[i], 1));
+        SC_ADD(&f, SC_RETURN(SECCOMP_RET_ALLOW));
     }
-    ADD(UNLESS(SYS_ioctl, 3)); /* whether stderr is a terminal */
-    ADD(LOAD(args[1]));
-    ADD(UNLESS(TCGETS, 1));
-    ADD(RETURN(SECCOMP_RET_ALLOW));
-    ADD(RETURN(SECCOMP_RET_KILL_PROCESS));
-#undef ADD
-    prog.len = n;
-    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) ? -errno : 0;
+    SC_ADD(&f, SC_UNLESS(SYS_ioctl, 3)); /* whether stderr is a terminal */
+    SC_ADD(&f, SC_LOAD(args[1]));
+    SC_ADD(&f, SC_UNLESS(TCGETS, 1));
+    SC_ADD(&f, SC_RETURN(SECCOMP_RET_ALLOW));
+    SC_ADD(&f, SC_RETURN(SECCOMP_RET_KILL_PROCESS));
+    return sc_install(&f);
 }
 
 static int limit(int what, uint64_t value)

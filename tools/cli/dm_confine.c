@@ -9,15 +9,12 @@
 #include "tools/cli/dm_confine.h"
 
 #include <errno.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sched.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+
+#include "tools/lib/seccomp.h"
 
 #define FILE_LIMIT (64ul << 20) /* its log, the serial line's file */
 
@@ -58,38 +55,25 @@ static const int refused[] = {
 };
 #define NR_REFUSED (sizeof(refused) / sizeof(refused[0]))
 
-#define FIELD(f) ((uint32_t)offsetof(struct seccomp_data, f))
-#define LOAD(f) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, FIELD(f))
-#define RETURN(what) BPF_STMT(BPF_RET | BPF_K, (what))
-#define REFUSE(err) RETURN(SECCOMP_RET_ERRNO | (err))
-#define UNLESS(value, skip) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), 0, (skip))
-
 static int filter_calls(void)
 {
-    struct sock_filter f[16 + 2 * NR_REFUSED];
-    struct sock_fprog prog = { .filter = f };
-    unsigned short n = 0;
+    struct sock_filter statements[16 + 2 * NR_REFUSED];
+    struct sc_filter f = { .f = statements };
 
-#define ADD(...) (f[n++] = (struct sock_filter)__VA_ARGS__)
-    ADD(LOAD(arch));
-    ADD(UNLESS(AUDIT_ARCH_X86_64, 1));
-    ADD(LOAD(nr));
-    ADD(BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 0, 1)); /* another ABI, or x32 */
-    ADD(RETURN(SECCOMP_RET_KILL_PROCESS));
+    sc_begin(&f);
     for (unsigned int i = 0; i < NR_REFUSED; i++) {
-        ADD(UNLESS((uint32_t)refused[i], 1));
-        ADD(REFUSE(EPERM));
+        SC_ADD(&f, SC_UNLESS((uint32_t)refused[i], 1));
+        SC_ADD(&f, SC_REFUSE(EPERM));
     }
-    ADD(UNLESS(SYS_clone3, 1)); /* its flags cannot be seen here; glibc calls clone then */
-    ADD(REFUSE(ENOSYS));
-    ADD(UNLESS(SYS_clone, 3));
-    ADD(LOAD(args[0]));
-    ADD(BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 1, 0));
-    ADD(REFUSE(EPERM));
-    ADD(RETURN(SECCOMP_RET_ALLOW));
-#undef ADD
-    prog.len = n;
-    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) ? -errno : 0;
+    SC_ADD(&f,
+           SC_UNLESS(SYS_clone3, 1)); /* its flags cannot be seen here; glibc calls clone then */
+    SC_ADD(&f, SC_REFUSE(ENOSYS));
+    SC_ADD(&f, SC_UNLESS(SYS_clone, 3));
+    SC_ADD(&f, SC_LOAD(args[0]));
+    SC_ADD(&f, BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 1, 0));
+    SC_ADD(&f, SC_REFUSE(EPERM));
+    SC_ADD(&f, SC_RETURN(SECCOMP_RET_ALLOW));
+    return sc_install(&f);
 }
 
 int dm_confine(void)
