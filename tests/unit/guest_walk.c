@@ -133,6 +133,25 @@ TEST(random_tables)
 
 static unsigned int looks, change_at, change_until;
 
+/* One entry is of every level: accessed, set for one of them, must not stand in the next one's way.
+ */
+TEST(tables_that_name_themselves)
+{
+    static const uint64_t cr4[] = { 0x20, 0x20, 0 }, efer[] = { 0x400, 0, 0 };
+
+    for (size_t i = 0; i < 3; i++)
+        for (uint32_t access = 0; access <= PFEC_W; access += PFEC_W) {
+            static struct walk_memory m;
+            struct guest_paging g = {
+                .cr0 = 1ull << 31, .cr4 = cr4[i], .efer = efer[i], .phys_bits = 40
+            };
+
+            memset(&m, 0, sizeof(m));
+            m.page[0][0] = 1;
+            CHECK(same(&g, &m, 0, access));
+        }
+}
+
 static void change_leaf(struct walk_memory *m)
 {
     if (++looks >= change_at && looks <= change_until)

@@ -209,6 +209,9 @@ static enum guest_walk_result mark(struct pass *w, bool write, uint64_t *gpa)
             w->ops->put(w->ctx, s->gfn, page);
         if (!ok)
             return WALK_AGAIN;
+        for (struct step *t = s + 1; t < &w->step[w->steps]; t++) /* tables that name themselves */
+            if (t->gfn == s->gfn && t->slot == s->slot)
+                t->value |= want;
     }
     return WALK_OK;
 }
