@@ -14,8 +14,9 @@ struct vcpu_runstate_info;
 
 /* Reasons why a vCPU may not run: bits of vcpu.pause_flags (atomic). */
 enum vcpu_pause {
-    VP_DOWN = 1u << 0,    /* VCPUOP_down, or never brought up */
-    VP_BLOCKED = 1u << 1, /* SCHEDOP_block or poll */
+    VP_DOWN = 1u << 0,     /* VCPUOP_down, or never brought up */
+    VP_BLOCKED = 1u << 1,  /* SCHEDOP_block or poll */
+    VP_STARTING = 1u << 2, /* another vCPU sets its registers: by one at a time */
 };
 
 /* vcpu.poll_port beside a port. */

@@ -83,7 +83,8 @@ void hvm_set_pvh_entry(struct hvm_vcpu *v, uint32_t entry, uint32_t start_info)
 /*
  * INIT stops a vCPU, SIPI starts it in real mode; the second does nothing to one that was not
  * stopped. Both come from another vCPU and are carried out there: the target is got off its CPU
- * first, and nobody else starts it, since VP_DOWN is set or it never ran.
+ * first, and VP_STARTING keeps it off, whatever VCPUOP_up says meanwhile, and keeps out a second
+ * SIPI: a control block is written by one CPU, while no CPU runs it.
  */
 void hvm_send_init(struct hvm_vcpu *v)
 {
@@ -97,12 +98,27 @@ void hvm_send_init(struct hvm_vcpu *v)
     __atomic_store_n(&v->wait_sipi, true, __ATOMIC_SEQ_CST);
 }
 
+/* False: another SIPI is at it, or it is not one that waits for a SIPI. */
+static bool claim_start(struct hvm_vcpu *v)
+{
+    struct vcpu *c = &v->x.v;
+
+    if (!(vcpu_flags(c) & VP_DOWN) ||
+        (__atomic_fetch_or(&c->pause_flags, VP_STARTING, __ATOMIC_SEQ_CST) & VP_STARTING))
+        return false;
+    if ((vcpu_flags(c) & VP_DOWN) &&
+        (!c->initialised || __atomic_exchange_n(&v->wait_sipi, false, __ATOMIC_SEQ_CST)))
+        return true;
+    __atomic_fetch_and(&c->pause_flags, ~(uint32_t)VP_STARTING, __ATOMIC_SEQ_CST);
+    sched_wake(c);
+    return false;
+}
+
 void hvm_send_sipi(struct hvm_vcpu *v, uint8_t vector)
 {
     struct vcpu *c = &v->x.v;
 
-    if (cpu_info()->current == c || !(vcpu_flags(c) & VP_DOWN) ||
-        (c->initialised && !__atomic_exchange_n(&v->wait_sipi, false, __ATOMIC_SEQ_CST)))
+    if (cpu_info()->current == c || !claim_start(v))
         return;
     sched_sleep_sync(c);
     switch_sync(c);
@@ -119,7 +135,8 @@ void hvm_send_sipi(struct hvm_vcpu *v, uint8_t vector)
     }
     start_real(v, (uint16_t)(vector << 8), (uint64_t)vector << 12, 0);
     c->initialised = true;
-    __atomic_fetch_and(&c->pause_flags, ~(uint32_t)(VP_DOWN | VP_BLOCKED), __ATOMIC_SEQ_CST);
+    __atomic_fetch_and(&c->pause_flags, ~(uint32_t)(VP_DOWN | VP_BLOCKED | VP_STARTING),
+                       __ATOMIC_SEQ_CST);
     sched_wake(c);
 }
 
