@@ -6,6 +6,9 @@
 #ifndef X86_CPU_REGISTERS_H
 #define X86_CPU_REGISTERS_H
 
+#define DR7_ENABLED 0xffull /* any breakpoint */
+#define DR7_RESET 0x400ull  /* none, as after reset and after an exit of SVM and VMX */
+
 #define CR0_PE 0x1ull
 #define CR0_MP 0x2ull
 #define CR0_TS 0x8ull

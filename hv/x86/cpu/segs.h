@@ -111,6 +111,7 @@ static inline uint64_t read_dr(unsigned int n)
     case 2: __asm__ volatile("mov %%dr2, %0" : "=r"(v)); break;
     case 3: __asm__ volatile("mov %%dr3, %0" : "=r"(v)); break;
     case 6: __asm__ volatile("mov %%dr6, %0" : "=r"(v)); break;
+    case 7: __asm__ volatile("mov %%dr7, %0" : "=r"(v)); break;
         /* clang-format on */
     }
     return v;

@@ -11,6 +11,7 @@
 #include "x86/boot/boot.h"
 #include "x86/cpu/ops.h"
 #include "x86/cpu/registers.h"
+#include "x86/cpu/segs.h"
 #include "x86/efi/efi.h"
 #include "x86/efi/private.h"
 #include "x86/mm/paging.h"
@@ -30,6 +31,8 @@ static uint8_t kept_fpu[512] __attribute__((aligned(16))); /* [efi_lock] */
 
 static pte_t *next_table(pte_t *e)
 {
+    if (*e & PTE_PS) /* a neighbour's large page is there already */
+        return NULL;
     if (!(*e & PTE_P)) {
         void *page = frame_alloc_hv();
 
@@ -69,6 +72,8 @@ static uint64_t flags_of(const struct efi_region *r)
 
 static const char *map_region(const struct efi_region *r)
 {
+    if ((r->start | r->end) & ~PAGE_MASK)
+        return "a runtime region is not of whole pages";
     if (r->end > LOW_HALF_END)
         return "a runtime region lies beyond what can be mapped";
     for (uint64_t pa = r->start; pa < r->end;) {
@@ -104,7 +109,7 @@ const char *efi_map_services(uint64_t table)
 /* --- calls --- */
 
 struct before {
-    uint64_t cr0, cr3;
+    uint64_t cr0, cr3, dr7;
 };
 
 static void enter(struct before *b)
@@ -113,6 +118,9 @@ static void enter(struct before *b)
 
     b->cr0 = read_cr0();
     b->cr3 = read_cr3();
+    b->dr7 = read_dr(7);
+    if (b->dr7 & DR7_ENABLED) /* a program's breakpoint would stop the firmware, and for ever */
+        write_dr(7, DR7_RESET);
     if (b->cr0 & CR0_TS)
         write_cr0(b->cr0 & ~CR0_TS);
     __asm__ volatile("fxsave64 %0" : "=m"(kept_fpu));
@@ -129,6 +137,8 @@ static void leave(const struct before *b)
     __asm__ volatile("fxrstor64 %0" ::"m"(kept_fpu));
     if (b->cr0 & CR0_TS)
         write_cr0(b->cr0);
+    if (b->dr7 & DR7_ENABLED)
+        write_dr(7, b->dr7);
 }
 
 static uint64_t call_locked(enum efi_service service, const uint64_t args[5])

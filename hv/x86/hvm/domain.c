@@ -275,6 +275,9 @@ static void load(struct vcpu *c)
     struct hvm_vcpu *v = hvm_vcpu(c);
 
     fpu_load(&v->x);
+    if (xp->dr7 != DR7_RESET) /* a PV guest's: an exit clears it, but v may never enter */
+        write_dr(7, DR7_RESET);
+    xp->dr7 = DR7_RESET;
     if (policy_has_tsc_aux() && xp->tsc_aux != (v->tsc_aux | TSC_AUX_KNOWN))
         wrmsr(MSR_TSC_AUX, v->tsc_aux);
     hvm_vendor->load(v);

@@ -314,6 +314,7 @@ long platform_efi_call(struct vcpu *v, struct xenpf_efi_runtime_call *c)
         return E(ENOSYS);
     if (!efi.services)
         return E(EOPNOTSUPP);
+    hc_charge(PREEMPT_BUDGET); /* how long it takes is the firmware's choice */
     switch (c->function) {
     case XEN_EFI_get_time:
         return get_time(c);

@@ -16,7 +16,6 @@
 #include "x86/pv/desc.h"
 #include "x86/pv/privop.h"
 
-#define DR7_ENABLED 0xffull
 
 void pv_note_selectors(struct vcpu *v)
 {

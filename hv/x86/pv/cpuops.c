@@ -134,7 +134,6 @@ long hc_set_segment_base(struct vcpu *v, const struct hc_args *args)
 #define DR6_SETTABLE 0xe00full
 #define DR7_FIXED 0x400ull
 #define DR7_SETTABLE 0xffff03ffull /* not GD, RTM, reserved bits */
-#define DR7_ENABLED 0xffull
 
 static long set_dr7(struct pv_vcpu *v, uint64_t val)
 {

@@ -37,7 +37,6 @@
 
 #define PAT_RESET 0x0007040600070406ull
 #define DR6_RESET 0xffff0ff0ull
-#define DR7_RESET 0x400ull
 
 uint32_t svm_features;
 
@@ -157,9 +156,6 @@ static void load(struct hvm_vcpu *v)
     struct svm_cpu *c = this_svm();
 
     cpu_use_ist(false);
-    if (this_x86()->dr7 != DR7_RESET) /* a PV guest's: an exit clears it, but v may never enter */
-        write_dr(7, DR7_RESET);
-    this_x86()->dr7 = DR7_RESET;
     svm_check_tag(c, v);
     if (c->flush_due) {
         vmcb_of(v)->tlb_control = TLB_FLUSH_ALL;

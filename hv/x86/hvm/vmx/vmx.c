@@ -16,12 +16,12 @@
 #include "core/log.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
+#include "x86/cpu/registers.h"
 #include "x86/cpu/segs.h"
 #include "x86/mm/paging.h"
 #include "x86/trap.h"
 
 #define DR6_RESET 0xffff0ff0ull
-#define DR7_RESET 0x400ull
 
 _Static_assert(offsetof(struct vmx_vcpu, cr2) == 0, "entry.S");
 _Static_assert(offsetof(struct vmx_vcpu, launched) == 8, "entry.S");
@@ -97,7 +97,6 @@ static void save(struct hvm_vcpu *v)
         v->dr_live = false;
         live_debug(v, false);
     }
-    this_x86()->dr7 = DR7_RESET; /* by the exit */
     vmclear(v->control_pa);
     x->launched = 0;
     c->current = NULL;
