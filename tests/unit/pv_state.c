@@ -348,9 +348,13 @@ TEST(a_bitmap_that_gives_way)
     busy = true;
     CHECK_EQ(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, 0, 40000, args()), E(EAGAIN));
     put(zeros, sizeof(zeros)); /* the same one goes on where it was */
-    for (unsigned int n = 1; n < 7; n++)
+    for (unsigned int n = 1; n < 7; n++) { /* whatever the guest says meanwhile */
+        pv_dom[1]->shared->arch.max_pfn = 30002 + n;
         CHECK_EQ(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, 0, 40000, args()), E(EAGAIN));
+    }
     CHECK_EQ(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, 0, 40000, args()), 0);
+    CHECK_EQ(op.u.shadow_op.pages, 30003);
+    pv_dom[1]->shared->arch.max_pfn = 30002;
     busy = false;
     CHECK(seen()[511] == 0 && seen()[512] == 0xff && seen()[3750] == 7);
     CHECK_EQ(shadow(XEN_DOMCTL_SHADOW_OP_OFF, 0, 0, 0), 0);

@@ -17,8 +17,10 @@
 
 static long enable(struct pv_domain *pd)
 {
-    if (pd->log.on)
+    if (pd->log.on) {
+        log_refusal(&pd->x.d, "shadow_op: its writes are logged already");
         return E(EINVAL);
+    }
     pd->log.on = true;
     log_debug("d%u: its writes are logged: all pages count as written", pd->x.d.id);
     return 0;
@@ -31,16 +33,20 @@ static uint64_t limit(const struct domain *d)
 }
 
 /*
- * Sets the first `pages` bits of the caller's bitmap. Where it stands is kept in the domain for a
- * call that gives way; another call than that one begins at the beginning, and so does the first
- * one then. -EAGAIN: call again.
+ * Sets the bits of the guest's pages, `asked` at most, in the caller's bitmap. Where it stands is
+ * kept in the domain for a call that gives way; another call than that one begins at the beginning,
+ * and so does the first one then. So is how many pages the guest had when it began: what it says
+ * later would make it begin for ever. -EAGAIN: call again.
  */
-static long fill(struct vcpu *v, struct pv_log *log, gptr_t bitmap, uint64_t pages)
+static long fill(struct vcpu *v, struct pv_domain *pd, gptr_t bitmap, uint64_t asked,
+                 uint64_t *pages_out)
 {
+    struct pv_log *log = &pd->log;
     uint8_t ones[STEP_BYTES];
-    bool same = log->caller == v && log->bitmap == bitmap.v && log->pages == pages;
-    uint64_t at = same ? log->at : 0;
+    bool same = log->caller == v && log->bitmap == bitmap.v && log->asked == asked;
+    uint64_t pages = same ? log->pages : MIN(asked, limit(&pd->x.d)), at = same ? log->at : 0;
 
+    *pages_out = pages;
     memset(ones, 0xff, sizeof(ones));
     log->caller = NULL;
     for (; at < pages; at += STEP_PAGES) {
@@ -52,9 +58,12 @@ static long fill(struct vcpu *v, struct pv_log *log, gptr_t bitmap, uint64_t pag
             return E(EFAULT);
         if (!hc_preempt(2) || at + STEP_PAGES >= pages)
             continue;
-        *log = (struct pv_log){
-            .on = log->on, .caller = v, .bitmap = bitmap.v, .pages = pages, .at = at + STEP_PAGES
-        };
+        *log = (struct pv_log){ .on = log->on,
+                                .caller = v,
+                                .bitmap = bitmap.v,
+                                .asked = asked,
+                                .pages = pages,
+                                .at = at + STEP_PAGES };
         return E(EAGAIN);
     }
     return 0;
@@ -66,10 +75,13 @@ static long read_log(struct vcpu *v, struct pv_domain *pd, struct xen_domctl_sha
     gptr_t bitmap = HANDLE_PTR(op->dirty_bitmap);
     long rc = 0;
 
-    if (!pd->log.on || (op->mode & ~XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL))
+    if (!pd->log.on || (op->mode & ~XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL)) {
+        log_refusal(&pd->x.d, "shadow_op %u, mode %#x: the log of writes is %s", op->op, op->mode,
+                    pd->log.on ? "not read so" : "off");
         return E(EINVAL);
+    }
     if (bitmap.v)
-        rc = fill(v, &pd->log, bitmap, pages);
+        rc = fill(v, pd, bitmap, op->pages, &pages);
     if (rc)
         return rc;
     op->pages = pages;

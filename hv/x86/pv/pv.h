@@ -78,8 +78,8 @@ struct pv_vcpu {
 struct pv_log {
     bool on;
     const struct vcpu *caller; /* whose CLEAN or PEEK gave way, NULL: nobody's; what follows is */
-    uint64_t bitmap, pages;    /* that call's arguments, */
-    uint64_t at;               /* and how far it came */
+    uint64_t bitmap, asked;    /* that call's arguments, */
+    uint64_t pages, at;        /* how many the guest had then, and how far it came */
 };
 
 struct pv_domain {
