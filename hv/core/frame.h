@@ -140,6 +140,16 @@ void frame_free(struct frame *f, unsigned int order);
 /* One zeroed frame for the hypervisor's own use, as an address; NULL when there is none. */
 void *frame_alloc_hv(void);
 void frame_free_hv(void *page);
+/* The least order of frames that have so many bytes. */
+static inline unsigned int frame_order(size_t bytes)
+{
+    unsigned int order = 0;
+
+    while (PAGE_SIZE << order < bytes)
+        order++;
+    return order;
+}
+
 /* 2^order zeroed contiguous hypervisor frames. */
 void *frame_alloc_hv_order(unsigned int order);
 void frame_free_hv_order(void *p, unsigned int order);

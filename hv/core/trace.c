@@ -29,6 +29,7 @@
 #define MFNS_AT(info) ((uint32_t *)info) /* t_info.mfn_offset counts words from here */
 #define INFO_WORDS (1u << 16)            /* that an offset can name */
 #define LEAST_PAGES 1u
+#define MOST_PAGES 1024u /* of a CPU: what is made, and made visible, in one go */
 
 struct buffer {
     struct t_buf *head; /* NULL: there is none; its first page */
@@ -40,10 +41,10 @@ struct buffer {
 
 bool trace_on;
 static struct buffer buffers[MAX_CPUS];
-static struct t_info *info; /* [domctl lock to set] */
-static unsigned int info_order, cpus_made;
-static uint32_t buffer_pages, data_size; /* constant once there are buffers */
-static uint32_t event_mask = TRC_ALL;    /* atomic */
+static struct t_info *info;                            /* [domctl lock to set] */
+static unsigned int info_order, cpus_made, cpus_shown; /* [domctl lock] */
+static uint32_t buffer_pages, data_size;               /* constant once there are buffers */
+static uint32_t event_mask = TRC_ALL;                  /* atomic */
 static unsigned long cpu_mask[MAX_CPUS / BITS_PER_LONG] = { [0 ...(MAX_CPUS / 64) - 1] = ~0ul };
 
 uint32_t trace_vcpu(const struct vcpu *v)
@@ -185,21 +186,11 @@ static uint32_t first_word(void)
     return (uint32_t)(sizeof(*info) + nr_pcpus * sizeof(info->mfn_offset[0]) + 3) / 4;
 }
 
-/* The least order of frames that has so many bytes. */
-static unsigned int order_of(size_t bytes)
-{
-    unsigned int order = 0;
-
-    while (PAGE_SIZE << order < bytes)
-        order++;
-    return order;
-}
-
 static long make_info(uint32_t pages)
 {
     uint32_t first = first_word();
 
-    info_order = order_of((first + nr_pcpus * pages) * sizeof(uint32_t));
+    info_order = frame_order((first + nr_pcpus * pages) * sizeof(uint32_t));
     info = frame_alloc_hv_order(info_order);
     if (!info)
         return E(ENOMEM);
@@ -215,7 +206,7 @@ static void free_buffer(struct buffer *b, unsigned int pages)
 {
     while (pages > 0)
         frame_free_hv(b->page[--pages]);
-    frame_free_hv_order(b->page, order_of(buffer_pages * sizeof(*b->page)));
+    frame_free_hv_order(b->page, frame_order(buffer_pages * sizeof(*b->page)));
     b->page = NULL;
 }
 
@@ -226,7 +217,7 @@ static long make_buffer(unsigned int cpu)
     uint32_t *mfns = MFNS_AT(info) + info->mfn_offset[cpu];
     unsigned int n = 0;
 
-    b->page = frame_alloc_hv_order(order_of(buffer_pages * sizeof(*b->page)));
+    b->page = frame_alloc_hv_order(frame_order(buffer_pages * sizeof(*b->page)));
     if (!b->page)
         return E(ENOMEM);
     while (n < buffer_pages && (b->page[n] = frame_alloc_hv()) != NULL) {
@@ -239,20 +230,26 @@ static long make_buffer(unsigned int cpu)
     return E(ENOMEM);
 }
 
-/* All buffers are there: Domain 0 may map them, and their CPUs write. */
-static void show(void)
+/* Domain 0 may map what says where the buffers are: all of them are there. */
+static void show_info(void)
 {
     struct frame *f = frame_of(arch_unmap(info));
 
-    for (unsigned int i = 0; i < nr_pcpus; i++) {
-        struct buffer *b = &buffers[i];
-
-        for (uint32_t k = 0; k < buffer_pages; k++)
-            frame_show(frame_of(arch_unmap(b->page[k])), true);
-        __atomic_store_n(&b->head, b->page[0], __ATOMIC_RELEASE);
-    }
     for (unsigned int i = 0; i < 1u << info_order; i++)
         frame_show(f + i, false);
+}
+
+/* Domain 0 may map a CPU's buffer, and the CPU writes. */
+static void show_buffer(struct buffer *b)
+{
+    for (uint32_t k = 0; k < buffer_pages; k++)
+        frame_show(frame_of(arch_unmap(b->page[k])), true);
+    __atomic_store_n(&b->head, b->page[0], __ATOMIC_RELEASE);
+}
+
+static bool all_shown(void)
+{
+    return cpus_shown > 0 && cpus_shown == nr_pcpus;
 }
 
 static void unmake(void)
@@ -263,17 +260,15 @@ static void unmake(void)
     info = NULL;
 }
 
-/* One CPU after the other; -EAGAIN: call again. */
+/* One CPU after the other, twice; -EAGAIN: call again. */
 static long set_size(uint32_t pages)
 {
-    bool shown = buffers[0].head != NULL;
+    uint32_t most = MIN(MOST_PAGES, (INFO_WORDS - first_word()) / nr_pcpus);
     long rc = 0;
 
-    if (shown || (info && pages != buffer_pages))
-        return shown && pages == buffer_pages ? 0 : E(EINVAL);
-    if (pages < LEAST_PAGES || pages > UINT16_MAX || first_word() + nr_pcpus * pages > INFO_WORDS) {
-        log_warn("Trace buffers of %u pages for each of %u CPUs: refused, %u are possible", pages,
-                 nr_pcpus, (INFO_WORDS - first_word()) / nr_pcpus);
+    if (info ? pages != buffer_pages : pages < LEAST_PAGES || pages > most) {
+        log_warn("Trace buffers of %u pages for each of %u CPUs: refused, %s %u", pages, nr_pcpus,
+                 info ? "they have" : "possible are 1 to", info ? buffer_pages : most);
         return E(EINVAL);
     }
     if (!info)
@@ -284,11 +279,18 @@ static long set_size(uint32_t pages)
         if (rc == 0 && hc_preempt((int32_t)(pages / 2 + 1)))
             return E(EAGAIN);
     }
-    if (rc == 0)
-        show();
-    else if (info)
+    if (rc && info)
         unmake();
-    return rc;
+    if (rc)
+        return rc;
+    if (cpus_shown == 0)
+        show_info();
+    while (cpus_shown < nr_pcpus) {
+        show_buffer(&buffers[cpus_shown++]);
+        if (cpus_shown < nr_pcpus && hc_preempt((int32_t)(pages / 16 + 1)))
+            return E(EAGAIN);
+    }
+    return 0;
 }
 
 static long set_cpu_mask(struct vcpu *v, const struct xenctl_bitmap *from)
@@ -308,8 +310,8 @@ static long locked(struct vcpu *v, struct xen_sysctl_tbuf_op *op)
     switch (op->cmd) {
     case XEN_SYSCTL_TBUFOP_get_info:
         op->evt_mask = event_mask;
-        op->buffer_mfn = buffers[0].head ? arch_unmap(info).v : 0;
-        op->size = buffers[0].head ? (uint32_t)PAGE_SIZE << info_order : 0;
+        op->buffer_mfn = all_shown() ? arch_unmap(info).v : 0;
+        op->size = all_shown() ? (uint32_t)PAGE_SIZE << info_order : 0;
         return 0;
     case XEN_SYSCTL_TBUFOP_set_cpu_mask:
         return set_cpu_mask(v, &op->cpu_mask);
@@ -319,8 +321,10 @@ static long locked(struct vcpu *v, struct xen_sysctl_tbuf_op *op)
     case XEN_SYSCTL_TBUFOP_set_size:
         return set_size(op->size);
     case XEN_SYSCTL_TBUFOP_enable:
-        if (!buffers[0].head)
+        if (!all_shown()) {
+            log_warn("Tracing: there are no buffers yet (tbuf_op set_size)");
             return E(EINVAL);
+        }
         __atomic_store_n(&trace_on, true, __ATOMIC_RELAXED);
         return 0;
     case XEN_SYSCTL_TBUFOP_disable:

@@ -13,15 +13,6 @@
 #include "x86/cpu/ops.h"
 #include "x86/cpu/segs.h"
 
-static unsigned int area_order(void)
-{
-    unsigned int order = 0;
-
-    while ((PAGE_SIZE << order) < cpu_feat.xsave_size)
-        order++;
-    return order;
-}
-
 /* The reset state: FCW 0x37f, MXCSR 0x1f80, everything else zero. */
 static void reset_area(uint8_t *area)
 {
@@ -35,7 +26,7 @@ static void reset_area(uint8_t *area)
 
 bool fpu_alloc(struct x86_vcpu *v)
 {
-    v->xsave = frame_alloc_hv_order(area_order());
+    v->xsave = frame_alloc_hv_order(frame_order(cpu_feat.xsave_size));
     if (!v->xsave)
         return false;
     reset_area(v->xsave);
@@ -46,7 +37,7 @@ bool fpu_alloc(struct x86_vcpu *v)
 void fpu_free(struct x86_vcpu *v)
 {
     if (v->xsave)
-        frame_free_hv_order(v->xsave, area_order());
+        frame_free_hv_order(v->xsave, frame_order(cpu_feat.xsave_size));
     v->xsave = NULL;
 }
 

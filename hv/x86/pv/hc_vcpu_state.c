@@ -103,8 +103,12 @@ static long get_xsave(struct vcpu *v, struct pv_vcpu *pv, struct xen_domctl_vcpu
         op->xfeature_mask = cpu_feat.xcr0_mask;
         return 0;
     }
-    if (op->size != size || op->xfeature_mask != cpu_feat.xcr0_mask)
+    if (op->size != size || op->xfeature_mask != cpu_feat.xcr0_mask) {
+        log_refusal(pv->x.v.domain, "getvcpuextstate: %llu bytes of states %#llx: it has %llu",
+                    (unsigned long long)op->size, (unsigned long long)op->xfeature_mask,
+                    (unsigned long long)size);
         return E(EINVAL);
+    }
     if (guest_write(v, to, head, sizeof(head)) ||
         guest_write(v, gptr_add(to, XSAVE_HEAD), pv->x.xsave, size - XSAVE_HEAD))
         return E(EFAULT);
@@ -145,8 +149,8 @@ static void take_xsave(struct pv_vcpu *pv, const struct xsave_buffer *b, uint64_
 static long set_xsave(struct vcpu *v, struct pv_vcpu *pv, const struct xen_domctl_vcpuextstate *op)
 {
     struct domain *d = pv->x.v.domain;
-    unsigned int order = 0;
     struct xsave_buffer *b;
+    unsigned int order;
     const char *why;
     long rc = 0;
 
@@ -156,8 +160,7 @@ static long set_xsave(struct vcpu *v, struct pv_vcpu *pv, const struct xen_domct
                     (unsigned long long)op->size);
         return E(EINVAL);
     }
-    while (PAGE_SIZE << order < op->size)
-        order++;
+    order = frame_order(op->size);
     b = frame_alloc_hv_order(order);
     if (!b)
         return E(ENOMEM);
@@ -217,8 +220,10 @@ static long set_msrs(struct vcpu *v, struct pv_vcpu *pv, const struct xen_domctl
 {
     struct xen_domctl_vcpu_msr m[MAX_MSRS];
 
-    if (op->msr_count > MAX_MSRS)
+    if (op->msr_count > MAX_MSRS) {
+        log_refusal(pv->x.v.domain, "set_vcpu_msrs: %u MSRs in one call", op->msr_count);
         return E(EINVAL);
+    }
     if (guest_read(v, m, HANDLE_PTR(op->msrs), op->msr_count * sizeof(m[0])))
         return E(EFAULT);
     for (uint32_t i = 0; i < op->msr_count; i++) {
