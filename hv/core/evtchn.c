@@ -177,8 +177,10 @@ int evtchn_send(struct vcpu *v, evtchn_port port)
     }
     spin_lock(&d->evtchn->lock);
     if (ch->kind == EVTCHNSTAT_interdomain) {
-        trace_event(v, ch->remote, port_of(ch->remote, ch->num), ch->num);
-        set_pending(ch->remote, port_of(ch->remote, ch->num), ch->num);
+        struct evtchn *to = port_of(ch->remote, ch->num);
+
+        trace_event(v, ch->remote, to, ch->num);
+        set_pending(ch->remote, to, ch->num);
     } else if (ch->kind == EVTCHNSTAT_ipi) {
         set_pending(d, ch, port);
     } else if (ch->kind != EVTCHNSTAT_unbound) { /* an unbound port has nobody to tell yet */

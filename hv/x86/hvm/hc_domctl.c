@@ -121,9 +121,12 @@ static long op_trigger(struct domain *d, uint32_t trigger)
     else if (trigger == XEN_DOMCTL_SENDTRIGGER_SLEEP)
         button = PM_SLEEP_BUTTON;
     else
+        button = 0;
+    if (!dev || !button) {
+        log_refusal(d, "sendtrigger %u: %s", trigger,
+                    dev ? "only the power and the sleep button are there" : "it has no buttons");
         return E(EOPNOTSUPP);
-    if (!dev)
-        return E(EOPNOTSUPP);
+    }
     spin_lock(&dev->lock);
     vpm_press(&dev->pm, button);
     spin_unlock(&dev->lock);

@@ -191,6 +191,12 @@ static void fill_text(struct dom0_vga_console_info *c)
     c->u.text_mode_3.columns = 80;
 }
 
+/* The ABI has 16 bits for each of these. */
+static bool has_room_for(const struct boot_screen *s)
+{
+    return s->width <= UINT16_MAX && s->height <= UINT16_MAX && s->pitch <= UINT16_MAX;
+}
+
 /* The picture that the loader set up, as a driver of Domain 0 takes it over. */
 static void fill_picture(struct dom0_vga_console_info *c)
 {
@@ -225,7 +231,7 @@ static void fill_console(struct start_info *si)
     _Static_assert(sizeof(*si) + sizeof(*c) <= PAGE_SIZE, "one page");
     if (boot_info.text_screen)
         fill_text(c);
-    else if (boot_info.screen.base)
+    else if (boot_info.screen.base && has_room_for(&boot_info.screen))
         fill_picture(c);
     else
         return;
