@@ -347,7 +347,7 @@ TEST(a_bitmap_that_gives_way)
     CHECK(seen()[0] == 0xff && seen()[624] == 0xff && seen()[625] == 0);
     busy = true;
     CHECK_EQ(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, 0, 40000, args()), E(EAGAIN));
-    put(zeros, sizeof(zeros)); /* the same one goes on where it was */
+    put(zeros, sizeof(zeros));             /* the same one goes on where it was */
     for (unsigned int n = 1; n < 7; n++) { /* whatever the guest says meanwhile */
         pv_dom[1]->shared->arch.max_pfn = 30002 + n;
         CHECK_EQ(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, 0, 40000, args()), E(EAGAIN));

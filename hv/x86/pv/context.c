@@ -16,7 +16,6 @@
 #include "x86/pv/desc.h"
 #include "x86/pv/privop.h"
 
-
 void pv_note_selectors(struct vcpu *v)
 {
     struct pv_vcpu *pv = pv_vcpu(v);
