@@ -4,6 +4,7 @@
  * Needs build/tools/xenstored. */
 #define _GNU_SOURCE
 #include "tools/cli/device_list.h"
+#include "tools/cli/device_model.h"
 #include "tools/cli/disk.h"
 #include "tools/cli/disk_use.h"
 #include "tools/cli/guest.h"
@@ -437,6 +438,41 @@ static int may_have(const char *target, bool readonly)
     if (rc)
         CHECK(e.code == EBUSY && strstr(e.remedy, "--force"));
     return rc;
+}
+
+/* A QEMU that was broken into may say anything on its command line; its user is the kernel's. Needs
+ * root, as QEMU's start does. */
+TEST(a_device_model_that_hides_is_ended)
+{
+    const char *path = "/local/domain/7/image/device-model-pid";
+    int status = 0;
+    pid_t pid;
+
+    if (geteuid() != 0)
+        return;
+    for (unsigned int own = 0; own < 2; own++) {
+        pid = fork();
+        if (pid == 0) {
+            if (setresuid(0x70010007 + own, 0x70010007 + own, 0x70010007 + own))
+                _exit(1);
+            kill(getpid(), SIGSTOP);
+            pause();
+            _exit(2);
+        }
+        CHECK(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
+        CHECK_EQ(store_put(&h.store, "/local/domain/7/image", "device-model-pid", "%d", (int)pid),
+                 0);
+        CHECK_EQ(dm_pid(&h.store, 7), own ? -1 : pid); /* the second is another guest's */
+        dm_stop(&h.store, 7);
+        CHECK_EQ(waitpid(pid, &status, WNOHANG), own ? 0 : pid);
+        if (own) {
+            kill(pid, SIGKILL);
+            waitpid(pid, &status, 0);
+        } else {
+            CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        }
+    }
+    xs_rm(h.store.h, XBT_NULL, path);
 }
 
 static char sysfs_dir[] = "/tmp/life_sys.XXXXXX";

@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define DEFAULT_SECONDS 10
@@ -36,15 +37,18 @@ static const char *known_name(void *arg, unsigned int domid)
     return NULL;
 }
 
-/* The file is written as a whole, or not at all. 0 or -1 with e. */
+/* A file that could not be written to its end is taken away, if it is one. 0 or -1 with e. */
 static int write_file(const struct trace *t, const char *path, struct trace_stats *stats,
                       struct error *e)
 {
     FILE *out = fopen(path, "we");
+    struct stat st;
+    bool regular;
     int rc, err = 0;
 
     if (!out)
         return error_sys(e, errno, NULL, "%s", path);
+    regular = fstat(fileno(out), &st) == 0 && S_ISREG(st.st_mode);
     rc = trace_json(t, out, stats, e);
     if (fflush(out) != 0 || ferror(out))
         err = errno;
@@ -52,7 +56,8 @@ static int write_file(const struct trace *t, const char *path, struct trace_stat
         err = errno;
     if (!err)
         return rc;
-    unlink(path);
+    if (regular)
+        unlink(path);
     return error_sys(e, err, "Write to another file system, or record for a shorter time.", "%s",
                      path);
 }
@@ -129,9 +134,10 @@ static int trace_run(int argc, char **argv)
         rc = host_fail(&closed, &e);
     else
         fprintf(stderr,
-                "%" PRIu64 " records, %" PRIu64 " slices, %" PRIu64 " arrows, %" PRIu64
+                "%s%" PRIu64 " records, %" PRIu64 " slices, %" PRIu64 " arrows, %" PRIu64
                 " records lost: open %s at ui.perfetto.dev\n",
-                s.records, s.slices, s.arrows, s.lost, argv[optind]);
+                t.full ? "It ended early, since no more is kept. " : "", s.records, s.slices,
+                s.arrows, s.lost, argv[optind]);
     trace_free(&t);
     free(names.views);
     return rc;

@@ -403,7 +403,24 @@ int dm_await(struct host *h, const struct dm_start *s, int64_t deadline, struct 
 
 /* --- its end --- */
 
-/* Whether the process says on its command line that it serves this domain. */
+/* Whether the process runs as this domain's QEMU does: its user the kernel keeps, whatever it says.
+ */
+static bool is_user_of(pid_t pid, unsigned int domid)
+{
+    char path[64];
+    size_t len;
+    char *text, *uid;
+    bool yes;
+
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    text = file_read(path, 1 << 16, &len);
+    uid = text ? strstr(text, "\nUid:\t") : NULL;
+    yes = uid && strtoul(uid + strlen("\nUid:\t"), NULL, 10) == UID_BASE + domid;
+    free(text);
+    return yes;
+}
+
+/* Whether it serves this domain; before QEMU has given up being root by its command line. */
 static bool serves(pid_t pid, unsigned int domid)
 {
     static const char option[] = "-xen-domid";
@@ -412,6 +429,8 @@ static bool serves(pid_t pid, unsigned int domid)
     char *text, *p;
     bool yes = false;
 
+    if (is_user_of(pid, domid))
+        return true;
     snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
     snprintf(id, sizeof(id), "%u", domid);
     text = file_read(path, 1 << 16, &len);
@@ -431,23 +450,24 @@ int dm_pid(struct store *s, unsigned int domid)
     return serves((pid_t)pid, domid) ? (int)pid : -1;
 }
 
-/* The process may be a child of somebody who does not wait for it; its descriptor tells its end all
- * the same. */
+/*
+ * The process may be a child of somebody who does not wait for it; its descriptor tells its end all
+ * the same, and is got before the look at who it is: a number may become another process's.
+ */
 void dm_stop(struct store *s, unsigned int domid)
 {
-    int pid = dm_pid(s, domid);
+    long long pid = store_read_num(s, 0, "/local/domain/%u/image/device-model-pid", domid);
+    struct pollfd p = { .fd = pid > 1 ? (int)syscall(SYS_pidfd_open, (pid_t)pid, 0) : -1,
+                        .events = POLLIN };
     char path[64];
 
-    if (pid > 0) {
-        struct pollfd p = { .fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN };
-
-        kill(pid, SIGKILL);
-        if (p.fd >= 0) {
-            while (poll(&p, 1, END_MS) < 0 && errno == EINTR)
-                ;
-            close(p.fd);
-        }
+    if (p.fd >= 0 && dm_pid(s, domid) == pid) {
+        syscall(SYS_pidfd_send_signal, p.fd, SIGKILL, NULL, 0);
+        while (poll(&p, 1, END_MS) < 0 && errno == EINTR)
+            ;
     }
+    if (p.fd >= 0)
+        close(p.fd);
     qmp_path(domid, path);
     unlink(path);
 }

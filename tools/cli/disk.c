@@ -110,6 +110,7 @@ int disk_check(const struct disk_config *d, struct disk_backing *b, struct error
 static int fill(struct disk_backing *b, const char *node, const struct disk_config *d,
                 struct error *e)
 {
+    char *path;
     struct stat st;
 
     if (b->fd < 0)
@@ -118,7 +119,14 @@ static int fill(struct disk_backing *b, const char *node, const struct disk_conf
         return error_sys(e, errno, NULL, "disk %s: %s", d->vdev, node);
     b->major = major(st.st_rdev);
     b->minor = minor(st.st_rdev);
-    snprintf(b->node, sizeof(b->node), "%s", node);
+    path = realpath(node, NULL); /* the device itself: names of links are long, and may change */
+    if (!path || strlen(path) >= sizeof(b->node) || strchr(path, ',')) {
+        free(path);
+        return error_set(e, ENAMETOOLONG, "Give the device's own name, as in /dev.",
+                         "disk %s: the name of %s cannot be handed on", d->vdev, node);
+    }
+    strcpy(b->node, path);
+    free(path);
     return 0;
 }
 

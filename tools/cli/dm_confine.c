@@ -17,6 +17,7 @@
 #include "tools/lib/seccomp.h"
 
 #define FILE_LIMIT (64ul << 20) /* its log, the serial line's file */
+#define THREAD_LIMIT 256ul      /* of its user, which is this guest's alone */
 
 static const int refused[] = {
     SYS_fork,
@@ -79,9 +80,11 @@ static int filter_calls(void)
 int dm_confine(void)
 {
     struct rlimit files = { FILE_LIMIT, FILE_LIMIT }, none = { 0, 0 };
+    struct rlimit threads = { THREAD_LIMIT, THREAD_LIMIT };
 
     if (unshare(CLONE_NEWNET | CLONE_NEWIPC) || setrlimit(RLIMIT_FSIZE, &files) ||
-        setrlimit(RLIMIT_CORE, &none) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+        setrlimit(RLIMIT_CORE, &none) || setrlimit(RLIMIT_NPROC, &threads) ||
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         return -errno;
     return filter_calls();
 }

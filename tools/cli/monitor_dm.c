@@ -13,6 +13,7 @@
 #include "tools/lib/names.h"
 #include "tools/lib/util.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -49,6 +50,8 @@ static bool begin(struct store *s, const struct xen_domctl_getdomaininfo *info, 
 
     memcpy(w.handle, info->handle, 16);
     w.fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (w.fd < 0 && errno != ESRCH)
+        return true; /* it is our trouble, not the guest's: the next look may be luckier */
     if (w.fd < 0 || dm_pid(s, info->domain) != pid) {
         if (w.fd >= 0)
             close(w.fd);

@@ -29,8 +29,10 @@ static int more(struct talk *t)
     int rc = poll(&p, 1, left_ms(t->deadline));
     ssize_t n;
 
-    if (rc <= 0)
-        return rc == 0 ? -ETIMEDOUT : -errno;
+    if (rc < 0)
+        return -errno;
+    if (rc == 0 || left_ms(t->deadline) == 0) /* one who never stops talking is late, too */
+        return -ETIMEDOUT;
     if (t->have + 1 >= sizeof(t->buf))
         return -EMSGSIZE;
     n = recv(t->fd, t->buf + t->have, sizeof(t->buf) - 1 - t->have, 0);
@@ -105,8 +107,8 @@ static int find_serial(struct talk *t, char pty[64])
         struct json_object *c = json_object_array_get_idx(list, i);
         const char *file = member_text(c, "filename");
 
-        if (strcmp(member_text(c, "label"), "serial0") == 0 && strncmp(file, "pty:/dev/", 9) == 0 &&
-            strlen(file) < 64)
+        if (strcmp(member_text(c, "label"), "serial0") == 0 &&
+            strncmp(file, "pty:/dev/pts/", 13) == 0 && !strchr(file + 13, '/') && strlen(file) < 64)
             strcpy(pty, file + 4);
     }
     json_object_put(j);

@@ -19,8 +19,8 @@ struct error;
 struct host;
 
 #define TRACE_MAX_CPUS 1024
-#define TRACE_MAX_VCPUS 1024 /* of a domain */
-#define TRACE_MOST_BYTES ((size_t)1 << 30)
+#define TRACE_MAX_VCPUS 1024               /* of a domain */
+#define TRACE_MOST_BYTES ((size_t)1 << 28) /* Domain 0 is small, and memory is taken twice */
 
 /* Orlop's own record for an event from one vCPU to another: sender, receiver, port. */
 #define TRC_ORLOP_EVENT 0x00011001
@@ -42,6 +42,7 @@ struct trace {
     struct trace_cpu cpu[TRACE_MAX_CPUS];
     unsigned int cpus;
     size_t bytes;        /* of all */
+    bool full;           /* it ended before its time: no more is kept */
     uint64_t khz;        /* cycles a millisecond */
     uint64_t begin, end; /* cycles; 0, 0: by the first and the last record */
     struct trace_vcpu *was;
@@ -75,8 +76,8 @@ struct trace_wish {
     bool hypercalls;
 };
 /*
- * Records for so long, or until SIGINT or SIGTERM. -1 with e. Tracing is off after that, in any
- * case.
+ * Records for so long, or until SIGINT, SIGTERM or SIGHUP, or until no more is kept (t->full). -1
+ * with e. Tracing is off after that, in any case.
  */
 int trace_take(struct trace *t, struct host *h, const struct trace_wish *wish, struct error *e);
 

@@ -61,11 +61,14 @@ static int window(struct trace *t, const uint8_t *at, size_t left, size_t *used,
 int trace_file(struct trace *t, const char *path, struct error *e)
 {
     size_t len, used = 0;
-    char *text = file_read(path, TRACE_MOST_BYTES, &len);
+    char *text = file_read(path, TRACE_MOST_BYTES + 1, &len);
     int rc = 0;
 
     if (!text)
         return error_sys(e, errno, NULL, "%s", path);
+    if (len > TRACE_MOST_BYTES)
+        rc = error_set(e, EFBIG, "Record for a shorter time.", "%s has more than %zu MiB", path,
+                       TRACE_MOST_BYTES >> 20);
     for (size_t at = 0; rc == 0 && at < len; at += used) {
         rc = window(t, (uint8_t *)text + at, len - at, &used, e);
         if (rc)

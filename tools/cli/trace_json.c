@@ -241,7 +241,8 @@ static void put_instant(struct run *r, const char *name)
 /* The place of id in a table with room for it. */
 static struct track *place_of(struct track *table, size_t room, uint32_t id)
 {
-    size_t i = (id * 2654435761u) & (room - 1);
+    size_t i = (size_t)((id * 0x9e3779b97f4a7c15ull) >> 32) &
+               (room - 1); /* a vCPU's number is low */
 
     while (table[i].id != NONE && table[i].id != id)
         i = (i + 1) & (room - 1);

@@ -35,6 +35,7 @@ struct taking {
     struct buffer *buffer;
     unsigned int cpus;
     uint32_t mask_before;
+    uint64_t khz;
 };
 
 static volatile sig_atomic_t stopped;
@@ -142,6 +143,7 @@ static int map_all(struct taking *t, struct error *e)
                          "the hypervisor has no memory for trace buffers (%u KiB for each CPU)",
                          PAGES * 4);
     t->mask_before = op.evt_mask;
+    t->khz = phys.cpu_khz;
     t->cpus = phys.max_cpu_id + 1;
     if (t->cpus > TRACE_MAX_CPUS)
         t->cpus = TRACE_MAX_CPUS;
@@ -240,18 +242,18 @@ static int record(struct taking *t, struct trace *to, const struct trace_wish *w
         return xen_error(e, rc, "switching the trace on");
     look(t, to);
     rc = empty_all(t, NULL, e); /* what was there before */
-    while (rc == 0 && !stopped && now_ms() < end) {
+    while (rc == 0 && !stopped && !to->full && now_ms() < end) {
         usleep(POLL_US);
         rc = empty_all(t, to, e);
+        to->full = to->bytes > TRACE_MOST_BYTES - 2ul * t->cpus * PAGES * PAGE;
     }
     return rc;
 }
 
 int trace_take(struct trace *to, struct host *h, const struct trace_wish *wish, struct error *e)
 {
-    struct sigaction act = { .sa_handler = on_signal }, old[2];
+    struct sigaction act = { .sa_handler = on_signal }, old[3];
     struct taking t = { .h = h, .fmem = xen_fmem(h->xen, e) };
-    struct xen_sysctl_physinfo phys;
     int lock, rc;
 
     if (!t.fmem)
@@ -259,9 +261,12 @@ int trace_take(struct trace *to, struct host *h, const struct trace_wish *wish, 
     make_dirs(LOCK, 0755);
     lock = lock_file(LOCK, false);
     if (lock < 0)
-        return error_set(e, -lock, "Wait for it, or end it.", "another orlop trace is running");
+        return lock == -EWOULDBLOCK ? error_set(e, EBUSY, "Wait for it, or end it.",
+                                                "another orlop trace is running")
+                                    : error_sys(e, -lock, NULL, "%s", LOCK);
     sigaction(SIGINT, &act, &old[0]);
     sigaction(SIGTERM, &act, &old[1]);
+    sigaction(SIGHUP, &act, &old[2]);
     rc = map_all(&t, e);
     if (rc == 0)
         rc = record(&t, to, wish, e);
@@ -273,8 +278,8 @@ int trace_take(struct trace *to, struct host *h, const struct trace_wish *wish, 
     unmap_all(&t);
     sigaction(SIGINT, &old[0], NULL);
     sigaction(SIGTERM, &old[1], NULL);
+    sigaction(SIGHUP, &old[2], NULL);
     close(lock);
-    if (rc == 0 && xen_physinfo(h->xen, &phys) >= 0)
-        to->khz = phys.cpu_khz;
+    to->khz = t.khz;
     return rc;
 }
