@@ -11,6 +11,7 @@
 struct vcpu;
 struct domain;
 struct pcpu;
+struct cpumask;
 
 /* --- this CPU --- */
 /* The pcpu record of the CPU that asks. */
@@ -19,8 +20,8 @@ struct pcpu *arch_this_cpu(void);
 void arch_poll(void);
 /* Make CPU `cpu` pass through its exit path soon (an IPI); safe for the own CPU. */
 void arch_kick(unsigned int cpu);
-/* Run fn(arg) on each CPU of the mask (MAX_CPUS bits) but this one, and wait until all have. */
-void arch_call_others(const unsigned long *cpus, void (*fn)(void *), void *arg);
+/* Run fn(arg) on each CPU of the mask but this one, and wait until all have. */
+void arch_call_others(const struct cpumask *cpus, void (*fn)(void *), void *arg);
 /* Wait for an interrupt with interrupts enabled; returns with them disabled. */
 void arch_idle_wait(void);
 /* The last steps of panic(): registers, backtrace, stop all CPUs, then halt or reboot. */
@@ -33,8 +34,8 @@ void *arch_map(mfn_t mfn);
 mfn_t arch_unmap(const void *p);
 /* Fill a frame with zeros. */
 void arch_clear_page(void *page);
-/* Drop the guest translations of every CPU in `cpus` (MAX_CPUS bits) flushed before `stamp`. */
-void arch_tlb_flush_stamped(const unsigned long *cpus, uint32_t stamp);
+/* Drop the guest translations of every CPU in `cpus` flushed before `stamp`. */
+void arch_tlb_flush_stamped(const struct cpumask *cpus, uint32_t stamp);
 /* Record gfn as the guest's number of machine frame mfn (the M2P). */
 void arch_set_gfn(mfn_t mfn, uint64_t gfn);
 uint64_t arch_gfn(mfn_t mfn); /* what was recorded for a frame of RAM */

@@ -67,13 +67,13 @@ struct domain {
     struct evtchn_state *evtchn; /* constant; its own lock */
     struct grant_state *grants;  /* constant; its own lock */
 
-    unsigned long dirty_cpus[MAX_CPUS / 64]; /* atomic: CPUs that may cache its translations */
-    int64_t time_offset_seconds;             /* [lock] */
-    struct timer watchdog[NR_WATCHDOGS];     /* [lock to arm] SCHEDOP_watchdog */
-    uint32_t watchdogs_on;                   /* [lock] bit per one in use */
-    uint32_t log_budget;                     /* rate limit of log_refusal */
-    uint64_t log_window;                     /* ns: start of the current budget */
-    struct sched_domain sched;               /* weight, cap, and what was used of them */
+    struct cpumask dirty_cpus;           /* atomic: CPUs that may cache its translations */
+    int64_t time_offset_seconds;         /* [lock] */
+    struct timer watchdog[NR_WATCHDOGS]; /* [lock to arm] SCHEDOP_watchdog */
+    uint32_t watchdogs_on;               /* [lock] bit per one in use */
+    uint32_t log_budget;                 /* rate limit of log_refusal */
+    uint64_t log_window;                 /* ns: start of the current budget */
+    struct sched_domain sched;           /* weight, cap, and what was used of them */
 };
 
 /* Each frame m (uint32_t) of d's two lists. [page_lock], or d runs no more */

@@ -238,7 +238,7 @@ static void drop(const struct grant_dropped *put)
 static void grant_flush(struct domain *d)
 {
     if (gfn_is_mfn(d))
-        arch_tlb_flush_stamped(d->dirty_cpus, tlb_stamp());
+        arch_tlb_flush_stamped(&d->dirty_cpus, tlb_stamp());
     else
         d->ops->gfn_flush(d);
 }

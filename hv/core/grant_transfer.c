@@ -4,7 +4,6 @@
 
 #include "core/arch.h"
 #include "core/log.h"
-#include "lib/string.h"
 
 struct frame *grant_transfer_take(struct vcpu *v, const struct gnttab_transfer *op, int16_t *status)
 {
@@ -22,11 +21,8 @@ struct frame *grant_transfer_take(struct vcpu *v, const struct gnttab_transfer *
 
 void grant_transfer_flush(void)
 {
-    unsigned long all[MAX_CPUS / 64];
-
     hc_charge((int32_t)nr_pcpus * FLUSH_COST); /* a step may be a single frame, again and again */
-    memset(all, 0xff, sizeof(all));
-    arch_tlb_flush_stamped(all, tlb_stamp());
+    arch_tlb_flush_stamped(&cpumask_all, tlb_stamp());
 }
 
 /*

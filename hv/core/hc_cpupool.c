@@ -34,10 +34,9 @@ bool cpupool_exists(uint32_t pool)
 
 static unsigned int nr_cpus_of(uint32_t pool)
 {
-    unsigned long cpus[BITMAP_LONGS(MAX_CPUS)];
+    struct cpumask cpus = sched_pool_cpus(pool);
 
-    sched_pool_cpus(pool, cpus);
-    return bitmap_weight(cpus, MAX_CPUS);
+    return cpumask_weight(&cpus);
 }
 
 bool cpupool_usable(uint32_t pool)
@@ -56,7 +55,7 @@ static uint32_t nr_domains_of(uint32_t pool)
     return n;
 }
 
-static void rehome_domain(struct domain *d, const unsigned long *cpus)
+static void rehome_domain(struct domain *d, const struct cpumask *cpus)
 {
     unsigned int reset = 0;
 
@@ -72,15 +71,15 @@ static void rehome_domain(struct domain *d, const unsigned long *cpus)
 /* All domains, from `id` on, are where they may be. 0, or that it gave way. */
 static long rehome_all(struct vcpu *v, unsigned long arg, domid_t id)
 {
-    unsigned long cpus[BITMAP_LONGS(MAX_CPUS)];
+    struct cpumask cpus;
     struct domain *d;
 
     while ((d = domain_next(id)) != NULL) {
         int32_t cost = 1 + (int32_t)d->max_vcpus / 4;
 
-        sched_pool_cpus(d->sched.pool, cpus);
+        cpus = sched_pool_cpus(d->sched.pool);
         if (!domain_dying(d))
-            rehome_domain(d, cpus);
+            rehome_domain(d, &cpus);
         id = (domid_t)(d->id + 1);
         domain_put(d);
         if (hc_preempt(cost))
@@ -171,7 +170,7 @@ static long pool_remove(struct vcpu *v, unsigned long arg, const struct xen_sysc
 static long pool_move(struct vcpu *v, const struct xen_sysctl_cpupool_op *op)
 {
     struct domain *d = op->domid < DOMID_FIRST_RESERVED ? domain_get((domid_t)op->domid) : NULL;
-    unsigned long cpus[BITMAP_LONGS(MAX_CPUS)];
+    struct cpumask cpus;
 
     if (!d || d == v->domain || domain_dying(d)) {
         if (d)
@@ -185,8 +184,8 @@ static long pool_move(struct vcpu *v, const struct xen_sysctl_cpupool_op *op)
     }
     if (d->sched.pool != op->cpupool_id) {
         __atomic_store_n(&d->sched.pool, op->cpupool_id, __ATOMIC_SEQ_CST);
-        sched_pool_cpus(op->cpupool_id, cpus);
-        rehome_domain(d, cpus);
+        cpus = sched_pool_cpus(op->cpupool_id);
+        rehome_domain(d, &cpus);
     }
     domain_put(d);
     return 0;
@@ -195,7 +194,7 @@ static long pool_move(struct vcpu *v, const struct xen_sysctl_cpupool_op *op)
 /* The pool of that number, or the next one: tools find all pools so. */
 static long pool_info(struct vcpu *v, struct xen_sysctl_cpupool_op *op)
 {
-    unsigned long cpus[BITMAP_LONGS(MAX_CPUS)];
+    struct cpumask cpus;
     uint32_t pool = op->cpupool_id == XEN_SYSCTL_CPUPOOL_PAR_ANY ? 0 : op->cpupool_id;
 
     while (pool < MAX_CPUPOOLS && !cpupool_exists(pool))
@@ -205,16 +204,15 @@ static long pool_info(struct vcpu *v, struct xen_sysctl_cpupool_op *op)
     op->cpupool_id = pool;
     op->sched_id = XEN_SCHEDULER_CREDIT;
     op->n_dom = nr_domains_of(pool);
-    sched_pool_cpus(pool, cpus);
-    return bitmap_to_guest(v, &op->cpumap, cpus, nr_pcpus);
+    cpus = sched_pool_cpus(pool);
+    return bitmap_to_guest(v, &op->cpumap, cpus.w, nr_pcpus);
 }
 
 static long pool_free_cpus(struct vcpu *v, const struct xen_sysctl_cpupool_op *op)
 {
-    unsigned long cpus[BITMAP_LONGS(MAX_CPUS)];
+    struct cpumask cpus = sched_pool_cpus(CPUPOOL_NONE);
 
-    sched_pool_cpus(CPUPOOL_NONE, cpus);
-    return bitmap_to_guest(v, &op->cpumap, cpus, nr_pcpus);
+    return bitmap_to_guest(v, &op->cpumap, cpus.w, nr_pcpus);
 }
 
 /* --- CPUs on- and offline: one that is offline idles, in a pool of its own --- */

@@ -86,54 +86,44 @@ static long op_getaffinity(struct vcpu *v, struct domain *d, struct xen_domctl_v
     if (!t)
         return op->vcpu >= d->max_vcpus ? E(EINVAL) : E(ESRCH);
     if (op->flags & XEN_VCPUAFFINITY_HARD)
-        rc = bitmap_to_guest(v, &op->cpumap_hard, t->affinity, MAX_CPUS);
+        rc = bitmap_to_guest(v, &op->cpumap_hard, t->affinity.w, MAX_CPUS);
     if (rc == 0 && (op->flags & XEN_VCPUAFFINITY_SOFT))
-        rc = bitmap_to_guest(v, &op->cpumap_soft, t->soft_affinity, MAX_CPUS);
+        rc = bitmap_to_guest(v, &op->cpumap_soft, t->soft_affinity.w, MAX_CPUS);
     return rc;
 }
 
 /* Tools pass "all bits" of the CPUs they know for "everywhere": that goes for CPUs beyond, too. */
-static void widen(unsigned long *map)
+static void widen(struct cpumask *map)
 {
-    if (bitmap_next_zero(map, nr_pcpus, 0) >= nr_pcpus)
-        bitmap_fill(map, MAX_CPUS);
-}
-
-static void intersect(unsigned long *out, const unsigned long *a, const unsigned long *b)
-{
-    bitmap_zero(out, MAX_CPUS);
-    for (unsigned int i = 0; i < nr_pcpus; i++)
-        if (bitmap_test(a, i) && bitmap_test(b, i))
-            bitmap_set(out, i);
+    if (bitmap_first_zero(map->w, nr_pcpus) >= nr_pcpus)
+        *map = cpumask_all;
 }
 
 static long op_setaffinity(struct vcpu *v, struct domain *d, struct xen_domctl_vcpuaffinity *op)
 {
     struct vcpu *t = domctl_vcpu(d, op->vcpu);
-    unsigned long hard[BITMAP_LONGS(MAX_CPUS)], soft[BITMAP_LONGS(MAX_CPUS)];
-    unsigned long both[BITMAP_LONGS(MAX_CPUS)];
+    struct cpumask hard, soft, both;
     long rc = 0;
 
     if (!t)
         return op->vcpu >= d->max_vcpus ? E(EINVAL) : E(ESRCH);
     if ((op->flags & XEN_VCPUAFFINITY_HARD) &&
-        (rc = bitmap_from_guest(v, hard, MAX_CPUS, &op->cpumap_hard)) != 0)
+        (rc = cpumask_from_guest(v, &hard, &op->cpumap_hard)) != 0)
         return rc;
     if ((op->flags & XEN_VCPUAFFINITY_SOFT) &&
-        (rc = bitmap_from_guest(v, soft, MAX_CPUS, &op->cpumap_soft)) != 0)
+        (rc = cpumask_from_guest(v, &soft, &op->cpumap_soft)) != 0)
         return rc;
     if (op->flags & XEN_VCPUAFFINITY_HARD) {
-        widen(hard);
-        rc = sched_set_affinity(t, hard);
-        intersect(both, t->affinity, t->affinity);
+        widen(&hard);
+        rc = sched_set_affinity(t, &hard);
         if (rc == 0)
-            rc = bitmap_to_guest(v, &op->cpumap_hard, both, MAX_CPUS);
+            rc = bitmap_to_guest(v, &op->cpumap_hard, t->affinity.w, nr_pcpus);
     }
     if (rc == 0 && (op->flags & XEN_VCPUAFFINITY_SOFT)) {
-        widen(soft);
-        bitmap_copy(t->soft_affinity, soft, MAX_CPUS);
-        intersect(both, soft, t->affinity);
-        rc = bitmap_to_guest(v, &op->cpumap_soft, both, MAX_CPUS);
+        widen(&soft);
+        t->soft_affinity = soft;
+        both = cpumask_and(&soft, &t->affinity);
+        rc = bitmap_to_guest(v, &op->cpumap_soft, both.w, nr_pcpus);
     }
     return rc;
 }

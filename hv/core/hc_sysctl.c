@@ -33,13 +33,12 @@ long bitmap_to_guest(struct vcpu *v, const struct xenctl_bitmap *to, const unsig
     return 0;
 }
 
-long bitmap_from_guest(struct vcpu *v, unsigned long *map, unsigned int bits,
-                       const struct xenctl_bitmap *from)
+long cpumask_from_guest(struct vcpu *v, struct cpumask *map, const struct xenctl_bitmap *from)
 {
-    unsigned int n = MIN(bits, from->nr_bits);
+    unsigned int n = MIN(MAX_CPUS, from->nr_bits);
     gptr_t p = HANDLE_PTR(from->bitmap);
 
-    bitmap_zero(map, bits);
+    *map = CPUMASK_NONE;
     for (unsigned int bit = 0; bit < n; bit += 8, p = gptr_add(p, 1)) {
         uint8_t byte;
 
@@ -47,7 +46,7 @@ long bitmap_from_guest(struct vcpu *v, unsigned long *map, unsigned int bits,
             return E(EFAULT);
         if (bit + 8 > n)
             byte &= (uint8_t)((1u << (n - bit)) - 1);
-        map[bit / BITS_PER_LONG] |= (unsigned long)byte << (bit % BITS_PER_LONG);
+        map->w[bit / BITS_PER_LONG] |= (unsigned long)byte << (bit % BITS_PER_LONG);
     }
     return 0;
 }

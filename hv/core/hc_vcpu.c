@@ -182,12 +182,12 @@ static long op_set_singleshot(struct vcpu *v, struct vcpu *target, gptr_t arg)
 static long op_get_physid(struct vcpu *v, struct vcpu *target, gptr_t arg)
 {
     struct vcpu_get_physid op;
-    size_t cpu = bitmap_first(target->affinity, MAX_CPUS);
+    unsigned int cpu = cpumask_first(&target->affinity);
 
     /* The answer means something only for a vCPU that cannot move. */
-    if (cpu >= nr_pcpus || bitmap_next(target->affinity, MAX_CPUS, cpu + 1) < MAX_CPUS)
+    if (cpu >= nr_pcpus || cpumask_weight(&target->affinity) != 1)
         return E(EINVAL);
-    op.phys_id = arch_physid((unsigned int)cpu);
+    op.phys_id = arch_physid(cpu);
     return guest_put(v, arg, &op) ? E(EFAULT) : 0;
 }
 

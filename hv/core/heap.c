@@ -14,7 +14,6 @@
 
 #include <xen/errno.h>
 
-#include "lib/string.h"
 
 #define NR_ZONES 42
 unsigned int frame_low_bits; /* boot */
@@ -153,7 +152,6 @@ struct frame *frame_alloc(unsigned int order, unsigned int max_bits)
 struct frame *frame_alloc_for(struct domain *d, unsigned int order, unsigned int max_bits)
 {
     unsigned int bottom = 0, top = NR_ZONES - 1, have;
-    unsigned long all[MAX_CPUS / 64];
     uint64_t own; /* of what is set aside */
     struct frame *f = NULL;
 
@@ -187,8 +185,7 @@ struct frame *frame_alloc_for(struct domain *d, unsigned int order, unsigned int
         return NULL;
     mark(f, FRAME_RAM);
     if (f->stamp) {
-        memset(all, 0xff, sizeof(all));
-        arch_tlb_flush_stamped(all, f->stamp);
+        arch_tlb_flush_stamped(&cpumask_all, f->stamp);
         /* Larger blocks keep what is over: an old stamp costs a flush at most. */
         for (unsigned long i = 0; i < MIN(1ul << order, 512ul); i++)
             f[i].stamp = 0;

@@ -104,9 +104,8 @@ static inline long hypercall_dispatch(struct vcpu *v, unsigned long nr, const st
 struct xenctl_bitmap;
 long bitmap_to_guest(struct vcpu *v, const struct xenctl_bitmap *to, const unsigned long *map,
                      unsigned int bits);
-/* Copies in; bits beyond the tools' buffer are zero. */
-long bitmap_from_guest(struct vcpu *v, unsigned long *map, unsigned int bits,
-                       const struct xenctl_bitmap *from);
+/* Copies CPUs in; those beyond the tools' buffer are not in the set. */
+long cpumask_from_guest(struct vcpu *v, struct cpumask *map, const struct xenctl_bitmap *from);
 /* What getdomaininfo and getdomaininfolist report. */
 struct xen_domctl_getdomaininfo;
 void domain_report(struct domain *d, struct xen_domctl_getdomaininfo *info);

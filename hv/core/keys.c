@@ -203,13 +203,8 @@ static void dump_regs(void *unused)
 
 static void key_registers(void)
 {
-    unsigned long all[BITMAP_LONGS(MAX_CPUS)];
-
-    bitmap_zero(all, MAX_CPUS);
-    for (unsigned int i = 0; i < nr_pcpus; i++)
-        bitmap_set(all, i);
     dump_regs(NULL);
-    arch_call_others(all, dump_regs, NULL);
+    arch_call_others(&cpumask_all, dump_regs, NULL);
 }
 
 static void key_reboot(void)

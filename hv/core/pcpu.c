@@ -15,6 +15,7 @@
 
 struct pcpu *pcpus[MAX_CPUS];
 unsigned int nr_pcpus;
+const struct cpumask cpumask_all = CPUMASK_ALL;
 
 void pcpu_init(struct pcpu *p, unsigned int id, struct vcpu *idle)
 {

@@ -12,7 +12,6 @@
 #include "core/arch.h"
 #include "core/bug.h"
 #include "core/domain.h"
-#include "lib/string.h"
 
 /*
  * The one place that each change of a type passes, after the word says it (else the frame could be
@@ -28,14 +27,10 @@ static void type_changed(struct frame *f, struct domain *d, uint64_t was, enum f
     /* Data that nobody wrote through a stale entry, and repeated use, need no flush. */
     if (from == FT_NONE || from == to || from == FT_DESC)
         return;
-    if (__builtin_expect(was & FRAME_FOREIGN, 0)) {
-        unsigned long all[MAX_CPUS / 64];
-
-        memset(all, 0xff, sizeof(all));
-        arch_tlb_flush_stamped(all, f->stamp);
-    } else {
-        arch_tlb_flush_stamped(d->dirty_cpus, f->stamp);
-    }
+    if (__builtin_expect(was & FRAME_FOREIGN, 0))
+        arch_tlb_flush_stamped(&cpumask_all, f->stamp);
+    else
+        arch_tlb_flush_stamped(&d->dirty_cpus, f->stamp);
 }
 
 /*

@@ -126,7 +126,7 @@ static inline uint32_t pool_of(const struct pcpu *p)
 /* Exact under p's queue lock, which who changes p's pool takes; else a hint. */
 static bool allowed(const struct vcpu *v, const struct pcpu *p)
 {
-    return bitmap_test(v->affinity, p->id) &&
+    return cpumask_test(&v->affinity, p->id) &&
            pool_of(p) == __atomic_load_n(&v->domain->sched.pool, __ATOMIC_RELAXED);
 }
 
@@ -149,7 +149,7 @@ static bool is_free(const struct pcpu *p)
 static unsigned int distance(const struct vcpu *v, const struct pcpu *p)
 {
     if (is_free(p))
-        return bitmap_test(v->soft_affinity, p->id) ? 0 : 1;
+        return cpumask_test(&v->soft_affinity, p->id) ? 0 : 1;
     return 2 + waiting(p);
 }
 
@@ -280,8 +280,8 @@ void sched_add_vcpu(struct vcpu *v)
 {
     pqueue_node_init(&v->sched.node);
     list_init(&v->sched.link);
-    bitmap_fill(v->affinity, MAX_CPUS);
-    bitmap_fill(v->soft_affinity, MAX_CPUS);
+    v->affinity = cpumask_all;
+    v->soft_affinity = cpumask_all;
     v->cpu = pcpus[nr_pcpus > 1 ? v->id % nr_pcpus : 0];
     v->runstate.state = RUNSTATE_offline;
     v->runstate.entered = arch_now();
@@ -403,7 +403,8 @@ static struct vcpu *take_first(struct pcpu *self, struct pcpu *p, vtime_t limit)
     first = pqueue_first(&p->rq.waiting);
     if (first && first->key < limit)
         v = list_entry(first, struct vcpu, sched.node);
-    if (v && allowed(v, self) && (limit == VTIME_NONE || bitmap_test(v->soft_affinity, self->id))) {
+    if (v && allowed(v, self) &&
+        (limit == VTIME_NONE || cpumask_test(&v->soft_affinity, self->id))) {
         dequeue(p, v);
         __atomic_store_n(&v->cpu, self, __ATOMIC_RELAXED);
     } else {
@@ -676,12 +677,12 @@ void sched_unpark(struct domain *d)
     }
 }
 
-static void set_affinity(struct vcpu *v, const unsigned long *cpus)
+static void set_affinity(struct vcpu *v, const struct cpumask *cpus)
 {
     struct pcpu *p = lock_queue(v);
 
-    bitmap_copy(v->affinity, cpus, MAX_CPUS);
-    v->sched.bound = bitmap_weight(cpus, MAX_CPUS) == 1;
+    v->affinity = *cpus;
+    v->sched.bound = cpumask_weight(cpus) == 1;
     if (v->sched.queued) { /* there may be a better place for it now */
         dequeue(p, v);
         place(p, v, false);
@@ -691,20 +692,14 @@ static void set_affinity(struct vcpu *v, const unsigned long *cpus)
     leave_wrong_cpu(v);
 }
 
-void sched_pool_cpus(unsigned int pool, unsigned long *cpus)
+struct cpumask sched_pool_cpus(unsigned int pool)
 {
-    bitmap_zero(cpus, MAX_CPUS);
+    struct cpumask cpus = CPUMASK_NONE;
+
     for (unsigned int i = 0; i < nr_pcpus; i++)
         if (pool_of(pcpus[i]) == pool)
-            bitmap_set(cpus, i);
-}
-
-static bool intersects(const unsigned long *a, const unsigned long *b)
-{
-    for (unsigned int i = 0; i < BITMAP_LONGS(MAX_CPUS); i++)
-        if (a[i] & b[i])
-            return true;
-    return false;
+            cpumask_set(&cpus, i);
+    return cpus;
 }
 
 void sched_set_cpu_pool(struct pcpu *p, unsigned int pool)
@@ -715,25 +710,22 @@ void sched_set_cpu_pool(struct pcpu *p, unsigned int pool)
     pcpu_raise(p, WORK_SCHED);
 }
 
-bool sched_rehome(struct vcpu *v, const unsigned long *cpus)
+bool sched_rehome(struct vcpu *v, const struct cpumask *cpus)
 {
-    unsigned long all[BITMAP_LONGS(MAX_CPUS)];
-
-    if (intersects(v->affinity, cpus)) {
+    if (cpumask_intersects(&v->affinity, cpus)) {
         leave_wrong_cpu(v);
         return false;
     }
-    bitmap_fill(all, MAX_CPUS);
-    set_affinity(v, all);
+    set_affinity(v, &cpumask_all);
     return true;
 }
 
-int sched_set_affinity(struct vcpu *v, const unsigned long *cpus)
+int sched_set_affinity(struct vcpu *v, const struct cpumask *cpus)
 {
-    unsigned long pool[BITMAP_LONGS(MAX_CPUS)];
+    struct cpumask pool = sched_pool_cpus(
+        __atomic_load_n(&v->domain->sched.pool, __ATOMIC_RELAXED));
 
-    sched_pool_cpus(__atomic_load_n(&v->domain->sched.pool, __ATOMIC_RELAXED), pool);
-    if (!intersects(cpus, pool))
+    if (!cpumask_intersects(cpus, &pool))
         return -XEN_EINVAL;
     set_affinity(v, cpus);
     return 0;

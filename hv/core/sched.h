@@ -8,6 +8,7 @@
 #define CORE_SCHED_H
 
 #include "core/count.h"
+#include "core/cpumask.h"
 #include "core/lock.h"
 #include "core/param.h"
 #include "core/timer.h"
@@ -111,8 +112,8 @@ void sched_give_way(struct vcpu *v);
 void sched_run(struct pcpu *p);
 /* May v run? (online, not paused, not blocked, domain not paused or dying) */
 bool sched_runnable(const struct vcpu *v);
-/* The CPUs of a pool (MAX_CPUS bits). */
-void sched_pool_cpus(unsigned int pool, unsigned long *cpus);
+/* The CPUs of a pool. */
+struct cpumask sched_pool_cpus(unsigned int pool);
 /* CPU p belongs to that pool from now on: who is not to run there any more is moved by
  * sched_rehome(). */
 void sched_set_cpu_pool(struct pcpu *p, unsigned int pool);
@@ -121,9 +122,9 @@ void sched_set_cpu_pool(struct pcpu *p, unsigned int pool);
  * now, not empty. If v's affinity names none of them it may run on all (then true); v leaves a CPU
  * where it must not be. Any CPU, no locks.
  */
-bool sched_rehome(struct vcpu *v, const unsigned long *cpus);
-/* New hard affinity (MAX_CPUS bits): -EINVAL when it names no online CPU of the domain's pool. */
-int sched_set_affinity(struct vcpu *v, const unsigned long *cpus);
+bool sched_rehome(struct vcpu *v, const struct cpumask *cpus);
+/* New hard affinity: -EINVAL when it names no online CPU of the domain's pool. */
+int sched_set_affinity(struct vcpu *v, const struct cpumask *cpus);
 /* The vCPUs of d that wait for its cap may run again. No locks. */
 void sched_unpark(struct domain *d);
 

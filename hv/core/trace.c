@@ -22,7 +22,6 @@
 #include "core/evtchn.h"
 #include "core/hypercall.h"
 #include "core/log.h"
-#include "lib/string.h"
 
 #define HEAD_BYTES 4                     /* of a record */
 #define CYCLES_BYTES 8                   /* its time */
@@ -45,7 +44,7 @@ static struct t_info *info;                            /* [domctl lock to set] *
 static unsigned int info_order, cpus_made, cpus_shown; /* [domctl lock] */
 static uint32_t buffer_pages, data_size;               /* constant once there are buffers */
 static uint32_t event_mask = TRC_ALL;                  /* atomic */
-static unsigned long cpu_mask[MAX_CPUS / BITS_PER_LONG] = { [0 ...(MAX_CPUS / 64) - 1] = ~0ul };
+static struct cpumask cpu_mask = CPUMASK_ALL;          /* atomic */
 
 uint32_t trace_vcpu(const struct vcpu *v)
 {
@@ -148,7 +147,7 @@ void trace_record(uint32_t event, unsigned int n, const uint32_t *extra)
     bool half;
 
     if (!__atomic_load_n(&b->head, __ATOMIC_ACQUIRE) || !wanted(event) ||
-        !bit_test(cpu_mask, p->id))
+        !cpumask_test(&cpu_mask, p->id))
         return;
     half = used(b) < data_size / 2;
     if ((b->lost && !put_lost(p, b, cycles)) || !put(p, b, event, cycles, n, extra)) {
@@ -295,14 +294,12 @@ static long set_size(uint32_t pages)
 
 static long set_cpu_mask(struct vcpu *v, const struct xenctl_bitmap *from)
 {
-    unsigned long cpus[BITMAP_LONGS(MAX_CPUS)];
-    long rc = bitmap_from_guest(v, cpus, MAX_CPUS, from);
+    struct cpumask cpus;
+    long rc = cpumask_from_guest(v, &cpus, from);
 
-    if (rc)
-        return rc;
-    for (unsigned int i = 0; i < BITMAP_LONGS(MAX_CPUS); i++)
-        __atomic_store_n(&cpu_mask[i], cpus[i], __ATOMIC_RELAXED);
-    return 0;
+    if (rc == 0)
+        cpumask_write_atomic(&cpu_mask, &cpus);
+    return rc;
 }
 
 static long locked(struct vcpu *v, struct xen_sysctl_tbuf_op *op)

@@ -137,15 +137,13 @@ static void nothing(void *arg)
 
 void domain_drop_infos(struct domain *d)
 {
-    unsigned long all[MAX_CPUS / 64];
     unsigned int i;
 
     for (i = 0; i < d->max_vcpus; i++)
         if (d->vcpu[i])
             __atomic_store_n(&d->vcpu[i]->info, &d->vcpu[i]->own_info, __ATOMIC_SEQ_CST);
     /* Who took the old pointer to mark an event is past that once it answers a call. */
-    bitmap_fill(all, MAX_CPUS);
-    arch_call_others(all, nothing, NULL);
+    arch_call_others(&cpumask_all, nothing, NULL);
     for (i = 0; i < d->max_vcpus; i++) {
         struct frame *f = d->vcpu[i] ? d->vcpu[i]->info_frame : NULL;
 

@@ -32,15 +32,15 @@ struct evtchn_queues {
 };
 
 struct vcpu {
-    uint32_t id;                           /* constant */
-    struct domain *domain;                 /* constant; NULL for idle vCPUs */
-    struct pcpu *cpu;                      /* [its run queue lock] CPU it runs or is queued on */
-    uint32_t pause_flags;                  /* atomic, enum vcpu_pause */
-    uint32_t pause_count;                  /* atomic: domain_pause, and control operations */
-    bool initialised;                      /* has a context (VCPUOP_initialise or the builder) */
-    struct sched_unit sched;               /* see sched.h */
-    unsigned long affinity[MAX_CPUS / 64]; /* [rq lock] hard affinity */
-    unsigned long soft_affinity[MAX_CPUS / 64];
+    uint32_t id;             /* constant */
+    struct domain *domain;   /* constant; NULL for idle vCPUs */
+    struct pcpu *cpu;        /* [its run queue lock] CPU it runs or is queued on */
+    uint32_t pause_flags;    /* atomic, enum vcpu_pause */
+    uint32_t pause_count;    /* atomic: domain_pause, and control operations */
+    bool initialised;        /* has a context (VCPUOP_initialise or the builder) */
+    struct sched_unit sched; /* see sched.h */
+    struct cpumask affinity; /* [rq lock] hard affinity */
+    struct cpumask soft_affinity;
 
     /* Shared with the guest; in the direct map. Constant but for VCPUOP_register_vcpu_info. */
     struct vcpu_info *info;

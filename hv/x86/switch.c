@@ -7,7 +7,6 @@
 #include "x86/switch.h"
 
 #include "core/arch.h"
-#include "lib/bitmap.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
 #include "x86/cpu/spec.h"
@@ -32,7 +31,7 @@ static void save(struct x86_pcpu *xp, struct vcpu *v)
 static void release(struct x86_pcpu *xp, struct vcpu *v, const struct domain *next)
 {
     if (v->domain != next)
-        bit_clear(v->domain->dirty_cpus, xp->p.id);
+        cpumask_clear_atomic(&v->domain->dirty_cpus, xp->p.id);
     __atomic_store_n(&x86_vcpu(v)->resident, 0, __ATOMIC_RELEASE);
 }
 
@@ -52,7 +51,7 @@ static void evict(void *arg)
 
 static void evict_anywhere(struct vcpu *v)
 {
-    unsigned long mask[MAX_CPUS / 64] = { 0 };
+    struct cpumask there;
     uint32_t where = __atomic_load_n(&x86_vcpu(v)->resident, __ATOMIC_ACQUIRE);
 
     if (!where)
@@ -61,8 +60,8 @@ static void evict_anywhere(struct vcpu *v)
         evict(v);
         return;
     }
-    bitmap_set(mask, where - 1);
-    arch_call_others(mask, evict, v);
+    there = cpumask_of(where - 1);
+    arch_call_others(&there, evict, v);
 }
 
 void switch_sync(struct vcpu *v)
@@ -80,7 +79,7 @@ void switch_sync(struct vcpu *v)
 static void load_tables(struct x86_pcpu *xp, struct vcpu *v)
 {
     __atomic_store_n(&x86_vcpu(v)->resident, xp->p.id + 1, __ATOMIC_SEQ_CST);
-    bit_set(v->domain->dirty_cpus, xp->p.id);
+    cpumask_set_atomic(&v->domain->dirty_cpus, xp->p.id);
     x86_ops(v)->load_tables(v);
 }
 

@@ -88,7 +88,7 @@ void arch_kick(unsigned int cpu)
 }
 
 /* One caller at a time: the mailboxes have room for one call. */
-void arch_call_others(const unsigned long *cpus, void (*fn)(void *), void *arg)
+void arch_call_others(const struct cpumask *cpus, void (*fn)(void *), void *arg)
 {
     static uint32_t busy;
     struct host_cpu *me = self;
@@ -98,7 +98,7 @@ void arch_call_others(const unsigned long *cpus, void (*fn)(void *), void *arg)
     for (unsigned int i = 0; i < nr_pcpus; i++) {
         struct host_cpu *c = &host_cpus[i];
 
-        if (c == me || !bitmap_test(cpus, i))
+        if (c == me || !cpumask_test(cpus, i))
             continue;
         c->call_arg = arg;
         __atomic_store_n(&c->call_fn, fn, __ATOMIC_RELEASE);
@@ -181,12 +181,12 @@ uint64_t arch_gfn(mfn_t mfn)
 uint64_t tlb_clock = (1ull << 32) - 2001; /* runs cross the 32 bits of a stamp */
 
 /* Without translations there is nothing to flush but the stamps. */
-__attribute__((weak)) void arch_tlb_flush_stamped(const unsigned long *cpus, uint32_t stamp)
+__attribute__((weak)) void arch_tlb_flush_stamped(const struct cpumask *cpus, uint32_t stamp)
 {
     uint64_t since = __atomic_load_n(&tlb_clock, __ATOMIC_SEQ_CST) - tlb_age(stamp);
 
     for (unsigned int i = 0; i < nr_pcpus; i++) {
-        if (bitmap_test(cpus, i) &&
+        if (cpumask_test(cpus, i) &&
             __atomic_load_n(&pcpus[i]->tlb_flushed, __ATOMIC_RELAXED) <= since)
             __atomic_store_n(&pcpus[i]->tlb_flushed,
                              __atomic_add_fetch(&tlb_clock, 2, __ATOMIC_SEQ_CST), __ATOMIC_RELAXED);

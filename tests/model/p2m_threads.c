@@ -50,11 +50,8 @@ static void nothing(void *arg)
 
 static void flush(struct domain *of)
 {
-    unsigned long all[MAX_CPUS / 64];
-
     (void)of;
-    memset(all, 0xff, sizeof(all));
-    arch_call_others(all, nothing, NULL);
+    arch_call_others(&cpumask_all, nothing, NULL);
 }
 
 static const struct p2m_hooks hooks = { .flush = flush };

@@ -158,13 +158,13 @@ static uint64_t pause_of(const struct guest *g, uint64_t ns)
 
 static void add_tasks(struct guest *g, domid_t id)
 {
-    unsigned long map[BITMAP_LONGS(MAX_CPUS)] = { 0 };
+    struct cpumask map = CPUMASK_NONE;
 
     g->d = host_domain(id, g->vcpus, 0, id == 0);
     sched_set_share(g->d, (uint16_t)g->weight, (uint16_t)g->cap);
     g->d->sched.pool = g->pool;
     if (g->pin >= 0)
-        bitmap_set(map, (unsigned int)g->pin);
+        cpumask_set(&map, (unsigned int)g->pin);
     for (unsigned int i = 0; i < g->vcpus; i++) {
         struct task *t = &tasks[nr_tasks++];
 
@@ -173,7 +173,7 @@ static void add_tasks(struct guest *g, domid_t id)
         if (g->what != BUSY)
             t->left = pause_of(g, g->run);
         if (g->pin >= 0)
-            sched_set_affinity(t->v, map);
+            sched_set_affinity(t->v, &map);
         host_up(g->d, i);
         t->ready = t->v->sched.running ? 0 : host_time;
     }

@@ -150,22 +150,23 @@ TEST(two_pools)
 /* A vCPU bound to a CPU that its pool has lost may run on all of the pool's. */
 TEST(affinities_that_a_pool_cannot_keep)
 {
-    unsigned long map[BITMAP_LONGS(MAX_CPUS)] = { 0 };
+    struct cpumask map = CPUMASK_NONE;
 
-    bitmap_set(map, 3);
-    CHECK_EQ(sched_set_affinity(f->vcpu[0], map), -XEN_EINVAL); /* not in its pool */
-    CHECK_EQ(sched_set_affinity(e->vcpu[0], map), 0);
-    bitmap_zero(map, MAX_CPUS);
-    bitmap_set(map, 2);
-    CHECK_EQ(sched_set_affinity(f->vcpu[0], map), 0);
+    cpumask_set(&map, 3);
+    CHECK_EQ(sched_set_affinity(f->vcpu[0], &map), -XEN_EINVAL); /* not in its pool */
+    CHECK_EQ(sched_set_affinity(e->vcpu[0], &map), 0);
+    map = CPUMASK_NONE;
+    cpumask_set(&map, 2);
+    CHECK_EQ(sched_set_affinity(f->vcpu[0], &map), 0);
     watch();
     CHECK_EQ(f->vcpu[0]->cpu->id, 2);
     CHECK_EQ(REMOVE(0, 2), 0);
     watch();
-    CHECK(f->vcpu[0]->cpu->id < 2 && bitmap_test(f->vcpu[0]->affinity, 0));
+    CHECK(f->vcpu[0]->cpu->id < 2 && cpumask_test(&f->vcpu[0]->affinity, 0));
     CHECK_EQ(ADD(1, 2), 0);
     watch();
-    CHECK(bitmap_test(e->vcpu[0]->affinity, 3) && !bitmap_test(e->vcpu[0]->affinity, 2)); /* kept */
+    CHECK(cpumask_test(&e->vcpu[0]->affinity, 3) &&
+          !cpumask_test(&e->vcpu[0]->affinity, 2)); /* kept */
 }
 
 TEST(a_slice_for_each_pool)
@@ -226,10 +227,10 @@ static uint32_t cpus_online(void)
 /* A CPU that is offline runs nobody, and is in no pool's and no free CPUs' list. */
 TEST(offline_and_online)
 {
-    unsigned long map[BITMAP_LONGS(MAX_CPUS)] = { 0 };
+    struct cpumask map = CPUMASK_NONE;
 
-    bitmap_set(map, 3);
-    CHECK_EQ(sched_set_affinity(e->vcpu[1], map), 0);
+    cpumask_set(&map, 3);
+    CHECK_EQ(sched_set_affinity(e->vcpu[1], &map), 0);
     CHECK_EQ(hotplug(XEN_SYSCTL_CPU_HOTPLUG_OFFLINE, 0), E(EINVAL));
     CHECK_EQ(hotplug(XEN_SYSCTL_CPU_HOTPLUG_OFFLINE, 4), E(EINVAL));
     CHECK_EQ(hotplug(XEN_SYSCTL_CPU_HOTPLUG_ONLINE, 3), E(EINVAL));
@@ -237,7 +238,7 @@ TEST(offline_and_online)
     CHECK_EQ(hotplug(XEN_SYSCTL_CPU_HOTPLUG_OFFLINE, 3), 0);
     CHECK_EQ(hotplug(XEN_SYSCTL_CPU_HOTPLUG_OFFLINE, 3), E(EINVAL));
     CHECK_EQ(watch(), 3);
-    CHECK(bitmap_test(e->vcpu[1]->affinity, 0)); /* it was bound to that CPU */
+    CHECK(cpumask_test(&e->vcpu[1]->affinity, 0)); /* it was bound to that CPU */
     CHECK_EQ(cpus_online(), 3);
     CHECK_EQ(FREE(), 0);
     CHECK_EQ(last_map, 0);

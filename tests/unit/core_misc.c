@@ -632,7 +632,7 @@ TEST(domctl)
     *(uint8_t *)host_guest(d, HOST_PAGE(1)) = 0xff;
     CHECK_EQ(call(v, __HYPERVISOR_domctl, HOST_PAGE(0), 0, 0), 0);
     CHECK_EQ(*(uint8_t *)host_guest(d, HOST_PAGE(1)), 3);
-    CHECK(bitmap_test(w->affinity, MAX_CPUS - 1)); /* all that the tools know: everywhere */
+    CHECK(cpumask_test(&w->affinity, MAX_CPUS - 1)); /* all that the tools know: everywhere */
     op->u.vcpuaffinity.vcpu = 99;
     CHECK_EQ(call(v, __HYPERVISOR_domctl, HOST_PAGE(0), 0, 0), E(EINVAL));
     op->cmd = XEN_DOMCTL_createdomain;

@@ -402,8 +402,8 @@ TEST(a_new_watchdog_without_a_time)
 TEST(vcpus)
 {
     CHECK_EQ(call(w, __HYPERVISOR_vcpu_op, VCPUOP_stop_singleshot_timer, 1, 0), E(EINVAL));
-    bitmap_set(w->affinity, 0);
-    bitmap_set(w->affinity, 1);
+    cpumask_set(&w->affinity, 0);
+    cpumask_set(&w->affinity, 1);
     CHECK_EQ(call(w, __HYPERVISOR_vcpu_op, VCPUOP_get_physid, 0, ARG), E(EINVAL));
 }
 

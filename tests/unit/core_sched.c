@@ -76,16 +76,39 @@ TEST(slices_are_shared)
     CHECK_EQ(audit(), 0);
 }
 
+TEST(cpumasks)
+{
+    struct cpumask a = cpumask_of(MAX_CPUS - 1), b = CPUMASK_NONE, both;
+
+    CHECK(cpumask_empty(&b) && !cpumask_empty(&a));
+    CHECK_EQ(cpumask_first(&a), MAX_CPUS - 1);
+    CHECK_EQ(cpumask_first(&b), MAX_CPUS);
+    CHECK_EQ(cpumask_weight(&cpumask_all), MAX_CPUS);
+    cpumask_set(&b, 64);
+    CHECK(!cpumask_intersects(&a, &b) && cpumask_intersects(&b, &cpumask_all));
+    cpumask_set_atomic(&b, MAX_CPUS - 1);
+    both = cpumask_and(&a, &b);
+    CHECK(cpumask_test(&both, MAX_CPUS - 1) && !cpumask_test(&both, 64));
+    CHECK(cpumask_test_and_clear_atomic(&b, MAX_CPUS - 1));
+    CHECK(!cpumask_test_and_clear_atomic(&b, MAX_CPUS - 1));
+    cpumask_clear_atomic(&b, 64);
+    CHECK(cpumask_empty(&b));
+    cpumask_write_atomic(&b, &a);
+    a = cpumask_read_atomic(&b);
+    CHECK_EQ(cpumask_weight(&a), 1);
+    CHECK_EQ(cpumask_first(&a), MAX_CPUS - 1);
+}
+
 TEST(affinity)
 {
-    unsigned long map[BITMAP_LONGS(MAX_CPUS)] = { 0 };
+    struct cpumask map = CPUMASK_NONE;
     struct vcpu *v = d->vcpu[0];
     unsigned int other = 1 - v->cpu->id;
 
-    CHECK_EQ(sched_set_affinity(v, map), -XEN_EINVAL);
-    bitmap_set(map, other);
+    CHECK_EQ(sched_set_affinity(v, &map), -XEN_EINVAL);
+    cpumask_set(&map, other);
     host_be(v->cpu->id);
-    CHECK_EQ(sched_set_affinity(v, map), 0);
+    CHECK_EQ(sched_set_affinity(v, &map), 0);
     host_settle();
     CHECK_EQ(v->cpu->id, other);
     for (int i = 0; i < 10; i++) {
@@ -94,8 +117,8 @@ TEST(affinity)
         CHECK_EQ(v->cpu->id, other);
         CHECK_EQ(audit(), 0);
     }
-    bitmap_fill(map, MAX_CPUS);
-    CHECK_EQ(sched_set_affinity(v, map), 0);
+    map = cpumask_all;
+    CHECK_EQ(sched_set_affinity(v, &map), 0);
     host_advance(SCHED_SLICE_NS);
     host_settle();
     CHECK(d->vcpu[0]->sched.running && d->vcpu[1]->sched.running);
@@ -114,15 +137,15 @@ static void pause_the_stolen(void)
 /* A CPU that takes a vCPU from another one's queue may find it paused, or dying, on arrival. */
 TEST(stolen_vcpus_may_be_paused)
 {
-    unsigned long map[BITMAP_LONGS(MAX_CPUS)] = { 0 };
+    struct cpumask map = CPUMASK_NONE;
     struct vcpu *v = d->vcpu[1], *w = e->vcpu[0];
 
     host_up(d, 0);
     call(d->vcpu[0], __HYPERVISOR_vcpu_op, VCPUOP_down, 1, 0);
     host_settle();
-    bitmap_set(map, d->vcpu[0]->cpu->id);
-    CHECK_EQ(sched_set_affinity(w, map), 0);
-    CHECK_EQ(sched_set_affinity(d->vcpu[0], map), 0);
+    cpumask_set(&map, d->vcpu[0]->cpu->id);
+    CHECK_EQ(sched_set_affinity(w, &map), 0);
+    CHECK_EQ(sched_set_affinity(d->vcpu[0], &map), 0);
     host_up(e, 0);
     for (int i = 0; i < 8 && !w->sched.queued; i++) {
         host_advance(SCHED_SLICE_NS);
@@ -131,8 +154,8 @@ TEST(stolen_vcpus_may_be_paused)
     v->info->evtchn_upcall_pending = 0;
     host_up(d, 1);
     CHECK(w->sched.queued && v->sched.running && v->cpu != w->cpu);
-    bitmap_fill(w->affinity, MAX_CPUS);
-    bitmap_fill(d->vcpu[0]->affinity, MAX_CPUS);
+    w->affinity = cpumask_all;
+    d->vcpu[0]->affinity = cpumask_all;
     host_be(v->cpu->id);
     CHECK_EQ(host_call(v, __HYPERVISOR_sched_op, SCHEDOP_block, 0, 0, 0), 0);
     host_on_now = pause_the_stolen;

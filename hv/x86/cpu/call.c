@@ -5,7 +5,6 @@
  */
 #include "core/arch.h"
 #include "core/pcpu.h"
-#include "lib/bitmap.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
 #include "x86/cpu/watchdog.h"
@@ -22,7 +21,7 @@ static struct {
     void (*fn)(void *);
     void *arg;
 } call;
-static unsigned long call_mask[MAX_CPUS / 64]; /* atomic: who still has to run it */
+static struct cpumask call_mask; /* atomic: who still has to run it */
 
 struct pcpu *arch_this_cpu(void)
 {
@@ -33,23 +32,23 @@ void arch_poll(void)
 {
     unsigned int id = this_cpu_id();
 
-    if (bit_test(call_mask, id) && bit_test_and_clear(call_mask, id)) {
+    if (cpumask_test(&call_mask, id) && cpumask_test_and_clear_atomic(&call_mask, id)) {
         call.fn(call.arg);
         __atomic_fetch_sub(&call.pending, 1, __ATOMIC_RELEASE);
     }
     cpu_pause();
 }
 
-void arch_call_others(const unsigned long *cpus, void (*fn)(void *), void *arg)
+void arch_call_others(const struct cpumask *cpus, void (*fn)(void *), void *arg)
 {
     unsigned int self = this_cpu_id(), count = 0;
-    unsigned long targets[MAX_CPUS / 64] = { 0 };
+    struct cpumask targets = CPUMASK_NONE;
     struct patience patience = { 0 };
     uint32_t ticket;
 
     for (unsigned int i = 0; i < nr_pcpus; i++) {
-        if (i != self && bitmap_test(cpus, i) && pcpus[i] && pcpus[i]->online) {
-            bitmap_set(targets, i);
+        if (i != self && cpumask_test(cpus, i) && pcpus[i] && pcpus[i]->online) {
+            cpumask_set(&targets, i);
             count++;
         }
     }
@@ -67,8 +66,8 @@ void arch_call_others(const unsigned long *cpus, void (*fn)(void *), void *arg)
     call.arg = arg;
     __atomic_store_n(&call.pending, count, __ATOMIC_RELEASE);
     for (unsigned int i = 0; i < nr_pcpus; i++) {
-        if (bitmap_test(targets, i)) {
-            bit_set(call_mask, i);
+        if (cpumask_test(&targets, i)) {
+            cpumask_set_atomic(&call_mask, i);
             lapic_send_ipi(((struct x86_pcpu *)pcpus[i])->apic_id, VEC_CALL);
         }
     }

@@ -6,7 +6,6 @@
 #include "core/keys.h"
 #include "core/log.h"
 #include "core/version.h"
-#include "lib/bitmap.h"
 #include "lib/string.h"
 #include "x86/acpi/acpi.h"
 #include "x86/boot/boot.h"
@@ -266,11 +265,10 @@ static void publish_tsc(void)
 static void pin_dom0(void)
 {
     for (unsigned int i = 0; i < dom0->max_vcpus; i++) {
-        unsigned long map[BITMAP_LONGS(MAX_CPUS)] = { 0 };
+        struct cpumask one = cpumask_of(i % nr_pcpus);
 
-        bitmap_set(map, i % nr_pcpus);
         if (dom0->vcpu[i])
-            sched_set_affinity(dom0->vcpu[i], map);
+            sched_set_affinity(dom0->vcpu[i], &one);
     }
 }
 
@@ -293,14 +291,12 @@ static void enable_hvm(void *why)
 /* Hardware-assisted guests, where every CPU can run them. */
 static void hvm_start(void)
 {
-    unsigned long all[MAX_CPUS / 64];
     const char *why = NULL;
 
     hvm_vendor = has_vmx() ? &vmx_vendor : &svm_vendor;
     enable_hvm(&why);
-    bitmap_fill(all, MAX_CPUS);
     if (!why)
-        arch_call_others(all, enable_hvm, &why);
+        arch_call_others(&cpumask_all, enable_hvm, &why);
     if (why) {
         log_info("HVM: no hardware-assisted guests here: %s", why);
         hvm_vendor = NULL;

@@ -11,7 +11,6 @@
 #include "core/keys.h"
 #include "core/log.h"
 #include "core/vcpu.h"
-#include "lib/bitmap.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/fpu.h"
 #include "x86/cpu/ops.h"
@@ -44,14 +43,13 @@ static void nothing(void *arg)
 /* p2m_hooks.flush: each vCPU forgets before it enters again; those that run are got out first. */
 static void flush_nested(struct domain *d)
 {
-    unsigned long cpus[MAX_CPUS / 64];
+    struct cpumask cpus;
 
     for (unsigned int i = 0; i < d->max_vcpus; i++)
         if (d->vcpu[i])
             hvm_ask(hvm_vcpu(d->vcpu[i]), HVMX_FLUSH);
-    for (size_t i = 0; i < ARRAY_SIZE(cpus); i++)
-        cpus[i] = __atomic_load_n(&d->dirty_cpus[i], __ATOMIC_SEQ_CST);
-    arch_call_others(cpus, nothing, NULL);
+    cpus = cpumask_read_atomic(&d->dirty_cpus);
+    arch_call_others(&cpus, nothing, NULL);
 }
 
 static const struct p2m_hooks p2m_hooks = { .flush = flush_nested };

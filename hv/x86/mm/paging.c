@@ -314,12 +314,9 @@ static void flush_global(void *unused)
 
 void paging_flush_all_cpus(void)
 {
-    unsigned long all[MAX_CPUS / 64];
-
-    memset(all, 0xff, sizeof(all));
     flush_global(NULL);
     if (nr_pcpus > 1)
-        arch_call_others(all, flush_global, NULL);
+        arch_call_others(&cpumask_all, flush_global, NULL);
 }
 
 uint64_t tlb_clock = 1;

@@ -4,7 +4,6 @@
  * tables, so that host programs run these lines against a simulated TLB.
  */
 #include "core/frame.h"
-#include "lib/bitmap.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
 #include "x86/mm/paging.h"
@@ -28,9 +27,9 @@ static void flush_if_older(void *since)
         tlb_flush_local();
 }
 
-void arch_tlb_flush_stamped(const unsigned long *cpus, uint32_t stamp)
+void arch_tlb_flush_stamped(const struct cpumask *cpus, uint32_t stamp)
 {
-    unsigned long need[MAX_CPUS / 64] = { 0 };
+    struct cpumask need = CPUMASK_NONE;
     unsigned int self = this_cpu_id();
     bool others = false;
     /* All 64 bits: a CPU may sleep with its translations while others flush 2^32 times. */
@@ -38,16 +37,16 @@ void arch_tlb_flush_stamped(const unsigned long *cpus, uint32_t stamp)
     uint64_t since = now - (uint32_t)(now - stamp);
 
     for (unsigned int i = 0; i < nr_pcpus; i++) {
-        if (!bit_test(cpus, i) || /* a CPU that drops out meanwhile has flushed */
+        if (!cpumask_test(cpus, i) || /* a CPU that drops out meanwhile has flushed */
             __atomic_load_n(&pcpus[i]->tlb_flushed, __ATOMIC_ACQUIRE) > since)
             continue;
         if (i == self)
             tlb_flush_local();
         else {
-            need[i / 64] |= 1ul << (i % 64);
+            cpumask_set(&need, i);
             others = true;
         }
     }
     if (others)
-        arch_call_others(need, flush_if_older, &since);
+        arch_call_others(&need, flush_if_older, &since);
 }

@@ -63,12 +63,12 @@ void pv_exchange_walk(const struct domain *d, void (*fn)(void *arg, mfn_t mfn), 
 struct xen_domctl;
 long pv_domctl(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *copy_back);
 
-/* Flush all guest translations, or those of va, on the CPUs in `cpus` (MAX_CPUS bits). */
-void pv_flush_all(const unsigned long *cpus);
-void pv_flush_va(const unsigned long *cpus, uint64_t va);
-/* The CPUs that may hold translations of the vCPUs in the guest's bitmap at `mask`. 0 or -EFAULT.
- */
-int pv_vcpumask_cpus(struct vcpu *v, gptr_t mask, unsigned long *cpus);
+/* Flush all guest translations, or those of va, on the CPUs in `cpus`. */
+void pv_flush_all(const struct cpumask *cpus);
+void pv_flush_va(const struct cpumask *cpus, uint64_t va);
+/* Adds the CPUs that may hold translations of the vCPUs in the guest's bitmap at `mask`. 0 or
+ * -EFAULT. */
+int pv_vcpumask_cpus(struct vcpu *v, gptr_t mask, struct cpumask *cpus);
 
 /*
  * v's user L4 has been installed. With m2p_strict it does not show the M2P, even if it is the

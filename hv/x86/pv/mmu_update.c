@@ -3,7 +3,6 @@
 #include "core/bug.h"
 #include "core/gfn.h"
 #include "core/log.h"
-#include "lib/string.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
 #include "x86/pv/mm.h"
@@ -281,7 +280,7 @@ long hc_mmu_update(struct vcpu *v, const struct hc_args *args)
 
 static long flush_after(struct vcpu *v, uint64_t va, unsigned long flags)
 {
-    unsigned long cpus[MAX_CPUS / 64] = { 0 };
+    struct cpumask cpus = CPUMASK_NONE;
     unsigned long type = flags & UVMF_FLUSHTYPE_MASK;
     uint64_t mask = flags & ~(UVMF_FLUSHTYPE_MASK | UVMF_ALL);
 
@@ -295,13 +294,13 @@ static long flush_after(struct vcpu *v, uint64_t va, unsigned long flags)
         return 0;
     }
     if (flags & UVMF_ALL)
-        memcpy(cpus, v->domain->dirty_cpus, sizeof(cpus));
-    else if (pv_vcpumask_cpus(v, GPTR(mask), cpus))
+        cpus = cpumask_read_atomic(&v->domain->dirty_cpus);
+    else if (pv_vcpumask_cpus(v, GPTR(mask), &cpus))
         return E(EFAULT);
     if (type == UVMF_TLB_FLUSH)
-        pv_flush_all(cpus);
+        pv_flush_all(&cpus);
     else
-        pv_flush_va(cpus, va);
+        pv_flush_va(&cpus, va);
     return 0;
 }
 

@@ -23,23 +23,23 @@ static void flush_va_here(void *va)
     invlpg(*(uint64_t *)va);
 }
 
-void pv_flush_all(const unsigned long *cpus)
+void pv_flush_all(const struct cpumask *cpus)
 {
-    if (bitmap_test(cpus, this_cpu_id()))
+    if (cpumask_test(cpus, this_cpu_id()))
         tlb_flush_local();
     if (nr_pcpus > 1)
         arch_call_others(cpus, flush_all_here, NULL);
 }
 
-void pv_flush_va(const unsigned long *cpus, uint64_t va)
+void pv_flush_va(const struct cpumask *cpus, uint64_t va)
 {
-    if (bitmap_test(cpus, this_cpu_id()))
+    if (cpumask_test(cpus, this_cpu_id()))
         invlpg(va);
     if (nr_pcpus > 1)
         arch_call_others(cpus, flush_va_here, &va);
 }
 
-int pv_vcpumask_cpus(struct vcpu *v, gptr_t mask, unsigned long *cpus)
+int pv_vcpumask_cpus(struct vcpu *v, gptr_t mask, struct cpumask *cpus)
 {
     struct domain *d = v->domain;
     unsigned long vcpus[MAX_VCPUS / 64] = { 0 };
@@ -52,7 +52,7 @@ int pv_vcpumask_cpus(struct vcpu *v, gptr_t mask, unsigned long *cpus)
         /* Nowhere: whoever takes it up loads its CR3. */
         uint32_t where = o ? __atomic_load_n(&x86_vcpu(o)->resident, __ATOMIC_ACQUIRE) : 0;
         if (where && bitmap_test(vcpus, i))
-            bitmap_set(cpus, where - 1);
+            cpumask_set(cpus, where - 1);
     }
     return 0;
 }
@@ -236,35 +236,32 @@ static void wbinvd_here(void *unused)
 
 static long flush_cache(struct vcpu *v, bool all)
 {
-    unsigned long cpus[MAX_CPUS / 64];
-
     if (!v->domain->privileged)
         return E(EACCES);
-    memset(cpus, 0xff, sizeof(cpus));
     wbinvd();
     if (all)
-        arch_call_others(cpus, wbinvd_here, NULL);
+        arch_call_others(&cpumask_all, wbinvd_here, NULL);
     return 0;
 }
 
 static long flush_op(struct vcpu *v, const struct mmuext_op *op)
 {
-    unsigned long cpus[MAX_CPUS / 64] = { 0 };
+    struct cpumask cpus = CPUMASK_NONE;
     uint64_t va = op->arg1.linear_addr;
     bool one = op->cmd == MMUEXT_INVLPG_MULTI || op->cmd == MMUEXT_INVLPG_ALL;
 
     if (one && !pv_range_ok(va, 1))
         return 0; /* nothing of the guest's is mapped there */
     if (op->cmd == MMUEXT_TLB_FLUSH_MULTI || op->cmd == MMUEXT_INVLPG_MULTI) {
-        if (pv_vcpumask_cpus(v, GPTR(op->arg2.vcpumask.p), cpus))
+        if (pv_vcpumask_cpus(v, GPTR(op->arg2.vcpumask.p), &cpus))
             return E(EINVAL);
     } else {
-        memcpy(cpus, v->domain->dirty_cpus, sizeof(cpus));
+        cpus = cpumask_read_atomic(&v->domain->dirty_cpus);
     }
     if (one)
-        pv_flush_va(cpus, va);
+        pv_flush_va(&cpus, va);
     else
-        pv_flush_all(cpus);
+        pv_flush_all(&cpus);
     return 0;
 }
 
