@@ -93,12 +93,10 @@ static unsigned int audit_shared(const struct domain *d)
         log_err("audit: d%u's shared_info page is not its own any more", d->id);
         a.bad++;
     }
-    for (unsigned int i = 0; i < d->max_vcpus; i++) {
-        const struct vcpu *v = d->vcpu[i];
-
-        if (!v || !v->info_frame || is_held(d, v->info))
+    for_each_vcpu (d, v) {
+        if (!v->info_frame || is_held(d, v->info))
             continue;
-        log_err("audit: the vcpu_info page of d%uv%u is not its own any more", d->id, i);
+        log_err("audit: the vcpu_info page of d%uv%u is not its own any more", d->id, v->id);
         a.bad++;
     }
     return a.bad;
@@ -131,17 +129,15 @@ unsigned int audit(void)
     unsigned int queued[MAX_CPUS] = { 0 };
     unsigned int bad = 0;
     uint64_t claimed = 0;
-    struct domain *d;
 
-    for (domid_t id = 0; (d = domain_next(id)) != NULL; id = (domid_t)(d->id + 1), domain_put(d)) {
+    for_each_domain (d) {
         bad += audit_pages(d);
         claimed += d->claimed;
         bad += audit_shared(d);
         bad += evtchn_audit(d);
         bad += grant_audit(d);
-        for (unsigned int i = 0; i < d->max_vcpus; i++)
-            if (d->vcpu[i])
-                bad += audit_vcpu(d->vcpu[i], queued);
+        for_each_vcpu (d, v)
+            bad += audit_vcpu(v, queued);
         keys_alive();
     }
     for (unsigned int i = 0; i < NR_GUEST_KINDS; i++)

@@ -103,12 +103,10 @@ void clock_publish_wallclock(struct domain *d)
 
 static void set_base(uint64_t base_ns)
 {
-    struct domain *d;
-
     spin_lock(&wall_lock);
     wall_base_ns = base_ns;
     spin_unlock(&wall_lock);
-    for (domid_t id = 0; (d = domain_next(id)) != NULL; id = (domid_t)(d->id + 1), domain_put(d))
+    for_each_domain (d)
         clock_publish_wallclock(d);
 }
 

@@ -84,6 +84,14 @@ struct domain *domain_next(domid_t from)
     return found;
 }
 
+struct domain *domain_after(struct domain *d)
+{
+    struct domain *next = domain_next((domid_t)(d->id + 1));
+
+    domain_put(d);
+    return next;
+}
+
 domid_t domain_unused_id(void)
 {
     static domid_t last; /* [domctl lock] */
@@ -194,12 +202,10 @@ void domain_publish(struct domain *d)
 void domain_pause(struct domain *d, bool sync)
 {
     __atomic_fetch_add(&d->pause_count, 1, __ATOMIC_SEQ_CST);
-    for (unsigned int i = 0; i < d->max_vcpus; i++) {
-        struct vcpu *v = d->vcpu[i];
-
-        if (v && sync && v != arch_this_cpu()->current)
+    for_each_vcpu (d, v) {
+        if (sync && v != arch_this_cpu()->current)
             sched_sleep_sync(v);
-        else if (v)
+        else
             sched_sleep(v);
     }
 }
@@ -208,9 +214,8 @@ void domain_unpause(struct domain *d)
 {
     if (__atomic_fetch_sub(&d->pause_count, 1, __ATOMIC_SEQ_CST) != 1)
         return;
-    for (unsigned int i = 0; i < d->max_vcpus; i++)
-        if (d->vcpu[i])
-            sched_wake(d->vcpu[i]);
+    for_each_vcpu (d, v)
+        sched_wake(v);
 }
 
 static const char *reason_name(uint8_t reason)
@@ -296,9 +301,8 @@ static void begin_dying(struct domain *d)
     grant_close(d);
     frame_claim(d, 0);
     domain_stop_timers(d);
-    for (unsigned int i = 0; i < d->max_vcpus; i++)
-        if (d->vcpu[i])
-            sched_remove_vcpu(d->vcpu[i]);
+    for_each_vcpu (d, v)
+        sched_remove_vcpu(v);
 }
 
 int domain_kill(struct domain *d)

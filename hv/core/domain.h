@@ -76,10 +76,40 @@ struct domain {
     struct sched_domain sched;           /* weight, cap, and what was used of them */
 };
 
-/* Each frame m (uint32_t) of d's two lists. [page_lock], or d runs no more */
-#define for_each_page(d, m)                 \
-    for (int list_ = 0; list_ < 2; list_++) \
-        for ((m) = list_ ? (d)->left_list : (d)->page_list; (m) != 0; (m) = frame_table[m].next)
+/* Where a walk of d's frames is: on the first of its lists, or the one of those left over. */
+struct page_walk {
+    const struct domain *d;
+    struct frame *f;
+    bool left;
+};
+
+static inline struct frame *page_walk_next(struct page_walk *w)
+{
+    uint32_t m = w->f ? w->f->next : w->d->page_list;
+
+    if (m == 0 && !w->left) {
+        w->left = true;
+        m = w->d->left_list;
+    }
+    return w->f = m ? &frame_table[m] : NULL;
+}
+
+/* Each frame w.f of d's two lists; `break` ends the walk. [page_lock], or d runs no more */
+#define for_each_page(of, w) for (struct page_walk w = { .d = (of) }; page_walk_next(&(w));)
+
+/* Each vCPU v, declared here, that d has, in the order of their numbers. No lock: none ever goes.
+ */
+#define for_each_vcpu(d, v) \
+    for (struct vcpu *v = vcpu_from((d), 0); v; v = vcpu_from((d), (v)->id + 1))
+
+static inline struct vcpu *vcpu_from(const struct domain *d, unsigned int id)
+{
+    struct vcpu *v = NULL;
+
+    while (!v && id < d->max_vcpus)
+        v = __atomic_load_n(&d->vcpu[id++], __ATOMIC_ACQUIRE);
+    return v;
+}
 
 static inline uint64_t domain_pages(const struct domain *d)
 {
@@ -98,8 +128,25 @@ struct domain *domain_get(domid_t id);
 void domain_put(struct domain *d);
 /* As domain_get, and understands DOMID_SELF as caller's own domain. */
 struct domain *domain_get_self(struct vcpu *caller, domid_t id);
-/* The first domain of id >= from with a reference, or NULL: for walks. */
+/* The first domain of id >= from with a reference, or NULL. */
 struct domain *domain_next(domid_t from);
+/* The one behind d, whose reference it takes over. */
+struct domain *domain_after(struct domain *d);
+
+static inline void domain_walk_end(struct domain *const *d)
+{
+    if (*d)
+        domain_put(*d);
+}
+
+/*
+ * Each domain d, declared here, of id >= from. A reference on it is held during its turn, and
+ * dropped however that ends: the next one's, break, goto or return.
+ */
+#define for_each_domain_from(d, from)                                                        \
+    for (struct domain * d __attribute__((cleanup(domain_walk_end))) = domain_next(from); d; \
+         d = domain_after(d))
+#define for_each_domain(d) for_each_domain_from (d, 0)
 
 /*
  * Initialise the core's part of a zeroed record that the architecture allocated: locks, event

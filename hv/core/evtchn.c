@@ -94,9 +94,8 @@ void evtchn_free(struct domain *d)
 
 void evtchn_wake_pollers(struct domain *d, evtchn_port port)
 {
-    for (unsigned int i = 0; i < d->max_vcpus; i++) {
-        struct vcpu *v = d->vcpu[i];
-        int32_t polled = v ? __atomic_load_n(&v->poll_port, __ATOMIC_RELAXED) : POLL_OFF;
+    for_each_vcpu (d, v) {
+        int32_t polled = __atomic_load_n(&v->poll_port, __ATOMIC_RELAXED);
 
         if (polled == (int32_t)port || polled == POLL_SEVERAL)
             vcpu_end_poll(v);

@@ -27,9 +27,7 @@ static void dump_domain(struct domain *d)
 
 void evtchn_dump(void)
 {
-    struct domain *d;
-
-    for (domid_t id = 0; (d = domain_next(id)) != NULL; id = (domid_t)(d->id + 1), domain_put(d))
+    for_each_domain (d)
         dump_domain(d);
 }
 
@@ -70,9 +68,9 @@ unsigned int evtchn_audit(struct domain *d)
             bad += !bitmap_test(s->avail, port / PORTS_PER_CHUNK); /* nobody would find it */
         }
     }
-    for (unsigned int i = 0; i < d->max_vcpus; i++) {
-        for (unsigned int virq = 0; d->vcpu[i] && virq < NR_VIRQS; virq++) {
-            evtchn_port port = d->vcpu[i]->virq_port[virq];
+    for_each_vcpu (d, v) {
+        for (unsigned int virq = 0; virq < NR_VIRQS; virq++) {
+            evtchn_port port = v->virq_port[virq];
 
             ch = port ? port_of(d, port) : NULL;
             bad += port && (!ch || ch->kind != EVTCHNSTAT_virq || ch->num != virq);

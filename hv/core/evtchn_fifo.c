@@ -280,11 +280,9 @@ int evtchn_init_control(struct domain *d, unsigned int vcpu, uint64_t gfn, uint3
 static void pass_queues(struct domain *d)
 {
     hc_charge((int32_t)d->max_vcpus / 16);
-    for (unsigned int i = 0; i < d->max_vcpus; i++) {
-        if (d->vcpu[i]) {
-            spin_lock(&d->vcpu[i]->queues.lock);
-            spin_unlock(&d->vcpu[i]->queues.lock);
-        }
+    for_each_vcpu (d, v) {
+        spin_lock(&v->queues.lock);
+        spin_unlock(&v->queues.lock);
     }
 }
 
@@ -341,11 +339,11 @@ void evtchn_fifo_end(struct domain *d)
     hc_charge((int32_t)(pages / 8 + d->max_vcpus / 8));
     for (uint32_t i = 0; i < pages; i++)
         put_page(s->words[i]);
-    for (unsigned int i = 0; i < d->max_vcpus; i++) {
-        struct evtchn_queues *q = d->vcpu[i] ? &d->vcpu[i]->queues : NULL;
+    for_each_vcpu (d, v) {
+        struct evtchn_queues *q = &v->queues;
         const void *control;
 
-        if (!q || !q->control)
+        if (!q->control)
             continue;
         spin_lock(&q->lock);
         control = q->control;
@@ -361,7 +359,7 @@ void evtchn_walk_pages(const struct domain *d, void (*fn)(void *arg, mfn_t page)
 {
     for (uint32_t i = 0; i < d->evtchn->nr_pages; i++)
         fn(arg, arch_unmap(d->evtchn->words[i]));
-    for (unsigned int i = 0; i < d->max_vcpus; i++)
-        if (d->vcpu[i] && d->vcpu[i]->queues.control)
-            fn(arg, arch_unmap(d->vcpu[i]->queues.control));
+    for_each_vcpu (d, v)
+        if (v->queues.control)
+            fn(arg, arch_unmap(v->queues.control));
 }

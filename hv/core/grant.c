@@ -266,18 +266,14 @@ static void dump_domain(struct domain *d)
 
 void grant_dump(void)
 {
-    struct domain *d;
-
-    for (domid_t id = 0; (d = domain_next(id)) != NULL; id = (domid_t)(d->id + 1), domain_put(d))
+    for_each_domain (d)
         dump_domain(d);
 }
 
 /* Mappings that the tracks of all domains hold of d's frames. */
 static void count_tracks(const struct domain *d, uint64_t *readers, uint64_t *writers)
 {
-    struct domain *h;
-
-    for (domid_t id = 0; (h = domain_next(id)) != NULL; id = (domid_t)(h->id + 1), domain_put(h)) {
+    for_each_domain (h) {
         for (uint32_t i = 0; i < h->grants->nr_tracks; i++) {
             const struct grant_track *t = grant_track_of(h->grants, i);
 

@@ -47,10 +47,9 @@ bool cpupool_usable(uint32_t pool)
 /* The domains of a pool that live. */
 static uint32_t nr_domains_of(uint32_t pool)
 {
-    struct domain *d;
     uint32_t n = 0;
 
-    for (domid_t id = 0; (d = domain_next(id)) != NULL; id = (domid_t)(d->id + 1), domain_put(d))
+    for_each_domain (d)
         n += d->sched.pool == pool && !domain_dying(d);
     return n;
 }
@@ -59,9 +58,8 @@ static void rehome_domain(struct domain *d, const struct cpumask *cpus)
 {
     unsigned int reset = 0;
 
-    for (unsigned int i = 0; i < d->max_vcpus; i++)
-        if (d->vcpu[i])
-            reset += sched_rehome(d->vcpu[i], cpus);
+    for_each_vcpu (d, v)
+        reset += sched_rehome(v, cpus);
     if (reset)
         log_info("CPU pools: %u vCPUs of d%u, bound to CPUs that pool %u does not have, may run on "
                  "all of its CPUs",
@@ -71,19 +69,13 @@ static void rehome_domain(struct domain *d, const struct cpumask *cpus)
 /* All domains, from `id` on, are where they may be. 0, or that it gave way. */
 static long rehome_all(struct vcpu *v, unsigned long arg, domid_t id)
 {
-    struct cpumask cpus;
-    struct domain *d;
+    for_each_domain_from (d, id) {
+        struct cpumask cpus = sched_pool_cpus(d->sched.pool);
 
-    while ((d = domain_next(id)) != NULL) {
-        int32_t cost = 1 + (int32_t)d->max_vcpus / 4;
-
-        cpus = sched_pool_cpus(d->sched.pool);
         if (!domain_dying(d))
             rehome_domain(d, &cpus);
-        id = (domid_t)(d->id + 1);
-        domain_put(d);
-        if (hc_preempt(cost))
-            return hc_restart(v, HC_ARGS(arg, WALK_GOES_ON | id));
+        if (hc_preempt(1 + (int32_t)d->max_vcpus / 4))
+            return hc_restart(v, HC_ARGS(arg, WALK_GOES_ON | (d->id + 1ul)));
     }
     return 0;
 }

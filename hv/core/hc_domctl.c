@@ -35,13 +35,10 @@ void domain_report(struct domain *d, struct xen_domctl_getdomaininfo *info)
     memset(info, 0, sizeof(*info));
     info->domain = d->id;
     info->max_vcpu_id = XEN_INVALID_MAX_VCPU_ID;
-    for (unsigned int i = 0; i < d->max_vcpus; i++) {
-        struct vcpu *v = d->vcpu[i];
+    for_each_vcpu (d, v) {
         struct vcpu_runstate_info rs;
 
-        if (!v)
-            continue;
-        info->max_vcpu_id = i;
+        info->max_vcpu_id = v->id;
         vcpu_get_runstate(v, &rs);
         info->cpu_time += rs.time[RUNSTATE_running];
         if (vcpu_flags(v) & VP_DOWN)

@@ -98,17 +98,12 @@ static void put_vcpu(struct query *q, const struct vcpu *t)
 static void put_vcpus(struct query *q)
 {
     unsigned int left = MOST_VCPUS;
-    struct domain *d;
 
-    for (domid_t id = 0; left && (d = domain_next(id)) != NULL; domain_put(d)) {
-        id = (domid_t)(d->id + 1);
-        for (unsigned int i = 0; left && i < d->max_vcpus; i++) {
-            struct vcpu *t = __atomic_load_n(&d->vcpu[i], __ATOMIC_ACQUIRE);
-
-            if (!t)
-                continue;
+    for_each_domain (d) {
+        for_each_vcpu (d, t) {
+            if (left-- == 0)
+                return;
             put_vcpu(q, t);
-            left--;
         }
     }
 }

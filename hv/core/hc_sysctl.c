@@ -109,22 +109,18 @@ static long op_domaininfolist(struct vcpu *v, gptr_t arg, struct xen_sysctl_getd
                               unsigned long told, unsigned long next)
 {
     bool goes_on = (told & ~(unsigned long)LIST_COUNT) == LIST_GOES_ON;
-    domid_t id = goes_on ? (domid_t)next : op->first_domain;
     uint32_t n = goes_on ? told & LIST_COUNT : 0;
     struct xen_domctl_getdomaininfo info;
-    struct domain *d;
     gptr_t at;
 
-    while (n < op->max_domains && (d = domain_next(id)) != NULL) {
-        int32_t cost = 1 + (int32_t)d->max_vcpus / 16;
-
+    for_each_domain_from (d, goes_on ? (domid_t)next : op->first_domain) {
+        if (n >= op->max_domains)
+            break;
         domain_report(d, &info);
-        id = (domid_t)(d->id + 1);
-        domain_put(d);
         if (!gptr_index(HANDLE_PTR(op->buffer), n, sizeof(info), &at) || guest_put(v, at, &info))
             return E(EFAULT);
-        if (++n < op->max_domains && hc_preempt(cost))
-            return hc_restart(v, HC_ARGS(arg.v, LIST_GOES_ON | n, id));
+        if (++n < op->max_domains && hc_preempt(1 + (int32_t)d->max_vcpus / 16))
+            return hc_restart(v, HC_ARGS(arg.v, LIST_GOES_ON | n, d->id + 1ul));
     }
     op->num_domains = n;
     return 0;

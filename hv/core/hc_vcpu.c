@@ -54,8 +54,8 @@ static long op_down(struct vcpu *target)
     bool others = false, was_up = false;
 
     spin_lock(&d->lock);
-    for (unsigned int i = 0; i < d->max_vcpus; i++)
-        if (d->vcpu[i] && d->vcpu[i] != target && !(vcpu_flags(d->vcpu[i]) & VP_DOWN))
+    for_each_vcpu (d, v)
+        if (v != target && !(vcpu_flags(v) & VP_DOWN))
             others = true;
     if (others)
         was_up = !(__atomic_fetch_or(&target->pause_flags, VP_DOWN, __ATOMIC_SEQ_CST) & VP_DOWN);

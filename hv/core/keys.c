@@ -101,22 +101,16 @@ static void dump_domain(struct domain *d)
              d->state, (unsigned long long)d->tot_pages, (unsigned long long)d->max_pages,
              d->pause_count, d->shutdown_code, d->refs);
     keys_alive();
-    for (unsigned int i = 0; i < d->max_vcpus; i++) {
-        const struct vcpu *v = d->vcpu[i];
-
-        if (v)
-            log_info("  vcpu %u: cpu %u %s flags=%#x pause=%u upcall=%u/%u sel=%#llx", v->id,
-                     v->cpu->id, vcpu_place(v), v->pause_flags, v->pause_count,
-                     v->info->evtchn_upcall_pending, vcpu_upcall_mask(v),
-                     (unsigned long long)v->info->evtchn_pending_sel);
-    }
+    for_each_vcpu (d, v)
+        log_info("  vcpu %u: cpu %u %s flags=%#x pause=%u upcall=%u/%u sel=%#llx", v->id,
+                 v->cpu->id, vcpu_place(v), v->pause_flags, v->pause_count,
+                 v->info->evtchn_upcall_pending, vcpu_upcall_mask(v),
+                 (unsigned long long)v->info->evtchn_pending_sel);
 }
 
 static void key_domains(void)
 {
-    struct domain *d;
-
-    for (domid_t id = 0; (d = domain_next(id)) != NULL; id = (domid_t)(d->id + 1), domain_put(d))
+    for_each_domain (d)
         dump_domain(d);
 }
 
@@ -138,10 +132,9 @@ static void key_queues(void)
 
 static void key_memory(void)
 {
-    struct domain *d;
     uint64_t owned = 0;
 
-    for (domid_t id = 0; (d = domain_next(id)) != NULL; id = (domid_t)(d->id + 1), domain_put(d)) {
+    for_each_domain (d) {
         owned += d->tot_pages;
         log_info("Domain %u: %llu of at most %llu pages", d->id, (unsigned long long)d->tot_pages,
                  (unsigned long long)d->max_pages);
@@ -159,7 +152,6 @@ static void key_memory(void)
 static void key_audit(void)
 {
     unsigned int bad, tries = 0;
-    struct domain *d;
 
     while (!spin_trylock(&domctl_lock)) {
         if (++tries == AUDIT_TRIES) {
@@ -168,10 +160,10 @@ static void key_audit(void)
         }
         arch_poll();
     }
-    for (domid_t id = 0; (d = domain_next(id)) != NULL; id = (domid_t)(d->id + 1), domain_put(d))
+    for_each_domain (d)
         domain_pause(d, true);
     bad = audit();
-    for (domid_t id = 0; (d = domain_next(id)) != NULL; id = (domid_t)(d->id + 1), domain_put(d))
+    for_each_domain (d)
         domain_unpause(d);
     spin_unlock(&domctl_lock);
     log_info("audit: %u contradictions", bad);

@@ -659,13 +659,9 @@ void sched_run(struct pcpu *p)
 
 void sched_unpark(struct domain *d)
 {
-    for (unsigned int i = 0; i < d->max_vcpus; i++) {
-        struct vcpu *v = __atomic_load_n(&d->vcpu[i], __ATOMIC_ACQUIRE);
-        struct pcpu *p;
+    for_each_vcpu (d, v) {
+        struct pcpu *p = lock_queue(v);
 
-        if (!v)
-            continue;
-        p = lock_queue(v);
         if (is_running(v))
             pcpu_raise(p, WORK_SCHED);
         if (!v->sched.parked) {

@@ -115,11 +115,7 @@ int vcpu_init(struct vcpu *v, struct domain *d, unsigned int id)
 
 void domain_stop_timers(struct domain *d)
 {
-    for (unsigned int i = 0; i < d->max_vcpus; i++) {
-        struct vcpu *v = d->vcpu[i];
-
-        if (!v)
-            continue;
+    for_each_vcpu (d, v) {
         vcpu_set_period(v, 0);
         timer_stop_sync(&v->periodic);
         timer_stop_sync(&v->singleshot);
@@ -137,20 +133,16 @@ static void nothing(void *arg)
 
 void domain_drop_infos(struct domain *d)
 {
-    unsigned int i;
-
-    for (i = 0; i < d->max_vcpus; i++)
-        if (d->vcpu[i])
-            __atomic_store_n(&d->vcpu[i]->info, &d->vcpu[i]->own_info, __ATOMIC_SEQ_CST);
+    for_each_vcpu (d, v)
+        __atomic_store_n(&v->info, &v->own_info, __ATOMIC_SEQ_CST);
     /* Who took the old pointer to mark an event is past that once it answers a call. */
     arch_call_others(&cpumask_all, nothing, NULL);
-    for (i = 0; i < d->max_vcpus; i++) {
-        struct frame *f = d->vcpu[i] ? d->vcpu[i]->info_frame : NULL;
+    for_each_vcpu (d, v) {
+        struct frame *f = v->info_frame;
 
-        if (!f)
-            continue;
-        d->vcpu[i]->info_frame = NULL;
-        frame_put_typed(f);
+        v->info_frame = NULL;
+        if (f)
+            frame_put_typed(f);
     }
 }
 

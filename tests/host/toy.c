@@ -273,9 +273,8 @@ static unsigned int audit_map(struct host_domain *hd)
 static unsigned int mapped_audit(void)
 {
     unsigned int bad = 0;
-    struct domain *d;
 
-    for (domid_t id = 0; (d = domain_next(id)) != NULL; id = (domid_t)(d->id + 1), domain_put(d))
+    for_each_domain (d)
         if (!gfn_is_mfn(d))
             bad += audit_map(host_of(d));
     return bad;

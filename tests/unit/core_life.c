@@ -117,6 +117,63 @@ TEST(a_domain_comes_and_goes)
 }
 
 /* As the tests of Debian 13's tools make them: they set what they are about and no port. */
+static domid_t first_from(domid_t from)
+{
+    for_each_domain_from (x, from)
+        return x->id;
+    return DOMID_INVALID;
+}
+
+/* However a walk ends, it keeps no reference. */
+TEST(walks_leave_nothing)
+{
+    long id = create(0);
+    struct domain *e = domain_get((domid_t)id);
+    uint32_t refs = e->refs, of_d = d->refs;
+    unsigned int n = 0;
+
+    CHECK_EQ(set_vcpus((domid_t)id, 2), 0);
+    for_each_domain (x) {
+        if (x == e)
+            break;
+        n++;
+    }
+    CHECK_EQ(n, 1);
+    CHECK_EQ(first_from(1), e->id);
+    CHECK_EQ(first_from((domid_t)(id + 1)), DOMID_INVALID);
+    n = 0;
+    for_each_domain (x)
+        for_each_vcpu (x, y)
+            n += y->domain == x && x->vcpu[y->id] == y;
+    CHECK_EQ(n, 3);
+    CHECK_EQ(e->refs, refs);
+    CHECK_EQ(d->refs, of_d);
+
+    /* Both lists of frames; `break` ends the walk on the first one, too. */
+    CHECK_EQ(populate((domid_t)id, 3), 3);
+    n = 0;
+    for_each_page (e, at)
+        n += at.f->owner == e->id;
+    CHECK_EQ(n, 3);
+    spin_lock(&e->page_lock);
+    frame_set_aside(e);
+    spin_unlock(&e->page_lock);
+    n = 0;
+    for_each_page (e, at)
+        n++;
+    CHECK_EQ(n, 3);
+    n = 0;
+    for_each_page (e, at) {
+        n++;
+        break;
+    }
+    CHECK_EQ(n, 1);
+    CHECK_EQ(simple(XEN_DOMCTL_destroydomain, (domid_t)id), 0);
+    domain_put(e);
+    host_settle();
+    CHECK_EQ(audit(), 0);
+}
+
 TEST(a_domain_without_event_channels)
 {
     struct xen_domctl *c = op(XEN_DOMCTL_createdomain, 0);

@@ -45,9 +45,8 @@ static void flush_nested(struct domain *d)
 {
     struct cpumask cpus;
 
-    for (unsigned int i = 0; i < d->max_vcpus; i++)
-        if (d->vcpu[i])
-            hvm_ask(hvm_vcpu(d->vcpu[i]), HVMX_FLUSH);
+    for_each_vcpu (d, v)
+        hvm_ask(hvm_vcpu(v), HVMX_FLUSH);
     cpus = cpumask_read_atomic(&d->dirty_cpus);
     arch_call_others(&cpus, nothing, NULL);
 }
@@ -348,12 +347,10 @@ static void dump(const struct vcpu *c)
 /* Key `v`. One that runs elsewhere shows what it had when it last left its CPU. */
 static void dump_all(void)
 {
-    struct domain *d;
-
-    for (domid_t id = 0; (d = domain_next(id)) != NULL; id = (domid_t)(d->id + 1), domain_put(d))
-        for (unsigned int i = 0; d->kind == GUEST_HVM && i < d->max_vcpus; i++)
-            if (d->vcpu[i])
-                dump(d->vcpu[i]);
+    for_each_domain (d)
+        for_each_vcpu (d, v)
+            if (d->kind == GUEST_HVM)
+                dump(v);
 }
 
 void hvm_keys_init(void)
@@ -363,11 +360,7 @@ void hvm_keys_init(void)
 
 static int relinquish(struct domain *d)
 {
-    for (unsigned int i = 0; i < d->max_vcpus; i++) {
-        struct vcpu *c = d->vcpu[i];
-
-        if (!c)
-            continue;
+    for_each_vcpu (d, c) {
         switch_sync(c); /* an idle CPU may still have it */
         timer_stop_sync(&hvm_vcpu(c)->apic_timer);
     }

@@ -192,8 +192,8 @@ static void exit_rdtsc(struct hvm_vcpu *v, struct x86_regs *regs, const struct h
 
 static bool others_up(const struct domain *d)
 {
-    for (unsigned int i = 0; i < d->max_vcpus; i++)
-        if (d->vcpu[i] && !(vcpu_flags(d->vcpu[i]) & VP_DOWN))
+    for_each_vcpu (d, v)
+        if (!(vcpu_flags(v) & VP_DOWN))
             return true;
     return false;
 }

@@ -92,10 +92,12 @@ static long set_state(struct call *c)
     if (s)
         s->enabled = op->enabled;
     spin_unlock(&c->dev->lock);
-    for (unsigned int i = 0; s && !op->enabled && i < d->max_vcpus; i++)
-        if (d->vcpu[i])
-            vcpu_notify(d->vcpu[i]); /* who waits for it looks */
-    return s ? 0 : E(ENOENT);
+    if (!s)
+        return E(ENOENT);
+    for_each_vcpu (d, v)
+        if (!op->enabled)
+            vcpu_notify(v); /* who waits for it looks */
+    return 0;
 }
 
 static long change_range(struct call *c, bool add)

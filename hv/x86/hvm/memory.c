@@ -51,9 +51,8 @@ int hvm_relinquish(struct hvm_domain *hd)
 unsigned int hvm_audit(void)
 {
     unsigned int bad = 0;
-    struct domain *d;
 
-    for (domid_t id = 0; (d = domain_next(id)) != NULL; id = (domid_t)(d->id + 1), domain_put(d))
+    for_each_domain (d)
         if (d->kind == GUEST_HVM && !domain_dying(d))
             bad += p2m_audit(&hvm_domain(d)->p2m);
     return bad;

@@ -57,9 +57,9 @@ static int open_ports(struct domain *d, struct ioreq_server *s)
 {
     int rc = s->ring ? evtchn_alloc_hv(d, s->owner, 0, &s->ring_port) : 0;
 
-    for (unsigned int i = 0; rc == 0 && i < d->max_vcpus; i++)
-        if (d->vcpu[i])
-            rc = evtchn_alloc_hv(d, s->owner, i, &s->port[i]);
+    for_each_vcpu (d, v)
+        if (rc == 0)
+            rc = evtchn_alloc_hv(d, s->owner, v->id, &s->port[v->id]);
     return rc;
 }
 
@@ -130,9 +130,8 @@ int hvm_server_destroy(struct hvm_domain *hd, unsigned int id)
     if (!s.used)
         return -XEN_ENOENT;
     release(&hd->x.d, &s);
-    for (unsigned int i = 0; i < hd->x.d.max_vcpus; i++)
-        if (hd->x.d.vcpu[i])
-            vcpu_notify(hd->x.d.vcpu[i]); /* who waits for it looks */
+    for_each_vcpu (&hd->x.d, v)
+        vcpu_notify(v); /* who waits for it looks */
     return 0;
 }
 

@@ -194,24 +194,22 @@ static void count_plain(void *arg, mfn_t mfn)
 static void count_holder(struct recount *r, struct domain *holder)
 {
     struct grant_count g = { r, holder };
-    uint32_t m;
 
     grant_walk(holder, count_grant, &g);
     evtchn_walk_pages(holder, count_words, r);
-    for (unsigned int i = 0; i < holder->max_vcpus; i++)
-        if (holder->vcpu[i] && holder->vcpu[i]->info_frame)
-            count(r, frame_mfn(holder->vcpu[i]->info_frame), FT_WRITABLE);
+    for_each_vcpu (holder, v)
+        if (v->info_frame)
+            count(r, frame_mfn(v->info_frame), FT_WRITABLE);
     if (!is_pv(holder)) {
         const struct x86_guest_ops *ops = (const struct x86_guest_ops *)holder->ops;
 
         ops->each_reference(holder, count_plain, r);
         return;
     }
-    for_each_page (holder, m)
-        count_table(r, holder, &frame_table[m]);
-    for (unsigned int i = 0; i < holder->max_vcpus; i++)
-        if (holder->vcpu[i])
-            count_vcpu(r, holder->vcpu[i]);
+    for_each_page (holder, at)
+        count_table(r, holder, at.f);
+    for_each_vcpu (holder, v)
+        count_vcpu(r, v);
     count(r, pirq_eoi_frame(holder), FT_WRITABLE);
     pv_exchange_walk(holder, count_plain, r);
 }
@@ -231,15 +229,14 @@ static unsigned int in_drop(const struct pt_drop *drop, const struct frame *f)
 /* How many have f, which is being undone, on their hands. */
 static unsigned int count_drops(const struct frame *f)
 {
-    struct domain *d;
     unsigned int n = 0;
 
-    for (domid_t id = 0; (d = domain_next(id)) != NULL; id = (domid_t)(d->id + 1), domain_put(d)) {
+    for_each_domain (d) {
         if (!is_pv(d))
             continue;
         n += in_drop(&pv_domain(d)->drop, f);
-        for (unsigned int i = 0; i < d->max_vcpus; i++)
-            n += d->vcpu[i] ? in_drop(&pv_vcpu(d->vcpu[i])->drop, f) : 0;
+        for_each_vcpu (d, v)
+            n += in_drop(&pv_vcpu(v)->drop, f);
     }
     return n;
 }
@@ -391,10 +388,8 @@ static uint64_t next_owned(uint64_t mfn)
 /* Frames [base, base + n). */
 static void one_pass(struct recount *r)
 {
-    struct domain *h;
-
     memset(r->tally, 0, r->n * sizeof(struct tally));
-    for (domid_t id = 0; (h = domain_next(id)) != NULL; id = (domid_t)(h->id + 1), domain_put(h)) {
+    for_each_domain (h) {
         count_holder(r, h);
         keys_alive();
     }
@@ -406,14 +401,12 @@ static void one_pass(struct recount *r)
 /* Entries of all tables; how many pages the domains' totals say they have. */
 static uint64_t check_tables(struct recount *r)
 {
-    struct domain *d;
     uint64_t total = 0;
-    uint32_t m;
 
-    for (domid_t id = 0; (d = domain_next(id)) != NULL; id = (domid_t)(d->id + 1), domain_put(d)) {
+    for_each_domain (d) {
         if (is_pv(d))
-            for_each_page (d, m)
-                check_table(r, d, &frame_table[m]);
+            for_each_page (d, at)
+                check_table(r, d, at.f);
         total += d->tot_pages;
         keys_alive();
     }

@@ -399,17 +399,18 @@ static void drop_l4(struct pv_domain *pd, uint64_t *cr3)
 static bool drop_cr3s(struct pv_domain *pd)
 {
     struct domain *d = &pd->x.d;
-    bool done = true;
+    bool done;
 
     spin_lock(&pd->pt_lock);
-    for (unsigned int i = 0; done && i < d->max_vcpus; i++) {
-        struct pv_vcpu *pv = d->vcpu[i] ? pv_vcpu(d->vcpu[i]) : NULL;
-        done = pt_drop_continue(&pd->drop, d);
-        if (done && pv && pv->cr3_kernel) {
+    done = pt_drop_continue(&pd->drop, d);
+    for_each_vcpu (d, v) {
+        struct pv_vcpu *pv = pv_vcpu(v);
+
+        if (done && pv->cr3_kernel) {
             drop_l4(pd, &pv->cr3_kernel);
             done = pt_drop_continue(&pd->drop, d);
         }
-        if (done && pv && pv->cr3_user) {
+        if (done && pv->cr3_user) {
             drop_l4(pd, &pv->cr3_user);
             done = pt_drop_continue(&pd->drop, d);
         }
@@ -421,10 +422,7 @@ static bool drop_cr3s(struct pv_domain *pd)
 static int relinquish(struct domain *d)
 {
     pirq_end(d);
-    for (unsigned int i = 0; i < d->max_vcpus; i++) {
-        struct vcpu *v = d->vcpu[i];
-        if (!v)
-            continue;
+    for_each_vcpu (d, v) {
         switch_sync(v); /* an idle CPU may still stand on its tables */
         pv_set_gdt(v, NULL, 0);
         pv_set_ldt(v, 0, 0);

@@ -47,11 +47,11 @@ int pv_vcpumask_cpus(struct vcpu *v, gptr_t mask, struct cpumask *cpus)
 
     if (guest_read(v, vcpus, mask, bytes))
         return -XEN_EFAULT;
-    for (unsigned int i = 0; i < d->max_vcpus; i++) {
-        struct vcpu *o = d->vcpu[i];
+    for_each_vcpu (d, o) {
         /* Nowhere: whoever takes it up loads its CR3. */
-        uint32_t where = o ? __atomic_load_n(&x86_vcpu(o)->resident, __ATOMIC_ACQUIRE) : 0;
-        if (where && bitmap_test(vcpus, i))
+        uint32_t where = __atomic_load_n(&x86_vcpu(o)->resident, __ATOMIC_ACQUIRE);
+
+        if (where && bitmap_test(vcpus, o->id))
             cpumask_set(cpus, where - 1);
     }
     return 0;

@@ -166,9 +166,8 @@ static void iret(struct vcpu *v, struct x86_regs *regs)
 
 void pv_vm_assist_changed(struct domain *d)
 {
-    for (unsigned int i = 0; i < d->max_vcpus; i++)
-        if (d->vcpu[i])
-            pv_set_short_paths(pv_vcpu(d->vcpu[i]));
+    for_each_vcpu (d, v)
+        pv_set_short_paths(pv_vcpu(v));
 }
 
 /* Reached through multicall only, which it ends: the frame is where that found the stack. */
