@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Who may do what to another domain, as one table of relations and kinds of access. Which
- * hypercalls an unprivileged domain has at all is glue/hypercall_table.c's; whose is the machine
- * (ports, devices, power) says domain.privileged where these are.
- */
+/* Who may do what to another domain, as one table of relations and kinds of access. */
 #include "core/access.h"
+
+#include <xen/errno.h>
 
 enum relation { SELF, PRIVILEGED, DEVICE_MODEL, STRANGER };
 
@@ -19,7 +17,7 @@ static const uint8_t rights[] = {
 
 static enum relation relation_of(const struct domain *caller, const struct domain *subject)
 {
-    if (caller->privileged)
+    if (access_host(caller))
         return PRIVILEGED;
     if (caller == subject)
         return SELF;
@@ -31,4 +29,16 @@ static enum relation relation_of(const struct domain *caller, const struct domai
 bool access_ok(const struct domain *caller, const struct domain *subject, enum access what)
 {
     return rights[relation_of(caller, subject)] >> what & 1;
+}
+
+int access_domain_get(struct vcpu *caller, domid_t id, enum access what, struct domain **d)
+{
+    *d = domain_get_self(caller, id);
+    if (*d && access_ok(caller->domain, *d, what))
+        return 0;
+    if (!*d)
+        return access_host(caller->domain) ? -XEN_ESRCH : -XEN_EPERM;
+    domain_put(*d);
+    *d = NULL;
+    return -XEN_EPERM;
 }

@@ -14,6 +14,7 @@
  */
 #include "core/evtchn_private.h"
 
+#include "core/access.h"
 #include "core/pcpu.h"
 #include "core/trace.h"
 
@@ -361,7 +362,7 @@ int evtchn_bind_virq(struct domain *d, unsigned int virq, unsigned int vcpu, evt
 
     if (virq >= NR_VIRQS || (virq_is_global(virq) && vcpu != 0))
         return -XEN_EINVAL;
-    if (virq_is_global(virq) && virq != VIRQ_ARGO && !d->privileged)
+    if (virq_is_global(virq) && virq != VIRQ_ARGO && !access_host(d))
         return -XEN_EPERM;
     if (vcpu >= d->max_vcpus || !(v = d->vcpu[index_nospec(vcpu, MAX_VCPUS)]))
         return -XEN_ENOENT;

@@ -4,6 +4,7 @@
 
 #include <xen/errno.h>
 
+#include "core/access.h"
 #include "core/bug.h"
 #include "core/log.h"
 
@@ -71,7 +72,7 @@ static struct grant_track *track_new(struct domain *holder, struct domain *owner
                                      grant_handle_t *handle)
 {
     struct grant_state *g = holder->grants;
-    uint32_t max = holder->privileged ? MAX_TRACKS : g->max_tracks;
+    uint32_t max = access_host(holder) ? MAX_TRACKS : g->max_tracks;
     struct grant_track *t = NULL;
 
     spin_lock(&g->lock);

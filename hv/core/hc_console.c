@@ -115,7 +115,7 @@ long hc_console_io(struct vcpu *v, const struct hc_args *args)
     case CONSOLEIO_write:
         return count > INT32_MAX ? E(EINVAL) : console_write(v, count, buf);
     case CONSOLEIO_read: /* the machine's own input */
-        if (!v->domain->privileged)
+        if (!access_host(v->domain))
             return E(EPERM);
         /* The result has to fit an int. */
         return count > INT32_MAX ? E(E2BIG) : console_read(v, count, buf);

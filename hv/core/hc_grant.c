@@ -208,11 +208,11 @@ static long op_dump(struct vcpu *v, gptr_t arg)
 
     if (guest_get(v, &op, arg))
         return E(EFAULT);
-    d = v->domain->privileged ? asked(v, op.dom, &op.status) : NULL;
+    d = access_host(v->domain) ? asked(v, op.dom, &op.status) : NULL;
     if (d) {
         grant_dump();
         domain_put(d);
-    } else if (!v->domain->privileged) {
+    } else if (!access_host(v->domain)) {
         op.status = GNTST_permission_denied;
     }
     return guest_put(v, arg, &op) ? E(EFAULT) : 0;

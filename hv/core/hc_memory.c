@@ -263,8 +263,6 @@ static long get_reservation(struct vcpu *v, gptr_t arg, struct reservation *res)
     if (guest_get(v, &res->r, arg))
         return E(EFAULT);
     res->v = v;
-    if (res->r.domid != DOMID_SELF && !v->domain->privileged)
-        return E(EPERM);
     if (res->r.nr_extents > 1ul << 40 ||
         !gptr_index(HANDLE_PTR(res->r.extent_start), res->r.nr_extents, sizeof(xen_pfn_t), &end))
         return E(EINVAL);
@@ -273,8 +271,7 @@ static long get_reservation(struct vcpu *v, gptr_t arg, struct reservation *res)
                     max_extent_order(v->domain));
         return E(EPERM);
     }
-    res->d = domain_get_self(v, res->r.domid);
-    return res->d ? 0 : E(ESRCH);
+    return access_domain_get(v, res->r.domid, ACCESS_MEMORY, &res->d);
 }
 
 static long change_reservation(struct vcpu *v, unsigned int op, gptr_t arg, unsigned long from)
@@ -317,7 +314,7 @@ static long query_reservation(struct vcpu *v, unsigned int op, gptr_t arg)
     d = domain_get_self(v, q.domid);
     if (!d)
         return E(ESRCH);
-    if (d != v->domain && !v->domain->privileged)
+    if (!access_ok(v->domain, d, ACCESS_INSPECT))
         rc = E(EPERM);
     else
         rc = (long)(op == XENMEM_current_reservation ? domain_pages(d)
@@ -347,7 +344,7 @@ static long claim_pages(struct vcpu *v, gptr_t arg)
     struct reservation res;
     long rc;
 
-    if (!v->domain->privileged)
+    if (!access_host(v->domain))
         return E(EPERM);
     rc = get_reservation(v, arg, &res);
     if (rc)

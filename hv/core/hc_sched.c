@@ -101,17 +101,15 @@ static long op_remote_shutdown(struct vcpu *v, gptr_t arg)
 {
     struct sched_remote_shutdown op;
     struct domain *d;
-    long rc = 0;
+    long rc;
 
     if (guest_get(v, &op, arg))
         return E(EFAULT);
     if (op.reason > SHUTDOWN_MAX)
         return E(EINVAL);
-    if (!v->domain->privileged)
-        return E(EPERM);
-    d = domain_get(op.domain_id);
-    if (!d)
-        return E(ESRCH);
+    rc = access_domain_get(v, op.domain_id, ACCESS_CONTROL, &d);
+    if (rc)
+        return rc;
     if (d == v->domain)
         rc = E(EPERM);
     else

@@ -32,7 +32,7 @@ static long put_string(struct vcpu *v, unsigned long arg, const char *s, size_t 
 /* What the host was booted with is the host's business. */
 static const char *command_line(const struct domain *d)
 {
-    return d->privileged ? hv_command_line : "<denied>";
+    return access_host(d) ? hv_command_line : "<denied>";
 }
 
 #ifdef XENVER_commandline2 /* since Xen 4.18, whose tools ask for nothing else */
@@ -113,7 +113,7 @@ long hc_xen_version(struct vcpu *v, const struct hc_args *args)
     case XENVER_commandline:
         return put_string(v, arg, command_line(d), sizeof(xen_commandline_t));
     case XENVER_build_id:
-        return d->privileged ? E(ENODATA) : E(EPERM);
+        return access_host(d) ? E(ENODATA) : E(EPERM);
 #ifdef XENVER_commandline2
     case XENVER_extraversion2:
         return put_whole(v, arg, ORLOP_EXTRAVERSION);

@@ -7,13 +7,13 @@
  * A free block's head carries FRAME_FREE, its order in `progress` and the latest flush stamp of its
  * frames: who gets the block flushes the CPUs that may still hold translations into it.
  */
+#include "core/access.h"
 #include "core/arch.h"
 #include "core/bug.h"
 #include "core/domain.h"
 #include "core/frame.h"
 
 #include <xen/errno.h>
-
 
 #define NR_ZONES 42
 unsigned int frame_low_bits; /* boot */
@@ -159,7 +159,7 @@ struct frame *frame_alloc_for(struct domain *d, unsigned int order, unsigned int
         return NULL;
     if (max_bits && max_bits - PAGE_SHIFT < top)
         top = max_bits - PAGE_SHIFT;
-    if (d && !d->privileged && frame_low_bits)
+    if (d && !access_host(d) && frame_low_bits)
         bottom = frame_low_bits - PAGE_SHIFT + 1;
     spin_lock(&heap_lock);
     own = d ? MIN(d->claimed, 1ull << order) : 0;

@@ -8,6 +8,7 @@
 
 #include <xen/errno.h>
 
+#include "core/access.h"
 #include "core/guest.h"
 #include "core/pcpu.h"
 #include "core/trace.h"
@@ -65,7 +66,7 @@ static inline void hc_charge(int32_t cost)
 /* The largest extent that d may ask memory_op for, or give back, as a power of two of frames. */
 static inline unsigned int max_extent_order(const struct domain *d)
 {
-    return d->privileged ? MAX_EXTENT_ORDER_DOM0 : MAX_EXTENT_ORDER;
+    return access_host(d) ? MAX_EXTENT_ORDER_DOM0 : MAX_EXTENT_ORDER;
 }
 
 /* Index made safe against speculation past a bounds check: i if i < n, else 0. */
@@ -92,7 +93,7 @@ static inline long hypercall_dispatch(struct vcpu *v, unsigned long nr, const st
     if (__builtin_expect(nr >= NR_HYPERCALLS, 0))
         return E(ENOSYS);
     h = &hypercall_table[index_nospec(nr, NR_HYPERCALLS)];
-    if (__builtin_expect(!(h->kinds[d->privileged] & 1u << d->kind), 0))
+    if (__builtin_expect(!(h->kinds[access_host(d)] & 1u << d->kind), 0))
         return h->kinds[1] & 1u << d->kind ? E(EPERM) : E(ENOSYS);
     v->cpu->counts.calls[nr]++;
     if (__builtin_expect(__atomic_load_n(&trace_on, __ATOMIC_RELAXED), 0))

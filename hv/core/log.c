@@ -7,6 +7,7 @@
  */
 #include "core/log.h"
 
+#include "core/access.h"
 #include "core/arch.h"
 #include "core/domain.h"
 #include "core/evtchn.h"
@@ -306,7 +307,7 @@ void log_guest_text(struct domain *d, const char *s, size_t n)
 {
     if (n == 0)
         return;
-    if (!d->privileged) {
+    if (!access_host(d)) {
         guest_lines(d, s, n);
         return;
     }

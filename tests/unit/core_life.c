@@ -397,3 +397,66 @@ TEST(who_may_do_what)
     CHECK_EQ(simple(XEN_DOMCTL_destroydomain, id), 0);
     CHECK_EQ(simple(XEN_DOMCTL_destroydomain, other), 0);
 }
+
+/* memory_op of m, in whose first page a reservation of one frame of `of` is. */
+static long reserve(struct vcpu *m, unsigned long cmd, domid_t of)
+{
+    struct xen_memory_reservation *r = host_guest(m->domain, HOST_PAGE(1));
+    uint64_t *gfn = host_guest(m->domain, HOST_PAGE(2));
+
+    memset(r, 0, sizeof(*r));
+    *gfn = 0;
+    r->extent_start.p = (void *)HOST_PAGE(2);
+    r->nr_extents = 1;
+    r->domid = of;
+    host_be(m->cpu->id);
+    return host_call(m, __HYPERVISOR_memory_op, cmd, HOST_PAGE(1), 0, 0);
+}
+
+static long ask_size(struct vcpu *m, domid_t of)
+{
+    struct xen_memory_domain *q = host_guest(m->domain, HOST_PAGE(1));
+
+    q->domid = of;
+    host_be(m->cpu->id);
+    return host_call(m, __HYPERVISOR_memory_op, XENMEM_current_reservation, HOST_PAGE(1), 0, 0);
+}
+
+static long stop_other(struct vcpu *m, domid_t of)
+{
+    struct sched_remote_shutdown *r = host_guest(m->domain, HOST_PAGE(1));
+
+    r->domain_id = of;
+    r->reason = SHUTDOWN_poweroff;
+    host_be(m->cpu->id);
+    return host_call(m, __HYPERVISOR_sched_op, SCHEDOP_remote_shutdown, HOST_PAGE(1), 0, 0);
+}
+
+/* The device model of a domain adds to its memory; a stranger does not, nor learn who exists. */
+TEST(device_models_and_strangers)
+{
+    domid_t id = (domid_t)create(0), none = (domid_t)(id + 77);
+    struct domain *m = host_domain(40, 1, 6, false), *got;
+    struct vcpu *mv = host_up(m, 0);
+
+    CHECK_EQ(populate(id, 2), 2);
+    CHECK_EQ(reserve(mv, XENMEM_populate_physmap, id), 0);
+    CHECK_EQ(ask_size(mv, id), E(EPERM));
+    CHECK_EQ(ask_size(mv, DOMID_SELF), 6);
+    CHECK_EQ(access_domain_get(mv, id, ACCESS_MEMORY, &got), -XEN_EPERM);
+    CHECK_EQ(access_domain_get(mv, none, ACCESS_MEMORY, &got), -XEN_EPERM);
+    CHECK_EQ(access_domain_get(v, none, ACCESS_MEMORY, &got), -XEN_ESRCH);
+    CHECK_EQ(stop_other(mv, id), E(EPERM));
+    CHECK_EQ(stop_other(mv, none), E(EPERM));
+    CHECK_EQ(stop_other(v, none), E(ESRCH));
+
+    op(XEN_DOMCTL_set_target, m->id)->u.set_target.target = id;
+    CHECK_EQ(go(), 0);
+    CHECK_EQ(reserve(mv, XENMEM_populate_physmap, id), 1);
+    CHECK_EQ(ask_size(mv, id), 3);
+    CHECK_EQ(stop_other(mv, id), E(EPERM));
+    CHECK_EQ(audit(), 0);
+    CHECK_EQ(simple(XEN_DOMCTL_destroydomain, id), 0);
+    CHECK_EQ(simple(XEN_DOMCTL_destroydomain, m->id), 0);
+    CHECK_EQ(audit(), 0);
+}

@@ -66,7 +66,7 @@ long hypercall_dispatch32(struct vcpu *v, unsigned long nr, const struct hc_args
     if (nr >= NR_HYPERCALLS)
         return E(ENOSYS);
     h = &hypercall_table[index_nospec(nr, NR_HYPERCALLS)];
-    if (!(h->kinds[d->privileged] & 1u << d->kind))
+    if (!(h->kinds[access_host(d)] & 1u << d->kind))
         return h->kinds[1] & 1u << d->kind ? E(EPERM) : E(ENOSYS);
     v->cpu->counts.calls[nr]++;
     if (!h->fn32)

@@ -7,6 +7,7 @@
 #include <xen/features.h>
 #include <xen/sched.h>
 
+#include "core/access.h"
 #include "core/bug.h"
 #include "core/keys.h"
 #include "core/log.h"
@@ -380,7 +381,7 @@ static uint32_t features(const struct domain *d, unsigned int submap)
                  1u << XENFEAT_hvm_callback_vector | 1u << XENFEAT_hvm_safe_pvclock |
                  1u << XENFEAT_memory_op_vnode_supported | 1u << XENFEAT_not_direct_mapped;
 
-    if (d->privileged)
+    if (access_host(d))
         f |= 1u << XENFEAT_dom0;
     return submap == 0 ? f : 0;
 }

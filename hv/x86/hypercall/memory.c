@@ -14,7 +14,7 @@ static long machine_memory_map(struct vcpu *v, gptr_t arg)
     unsigned int n = 0;
     gptr_t at;
 
-    if (!v->domain->privileged)
+    if (!access_host(v->domain))
         return E(EPERM);
     if (guest_get(v, &map, arg))
         return E(EFAULT);
@@ -39,14 +39,13 @@ static long pod_target(struct vcpu *v, gptr_t arg)
 {
     struct xen_pod_target t;
     struct domain *d;
+    long rc;
 
     if (guest_get(v, &t, arg))
         return E(EFAULT);
-    if (!v->domain->privileged)
-        return E(EPERM);
-    d = domain_get_self(v, t.domid);
-    if (!d)
-        return E(ESRCH);
+    rc = access_domain_get(v, t.domid, ACCESS_CONTROL, &d);
+    if (rc)
+        return rc;
     t.tot_pages = domain_pages(d);
     t.pod_cache_pages = 0;
     t.pod_entries = 0;
@@ -71,7 +70,7 @@ static long maximum_gpfn(struct vcpu *v, gptr_t arg)
         max = d->ops->max_gfn(d) + 1;
     else
         max = __atomic_load_n(&d->shared->arch.max_pfn, __ATOMIC_RELAXED) & INT64_MAX;
-    ok = d == v->domain || v->domain->privileged;
+    ok = access_ok(v->domain, d, ACCESS_INSPECT);
     domain_put(d);
     return ok ? (long)MAX(max, 1ull) - 1 : E(EPERM);
 }

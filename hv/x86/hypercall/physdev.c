@@ -299,7 +299,7 @@ long hc_physdev_op(struct vcpu *v, const struct hc_args *args)
 
     if (cmd == PHYSDEVOP_set_iopl || cmd == PHYSDEVOP_set_iobitmap)
         return x86_ops(v)->physdev_own ? x86_ops(v)->physdev_own(v, cmd, GPTR(a1)) : E(ENOSYS);
-    return v->domain->privileged ? dom0_op(v, cmd, GPTR(a1)) : E(EPERM);
+    return access_host(v->domain) ? dom0_op(v, cmd, GPTR(a1)) : E(EPERM);
 }
 
 /* The form of before 2005: command and operand in one record. */

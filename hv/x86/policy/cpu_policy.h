@@ -6,6 +6,7 @@
 #ifndef X86_POLICY_CPU_POLICY_H
 #define X86_POLICY_CPU_POLICY_H
 
+#include "core/access.h"
 #include "x86/policy/told.h"
 
 struct xen_domctl;
@@ -35,7 +36,7 @@ static inline const struct cpu_policy *policy_of(const struct domain *d)
 
     if (told && told->has_cpu)
         return &told->cpu;
-    return d->privileged ? &policy_max[k] : &policy_default[k];
+    return access_host(d) ? &policy_max[k] : &policy_default[k];
 }
 
 /* May d's XCR0 be val? The rules of the SDM, among the states that its policy has. */

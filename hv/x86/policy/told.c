@@ -59,7 +59,7 @@ long told_set_memory_map(struct vcpu *v, gptr_t arg)
     d = domain_get_self(v, fmap.domid);
     if (!d)
         return E(ESRCH);
-    rc = d == v->domain || v->domain->privileged ? set_map(v, d, &fmap.map) : E(EPERM);
+    rc = domain_controls(v->domain, d) ? set_map(v, d, &fmap.map) : E(EPERM);
     domain_put(d);
     return rc;
 }

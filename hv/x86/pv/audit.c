@@ -15,6 +15,7 @@
  * Counters for the recount come from the allocator; with little memory or many frames it takes
  * several passes over the same tables. Nobody may run meanwhile.
  */
+#include "core/access.h"
 #include "core/evtchn.h"
 #include "core/grant.h"
 #include "core/keys.h"
@@ -146,7 +147,7 @@ static void count_table(struct recount *r, const struct domain *holder, struct f
         }
         enum frame_type type = e & PTE_RW ? FT_WRITABLE : FT_NONE;
         struct tally *t = count(r, pte_mfn(e), type);
-        if (t && frame_of(pte_mfn(e))->owner != holder->id && !holder->privileged)
+        if (t && frame_of(pte_mfn(e))->owner != holder->id && !access_host(holder))
             t->foreign[type == FT_WRITABLE]++;
     }
 }
@@ -161,7 +162,7 @@ static void count_grant(void *arg, domid_t owner, mfn_t mfn, bool writable)
     struct grant_count *g = arg;
     struct tally *t = count(g->r, mfn, writable ? FT_WRITABLE : FT_NONE);
 
-    if (t && owner != g->holder->id && !g->holder->privileged)
+    if (t && owner != g->holder->id && !access_host(g->holder))
         t->foreign[writable]--;
 }
 

@@ -147,7 +147,7 @@ long hc_nmi_op(struct vcpu *v, const struct hc_args *args)
 
     switch ((unsigned int)args->a[0]) {
     case XENNMI_register_callback:
-        if (v->id != 0 || !v->domain->privileged)
+        if (v->id != 0 || !access_host(v->domain))
             return E(EINVAL);
         if (guest_get(v, &cb, GPTR(args->a[1])))
             return E(EFAULT);

@@ -6,6 +6,7 @@
 #include <xen/errno.h>
 #include <xen/features.h>
 
+#include "core/access.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/vcpu.h"
@@ -444,7 +445,7 @@ static uint32_t features(const struct domain *d, unsigned int submap)
         return 0;
     if (d->vm_assist & BIT64(VMASST_TYPE_pae_extended_cr3))
         f |= 1u << XENFEAT_pae_pgdir_above_4gb;
-    if (d->privileged)
+    if (access_host(d))
         f |= 1u << XENFEAT_dom0;
     return f;
 }

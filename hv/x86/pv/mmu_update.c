@@ -36,7 +36,7 @@ int pv_foreign_get(struct vcpu *v, unsigned int id, struct domain **pg_owner)
         return 0;
     if (id == v->domain->id) /* the ABI wants DOMID_SELF */
         return -XEN_ESRCH;
-    if (!v->domain->privileged)
+    if (!access_host(v->domain))
         return -XEN_EPERM;
     *pg_owner = id == DOMID_IO || id == DOMID_XEN ? get_no_domain(id) : domain_get((domid_t)id);
     return *pg_owner ? 0 : -XEN_ESRCH;
@@ -48,7 +48,7 @@ static int table_owner_get(struct vcpu *v, unsigned int id_plus_1, struct domain
     *pt_owner = NULL;
     if (id_plus_1 == 0 || id_plus_1 - 1 == v->domain->id)
         return 0;
-    if (!v->domain->privileged)
+    if (!access_host(v->domain))
         return -XEN_EPERM;
     *pt_owner = domain_get((domid_t)(id_plus_1 - 1));
     return *pt_owner ? 0 : -XEN_ESRCH;

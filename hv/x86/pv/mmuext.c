@@ -236,7 +236,7 @@ static void wbinvd_here(void *unused)
 
 static long flush_cache(struct vcpu *v, bool all)
 {
-    if (!v->domain->privileged)
+    if (!access_host(v->domain))
         return E(EACCES);
     wbinvd();
     if (all)

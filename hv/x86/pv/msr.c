@@ -13,6 +13,7 @@
 
 #include <xen/arch-x86/cpufeatureset.h>
 
+#include "core/access.h"
 #include "core/log.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
@@ -41,7 +42,7 @@ enum {
 
 static bool is_dom0(const struct pv_vcpu *v)
 {
-    return v->x.v.domain->privileged;
+    return access_host(v->x.v.domain);
 }
 
 static bool known(uint64_t val, uint64_t *out)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Looking things up in a guest's tables, and which device frames a domain may map. */
+#include "core/access.h"
 #include "core/bug.h"
 #include "core/log.h"
 #include "x86/cpu/cpu.h"
@@ -62,6 +63,6 @@ bool pv_read_guest_pte(struct vcpu *v, uint64_t va, uint64_t *l1e)
 
 bool pv_iomem_ok(struct domain *d, mfn_t mfn)
 {
-    return d->privileged && !(mfn.v >> (cpu_feat.phys_bits - PAGE_SHIFT)) &&
+    return access_host(d) && !(mfn.v >> (cpu_feat.phys_bits - PAGE_SHIFT)) &&
            !machine_owns_frame(mfn);
 }
