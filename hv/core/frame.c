@@ -14,24 +14,14 @@
 #include "core/ptype.h"
 #include "lib/string.h"
 
-static inline uint64_t load(const struct frame *f)
-{
-    return __atomic_load_n(&f->state, __ATOMIC_RELAXED);
-}
-
-static inline bool swap(struct frame *f, uint64_t *old, uint64_t new)
-{
-    return frame_swap_state(f, old, new);
-}
-
 bool frame_get_more(struct frame *f)
 {
-    uint64_t s = load(f);
+    uint64_t s = frame_state(f);
 
     do {
         if (frame_refs(s) == 0 || frame_refs(s) == FRAME_REF_MASK)
             return false;
-    } while (!swap(f, &s, s + FRAME_REF_ONE));
+    } while (!frame_swap_state(f, &s, s + FRAME_REF_ONE));
     return true;
 }
 
@@ -43,13 +33,13 @@ static inline domid_t owner(const struct frame *f)
 
 bool frame_get(struct frame *f, const struct domain *d)
 {
-    uint64_t s = __atomic_load_n(&f->state, __ATOMIC_ACQUIRE);
+    uint64_t s = frame_state(f);
 
     /* The owner after the state: a frame that is the hypervisor's by now is never counted up. */
     do {
         if (owner(f) != d->id || frame_refs(s) == 0 || frame_refs(s) == FRAME_REF_MASK)
             return false;
-    } while (!swap(f, &s, s + FRAME_REF_ONE));
+    } while (!frame_swap_state(f, &s, s + FRAME_REF_ONE));
     if (__builtin_expect(owner(f) == d->id, 1))
         return true;
     frame_put(f); /* it changed hands meanwhile */
@@ -109,11 +99,11 @@ static void release_last(struct frame *f)
 
 void frame_put(struct frame *f)
 {
-    uint64_t s = load(f);
+    uint64_t s = frame_state(f);
 
     do {
         BUG_ON(frame_refs(s) == 0);
-    } while (!swap(f, &s, s - FRAME_REF_ONE));
+    } while (!frame_swap_state(f, &s, s - FRAME_REF_ONE));
     if (__builtin_expect(frame_refs(s) == 1, 0))
         release_last(f);
 }
@@ -213,13 +203,13 @@ bool frame_release(struct frame *f, struct domain *d)
 
     if (!frame_get(f, d)) /* it stays d's while we look */
         return false;
-    s = load(f);
+    s = frame_state(f);
     do {
         if (!(s & FRAME_ALLOCATED)) {
             frame_put(f);
             return false;
         }
-    } while (!swap(f, &s, (s & ~FRAME_ALLOCATED) - FRAME_REF_ONE));
+    } while (!frame_swap_state(f, &s, (s & ~FRAME_ALLOCATED) - FRAME_REF_ONE));
     frame_put(f);
     return true;
 }
@@ -234,11 +224,11 @@ bool frame_take_hold(struct frame *f)
 
 bool frame_take_only_hold(struct frame *f, const struct domain *d)
 {
-    uint64_t s = load(f);
+    uint64_t s = frame_state(f);
 
     if (owner(f) != d->id || (s & ~IGNORED) != (FRAME_RAM | FRAME_ALLOCATED | FRAME_REF_ONE))
         return false;
-    if (!swap(f, &s, s & ~FRAME_ALLOCATED))
+    if (!frame_swap_state(f, &s, s & ~FRAME_ALLOCATED))
         return false;
     if (__builtin_expect(owner(f) == d->id, 1))
         return true;
@@ -257,9 +247,9 @@ bool frame_take(struct frame *f, struct domain *d)
 
     if (!frame_get(f, d)) /* it stays d's while we look */
         return false;
-    s = load(f);
+    s = frame_state(f);
     if ((s & ~IGNORED) != (FRAME_RAM | FRAME_ALLOCATED | 2 * FRAME_REF_ONE) ||
-        !swap(f, &s, FRAME_RAM)) { /* the allocation's reference and ours */
+        !frame_swap_state(f, &s, FRAME_RAM)) { /* the allocation's reference and ours */
         frame_put(f);
         return false;
     }

@@ -37,8 +37,7 @@ int gfn_get_slowly(struct domain *d, gfn_t gfn, unsigned int access, struct fram
 {
     int rc = gfn_is_mfn(d) ? get_direct(d, gfn, access, f) : get_mapped(d, gfn, access, f);
 
-    if (rc == 0 && (access & GFN_FOREIGN) &&
-        (__atomic_load_n(&(*f)->state, __ATOMIC_RELAXED) & FRAME_HV)) {
+    if (rc == 0 && (access & GFN_FOREIGN) && (frame_state(*f) & FRAME_HV)) {
         gfn_put(*f, access);
         rc = -XEN_EINVAL;
     }
@@ -64,7 +63,7 @@ static int remove_direct(struct domain *d, gfn_t gfn, uint64_t n)
     for (uint64_t i = 0; i < n; i++) {
         struct frame *f = frame_of(MFN(gfn.v + i));
 
-        if (!f || (__atomic_load_n(&f->state, __ATOMIC_RELAXED) & FRAME_HV) || !frame_release(f, d))
+        if (!f || (frame_state(f) & FRAME_HV) || !frame_release(f, d))
             return refuse(d, gfn.v + i, -XEN_EINVAL);
     }
     return 0;

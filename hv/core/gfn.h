@@ -50,7 +50,7 @@ static inline int gfn_get(struct domain *d, gfn_t gfn, unsigned int access, stru
 
     if (__builtin_expect(g != NULL, 1) &&
         (access & GFN_WRITE ? frame_get_writable_fast(g, d->id) : frame_get(g, d))) {
-        bool hv = __atomic_load_n(&g->state, __ATOMIC_RELAXED) & FRAME_HV;
+        bool hv = frame_state(g) & FRAME_HV;
 
         if (__builtin_expect(g->owner == d->id && !(hv && (access & GFN_FOREIGN)), 1)) {
             *f = g;

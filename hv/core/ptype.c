@@ -121,15 +121,14 @@ int frame_get_typed(struct frame *f, struct domain *d, enum frame_type t)
 
 void frame_put_typed(struct frame *f)
 {
-    uint64_t s = __atomic_load_n(&f->state, __ATOMIC_RELAXED), n;
+    uint64_t s = frame_state(f), n;
 
     do {
         ASSERT(frame_typed(s) != 0 && frame_refs(s) != 0);
         if (frame_typed(s) == 1)
             f->stamp = tlb_stamp();
         n = s - FRAME_TYPED_ONE - (frame_refs(s) > 1 ? FRAME_REF_ONE : 0);
-    } while (
-        !__atomic_compare_exchange_n(&f->state, &s, n, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+    } while (!frame_swap_state(f, &s, n));
     if (__builtin_expect(frame_refs(s) == 1, 0))
         frame_put(f); /* the last one frees */
 }

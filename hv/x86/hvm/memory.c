@@ -3,6 +3,7 @@
 #include <xen/errno.h>
 
 #include "core/pcpu.h"
+#include "core/ptype.h"
 #include "x86/hvm/memory.h"
 
 #define STEP 256 /* frames between two looks at pending work */
@@ -18,7 +19,7 @@ static struct frame *next_held(struct domain *d)
     spin_lock(&d->page_lock);
     if (d->page_list) {
         f = &frame_table[d->page_list];
-        if (!(__atomic_load_n(&f->state, __ATOMIC_RELAXED) & FRAME_ALLOCATED) ||
+        if (!(frame_state(f) & FRAME_ALLOCATED) ||
             !frame_get_more(f)) {
             frame_set_aside(d);
             f = NULL;

@@ -25,7 +25,7 @@ static pte_t *entry_at(struct vcpu *v, uint64_t host_addr, uint32_t flags)
         return at ? direct(at) : NULL;
     }
     struct frame *f = frame_of(MFN(host_addr >> PAGE_SHIFT));
-    uint64_t s = f ? __atomic_load_n(&f->state, __ATOMIC_RELAXED) : 0;
+    uint64_t s = f ? frame_state(f) : 0;
     if ((host_addr & 7) || !f || f->owner != d->id || frame_type_of(s) != FT_L1 ||
         !(s & FRAME_VALIDATED) || !frame_typed(s))
         return NULL;

@@ -49,7 +49,7 @@ static xen_pfn_t page_info(const struct domain *d, xen_pfn_t mfn)
 
     if (!f || !frame_get(f, d))
         return XEN_DOMCTL_PFINFO_XTAB;
-    s = __atomic_load_n(&f->state, __ATOMIC_RELAXED);
+    s = frame_state(f);
     info = frame_typed(s) ? names[frame_type_of(s)] : 0;
     if (info && (s & FRAME_PINNED))
         info |= XEN_DOMCTL_PFINFO_LPINTAB;

@@ -118,7 +118,7 @@ static int update_entry(struct pt_drop *drop, struct domain *d, struct domain *p
         log_refusal(d, "mmu_update at %#lx, which is not its own memory", ptr);
         return -XEN_EINVAL;
     }
-    uint64_t s = __atomic_load_n(&f->state, __ATOMIC_RELAXED);
+    uint64_t s = frame_state(f);
     if (frame_typed(s) && (s & FRAME_VALIDATED)) {
         enum frame_type t = frame_type_of(s);
         if (t == FT_L1)

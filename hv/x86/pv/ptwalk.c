@@ -33,7 +33,7 @@ static uint64_t find_among_linear(struct vcpu *v, uint64_t va)
 {
     uint64_t at = find_leaf(v, va, PTE_P | PTE_US);
     const struct frame *f = at ? frame_of(MFN(at >> PAGE_SHIFT)) : NULL;
-    uint64_t s = f ? __atomic_load_n(&f->state, __ATOMIC_RELAXED) : 0;
+    uint64_t s = f ? frame_state(f) : 0;
 
     if (frame_type_of(s) != FT_L1)
         return 0;

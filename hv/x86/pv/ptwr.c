@@ -33,7 +33,7 @@ static pte_t *find_target(struct vcpu *v, uint64_t cr2)
     struct frame *f = frame_of(pte_mfn(map));
     if (!f || f->owner != v->domain->id)
         return NULL;
-    uint64_t s = __atomic_load_n(&f->state, __ATOMIC_RELAXED);
+    uint64_t s = frame_state(f);
     if (frame_type_of(s) != FT_L1 || !(s & FRAME_VALIDATED))
         return NULL;
     return direct((map & PTE_ADDR) | (cr2 & 0xff8));
