@@ -36,7 +36,7 @@ $(CLI_GEN_OBJ): $(TOOLS_OUT)/obj/gen/%.o: $(CLI_GEN)/%.c
 	$(TOOLS_CC) $(TOOLS_CFLAGS) -I. -Itools -I$(TOOLS_OUT) -c -o $@ $<
 
 # The functions of lib/ that the builder shares with the hypervisor.
-PURE_OBJ := $(patsubst %,$(TOOLS_OUT)/obj/pure/%.o,bzimage elf pvlayout strutil xennote)
+PURE_OBJ := $(patsubst %,$(TOOLS_OUT)/obj/pure/%.o,bzimage elf pvlayout pvstart strutil xennote)
 $(PURE_OBJ): $(TOOLS_OUT)/obj/pure/%.o: lib/%.c tools/tools.mk
 	@mkdir -p $(@D)
 	$(TOOLS_CC) $(TOOLS_CFLAGS) -I. -MMD -MP -c -o $@ $<

@@ -7,7 +7,7 @@ BLD_CFLAGS := -std=gnu11 -g -O1 -Wall -Wextra -Wno-unused-function -Wno-unused-p
 	-fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 	-D__XEN_TOOLS__ -D__XEN_INTERFACE_VERSION__=0x00041100 -I. -Itools -Itests/unit -Itests/builder
 BLD_SRC := $(wildcard tools/builder/*.c) tools/lib/error.c tools/lib/text.c tools/lib/util.c \
-	$(patsubst %,lib/%.c,bzimage elf pvlayout strutil xennote)
+	$(patsubst %,lib/%.c,bzimage elf pvlayout pvstart strutil xennote)
 BLD_TEST_SRC := $(patsubst %,tests/builder/%.c,fake_xen make_kernel)
 BLD_HDR := $(wildcard tools/builder/*.h tests/builder/*.h tools/lib/*.h lib/*.h) tests/unit/unit.h
 BLD_TEST_OBJ := $(patsubst %.c,$(BLD_OUT)/obj/%.o,$(BLD_SRC) $(BLD_TEST_SRC))

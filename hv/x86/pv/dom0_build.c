@@ -18,6 +18,7 @@
 #include "lib/elf.h"
 #include "lib/format.h"
 #include "lib/pvlayout.h"
+#include "lib/pvstart.h"
 #include "lib/string.h"
 #include "lib/strutil.h"
 #include "lib/xennote.h"
@@ -31,10 +32,6 @@
 #include "x86/vga.h"
 
 #define TIMER_SLOP_NS 2000 /* what setting a timer and taking its event cost */
-#define ENTRY_TABLE (PTE_P | PTE_RW | PTE_US | PTE_A | PTE_D)
-#define ENTRY_RW ENTRY_TABLE
-#define ENTRY_RO (PTE_P | PTE_US | PTE_A)
-#define NR_ENTRIES 512ull
 
 struct build {
     struct dom0_image *im;
@@ -88,86 +85,26 @@ static void load_initrd(struct build *b)
 
 /* --- page tables --- */
 
-/* Tables that cover [start, end): first pfn of each level's, one behind the other. */
-struct pt_set {
-    uint64_t start, end;
-    uint64_t l1, l2, l3;
-    struct pv_table_counts n;
-};
-
-static pte_t *entry(struct build *b, uint64_t first_pfn, uint64_t index)
+static uint64_t mfn_of(const void *mem, uint64_t pfn)
 {
-    return (pte_t *)dom0_page(&b->mem, first_pfn + index / NR_ENTRIES) + index % NR_ENTRIES;
+    return dom0_mfn(mem, pfn).v;
 }
 
-/*
- * Enter `count` tables, the first at pfn `from`, in the tables of the next level, the first at
- * `to`; both begin at address `start`, and a table of the lower level covers 2^shift bytes.
- */
-static void link_level(struct build *b, uint64_t from, uint64_t count, uint64_t to, uint64_t start,
-                       unsigned int shift)
+static void *page_of(const void *mem, uint64_t pfn)
 {
-    uint64_t first = (start >> shift) % NR_ENTRIES;
-
-    for (uint64_t i = 0; i < count; i++)
-        *entry(b, to, first + i) = mfn_maddr(dom0_mfn(&b->mem, from + i)).v | ENTRY_TABLE;
-}
-
-static void map_pages(struct build *b, const struct pt_set *t, uint64_t pfn)
-{
-    uint64_t first = (t->start >> PAGE_SHIFT) % NR_ENTRIES;
-    uint64_t pages = (t->end - t->start) >> PAGE_SHIFT;
-    pte_t *at = NULL;
-
-    for (uint64_t i = 0; i < pages; i++) {
-        uint64_t slot = (first + i) % NR_ENTRIES;
-        if (!at || slot == 0)
-            at = dom0_page(&b->mem, t->l1 + (first + i) / NR_ENTRIES);
-        at[slot] = mfn_maddr(dom0_mfn(&b->mem, pfn + i)).v | ENTRY_RW;
-    }
-}
-
-static void build_set(struct build *b, const struct pt_set *t, uint64_t l4, uint64_t pfn)
-{
-    link_level(b, t->l3, t->n.l3, l4, t->start, 39);
-    link_level(b, t->l2, t->n.l2, t->l3, t->start, 30);
-    link_level(b, t->l1, t->n.l1, t->l2, t->start, 21);
-    map_pages(b, t, pfn);
-}
-
-/* The tables must not be writable by their own mapping. */
-static void protect_tables(struct build *b, const struct pt_set *t, const struct pv_range *tables)
-{
-    uint64_t first = (t->start >> PAGE_SHIFT) % NR_ENTRIES;
-
-    for (uint64_t i = 0; i < tables->pages; i++) {
-        pte_t *e = entry(b, t->l1, first + tables->pfn + i);
-        *e = (*e & PTE_ADDR) | ENTRY_RO;
-    }
+    return dom0_page(mem, pfn);
 }
 
 static const char *build_tables(struct build *b)
 {
-    const struct pv_layout *l = &b->plan;
-    const struct pv_range *tables = &l->part[PV_TABLES], *p2m = &l->part[PV_P2M],
-                          *extra = &l->part[PV_P2M_TABLES];
-    struct pt_set main = { .start = l->v_start, .end = l->v_end, .n = l->tables };
+    const struct pv_memory memory = { .arg = &b->mem, .mfn = mfn_of, .page = page_of };
+    const struct pv_range *tables = &b->plan.part[PV_TABLES], *extra = &b->plan.part[PV_P2M_TABLES];
     int rc;
 
     dom0_clear(&b->mem, tables->pfn << PAGE_SHIFT, tables->pages << PAGE_SHIFT);
-    main.l3 = tables->pfn + 1;
-    main.l2 = main.l3 + main.n.l3;
-    main.l1 = main.l2 + main.n.l2;
-    build_set(b, &main, tables->pfn, 0);
-    protect_tables(b, &main, tables);
-    if (l->p2m_outside) {
-        struct pt_set t = { .start = p2m->va, .n = l->p2m_tables, .l1 = extra->pfn };
-        t.end = p2m->va + (p2m->pages << PAGE_SHIFT);
-        t.l2 = t.l1 + t.n.l1;
-        t.l3 = t.l2 + t.n.l2;
+    if (b->plan.p2m_outside)
         dom0_clear(&b->mem, extra->pfn << PAGE_SHIFT, extra->pages << PAGE_SHIFT);
-        build_set(b, &t, tables->pfn, p2m->pfn);
-    }
+    pv_start_tables(&b->plan, &memory);
     b->l4 = dom0_mfn(&b->mem, tables->pfn);
     paging_install_slots(dom0_page(&b->mem, tables->pfn));
     do
@@ -256,25 +193,11 @@ static bool fill_command_line(const struct build *b, char *out, size_t cap)
 
 static void fill_start_info(struct build *b)
 {
-    const struct pv_layout *l = &b->plan;
-    const struct pv_range *initrd = &l->part[PV_INITRD];
-    struct start_info *si = dom0_page(&b->mem, l->part[PV_START_INFO].pfn);
+    struct start_info *si = dom0_page(&b->mem, b->plan.part[PV_START_INFO].pfn);
 
     memset(si, 0, PAGE_SIZE);
-    str_copy(si->magic, "xen-3.0-x86_64", sizeof(si->magic));
-    si->nr_pages = b->nr_pages;
+    pv_start_info(&b->plan, b->nr_pages, b->im->initrd_len, SIF_PRIVILEGED | SIF_INITDOMAIN, si);
     si->shared_info = mfn_maddr(b->pd->x.d.shared_mfn).v;
-    si->flags = SIF_PRIVILEGED | SIF_INITDOMAIN;
-    si->pt_base = l->part[PV_TABLES].va;
-    si->nr_pt_frames = l->part[PV_TABLES].pages;
-    si->mfn_list = l->part[PV_P2M].va;
-    if (b->im->initrd_len) {
-        si->mod_start = l->initrd_by_pfn ? initrd->pfn : initrd->va;
-        si->mod_len = b->im->initrd_len;
-        si->flags |= l->initrd_by_pfn ? SIF_MOD_START_PFN : 0;
-    }
-    si->first_p2m_pfn = pv_layout_first_p2m_pfn(l);
-    si->nr_p2m_frames = pv_layout_nr_p2m_frames(l);
     if (!fill_command_line(b, (char *)si->cmd_line, sizeof(si->cmd_line)))
         log_warn("Dom0: the kernel's command line is cut after %zu characters",
                  sizeof(si->cmd_line) - 1);
