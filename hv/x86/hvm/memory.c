@@ -19,8 +19,7 @@ static struct frame *next_held(struct domain *d)
     spin_lock(&d->page_lock);
     if (d->page_list) {
         f = &frame_table[d->page_list];
-        if (!(frame_state(f) & FRAME_ALLOCATED) ||
-            !frame_get_more(f)) {
+        if (!(frame_state(f) & FRAME_ALLOCATED) || !frame_get_more(f)) {
             frame_set_aside(d);
             f = NULL;
         }
