@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The frame table's references and ownership. The state word changes by compare-and-exchange
- * only; owner and links change while nobody else can hold a reference, or under the page-list lock.
+ * The frame table's references and ownership. Where others may hold a reference or look for one,
+ * the state word changes by atomic operations only; publish() stores it whole, of a frame that is
+ * nobody's. Owner and links change while nobody else can hold a reference, or under the page-list
+ * lock.
  */
 #include "core/frame.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a frame is used as. The type changes only while nobody relies on it (typed is zero), and
- * after a use that CPUs may still have in their TLBs they are flushed first: type_changed(). By
- * compare-and-exchange of the state word, without a lock but where ptype.h says so; checking the
+ * after a use that CPUs may still have in their TLBs they are flushed first: type_changed(). The
+ * state word changes by atomic operations, without a lock but where ptype.h says so; checking the
  * entries of tables and descriptor pages is the guest kind's (x86/pv/ptable.c, desc.c).
  */
 #include "core/ptype.h"

@@ -8,6 +8,7 @@
 #include <xen/domctl.h>
 
 #include "core/audit.h"
+#include "core/log.h"
 #include "unit.h"
 #include "x86/policy/cpu_policy.h"
 #include "x86/pv/domain.h"
@@ -87,6 +88,16 @@ TEST(whose_state)
     }
 }
 
+/* Is it in the log? */
+static bool said(const char *words)
+{
+    static char text[1 << 16];
+    uint32_t index = 0;
+
+    text[log_read(text, sizeof(text) - 1, &index, false)] = 0;
+    return strstr(text, words);
+}
+
 TEST(entry_points)
 {
     struct xen_domctl_ext_vcpucontext *c = &op.u.ext_vcpucontext;
@@ -110,6 +121,7 @@ TEST(entry_points)
     c->sysenter_callback_eip = 0x5678;
     c->size = offsetof(struct xen_domctl_ext_vcpucontext, vmce) - 1;
     CHECK_EQ(ask(XEN_DOMCTL_set_ext_vcpucontext), E(EINVAL));
+    CHECK(said("bytes, not "));
     c->size = sizeof(*c) + 1;
     CHECK_EQ(ask(XEN_DOMCTL_set_ext_vcpucontext), E(EINVAL));
     CHECK(t->syscall32_rip == 0x1234 && t->sysenter_rip == 0);

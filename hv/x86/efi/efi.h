@@ -5,8 +5,11 @@
  * The services run at their physical addresses, as the firmware started them (nobody calls
  * SetVirtualAddressMap). Their regions are mapped so in page tables of their own, which a CPU is on
  * during a call only; those tables have the hypervisor's slots and no guest's. One call at a time
- * (efi_lock, RANK_MACHINE, in call.c), interrupts off, on the CPU's main stack. The firmware is
- * trusted, as docs/security.md says.
+ * (efi_lock, RANK_MACHINE, in call.c), interrupts off, on the stack of who calls: the CPU's main
+ * one for a hypercall. After a panic the reset may run on the single page that an NMI, a machine
+ * check or a double fault has as its stack, where UEFI asks for 4 KiB to be left; firmware that
+ * overruns it ends in the guard page below, and the machine stays halted. The firmware is trusted,
+ * as docs/security.md says.
  */
 #ifndef X86_EFI_EFI_H
 #define X86_EFI_EFI_H

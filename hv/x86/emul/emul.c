@@ -351,38 +351,7 @@ static enum emul_result one_operand(struct emul *e)
 static enum emul_result dispatch(struct emul *e)
 {
     switch (e->insn.op) {
-    case INSN_MOV:
-    case INSN_MOVNTI:
-    case INSN_XCHG:
-    case INSN_CMPXCHG:
-    case INSN_CMPXCHG8B:
-    case INSN_AND:
-    case INSN_OR:
-    case INSN_XOR:
-    case INSN_BTS:
-    case INSN_BTR:
-    case INSN_BTC:
-    case INSN_ADD:
-    case INSN_ADC:
-    case INSN_SBB:
-    case INSN_SUB:
-    case INSN_CMP:
-    case INSN_TEST:
-    case INSN_BT:
-    case INSN_INC:
-    case INSN_DEC:
-    case INSN_NOT:
-    case INSN_NEG:
-    case INSN_XADD:
-    case INSN_ROL:
-    case INSN_ROR:
-    case INSN_RCL:
-    case INSN_RCR:
-    case INSN_SHL:
-    case INSN_SHR:
-    case INSN_SAR:
-    case INSN_MOVZX:
-    case INSN_MOVSX:
+    case INSN_MOV ... INSN_LAST_RM:
         return one_operand(e);
     case INSN_PUSH:
         return do_push(e);

@@ -308,13 +308,8 @@ static long next_count(struct xenpf_efi_runtime_call *c)
     return 0;
 }
 
-long platform_efi_call(struct vcpu *v, struct xenpf_efi_runtime_call *c)
+static long dispatch(struct vcpu *v, struct xenpf_efi_runtime_call *c)
 {
-    if (!efi.started)
-        return E(ENOSYS);
-    if (!efi.services)
-        return E(EOPNOTSUPP);
-    hc_charge(PREEMPT_BUDGET); /* how long it takes is the firmware's choice */
     switch (c->function) {
     case XEN_EFI_get_time:
         return get_time(c);
@@ -341,4 +336,26 @@ long platform_efi_call(struct vcpu *v, struct xenpf_efi_runtime_call *c)
     default:
         return E(EINVAL);
     }
+}
+
+long platform_efi_call(struct vcpu *v, struct xenpf_efi_runtime_call *c)
+{
+    uint32_t flags = c->misc;
+    long rc;
+
+    if (!efi.started)
+        return E(ENOSYS);
+    if (!efi.services)
+        return E(EOPNOTSUPP);
+    hc_charge(PREEMPT_BUDGET); /* how long it takes is the firmware's choice */
+    rc = dispatch(v, c);
+    if (rc == E(EINVAL))
+        log_refusal(v->domain, "efi_runtime_call: function %u is not known, or not its flags %#x",
+                    c->function, flags);
+    else if (rc == E(E2BIG))
+        log_refusal(v->domain,
+                    "efi_runtime_call: function %u: a name of more than %u bytes, or a value of "
+                    "more than %llu",
+                    c->function, NAME_BYTES, DATA_BYTES);
+    return rc;
 }

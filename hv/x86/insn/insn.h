@@ -32,7 +32,6 @@ enum insn_op {
     INSN_BTS,
     INSN_BTR,
     INSN_BTC,
-    INSN_STOS,
     INSN_ADD,
     INSN_ADC,
     INSN_SBB,
@@ -54,10 +53,12 @@ enum insn_op {
     INSN_SAR,
     INSN_MOVZX, /* reg = r/m of mem_size, extended to size; MOVSXD is MOVSX */
     INSN_MOVSX,
-    INSN_PUSH, /* of imm, of r/m if mem, else of reg */
+    INSN_LAST_RM = INSN_MOVSX, /* from INSN_MOV to here there is one operand in memory at most */
+    INSN_PUSH,                 /* of imm, of r/m if mem, else of reg */
     INSN_POP,
     INSN_MOVS,
     INSN_LODS,
+    INSN_STOS,
     INSN_SCAS,
     INSN_CMPS,
     /* port I/O: `imm` is the port if has_imm, else DX; ins and outs obey `rep` */

@@ -43,8 +43,11 @@ static void get_ext(const struct pv_vcpu *pv, struct xen_domctl_ext_vcpucontext 
 /* The selectors mean nothing here, nor do machine-check banks, of which a PV guest has none. */
 static long set_ext(struct pv_vcpu *pv, const struct xen_domctl_ext_vcpucontext *c)
 {
-    if (c->size < offsetof(struct xen_domctl_ext_vcpucontext, vmce) || c->size > sizeof(*c))
+    if (c->size < offsetof(struct xen_domctl_ext_vcpucontext, vmce) || c->size > sizeof(*c)) {
+        log_refusal(pv->x.v.domain, "set_ext_vcpucontext: %u bytes, not %zu to %zu", c->size,
+                    offsetof(struct xen_domctl_ext_vcpucontext, vmce), sizeof(*c));
         return E(EINVAL);
+    }
     if (!pv_canonical(c->syscall32_callback_eip) || !pv_canonical(c->sysenter_callback_eip)) {
         log_refusal(pv->x.v.domain, "set_ext_vcpucontext: entry points %#llx, %#llx: no addresses",
                     (unsigned long long)c->syscall32_callback_eip,
@@ -194,7 +197,7 @@ static long get_msrs(struct vcpu *v, struct pv_vcpu *pv, struct xen_domctl_vcpu_
         op->msr_count = 1;
         return 0;
     }
-    if (op->msr_count < there)
+    if (op->msr_count < there) /* no refusal: the tool asks again with more room */
         return E(ENOBUFS);
     op->msr_count = there;
     return there && guest_put(v, to, &m) ? E(EFAULT) : 0;

@@ -20,7 +20,7 @@
 #define CR0_OWNED 0x60000020ull /* CD, NW, NE */
 #define PAT_RESET 0x0007040600070406ull
 
-void vmx_fill(struct hvm_vcpu *v)
+void vmx_fill(void)
 {
     static const uint16_t nothing[] = {
         F_PF_MASK,        F_PF_MATCH,     F_CR3_TARGETS,      F_EXIT_MSR_STORE, F_EXIT_MSR_LOAD,
@@ -29,7 +29,6 @@ void vmx_fill(struct hvm_vcpu *v)
         F_HOST_GS_SEL,    F_HOST_FS_BASE, F_HOST_GS_BASE,     F_GUEST_EFER,     F_TSC_OFFSET,
     };
 
-    (void)v;
     for (unsigned int i = 0; i < ARRAY_SIZE(nothing); i++)
         vmwrite(nothing[i], 0);
     vmwrite(F_PIN, vmx_controls.pin);

@@ -44,7 +44,7 @@ static bool create(struct hvm_vcpu *v)
     v->control_pa = direct_pa(vmcs);
     vmclear(v->control_pa);
     was = vmx_reach(v);
-    vmx_fill(v);
+    vmx_fill();
     vmx_leave(v, was);
     return true;
 }

@@ -57,7 +57,7 @@ bool vmx_maps_init(void);
 extern uint64_t vmx_msr_map_pa, vmx_io_map_pa; /* the second: two pages, one behind the other */
 
 /* vmx/control.c: a new control structure, current; what depends on the CPU, before v runs here. */
-void vmx_fill(struct hvm_vcpu *v);
+void vmx_fill(void);
 void vmx_set_host(struct hvm_vcpu *v);
 
 /* vmx/regs.c: the register part of hvm_vendor. */
