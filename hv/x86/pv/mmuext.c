@@ -157,32 +157,32 @@ int pv_new_user_base(struct vcpu *v, mfn_t mfn)
 
 /* --- pins --- */
 
-static long pin(struct vcpu *v, struct domain *d, uint64_t mfn, int level)
+static long pin(struct vcpu *v, struct domain *d, mfn_t mfn, int level)
 {
     struct pv_domain *pd = pv_domain(d);
-    struct frame *f = frame_of(MFN(mfn));
+    struct frame *f = frame_of(mfn);
     long rc;
 
     if (!f)
         return E(EINVAL);
     spin_lock(&pd->pt_lock);
     struct pt_drop *drop = pv_drop_of(v, d);
-    rc = domain_dying(d) ? E(EINVAL) : get_table(drop, d, MFN(mfn), level);
+    rc = domain_dying(d) ? E(EINVAL) : get_table(drop, d, mfn, level);
     if (!rc && frame_set_pinned(f, true)) {
         pt_put_table(drop, d, f, level);
-        log_refusal(d, "pin of frame %#lx, which is pinned already", mfn);
+        log_refusal(d, "pin of frame %#lx, which is pinned already", mfn.v);
         rc = E(EINVAL);
     }
     spin_unlock(&pd->pt_lock);
     if (rc && rc != -PT_ERESTART)
-        log_refusal(d, "pin of frame %#lx as L%d failed (%ld)", mfn, level, rc);
+        log_refusal(d, "pin of frame %#lx as L%d failed (%ld)", mfn.v, level, rc);
     return rc;
 }
 
-static long unpin(struct vcpu *v, struct domain *d, uint64_t mfn)
+static long unpin(struct vcpu *v, struct domain *d, mfn_t mfn)
 {
     struct pv_domain *pd = pv_domain(d);
-    struct frame *f = frame_of(MFN(mfn));
+    struct frame *f = frame_of(mfn);
 
     if (!f)
         return E(EINVAL);
@@ -194,7 +194,7 @@ static long unpin(struct vcpu *v, struct domain *d, uint64_t mfn)
         pt_put_table(pv_drop_of(v, d), d, f, (int)frame_type_of(s));
         rc = 0;
     } else {
-        log_refusal(d, "unpin of frame %#lx, which is not pinned", mfn);
+        log_refusal(d, "unpin of frame %#lx, which is not pinned", mfn.v);
     }
     spin_unlock(&pd->pt_lock);
     return rc;
@@ -202,26 +202,26 @@ static long unpin(struct vcpu *v, struct domain *d, uint64_t mfn)
 
 /* --- data --- */
 
-static long clear_page(struct domain *d, uint64_t mfn)
+static long clear_page(struct domain *d, mfn_t mfn)
 {
-    struct frame *f = frame_of(MFN(mfn));
+    struct frame *f = frame_of(mfn);
 
     if (!f || frame_get_typed(f, d, FT_WRITABLE))
         return E(EINVAL);
-    arch_clear_page(arch_map(MFN(mfn)));
+    arch_clear_page(arch_map(mfn));
     frame_put_typed(f);
     return 0;
 }
 
-static long copy_page(struct domain *d, uint64_t dst, uint64_t src)
+static long copy_page(struct domain *d, mfn_t dst, mfn_t src)
 {
-    struct frame *t = frame_of(MFN(dst)), *f = frame_of(MFN(src));
+    struct frame *t = frame_of(dst), *f = frame_of(src);
 
     if (!t || !f || !frame_get(f, d))
         return E(EINVAL);
     long rc = frame_get_typed(t, d, FT_WRITABLE) ? E(EINVAL) : 0;
     if (!rc) {
-        memcpy(arch_map(MFN(dst)), arch_map(MFN(src)), PAGE_SIZE);
+        memcpy(arch_map(dst), arch_map(src), PAGE_SIZE);
         frame_put_typed(t);
     }
     frame_put(f);
@@ -272,13 +272,13 @@ static long one_op(struct vcpu *v, struct domain *d, const struct mmuext_op *op)
     case MMUEXT_PIN_L2_TABLE:
     case MMUEXT_PIN_L3_TABLE:
     case MMUEXT_PIN_L4_TABLE:
-        return pin(v, d, op->arg1.mfn, (int)(op->cmd - MMUEXT_PIN_L1_TABLE) + 1);
+        return pin(v, d, MFN(op->arg1.mfn), (int)(op->cmd - MMUEXT_PIN_L1_TABLE) + 1);
     case MMUEXT_UNPIN_TABLE:
-        return unpin(v, d, op->arg1.mfn);
+        return unpin(v, d, MFN(op->arg1.mfn));
     case MMUEXT_CLEAR_PAGE:
-        return clear_page(d, op->arg1.mfn);
+        return clear_page(d, MFN(op->arg1.mfn));
     case MMUEXT_COPY_PAGE:
-        return copy_page(d, op->arg1.mfn, op->arg2.src_mfn);
+        return copy_page(d, MFN(op->arg1.mfn), MFN(op->arg2.src_mfn));
     case MMUEXT_MARK_SUPER:
     case MMUEXT_UNMARK_SUPER:
         return E(EOPNOTSUPP);
