@@ -76,6 +76,7 @@
  */
 #define JUMP_VERW 1
 #define JUMP_RSB 2
+#define JUMP_ISOLATE 3 /* PV guests run on tables without the hypervisor: mm/isolation.h */
         .macro PATCHED site, target, kind
         .pushsection .alt_jumps, "a"
         .long (\site) - .
@@ -87,6 +88,13 @@
         .macro CALL_C fn
 774:    call    \fn
         PATCHED 774b, rsb_\fn, JUMP_RSB
+        .endm
+
+        /* The same, where the tables may still be a guest's own (pv/entry.S). */
+        .macro CALL_ISOLATED_C fn
+775:    call    \fn
+        PATCHED 775b, rsb_\fn, JUMP_RSB
+        PATCHED 775b, isolated_\fn, JUMP_ISOLATE
         .endm
 
         /* Ways out of the hypervisor; where the processor needs it, VERW comes before them. */
@@ -113,6 +121,45 @@ rsb_\fn:
         .endr
         addq    $32 * 8, %rsp
         jmp     \fn
+        .endm
+/* CALL_ISOLATED_C's other way: from a guest's root to the L4 that it stands for, then fn. */
+        .macro IS_ISOLATED              /* equal: CR3 is a guest's root; rax: cpu_info's last byte */
+        movq    %rsp, %rax
+        orq     $STACK_SLOT - 1, %rax
+        movq    %cr3, %rcx
+        cmpq    %rcx, 1 - CPUINFO_SIZE + CI_ISOLATED_CR3(%rax)
+        .endm
+        .macro LOAD_GUEST_L4
+        movq    1 - CPUINFO_SIZE + CI_GUEST_CR3(%rax), %rax
+        movq    %rax, %cr3
+        .endm
+        .macro ISOLATED_IN name, fn
+\name:
+        IS_ISOLATED
+        jne     2f
+        LOAD_GUEST_L4
+2:      jmp     \fn
+        PATCHED 2b, rsb_\fn, JUMP_RSB
+        .endm
+
+/*
+ * The same for what may also come in the hypervisor, perhaps just before an IRET to the guest: the
+ * root is loaded again.
+ */
+        .macro ISOLATED_AROUND fn
+isolated_\fn:
+        IS_ISOLATED
+        jne     2f
+        movq    %rcx, %rbx
+        LOAD_GUEST_L4
+        subq    $8, %rsp
+1:      call    \fn
+        PATCHED 1b, rsb_\fn, JUMP_RSB
+        addq    $8, %rsp
+        movq    %rbx, %cr3
+        ret
+2:      jmp     \fn
+        PATCHED 2b, rsb_\fn, JUMP_RSB
         .endm
 #endif
 /* clang-format on */

@@ -30,6 +30,8 @@ void asm_offsets(void)
     DEFINE(CI_CURRENT, offsetof(struct cpu_info, current));
     DEFINE(CI_PCPU, offsetof(struct cpu_info, pcpu));
     DEFINE(CI_SCRATCH, offsetof(struct cpu_info, scratch));
+    DEFINE(CI_GUEST_CR3, offsetof(struct cpu_info, guest_cr3));
+    DEFINE(CI_ISOLATED_CR3, offsetof(struct cpu_info, isolated_cr3));
     DEFINE(PCPU_PENDING, offsetof(struct pcpu, pending));
     DEFINE(V_INFO, offsetof(struct vcpu, info));
     DEFINE(VI_PENDING, offsetof(struct vcpu_info, evtchn_upcall_pending));

@@ -65,12 +65,12 @@ trap_entry:
         testb   $3, REGS_cs(%rsp)
         jz      trap_hv
         movq    %rsp, %rdi
-        CALL_C  x86_trap_guest
+        CALL_ISOLATED_C x86_trap_guest
         jmp     exit_to_guest
 /* In the hypervisor: all registers are on the stack. */
 ENTRY(trap_hv)
         movq    %rsp, %rdi
-        CALL_C  x86_trap_hv
+        CALL_ISOLATED_C x86_trap_hv
 restore_hv:
         POP_REGS
         addq    $8, %rsp
@@ -103,7 +103,7 @@ ist_entry:
         cld
         CLAC
         movq    %rsp, %rdi
-        CALL_C  x86_ist_trap
+        CALL_ISOLATED_C x86_ist_trap
         jmp     restore_hv
 
 /* --- guest memory: copy rdx bytes from rsi to rdi; returns in rax the bytes not copied --- */
@@ -194,6 +194,10 @@ verw_selector:
         .irp fn, x86_trap_guest, x86_ist_trap, x86_trap_hv
         RSB_FILL \fn
         .endr
+
+        ISOLATED_IN isolated_x86_trap_guest, x86_trap_guest
+        ISOLATED_AROUND x86_ist_trap
+        ISOLATED_AROUND x86_trap_hv
 
 /* Retpolines (-mindirect-branch=thunk-extern). */
         .macro THUNK reg

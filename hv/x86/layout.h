@@ -35,7 +35,7 @@
  */
 #define CONRING_PHYS VA(0x1f0000)
 #define STACKS_BASE VA(0xffff818040000000) /* a 64 KiB slot for each CPU */
-#define GDTS_BASE VA(0xffff818042000000)   /* a 128 KiB window for each CPU: GDT, LDT */
+#define GDTS_BASE VA(0xffff818080000000)   /* a window for each CPU: GDT, LDT */
 #define VMAP_BASE VA(0xffff818048000000)
 #define VMAP_END VA(0xffff818068000000)
 #define DIRECT_BASE VA(0xffff830000000000)
@@ -52,7 +52,12 @@
 #define STACK_DB_PAGE 7
 #define STACK_MAIN_PAGE 12
 
-#define GDT_WINDOW 0x20000 /* a CPU's window: 16 pages of GDT, 16 pages of LDT */
+/*
+ * A CPU's window: 16 pages of GDT, 16 pages of LDT, and so far apart that each has a table of its
+ * own: a guest that runs isolated sees its CPU's.
+ */
+#define GDT_WINDOW 0x200000
+#define GDT_WINDOW_USED 0x20000
 #define LDT_OFFSET 0x10000
 
 /* Selectors: entries of the reserved page 14 of every GDT; the FLAT_* ones are the ABI's. */

@@ -12,6 +12,7 @@
 #include "x86/boot/boot.h"
 #include "x86/cpu/fpu.h"
 #include "x86/cpu/ops.h"
+#include "x86/cpu/spec.h"
 #include "x86/machine.h"
 #include "x86/pv/cpuid.h"
 #include "x86/pv/mm.h"
@@ -174,6 +175,8 @@ uint64_t paging_m2p_extent(uint64_t i)
     (void)i;
     return 0;
 }
+
+struct spec_choice spec_choice;
 
 void spec_switch_domain(void)
 {

@@ -15,3 +15,11 @@ $(MACHINE_UNIT): $(UNIT_OUT)/%: tests/unit/%.c tests/unit/unit.h tests/unit/mach
 		tests/unit/machine.mk
 	@mkdir -p $(@D)
 	$(HOSTCC) $(HOST_CFLAGS) -Itests/host -I. -Ihv -Itests/unit -o $@ $< $(MACHINE_SRC) $(MACHINE_EXTRA)
+
+# What a guest sees of the hypervisor on a processor with Meltdown; the entry code's pages as the link has them.
+UNIT_TESTS += $(UNIT_OUT)/mm_isolation
+$(UNIT_OUT)/mm_isolation: tests/unit/mm_isolation.c hv/x86/mm/isolation.c tests/unit/unit.h $(wildcard hv/x86/mm/*.h hv/x86/cpu/*.h hv/core/*.h \
+		tests/host/pv_inc/*/*/*.h) tests/unit/machine.mk
+	@mkdir -p $(@D)
+	$(HOSTCC) $(HOST_CFLAGS) -fPIC -no-pie -Itests/host/pv_inc -Itests/host -I. -Ihv -Itests/unit -o $@ $< \
+		-Wl,--no-relax,--defsym=__entry_start=0xffff818000401000,--defsym=__entry_end=0xffff818000404000

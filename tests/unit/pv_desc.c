@@ -143,8 +143,8 @@ TEST(window_faults_name_the_selector)
 {
     uint64_t w = desc_window(3);
 
-    CHECK(desc_in_window(3, w) && desc_in_window(3, w + GDT_WINDOW - 1));
-    CHECK(!desc_in_window(3, w - 1) && !desc_in_window(3, w + GDT_WINDOW));
+    CHECK(desc_in_window(3, w) && desc_in_window(3, w + GDT_WINDOW_USED - 1));
+    CHECK(!desc_in_window(3, w - 1) && !desc_in_window(3, w + GDT_WINDOW_USED));
     CHECK_EQ(desc_fault_error(3, w + 0x1234), 0x1230);
     CHECK_EQ(desc_fault_error(3, w + LDT_OFFSET), 4);
     CHECK_EQ(desc_fault_error(3, w + LDT_OFFSET + 0xffff), 0xfffc);

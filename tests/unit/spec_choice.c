@@ -165,6 +165,8 @@ TEST(the_safe_side)
     CHECK(strlen(small) == sizeof(small) - 1); /* cut, and terminated */
 }
 
+static const struct spec_wish by_need = { .xpti_dom0 = -1, .xpti_domu = -1 };
+
 TEST(reads_the_machine)
 {
     static const struct host_cpuid skylake_x[] = {
@@ -187,7 +189,7 @@ TEST(reads_the_machine)
     host_machine.msr[0] = (struct host_msr){ 0x10a, 0x2b, true };
     host_machine.msr[1] = (struct host_msr){ 0x48, 0, false };
     host_machine.msr[2] = (struct host_msr){ 0x49, 0, false };
-    spec_init(false);
+    spec_init(&by_need);
     CHECK_EQ(bits(&spec_choice), RSB | VERW | IBPB | HISTORY | SIBLING);
     CHECK(strstr(logged, "family 0x6 model 0x55)"));
     CHECK(strstr(logged, "enhanced IBRS"));
@@ -197,12 +199,47 @@ TEST(reads_the_machine)
     CHECK_EQ(host_machine.msr[2].val, 1);
 
     host_machine = (struct host_machine){ .cpuid = tcg };
-    spec_init(false);
+    spec_init(&by_need);
     CHECK_EQ(bits(&spec_choice), 0);
     CHECK(strstr(logged, "emulated): retpolines, index clamping"));
     CHECK(!strstr(logged, "open"));
     spec_init_cpu();
     spec_switch_domain();
+}
+
+/* Page tables without the hypervisor: as the processor needs it, or as the command line says. */
+TEST(isolation)
+{
+    static const struct host_cpuid haswell[] = {
+        { 0, 0, 0xd, 0x756e6547, 0x6c65746e, 0x49656e69 },
+        { 1, 0, 0x306c3, 0x100800, 0x7ffafbff, 0xbfebfbff },
+        { ~0u, ~0u, 0, 0, 0, 0 },
+    };
+    static const struct {
+        struct spec_wish wish;
+        bool dom0, domu;
+        const char *says, *open;
+    } row[] = {
+        { { false, -1, -1 }, true, true, "isolated page tables for PV guests;", NULL },
+        { { false, 0, 0 }, false, false, NULL, " Meltdown buffer" },
+        { { false, 0, -1 }, false, true, "for PV guests but Domain 0", "Meltdown (Domain 0)" },
+        { { false, -1, 0 }, true, false, "tables for Domain 0", "Meltdown (other guests)" },
+    };
+    struct spec_input amd = { .vendor = SPEC_AMD, .family = 0x17 };
+    struct spec_choice c;
+
+    for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+        host_machine = (struct host_machine){ .cpuid = haswell };
+        spec_init(&row[i].wish);
+        CHECK(spec_choice.meltdown);
+        CHECK_EQ(spec_choice.isolate_dom0, row[i].dom0);
+        CHECK_EQ(spec_choice.isolate_domu, row[i].domu);
+        CHECK_EQ(spec_isolates(), row[i].dom0 || row[i].domu);
+        CHECK(row[i].says ? strstr(logged, row[i].says) != NULL : !strstr(logged, "isolated"));
+        CHECK(row[i].open ? strstr(logged, row[i].open) != NULL : !strstr(logged, "Meltdown"));
+    }
+    spec_decide(&amd, &c);
+    CHECK(!c.isolate_dom0 && !c.isolate_domu);
 }
 
 TEST(family_and_model)

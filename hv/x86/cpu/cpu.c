@@ -12,6 +12,7 @@
 #include "x86/cpu/registers.h"
 #include "x86/cpu/segs.h"
 #include "x86/cpu/spec.h"
+#include "x86/mm/isolation.h"
 #include "x86/mm/paging.h"
 #include "x86/trap.h"
 
@@ -26,7 +27,8 @@ struct idt_gate {
     uint16_t offset_mid;
     uint32_t offset_high, reserved;
 };
-static struct idt_gate idt[256] __attribute__((aligned(16)));
+static struct idt_gate idt[256]
+    __attribute__((aligned(4096))); /* a page of its own: mm/isolation.h */
 static struct idt_gate flat_idt[256] __attribute__((aligned(16))); /* without other stacks */
 
 extern const uint64_t boot_gdt[]; /* boot/head.S */
@@ -38,7 +40,7 @@ struct patched_jump {
     uint32_t kind; /* JUMP_* */
 };
 extern const struct patched_jump __jump_start[], __jump_end[];
-enum { JUMP_VERW = 1, JUMP_RSB = 2 };
+enum { JUMP_VERW = 1, JUMP_RSB = 2, JUMP_ISOLATE = 3 };
 
 static bool bit_of(uint32_t reg, unsigned int bit)
 {
@@ -102,13 +104,17 @@ void cpu_detect(bool want_smap, bool want_smep)
 /* The ways in and out that the processor's weaknesses ask for. */
 static void patch_jumps(void)
 {
+    const bool wanted[] = { [JUMP_VERW] = spec_choice.verw,
+                            [JUMP_RSB] = spec_choice.rsb_fill,
+                            [JUMP_ISOLATE] = spec_isolates() };
+
     for (const struct patched_jump *j = __jump_start; j < __jump_end; j++) {
         uint64_t site = (uint64_t)&j->site + (uint64_t)(int64_t)j->site;
         uint64_t target = (uint64_t)&j->target + (uint64_t)(int64_t)j->target;
         int32_t distance = (int32_t)(target - (site + 5));
         uint8_t *at = direct(site - IMAGE_BASE);
 
-        if (j->kind == JUMP_VERW ? !spec_choice.verw : !spec_choice.rsb_fill)
+        if (!wanted[j->kind])
             continue;
         if (at[0] != 0xe8) /* a call stays one */
             at[0] = 0xe9;
@@ -246,7 +252,7 @@ struct x86_pcpu *cpu_create(unsigned int id, uint32_t apic_id)
     struct cpu_info *ci = (struct cpu_info *)(stack_slot(id) + STACK_SLOT - sizeof(*ci));
     ci->pcpu = &xp->p;
     ci->current = idle;
-    return xp;
+    return isolation_create(xp) ? xp : NULL;
 }
 
 static void load_tables(struct x86_pcpu *xp)
@@ -286,7 +292,7 @@ static void load_msrs(struct x86_pcpu *xp)
 void cpu_init_this(struct x86_pcpu *xp)
 {
     static bool tables_built;
-    uint64_t cr4 = CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_MCE | CR4_DE;
+    uint64_t cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_MCE | CR4_DE;
     uint32_t a, b, c, d;
 
     if (!tables_built) {
@@ -297,6 +303,8 @@ void cpu_init_this(struct x86_pcpu *xp)
         tables_built = true;
     }
     load_tables(xp);
+    if (!spec_isolates()) /* global translations would outlive the switch to a guest's root */
+        cr4 |= CR4_PGE;
     if (cpu_feat.fsgsbase)
         cr4 |= CR4_FSGSBASE;
     if (cpu_feat.xsave)

@@ -14,6 +14,9 @@ struct cpu_info {
     struct vcpu *current;
     struct pcpu *pcpu;
     uint64_t scratch[2]; /* for the SYSCALL path */
+    /* mm/isolation.h: the root that this CPU's guest was last left with, and the L4 it stands for.
+     */
+    uint64_t isolated_cr3, guest_cr3;
 };
 
 struct x86_tss {
@@ -40,9 +43,10 @@ struct x86_pcpu {
     uint64_t tsc_aux;      /* MSR_TSC_AUX as loaded, with TSC_AUX_KNOWN; 0: unknown */
     struct {
         struct timer timer;
-        uint64_t seen;   /* the neighbour's heartbeat when it last changed */
-        uint32_t missed; /* own beats since then */
-    } watch;             /* watchdog.c's */
+        uint64_t seen;           /* the neighbour's heartbeat when it last changed */
+        uint32_t missed;         /* own beats since then */
+    } watch;                     /* watchdog.c's */
+    struct isolation *isolation; /* NULL: no guest runs isolated (mm/isolation.h) */
 };
 
 #define TSC_AUX_KNOWN (1ull << 32)

@@ -95,6 +95,7 @@ static void decide_buffers(const struct spec_input *in, struct spec_choice *c)
     bool works = (in->leaf7_edx & HAS_MD_CLEAR) || (in->arch_caps & (FB_CLEAR | RFDS_CLEAR));
 
     c->meltdown = in->vendor != SPEC_AMD && !(in->arch_caps & RDCL_NO);
+    c->isolate_dom0 = c->isolate_domu = c->meltdown;
     c->l1tf = !no_l1tf(in);
     if (!samples_buffers(in))
         return;
@@ -165,8 +166,9 @@ static void add(char *out, size_t size, bool cond, const char *word)
 
 const char *spec_describe(const struct spec_choice *c, char *out, size_t size)
 {
+    bool melts = c->meltdown && !(c->isolate_dom0 && c->isolate_domu);
     bool open = c->open_buffers || c->open_returns || c->open_history || c->open_sibling ||
-                c->open_branches || c->meltdown;
+                c->open_branches || melts;
 
     fmt_snprintf(out, size, "retpolines, index clamping");
     add(out, size, c->ibpb, ", IBPB between domains");
@@ -177,8 +179,15 @@ const char *spec_describe(const struct spec_choice *c, char *out, size_t size)
     add(out, size, c->spec_ctrl & SPEC_CTRL_IBRS, ", enhanced IBRS");
     add(out, size, c->spec_ctrl & SPEC_CTRL_STIBP, ", STIBP");
     add(out, size, c->spec_ctrl & SPEC_CTRL_BHI_DIS_S, ", BHI_DIS_S");
+    add(out, size, c->isolate_dom0 && c->isolate_domu, ", isolated page tables for PV guests");
+    add(out, size, c->isolate_domu && !c->isolate_dom0,
+        ", isolated page tables for PV guests but Domain 0");
+    add(out, size, c->isolate_dom0 && !c->isolate_domu, ", isolated page tables for Domain 0");
     add(out, size, open, "; open:");
-    add(out, size, c->meltdown, " Meltdown");
+    add(out, size, melts,
+        c->isolate_domu   ? " Meltdown (Domain 0)"
+        : c->isolate_dom0 ? " Meltdown (other guests)"
+                          : " Meltdown");
     add(out, size, c->open_buffers, " buffer sampling (no microcode)");
     add(out, size, c->open_sibling, " sibling threads (SMT is on)");
     add(out, size, c->open_returns, " return prediction");
@@ -241,14 +250,18 @@ static void read_input(struct spec_input *in)
         rdmsr_safe(MSR_ARCH_CAPABILITIES, &in->arch_caps);
 }
 
-void spec_init(bool all)
+void spec_init(const struct spec_wish *wish)
 {
     struct spec_input in;
     char text[384];
 
     read_input(&in);
     spec_decide(&in, &spec_choice);
-    if (all)
+    if (wish->xpti_dom0 >= 0)
+        spec_choice.isolate_dom0 = wish->xpti_dom0;
+    if (wish->xpti_domu >= 0)
+        spec_choice.isolate_domu = wish->xpti_domu;
+    if (wish->all)
         spec_choice.verw = spec_choice.rsb_fill = spec_choice.l1tf = true;
     log_info("speculation (family %#x model %#x%s): %s", in.family, in.model,
              in.emulated ? ", emulated" : "", spec_describe(&spec_choice, text, sizeof(text)));

@@ -24,13 +24,14 @@ struct spec_input {
 };
 
 struct spec_choice {
-    bool meltdown;  /* user code reads what the tables map: the hypervisor must not be in them */
-    bool l1tf;      /* non-present entries must not hold addresses of RAM */
-    bool verw;      /* VERW on each way to a guest empties buffers */
-    bool ibpb;      /* barrier when a CPU goes from one domain to another */
-    bool rsb_fill;  /* return predictions overwritten when a guest enters */
-    bool auto_ibrs; /* EFER.AUTOIBRS, once a CPU */
-    uint64_t spec_ctrl; /* value of MSR_SPEC_CTRL, once a CPU; 0: not written */
+    bool meltdown; /* user code reads what the tables map: the hypervisor must not be in them */
+    bool isolate_dom0, isolate_domu; /* so PV guests run on tables without it (mm/isolation.h) */
+    bool l1tf;                       /* non-present entries must not hold addresses of RAM */
+    bool verw;                       /* VERW on each way to a guest empties buffers */
+    bool ibpb;                       /* barrier when a CPU goes from one domain to another */
+    bool rsb_fill;                   /* return predictions overwritten when a guest enters */
+    bool auto_ibrs;                  /* EFER.AUTOIBRS, once a CPU */
+    uint64_t spec_ctrl;              /* value of MSR_SPEC_CTRL, once a CPU; 0: not written */
     /* Known and left open: */
     bool open_buffers;  /* MDS and its kin without the microcode that makes VERW work */
     bool open_returns;  /* Retbleed, SRSO: returns in the hypervisor trained by a guest */
@@ -49,11 +50,23 @@ void spec_decide(const struct spec_input *in, struct spec_choice *out);
 const char *spec_describe(const struct spec_choice *c, char *out, size_t size);
 
 extern struct spec_choice spec_choice; /* after spec_init() */
-/*
- * First CPU, at boot, before cpu_init_this(): reads, decides, logs. `all`: switch on what any
- * processor can do (VERW, RSB filling, L1TF-safe entries) whether it is needed or not, for tests.
- */
-void spec_init(bool all);
+
+/* What the command line says of it. */
+struct spec_wish {
+    /* spec-ctrl=all: what any processor can do (VERW, RSB filling, L1TF-safe entries), for tests.
+     */
+    bool all;
+    int xpti_dom0, xpti_domu; /* isolated or not; negative: as the processor needs it */
+};
+
+/* Does any PV guest run on tables without the hypervisor? */
+static inline bool spec_isolates(void)
+{
+    return spec_choice.isolate_dom0 || spec_choice.isolate_domu;
+}
+
+/* First CPU, at boot, before cpu_create(): reads, decides, logs. */
+void spec_init(const struct spec_wish *wish);
 /* Each CPU: loads the MSRs that the choice names. */
 void spec_init_cpu(void);
 /* This CPU goes from a vCPU of one domain to one of another. */

@@ -20,6 +20,7 @@ struct options options = { .console_com = 1,
                            .smap = true,
                            .smep = true,
                            .x2apic = -1,
+                           .spec = { .xpti_dom0 = -1, .xpti_domu = -1 },
                            .maxcpus = UINT_MAX,
                            .dom0_min_vcpus = 1,
                            .dom0_max_vcpus = UINT_MAX };
@@ -193,19 +194,36 @@ static const char *parse_spec(const struct cmdline_opt *o)
 {
     if (!str_eq(o->value, "all"))
         return "only \"all\" is known; the processor decides otherwise";
-    options.spec_all = true;
+    options.spec.all = true;
     return NULL;
 }
 
-/* Xen's option for page tables without the hypervisor, which we do not have: "no" is all it can
- * say. */
+/* xpti=: a switch, or a list of default, dom0=, domu=. */
 static const char *parse_xpti(const struct cmdline_opt *o)
 {
+    char words[CMDLINE_VALUE_MAX];
+    const char *at = words;
+    struct cmdline_opt w;
     bool on;
 
-    if (!cmdline_bool(o, &on))
-        return "yes or no expected";
-    options.xpti_off = !on;
+    if (cmdline_bool(o, &on)) {
+        options.spec.xpti_dom0 = options.spec.xpti_domu = on;
+        return NULL;
+    }
+    str_copy(words, o->value, sizeof(words));
+    for (char *c = words; *c; c++)
+        if (*c == ',')
+            *c = ' ';
+    while (cmdline_next(&at, &w)) {
+        if (cmdline_is(&w, "default") && !w.has_value)
+            options.spec.xpti_dom0 = options.spec.xpti_domu = -1;
+        else if (cmdline_is(&w, "dom0") && cmdline_bool(&w, &on))
+            options.spec.xpti_dom0 = on;
+        else if (cmdline_is(&w, "domu") && cmdline_bool(&w, &on))
+            options.spec.xpti_domu = on;
+        else
+            return "yes, no, default, dom0=yes|no, domu=yes|no expected";
+    }
     return NULL;
 }
 

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "lib/cmdline.h"
+#include "x86/cpu/spec.h"
 
 struct options {
     const char *com[2];       /* com1=, com2=; NULL: default */
@@ -13,9 +14,8 @@ struct options {
     bool console_vga;
     const char *console_wrong; /* what console= says and is not there; NULL: nothing */
     bool smap, smep;
-    bool spec_all; /* spec-ctrl=all */
-    bool xpti_off; /* xpti=no: PV guests may run on processors with Meltdown */
-    int x2apic;    /* -1 not given */
+    struct spec_wish spec; /* spec-ctrl=all, xpti= */
+    int x2apic;            /* -1 not given */
     unsigned int maxcpus;
     const char *tsc; /* "stable", "unstable", or NULL */
     bool vga_keep;

@@ -237,17 +237,9 @@ static struct ioport_machine kept_ports(void)
 static void apply_spec(void)
 {
     pt_l1tf = spec_choice.l1tf;
-    if (!spec_choice.meltdown)
-        return;
-    if (!options.xpti_off && options.dom0_pvh) {
-        pv_refused = true;
-        log_warn("This processor has Meltdown: PV guests are refused");
-        return;
-    }
-    if (!options.xpti_off)
-        panic("This processor has Meltdown: a program in a PV guest could read all memory. "
-              "The option xpti=no starts Domain 0 all the same");
-    log_warn("This processor has Meltdown, and xpti=no: programs of PV guests can read all memory");
+    if (spec_choice.meltdown && !spec_choice.isolate_domu)
+        log_warn("This processor has Meltdown, and xpti=no: programs of PV guests can read all "
+                 "memory");
 }
 
 /* What CPUID tells guests of the time-stamp counter. */
@@ -333,7 +325,7 @@ void boot_main(uint32_t magic, uint32_t info)
     hv_command_line = boot_info.cmdline;
     crash_test_early(options.crash_test);
     cpu_detect(options.smap, options.smep);
-    spec_init(options.spec_all);
+    spec_init(&options.spec);
     memory_init(info);
 
     struct x86_pcpu *bsp = cpu_create(0, 0);

@@ -10,6 +10,7 @@
 #include "x86/boot/boot.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
+#include "x86/cpu/registers.h"
 #include "x86/mm/vmap.h"
 
 #define FLAGS_RX (PTE_P | PTE_A | PTE_G)
@@ -308,8 +309,13 @@ static void flush_global(void *unused)
 {
     (void)unused;
     uint64_t cr4 = read_cr4();
-    write_cr4(cr4 & ~0x80ull);
-    write_cr4(cr4);
+
+    if (cr4 & CR4_PGE) {
+        write_cr4(cr4 & ~CR4_PGE);
+        write_cr4(cr4);
+    } else {
+        write_cr3(read_cr3());
+    }
 }
 
 void paging_flush_all_cpus(void)

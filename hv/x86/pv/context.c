@@ -11,6 +11,7 @@
 #include "x86/cpu/ops.h"
 #include "x86/cpu/registers.h"
 #include "x86/cpu/segs.h"
+#include "x86/mm/isolation.h"
 #include "x86/mm/paging.h"
 #include "x86/policy/cpu_policy.h"
 #include "x86/pv/desc.h"
@@ -103,6 +104,7 @@ void pv_load_tables(struct vcpu *v)
     const struct pv_vcpu *pv = pv_vcpu(v);
 
     desc_load(pv, false);
+    isolation_forget(this_x86()->isolation);
     tlb_note_flush();
     write_cr3(pv->kernel_mode ? pv->cr3_kernel : pv->cr3_user);
 }

@@ -221,8 +221,8 @@ bool pv_map_ldt_fault(struct vcpu *v, uint64_t cr2)
     uint64_t off = cr2 - desc_window(this_cpu_id()) - LDT_OFFSET, mfn;
     unsigned int page = (unsigned int)(off >> PAGE_SHIFT);
 
-    if (v->domain == NULL || off >= GDT_WINDOW - LDT_OFFSET || page >= pages_of(pv->ldt_ents) ||
-        pv->ldt_mfn[page])
+    if (v->domain == NULL || off >= GDT_WINDOW_USED - LDT_OFFSET ||
+        page >= pages_of(pv->ldt_ents) || pv->ldt_mfn[page])
         return false;
     if (!find_ldt_page(pv, page, &mfn) || pv_get_desc_page(v->domain, MFN(mfn))) {
         log_refusal(v->domain, "page %u of the LDT at %#lx is not there, or writable", page,

@@ -51,7 +51,7 @@ static inline uint64_t desc_window(unsigned int cpu)
 /* Is a page fault's address in the window of CPU `cpu`? */
 static inline bool desc_in_window(unsigned int cpu, uint64_t cr2)
 {
-    return cr2 - desc_window(cpu) < GDT_WINDOW;
+    return cr2 - desc_window(cpu) < GDT_WINDOW_USED;
 }
 /*
  * #PF at cr2 in this CPU's window while v, current, or the hypervisor on its behalf (iretq, a

@@ -14,6 +14,7 @@
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/fpu.h"
 #include "x86/cpu/ops.h"
+#include "x86/cpu/spec.h"
 #include "x86/irq/pirq.h"
 #include "x86/pv/context.h"
 #include "x86/pv/desc.h"
@@ -47,14 +48,13 @@ struct pv_domain *pv_domain_create(domid_t id, unsigned int max_vcpus)
     if (!pd)
         return NULL;
     spin_init(&pd->pt_lock, RANK_PTABLE);
+    pd->isolated = id == 0 ? spec_choice.isolate_dom0 : spec_choice.isolate_domu;
     if (domain_init(&pd->x.d, id, &pv_guest_ops.g, max_vcpus)) {
         frame_free_hv_order(pd, order_of(sizeof(*pd)));
         return NULL;
     }
     return pd;
 }
-
-bool pv_refused;
 
 static int create(domid_t id, const struct xen_domctl_createdomain *config, struct domain **d)
 {
@@ -63,12 +63,6 @@ static int create(domid_t id, const struct xen_domctl_createdomain *config, stru
     /* A PV guest has no emulated devices, and no MSRs beside those that are written down. */
     if (config->arch.emulation_flags || config->arch.misc_flags)
         return -XEN_EINVAL;
-    if (pv_refused) {
-        log_refusal(NULL,
-                    "createdomain: this processor has Meltdown, so a program in a PV guest could "
-                    "read all memory: only PVH and HVM guests are created (xpti=no permits PV)");
-        return -XEN_EOPNOTSUPP;
-    }
     pd = pv_domain_create(id, config->max_vcpus);
     if (!pd)
         return -XEN_ENOMEM;

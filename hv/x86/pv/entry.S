@@ -41,13 +41,32 @@ entry_stubs:
 
 #define FROM_RIP(field) (CI_##field - CI_REGS - REGS_rip)
 
+        /* Registers from the stack, and to the guest the way it came. */
+        .macro RESTORE_GUEST
+        POP_REGS
+        cmpl    $0x100, 4(%rsp)
+        jne     1f
+        movq    8(%rsp), %rcx           /* SYSRET to a non-canonical address faults on Intel */
+        shlq    $16, %rcx
+        sarq    $16, %rcx
+        cmpq    %rcx, 8(%rsp)
+        jne     1f
+        movq    24(%rsp), %r11
+        movq    32(%rsp), %rsp
+        LEAVE_SYSRET
+1:      addq    $8, %rsp
+2:      LEAVE_IRET verw_iretq
+        EX(2b, iret_fault)
+        .endm
+
         .balign 16
 syscall_entry:
         movq    $SEL_RING3_DS, REGS_ss - REGS_rsp(%rsp)
         pushq   %r11
         pushq   $SEL_RING3_CS64
         pushq   %rcx
-        movq    FROM_RIP(CURRENT)(%rsp), %rcx
+778:    movq    FROM_RIP(CURRENT)(%rsp), %rcx
+        PATCHED 778b, syscall_slow, JUMP_ISOLATE
         cmpb    $0, PV_KERNEL_MODE(%rcx)
         je      syscall_from_user
         cmpl    $HYPERCALL_IRET, %eax
@@ -59,7 +78,7 @@ syscall_slow:
         movq    8(%rsp), %rcx           /* as SYSCALL left it */
         PUSH_REGS
         movq    %rsp, %rdi
-        CALL_C  pv_syscall
+        CALL_ISOLATED_C pv_syscall
         .globl exit_to_guest
 exit_to_guest:
         movq    CI_CURRENT - CI_REGS(%rsp), %rbx
@@ -73,21 +92,8 @@ exit_to_guest:
         jne     exit_upcall
         .globl restore_guest
 restore_guest:
-        POP_REGS
-        cmpl    $0x100, 4(%rsp)
-        jne     1f
-        movq    8(%rsp), %rcx           /* SYSRET to a non-canonical address faults on Intel */
-        shlq    $16, %rcx
-        sarq    $16, %rcx
-        cmpq    %rcx, 8(%rsp)
-        jne     1f
-        movq    24(%rsp), %r11
-        movq    32(%rsp), %rsp
-        LEAVE_SYSRET
-1:      addq    $8, %rsp
-iret_to_guest:
-        LEAVE_IRET verw_iretq
-        EX(iret_to_guest, iret_fault)
+        PATCHED restore_guest, restore_isolated, JUMP_ISOLATE
+        RESTORE_GUEST
 exit_upcall:
         cmpb    $0, VI_MASK(%rax)
         jne     restore_guest
@@ -259,7 +265,7 @@ iret_fault:
         movl    $13, 4(%rsp)
         PUSH_REGS
         movq    %rsp, %rdi
-        CALL_C  pv_iret_fault
+        CALL_ISOLATED_C pv_iret_fault
         jmp     exit_to_guest
 
 /* 32-bit programs: SYSCALL in compatibility mode (AMD), SYSENTER. */
@@ -273,7 +279,7 @@ syscall32_entry:
         PUSH_REGS
         movl    $0, REGS_vector(%rsp)
         movq    %rsp, %rdi
-        CALL_C  pv_syscall32
+        CALL_ISOLATED_C pv_syscall32
         jmp     exit_to_guest
 
 ENTRY(sysenter_entry)
@@ -288,7 +294,7 @@ ENTRY(sysenter_entry)
         popfq                           /* SYSENTER keeps NT, TF and AC */
         orq     $0x200, REGS_rflags(%rsp)
         movq    %rsp, %rdi
-        CALL_C  pv_sysenter
+        CALL_ISOLATED_C pv_sysenter
         jmp     exit_to_guest
 
 /* #PF, whoever took it: the vector's stub comes here first, since most are a PV guest's. */
@@ -299,7 +305,7 @@ ENTRY(page_fault)
         testb   $3, REGS_cs(%rsp)
         jz      trap_hv
         movq    %rsp, %rdi
-        CALL_C  pv_page_fault
+        CALL_ISOLATED_C pv_page_fault
         jmp     exit_to_guest
 
 /* Ways back to a guest that empty the buffers first (MDS and its kin). */
@@ -312,8 +318,26 @@ verw_iretq_fault:
         iretq
         EX(verw_iretq_fault, iret_fault)
 
+/*
+ * Where guests run on tables without the hypervisor (mm/isolation.h): nothing but this section, the
+ * stack's top and the descriptor tables are mapped until the guest's own L4 is loaded, and again
+ * from its exchange on the way out. The short paths above are not taken then.
+ */
+restore_isolated:
+        call    pv_isolated_root
+        testq   %rax, %rax
+        jz      1f
+        movq    %rax, %cr3
+1:      RESTORE_GUEST
+
+        /* Ways into C from a guest: onto its L4. A page fault may be of the root's making only. */
+        .irp fn, pv_syscall, pv_iret_fault, pv_syscall32, pv_sysenter
+        ISOLATED_IN isolated_\fn, \fn
+        .endr
+        ISOLATED_IN isolated_pv_page_fault, pv_isolated_page_fault
+
 /* Ways into C behind a full stack of predicted returns that go nowhere. */
-        .irp fn, pv_syscall, pv_iret_fault, pv_syscall32, pv_sysenter, pv_page_fault
+        .irp fn, pv_syscall, pv_iret_fault, pv_syscall32, pv_sysenter, pv_page_fault, pv_isolated_page_fault
         RSB_FILL \fn
         .endr
         .section .note.GNU-stack, "", @progbits

@@ -118,11 +118,19 @@ static int begin_table(struct frame *f, struct domain *d, int level)
     return 0;
 }
 
-/* All entries are good. */
-static void finish_table(struct frame *f, int level)
+/* What isolated roots copied of an L4 of d is out of date: isolation.c. [pt_lock] */
+static void l4_changed(struct domain *d)
 {
-    if (level == 4)
+    __atomic_store_n(&pv_domain(d)->l4_changes, pv_domain(d)->l4_changes + 1, __ATOMIC_RELEASE);
+}
+
+/* All entries are good. */
+static void finish_table(struct domain *d, struct frame *f, int level)
+{
+    if (level == 4) {
         paging_install_slots(table_of(f));
+        l4_changed(d);
+    }
     frame_finish_type(f);
 }
 
@@ -178,6 +186,11 @@ static int get_linear(struct domain *d, struct frame *f, int level, pte_t e, str
 {
     if (!pt_linear || (e & PTE_RW))
         return -XEN_EINVAL;
+    /* By an L4 as a page a processor with Meltdown would read the hypervisor's tables. */
+    if (level == 4 && pv_domain(d)->isolated) {
+        log_refusal(d, "an L4 as an entry's target on a processor with Meltdown (xpti=)");
+        return -XEN_EINVAL;
+    }
     pv_domain(d)->linear = true; /* who walks its tables looks closer from now on */
     if (to == f)
         return 0;
@@ -289,7 +302,7 @@ static int validate(struct pt_drop *drop, struct domain *d, struct frame *root, 
             stack[--level] = child;
         } else if (rc == 0) {
             bool enough = pcpu_gives_way(cpu_info()->pcpu, TABLE_COST);
-            finish_table(f, level);
+            finish_table(d, f, level);
             if (level == root_level)
                 return 0;
             /* The parent's entry takes over the child's first typed use. */
@@ -525,6 +538,8 @@ int pt_set_upper(struct pt_drop *drop, struct domain *d, struct frame *f, int le
             if ((new &PTE_RW) && is_linear(level, child))
                 return refuse_linear(d, level, new);
             replace(at, new, keep_ad);
+            if (level == 4)
+                l4_changed(d);
             return 0;
         }
         rc = pt_get_table(drop, d, pte_mfn(new), level - 1);
@@ -536,6 +551,8 @@ int pt_set_upper(struct pt_drop *drop, struct domain *d, struct frame *f, int le
     if (pt_leaks(new))
         return refuse_leak(d, level, new);
     old = replace(at, new, keep_ad && (old & PTE_P));
+    if (level == 4)
+        l4_changed(d);
     if (old & PTE_P)
         put_upper(drop, d, f, level, frame_of(pte_mfn(old)));
     return 0;

@@ -57,8 +57,6 @@
  * at boot.
  */
 extern bool pt_l1tf;
-/* Constant after boot: no PV guest may run on this processor (Meltdown, without xpti=no). */
-extern bool pv_refused;
 /* Option pv-linear-pt. */
 extern bool pt_linear;
 static inline bool pt_leaks(pte_t e)

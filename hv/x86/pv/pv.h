@@ -87,7 +87,9 @@ struct pv_domain {
     spinlock_t pt_lock;  /* RANK_PTABLE: page tables and types of its table frames */
     struct pt_drop drop; /* teardown's */
     struct pv_log log;
-    bool linear; /* [pt_lock] its tables may have linear entries: see ptable.h */
+    bool linear;         /* [pt_lock] its tables may have linear entries: see ptable.h */
+    bool isolated;       /* constant: it runs on roots without the hypervisor (mm/isolation.h) */
+    uint64_t l4_changes; /* moves on after a change of one of its L4s. Written under pt_lock */
 };
 
 static inline struct pv_vcpu *pv_vcpu(struct vcpu *v)

@@ -8,6 +8,7 @@
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
 #include "x86/irq/vectors.h"
+#include "x86/mm/isolation.h"
 #include "x86/mm/paging.h"
 #include "x86/pv/context.h"
 #include "x86/pv/desc.h"
@@ -123,6 +124,35 @@ void pv_page_fault(struct x86_regs *regs)
     pv_inject_pf(v, regs, cr2, ec);
 }
 
+/* --- isolated roots (x86/mm/isolation.h) --- */
+
+uint64_t pv_isolated_root(void)
+{
+    struct cpu_info *ci = cpu_info();
+    const struct pv_vcpu *v = pv_vcpu(ci->current);
+    const struct pv_domain *d = pv_domain(v->x.v.domain);
+
+    if (!d->isolated)
+        return 0;
+    ci->guest_cr3 = v->kernel_mode ? v->cr3_kernel : v->cr3_user;
+    ci->isolated_cr3 = isolation_load(&this_x86()->isolation->root[v->kernel_mode], ci->guest_cr3,
+                                      &d->l4_changes);
+    return ci->isolated_cr3;
+}
+
+void pv_isolated_page_fault(struct x86_regs *regs)
+{
+    const struct pv_vcpu *v = pv_vcpu(cpu_info()->current);
+    const struct pv_domain *d = pv_domain(v->x.v.domain);
+
+    /* Perhaps an entry that the L4 has got meanwhile: the way out copies it. */
+    if (d->isolated && !(regs->error_code & 1) &&
+        this_x86()->isolation->root[v->kernel_mode].seen !=
+            __atomic_load_n(&d->l4_changes, __ATOMIC_ACQUIRE))
+        return;
+    pv_page_fault(regs);
+}
+
 /* --- the iret hypercall, the long way --- */
 
 /* No further NMI until the handler's iret, which therefore has to come the long way. */
@@ -141,7 +171,7 @@ static void iret(struct vcpu *v, struct x86_regs *regs)
         domain_crash(v->domain, v, "iret frame at %#lx cannot be read", regs->rsp);
         return;
     }
-    if ((c.cs & 3) == 3) {
+    if (c.cs & 3) { /* RPL 1 and 2, which IRET will refuse, too: as the short way has it */
         if (!pv->cr3_user) {
             domain_crash(v->domain, v, "iret to user mode without user page tables");
             return;
@@ -149,7 +179,7 @@ static void iret(struct vcpu *v, struct x86_regs *regs)
         pv_toggle_mode(pv);
     }
     regs->rip = c.rip;
-    regs->cs = (c.cs & 0xffff) | 3;
+    regs->cs = (c.cs & 0xffff) | (c.cs & 3 ? 0 : 3);
     regs->rflags = (c.rflags & FLAGS_GUEST) | X86_FLAGS_IF | X86_FLAGS_FIXED;
     regs->rsp = c.rsp;
     regs->ss = (c.ss & 0xffff) | 3;

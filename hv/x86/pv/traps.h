@@ -34,6 +34,13 @@ void pv_syscall(struct x86_regs *regs);
 void pv_syscall32(struct x86_regs *regs);
 void pv_sysenter(struct x86_regs *regs);
 void pv_page_fault(struct x86_regs *regs);
+/* The same where guests run isolated, on the way in and out (x86/mm/isolation.h). */
+void pv_isolated_page_fault(struct x86_regs *regs);
+/*
+ * On the way out to current, a PV vCPU: the root to load, up to date, or 0 where its domain runs on
+ * its own tables.
+ */
+uint64_t pv_isolated_root(void);
 void pv_iret_fault(struct x86_regs *regs);
 
 #endif
