@@ -201,7 +201,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     vpm_init(&dom.pm, &timers, NULL, 2);
     vhpet_init(&dom.hpet, &timers, NULL, 3);
     if (context_load(&table, &dom, data, size, scratch) == 0) {
-        virq_loaded(&dom.irq, -1);
+        virq_loaded(&dom.irq);
         run_for_a_while();
     }
     /* The contents alone, without the framing that random bytes seldom have. */
@@ -211,7 +211,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memset(scratch, 0, k->max);
         memcpy(scratch, data + 1, size - 1 < k->max ? size - 1 : k->max);
         k->load(&dom, data[1] % (k->instances ? k->instances : 1), scratch, k->max);
-        virq_loaded(&dom.irq, -1);
+        virq_loaded(&dom.irq);
         run_for_a_while();
     }
     return 0;

@@ -190,8 +190,9 @@ static void check_page(struct guest *g, unsigned int i)
     EXPECT(p2m_peek(&g->p2m, GFN(gfn_at(i)), true, &mfn) == may_write(g->page[i].type));
     EXPECT(p2m_peek(&g->p2m, GFN(gfn_at(i)), false, &mfn) == (g->page[i].mfn != 0));
     EXPECT(!g->page[i].mfn || mfn.v == g->page[i].mfn);
-    EXPECT(p2m_allows(&g->p2m, GFN(gfn_at(i)), false) == (g->page[i].mfn != 0));
-    EXPECT(p2m_allows(&g->p2m, GFN(gfn_at(i)), true) == may_write(g->page[i].type));
+    EXPECT(p2m_allows(&g->p2m, GFN(gfn_at(i)), false, false) == (g->page[i].mfn != 0));
+    EXPECT(p2m_allows(&g->p2m, GFN(gfn_at(i)), true, false) == may_write(g->page[i].type));
+    EXPECT(p2m_allows(&g->p2m, GFN(gfn_at(i)), false, true) == p2m_is_ram(g->page[i].type));
 }
 
 /* --- steps --- */

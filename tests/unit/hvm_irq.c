@@ -250,6 +250,50 @@ TEST(wires_share_pins)
         CHECK_EQ(q.pulls[i], 0);
 }
 
+/* Event channels by a pin: level, and in company. */
+TEST(irq_callback)
+{
+    fresh();
+    start_pics(1);
+    vpic_write(&q.pic, 0x4d1, 0x0c); /* 10 and 11 are levels */
+    virq_callback(&q, true);         /* by nothing */
+    CHECK(!q.callback.up);
+    entry(24, 0x8050);
+    q.callback = (struct virq_callback){ .via = CALLBACK_GSI, .gsi = 24 };
+    virq_callback(&q, true);
+    virq_callback(&q, true);
+    CHECK_EQ(sent, 1);
+    vioapic_eoi(&q.ioapic, 0x50); /* still up */
+    CHECK_EQ(sent, 2);
+    virq_loaded(&q);
+    CHECK_EQ(q.pulls[24], 1);
+    virq_callback(&q, false);
+    vioapic_eoi(&q.ioapic, 0x50);
+    CHECK_EQ(sent, 2);
+    CHECK_EQ(q.pulls[24], 0);
+
+    CHECK_EQ(virq_set_link(&q, 3, 11), 0);
+    entry(virq_pci_pin(2, 1), 0x8051);
+    q.callback = (struct virq_callback){ .via = CALLBACK_INTX, .device = 2, .intx = 1 };
+    virq_callback(&q, true);
+    CHECK_EQ(sent, 3);
+    CHECK(output_up && vpic_acknowledge(&q.pic) == 0x2b);
+    virq_pci(&q, 2, 1, true); /* the device's own is another's business */
+    virq_loaded(&q);
+    CHECK_EQ(q.pulls[virq_pci_pin(2, 1)], 2);
+    CHECK_EQ(q.link_pulls[3], 2);
+    CHECK_EQ(q.pulls[11], 1);
+    virq_pci(&q, 2, 1, false);
+    vioapic_eoi(&q.ioapic, 0x51);
+    CHECK_EQ(sent, 4);
+    virq_callback(&q, false);
+    vioapic_eoi(&q.ioapic, 0x51);
+    CHECK_EQ(sent, 4);
+    for (unsigned int i = 0; i < VIOAPIC_NUM_PINS; i++)
+        CHECK_EQ(q.pulls[i], 0);
+    CHECK_EQ(q.link_pulls[3], 0);
+}
+
 TEST(irq_records)
 {
     struct virq saved;
@@ -272,7 +316,7 @@ TEST(irq_records)
     q.pci = saved.pci;
     q.isa = saved.isa;
     q.link = saved.link;
-    virq_loaded(&q, -1);
+    virq_loaded(&q);
     CHECK_EQ(sent, 0); /* the edge was delivered over there, the level waits for its end */
     CHECK(memcmp(q.pulls, saved.pulls, sizeof(q.pulls)) == 0);
     vioapic_eoi(&q.ioapic, 0x51);
@@ -289,6 +333,6 @@ TEST(irq_records)
     vioapic_load(&q.ioapic, &saved.ioapic.hw);
     memset(&q.link, 0xff, sizeof(q.link));
     memset(&q.pci, 0xff, sizeof(q.pci));
-    virq_loaded(&q, 1000);
+    virq_loaded(&q);
     CHECK_EQ(q.link.route[0], 0);
 }

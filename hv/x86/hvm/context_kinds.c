@@ -196,6 +196,6 @@ void hvm_context_loaded(struct domain *d)
     if (!dev)
         return;
     spin_lock(&dev->lock);
-    virq_loaded(&dev->irq, -1);
+    virq_loaded(&dev->irq);
     spin_unlock(&dev->lock);
 }

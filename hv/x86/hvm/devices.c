@@ -169,6 +169,65 @@ void hvm_devices_param(struct hvm_devices *dev, uint32_t index, uint64_t value)
     spin_unlock(&dev->lock);
 }
 
+/* --- event channels by a wire --- */
+
+static bool callback_wanted(const struct hvm_devices *dev)
+{
+    const struct hvm_vcpu *v = hvm_vcpu(dev->hd->x.d.vcpu[0]);
+
+    return __atomic_load_n(&v->x.v.info->evtchn_upcall_pending, __ATOMIC_SEQ_CST) &&
+           !__atomic_load_n(&v->upcall_vector, __ATOMIC_RELAXED);
+}
+
+/*
+ * Level-triggered: up as long as vCPU 0 has an upcall pending that it gets in no other way. While
+ * it is up HVMX_CALLBACK stays, so that each exit of vCPU 0 looks whether the guest has cleared
+ * the byte, and whatever ends an interrupt looks first. The lock is held.
+ */
+static void callback_level(struct hvm_devices *dev)
+{
+    virq_callback(&dev->irq, callback_wanted(dev));
+    if (dev->irq.callback.up)
+        hvm_ask(hvm_vcpu(dev->hd->x.d.vcpu[0]), HVMX_CALLBACK);
+}
+
+bool hvm_callback_differs(const struct hvm_devices *dev)
+{
+    const struct virq_callback *c = &dev->irq.callback;
+
+    return c->via != CALLBACK_NONE && c->up != callback_wanted(dev);
+}
+
+void hvm_callback_look(struct hvm_devices *dev)
+{
+    spin_lock(&dev->lock);
+    callback_level(dev);
+    spin_unlock(&dev->lock);
+}
+
+void hvm_callback_set(struct hvm_devices *dev, struct virq_callback to)
+{
+    struct vcpu *c = dev->hd->x.d.vcpu[0];
+
+    spin_lock(&dev->lock);
+    virq_callback(&dev->irq, false);
+    dev->irq.callback = to;
+    spin_unlock(&dev->lock);
+    if (!c)
+        return;
+    hvm_ask(hvm_vcpu(c), HVMX_CALLBACK);
+    vcpu_notify(c);
+}
+
+void hvm_device_eoi(struct hvm_devices *dev, uint8_t vector)
+{
+    spin_lock(&dev->lock);
+    if (dev->irq.callback.up)
+        callback_level(dev);
+    vioapic_eoi(&dev->irq.ioapic, vector);
+    spin_unlock(&dev->lock);
+}
+
 /* --- ports --- */
 
 /* What a guest's firmware writes to port 0xe9 is text for the log; a line at a time. */
@@ -275,6 +334,8 @@ bool hvm_device_port(struct hvm_vcpu *v, uint16_t port, unsigned int size, bool 
     bool hit = true;
 
     spin_lock(&dev->lock);
+    if (dev->irq.callback.up)
+        callback_level(dev);
     if (port == 0xcf8 && size == 4 && !in)
         dev->cf8 = *val; /* and on to the device model */
     if (pm_access(dev, port, size, in, val)) {

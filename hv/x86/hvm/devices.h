@@ -65,6 +65,9 @@ bool hvm_device_memory(struct hvm_vcpu *v, uint64_t gpa, unsigned int size, bool
 /* Is some of these ports the hypervisor's, so that strings go there one by one? */
 bool hvm_device_has_port(uint16_t port, unsigned int size);
 
+/* A local APIC has ended an interrupt. Takes the lock. */
+void hvm_device_eoi(struct hvm_devices *dev, uint8_t vector);
+
 /* Do the PICs have an interrupt for v, and does its local APIC let it through? */
 bool hvm_extint_waits(const struct hvm_vcpu *v);
 /* Its vector: the CPU acknowledges. Takes the lock. */
@@ -72,6 +75,19 @@ uint8_t hvm_extint_take(struct hvm_vcpu *v);
 
 /* A parameter that devices mind was set. Takes the lock. */
 void hvm_devices_param(struct hvm_devices *dev, uint32_t index, uint64_t value);
+
+/*
+ * Event channels of vCPU 0 come by this wire from now on (CALLBACK_NONE: not by one). Takes the
+ * lock.
+ */
+void hvm_callback_set(struct hvm_devices *dev, struct virq_callback to);
+/*
+ * The wire as vCPU 0's pending byte has it, which only the guest clears. Called by vCPU 0 on its
+ * way into the guest, after HVMX_CALLBACK. Takes the lock.
+ */
+void hvm_callback_look(struct hvm_devices *dev);
+/* Would that change something? Takes no lock. */
+bool hvm_callback_differs(const struct hvm_devices *dev);
 
 /* --- server.c: device models --- */
 

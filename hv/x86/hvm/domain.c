@@ -125,11 +125,8 @@ static void apic_eoi(struct vlapic *l, uint8_t vector)
 {
     struct hvm_devices *dev = hvm_domain_of(owner_of(l))->dev;
 
-    if (!dev)
-        return;
-    spin_lock(&dev->lock);
-    vioapic_eoi(&dev->irq.ioapic, vector);
-    spin_unlock(&dev->lock);
+    if (dev)
+        hvm_device_eoi(dev, vector);
 }
 
 static const struct vlapic_ops apic_ops = {
@@ -302,13 +299,19 @@ static int send_nmi(struct vcpu *c)
     return 0;
 }
 
-/* An upcall that v alone has chosen the vector of goes through its local APIC. */
+/*
+ * An upcall that v alone has chosen the vector of goes through its local APIC. One by a wire, v
+ * raises itself on its way into the guest: locks may be held here that come after the devices'.
+ */
 static void upcall(struct vcpu *c)
 {
     struct hvm_vcpu *v = hvm_vcpu(c);
+    const struct hvm_domain *hd = hvm_domain_of(v);
 
     if (v->upcall_vector)
         vlapic_post_upcall(&v->lapic, v->upcall_vector);
+    else if (c->id == 0 && hd->dev && !__atomic_load_n(&hd->callback_vector, __ATOMIC_RELAXED))
+        hvm_ask(v, HVMX_CALLBACK);
 }
 
 static bool can_block(const struct vcpu *c)

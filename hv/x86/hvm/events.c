@@ -39,7 +39,10 @@ bool hvm_has_work(struct hvm_vcpu *v)
 {
     enum source from;
 
-    if (__atomic_load_n(&v->exit_work, __ATOMIC_SEQ_CST) & (HVMX_NMI | HVMX_TIMER | HVMX_EVENT))
+    uint32_t work = __atomic_load_n(&v->exit_work, __ATOMIC_SEQ_CST);
+
+    if ((work & (HVMX_NMI | HVMX_TIMER | HVMX_EVENT)) ||
+        ((work & HVMX_CALLBACK) && hvm_callback_differs(hvm_domain_of(v)->dev)))
         return true;
     return (cpu_info()->regs.rflags & X86_FLAGS_IF) && next_vector(v, &from) >= 0;
 }
@@ -113,6 +116,11 @@ bool hvm_exit_work(struct vcpu *c, struct x86_regs *regs)
     if (work & HVMX_TIMER) {
         hvm_done(v, HVMX_TIMER);
         vlapic_timer_fired(&v->lapic);
+        work |= HVMX_INTERRUPT;
+    }
+    if (work & HVMX_CALLBACK) {
+        hvm_done(v, HVMX_CALLBACK);
+        hvm_callback_look(hvm_domain_of(v)->dev);
         work |= HVMX_INTERRUPT;
     }
     if (work & HVMX_NMI)

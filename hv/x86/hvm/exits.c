@@ -242,15 +242,19 @@ static void exit_nested(struct hvm_vcpu *v, struct x86_regs *regs, const struct 
 {
     gfn_t gfn = GFN(x->gpa >> PAGE_SHIFT);
 
-    if (p2m_allows(&hvm_domain_of(v)->p2m, gfn, x->write))
+    if (p2m_allows(&hvm_domain_of(v)->p2m, gfn, x->write, x->fetch))
         return;
     if (!x->fetch && !x->in_tables && hvm_emulate(v, regs) == HVM_EMULATED)
         return;
-    domain_crash(v->x.v.domain, &v->x.v, "it %s physical address %lx, where nothing is",
-                 x->fetch   ? "executes at"
-                 : x->write ? "writes to"
-                            : "reads from",
-                 x->gpa);
+    if (x->fetch)
+        domain_crash(v->x.v.domain, &v->x.v, "it executes at physical address %lx, where %s",
+                     x->gpa,
+                     p2m_allows(&hvm_domain_of(v)->p2m, gfn, false, false) ? "no code may be"
+                                                                           : "nothing is");
+    else
+        domain_crash(v->x.v.domain, &v->x.v, "it %s physical address %lx, where nothing is%s",
+                     x->write ? "writes to" : "reads from", x->gpa,
+                     x->in_tables ? ", in a walk of its tables" : "");
 }
 
 static void exit_bad(struct hvm_vcpu *v, const struct hvm_exit *x)

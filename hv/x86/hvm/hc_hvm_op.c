@@ -10,8 +10,7 @@
 #include "x86/hvm/devices.h"
 
 #define VIA_TYPE(v) ((v) >> 56)
-#define VIA_GSI 0u
-#define VIA_VECTOR 2u
+#define VIA_VALUE(v) ((v) & ((UINT64_C(1) << 56) - 1))
 #define MIN_VECTOR 16u
 
 /* What a guest, or its firmware, may say itself. */
@@ -31,21 +30,43 @@ static bool tools_only(uint32_t index)
     }
 }
 
+/* Where the callback of val comes in, if by a wire. -EINVAL: there is no such wire. */
+static long callback_wire(uint64_t val, struct virq_callback *to)
+{
+    uint64_t gsi = VIA_VALUE(val), device = (val >> 11) & 31, bus = (val >> 16) & 0xffffffff;
+
+    *to = (struct virq_callback){ .via = CALLBACK_NONE };
+    if (VIA_TYPE(val) == HVM_PARAM_CALLBACK_TYPE_PCI_INTX) {
+        *to = (struct virq_callback){ .via = CALLBACK_INTX,
+                                      .device = (uint8_t)device,
+                                      .intx = (uint8_t)(val & 3) };
+        return bus ? E(EINVAL) : 0;
+    }
+    if (VIA_TYPE(val) == HVM_PARAM_CALLBACK_TYPE_GSI && gsi)
+        *to = (struct virq_callback){ .via = CALLBACK_GSI, .gsi = (uint8_t)gsi };
+    return gsi >= VIOAPIC_NUM_PINS && to->via == CALLBACK_GSI ? E(EINVAL) : 0;
+}
+
 static long set_callback(struct hvm_domain *hd, uint64_t value)
 {
-    uint8_t vector = VIA_TYPE(value) == VIA_VECTOR ? (uint8_t)value : 0;
+    uint64_t type = VIA_TYPE(value);
+    uint8_t vector = type == HVM_PARAM_CALLBACK_TYPE_VECTOR ? (uint8_t)value : 0;
+    struct virq_callback wire;
+    long rc = callback_wire(value, &wire);
 
-    /*
-     * A GSI is taken, and raises nothing: a PVH domain has no I/O APIC. Linux names one once its
-     * vCPUs have upcall vectors of their own, only to tell the tools that it knows Xen.
-     */
-    if (VIA_TYPE(value) != VIA_VECTOR && VIA_TYPE(value) != VIA_GSI) {
-        log_refusal(&hd->x.d, "event upcall by %#lx: there are vectors (type 2) only", value);
-        return E(EOPNOTSUPP);
+    if (type > HVM_PARAM_CALLBACK_TYPE_VECTOR || rc) {
+        log_refusal(&hd->x.d, "event upcall by %#lx: no vector, pin or INTx of bus 0", value);
+        return type > HVM_PARAM_CALLBACK_TYPE_VECTOR ? E(EOPNOTSUPP) : rc;
     }
     if (vector && vector < MIN_VECTOR)
         return E(EINVAL);
-    __atomic_store_n(&hd->callback_vector, vector, __ATOMIC_RELAXED);
+    __atomic_store_n(&hd->callback_vector, vector, __ATOMIC_SEQ_CST);
+    /*
+     * A PVH domain has no wires: one that is named raises nothing there. Linux names one once its
+     * vCPUs have upcall vectors of their own, only to tell the tools that it knows Xen.
+     */
+    if (hd->dev)
+        hvm_callback_set(hd->dev, wire);
     return 0;
 }
 
@@ -130,6 +151,8 @@ static long op_upcall_vector(struct vcpu *v, gptr_t arg)
     if (!target)
         return E(ENOENT);
     __atomic_store_n(&hvm_vcpu(target)->upcall_vector, op.vector, __ATOMIC_SEQ_CST);
+    if (target->id == 0 && hvm_domain(d)->dev) /* a wire goes down */
+        hvm_ask(hvm_vcpu(target), HVMX_CALLBACK);
     /* What became pending before had no vector to come by, and would never raise one again. */
     if (__atomic_load_n(&target->info->evtchn_upcall_pending, __ATOMIC_SEQ_CST))
         d->ops->upcall(target);

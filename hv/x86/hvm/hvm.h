@@ -22,6 +22,7 @@ enum hvm_exit_work {
     HVMX_FLUSH = 1u << 2,     /* its translations are to be forgotten */
     HVMX_TIMER = 1u << 3,     /* its APIC's timer has come */
     HVMX_IO = 1u << 4,        /* an instruction waits for a device model: io.h */
+    HVMX_CALLBACK = 1u << 5,  /* vCPU 0: the event channels' wire may have to go up, or down */
     HVMX_EVENT =
         1u << 6, /* `event` is to be delivered: an exception, or one that was interrupted */
 };

@@ -53,6 +53,12 @@ static void pull_link(struct virq *q, unsigned int link, bool up)
         pull(q, isa_pin(irq), irq, up);
 }
 
+static void pull_intx(struct virq *q, unsigned int device, unsigned int intx, bool up)
+{
+    pull(q, virq_pci_pin(device, intx), NO_LINE, up);
+    pull_link(q, (device + intx) & 3, up);
+}
+
 void virq_pci(struct virq *q, unsigned int device, unsigned int intx, bool up)
 {
     unsigned int wire = device * 4 + intx;
@@ -60,14 +66,26 @@ void virq_pci(struct virq *q, unsigned int device, unsigned int intx, bool up)
     if (device > 31 || intx > 3 || bit_test(q->pci.i, wire) == up)
         return;
     bitmap_assign(q->pci.i, wire, up);
-    pull(q, virq_pci_pin(device, intx), NO_LINE, up);
-    pull_link(q, (device + intx) & 3, up);
+    pull_intx(q, device, intx, up);
 }
 
 void virq_gsi(struct virq *q, unsigned int gsi, bool up)
 {
     if (gsi < VIOAPIC_NUM_PINS)
         pull(q, gsi, MIN(gsi, NO_LINE), up);
+}
+
+void virq_callback(struct virq *q, bool up)
+{
+    const struct virq_callback *c = &q->callback;
+
+    if (c->via == CALLBACK_NONE || c->up == up)
+        return;
+    q->callback.up = up;
+    if (c->via == CALLBACK_GSI)
+        virq_gsi(q, c->gsi, up);
+    else
+        pull_intx(q, c->device, c->intx, up);
 }
 
 int virq_set_link(struct virq *q, unsigned int link, unsigned int irq)
@@ -93,8 +111,9 @@ int virq_set_link(struct virq *q, unsigned int link, unsigned int irq)
  * Only counts: what the controllers did about a line that went up is in their own records, and an
  * edge must not come twice.
  */
-void virq_loaded(struct virq *q, int callback_gsi)
+void virq_loaded(struct virq *q)
 {
+    const struct virq_callback *c = &q->callback;
     uint64_t lines = 0;
 
     memset(q->pulls, 0, sizeof(q->pulls));
@@ -106,14 +125,18 @@ void virq_loaded(struct virq *q, int callback_gsi)
         q->pulls[virq_pci_pin(i / 4, i % 4)] += bit_test(q->pci.i, i);
         q->link_pulls[(i / 4 + i % 4) & 3] += bit_test(q->pci.i, i);
     }
+    if (c->up && c->via == CALLBACK_INTX) {
+        q->pulls[virq_pci_pin(c->device, c->intx)]++;
+        q->link_pulls[(c->device + c->intx) & 3]++;
+    }
     for (unsigned int i = 0; i < VIRQ_LINKS; i++) {
         if (q->link.route[i] > 15)
             q->link.route[i] = 0;
         if (q->link.route[i] && q->link_pulls[i])
             q->pulls[isa_pin(q->link.route[i])]++;
     }
-    if (callback_gsi >= 0 && callback_gsi < VIOAPIC_NUM_PINS)
-        q->pulls[callback_gsi]++;
+    if (c->up && c->via == CALLBACK_GSI)
+        q->pulls[c->gsi]++;
     for (unsigned int i = 0; i < VIOAPIC_NUM_PINS; i++)
         if (q->pulls[i])
             lines |= BIT(i);

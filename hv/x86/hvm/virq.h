@@ -12,6 +12,14 @@
 
 #define VIRQ_LINKS 4
 
+/* Where the event channels' callback comes in: HVM_PARAM_CALLBACK_IRQ. */
+struct virq_callback {
+    enum { CALLBACK_NONE, CALLBACK_GSI, CALLBACK_INTX } via;
+    uint8_t gsi;          /* CALLBACK_GSI: 1 to VIOAPIC_NUM_PINS - 1 */
+    uint8_t device, intx; /* CALLBACK_INTX: of bus 0 */
+    bool up;
+};
+
 struct virq {
     struct vioapic ioapic;
     struct vpic pic;
@@ -20,6 +28,7 @@ struct virq {
     struct hvm_hw_pci_link link;     /* the ISA line of each link, 0: none */
     uint8_t pulls[VIOAPIC_NUM_PINS]; /* wires that hold the pin up */
     uint8_t link_pulls[VIRQ_LINKS];
+    struct virq_callback callback;
 };
 
 struct virq_hooks {
@@ -34,11 +43,16 @@ void virq_isa(struct virq *q, unsigned int irq, bool up);
 void virq_pci(struct virq *q, unsigned int device, unsigned int intx, bool up);
 /* The pin that device and INTx have. */
 unsigned int virq_pci_pin(unsigned int device, unsigned int intx);
-/* A pin of the I/O APIC by its number, and the PIC's line if it has one: the callback by GSI. */
+/* A pin of the I/O APIC by its number, and the PIC's line if it has one. */
 void virq_gsi(struct virq *q, unsigned int gsi, bool up);
+/*
+ * The event channels' wire goes up, or down; it is to be down before via, gsi, device or intx
+ * change.
+ */
+void virq_callback(struct virq *q, bool up);
 /* Link 0 to 3 leads to ISA line `irq` from now on, 0: to none. 0 or -EINVAL. */
 int virq_set_link(struct virq *q, unsigned int link, unsigned int irq);
-/* After records were loaded: pins as the wires are. `callback_gsi`: up as well, or -1. */
-void virq_loaded(struct virq *q, int callback_gsi);
+/* After records were loaded: pins as the wires are; the event channels' own is as it was. */
+void virq_loaded(struct virq *q);
 
 #endif

@@ -299,7 +299,7 @@ bool p2m_peek(const struct p2m *p, gfn_t gfn, bool write, mfn_t *mfn)
            entry_type(e) != P2M_MMIO_DIRECT;
 }
 
-bool p2m_allows(struct p2m *p, gfn_t gfn, bool write)
+bool p2m_allows(struct p2m *p, gfn_t gfn, bool write, bool fetch)
 {
     int level;
     uint64_t e;
@@ -309,7 +309,8 @@ bool p2m_allows(struct p2m *p, gfn_t gfn, bool write)
     spin_lock(&p->lock);
     e = entry_load(find_entry(p, gfn, &level, NULL));
     spin_unlock(&p->lock);
-    return entry_present(p, e) && (!write || (e & p->fmt->write));
+    return entry_present(p, e) && (!write || (e & p->fmt->write)) &&
+           (!fetch || p2m_is_ram(entry_type(e)));
 }
 
 /* 0 if the type allows the access. */

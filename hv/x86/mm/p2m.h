@@ -153,8 +153,11 @@ int p2m_set_type(struct p2m *p, gfn_t gfn, unsigned int *order, enum p2m_type fr
                  enum p2m_type to);
 /* Ends all use of what was taken away by this CPU before. Takes RANK_P2M for moments. */
 void p2m_sync(struct p2m *p);
-/* After a nested page fault: do the tables allow the access by now? Then it is tried again. */
-bool p2m_allows(struct p2m *p, gfn_t gfn, bool write);
+/*
+ * After a nested page fault: do the tables allow the access by now? Then it is tried again. Only a
+ * domain's own memory is executable.
+ */
+bool p2m_allows(struct p2m *p, gfn_t gfn, bool write, bool fetch);
 
 /*
  * The dirty log: sets the bit of each page of [gfn, gfn + nr) that was written since the last call,

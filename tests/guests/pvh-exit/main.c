@@ -37,6 +37,102 @@ static void check_forbidden(void)
         CHECK_EQ(TRY("vmcall", "a"(0)), VEC_UD, "VMCALL on AMD");
 }
 
+/* Instructions that only a hypervisor has, as bytes with their names. */
+static const struct {
+    const char *name;
+    uint8_t bytes[8];
+    bool svm; /* to a program the processor may say #GP: it looks at the privilege first */
+} forbidden[] = {
+    { "VMXON", { 0xf3, 0x0f, 0xc7, 0x30 }, false },
+    { "VMCLEAR", { 0x66, 0x0f, 0xc7, 0x30 }, false },
+    { "VMPTRLD", { 0x0f, 0xc7, 0x30 }, false },
+    { "VMPTRST", { 0x0f, 0xc7, 0x38 }, false },
+    { "VMREAD", { 0x0f, 0x78, 0xc3 }, false },
+    { "VMWRITE", { 0x0f, 0x79, 0xc3 }, false },
+    { "VMLAUNCH", { 0x0f, 0x01, 0xc2 }, false },
+    { "VMRESUME", { 0x0f, 0x01, 0xc3 }, false },
+    { "VMXOFF", { 0x0f, 0x01, 0xc4 }, false },
+    { "VMFUNC", { 0x0f, 0x01, 0xd4 }, false },
+    { "INVEPT", { 0x66, 0x0f, 0x38, 0x80, 0x00 }, false },
+    { "INVVPID", { 0x66, 0x0f, 0x38, 0x81, 0x00 }, false },
+    { "VMRUN", { 0x0f, 0x01, 0xd8 }, true },
+    { "VMLOAD", { 0x0f, 0x01, 0xda }, true },
+    { "VMSAVE", { 0x0f, 0x01, 0xdb }, true },
+    { "STGI", { 0x0f, 0x01, 0xdc }, true },
+    { "CLGI", { 0x0f, 0x01, 0xdd }, true },
+    { "SKINIT", { 0x0f, 0x01, 0xde }, true },
+    { "INVLPGA", { 0x0f, 0x01, 0xdf }, true },
+};
+
+static uint8_t any_code[16], any_stack[256] __attribute__((aligned(16)));
+
+/* The code, in ring 0 or 3, with rax pointing to memory that is there. */
+static void run_kernel(void *code)
+{
+    __asm__ volatile("call *%0" : : "r"(code), "a"(any_stack) : "memory", "rbx");
+}
+
+static void run_user(void *code)
+{
+    __asm__ volatile("pushq $0x2b; pushq %0; pushq $2; pushq $0x23; pushq %1; iretq"
+                     :
+                     : "r"(any_stack + sizeof(any_stack)), "r"(code), "a"(any_stack)
+                     : "memory", "rbx");
+}
+
+static void check_both_rings(void)
+{
+    static const uint8_t vmcall[2][4] = { { 0x0f, 0x01, 0xd9, 0xf4 }, { 0x0f, 0x01, 0xc1, 0xf4 } };
+    int got;
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(forbidden); i++) {
+        memset(any_code, 0xcc, sizeof(any_code)); /* INT3: it went on */
+        memcpy(any_code, forbidden[i].bytes, sizeof(forbidden[i].bytes));
+        for (unsigned int n = sizeof(forbidden[i].bytes); n-- > 1 && !any_code[n];)
+            any_code[n] = 0xcc;
+        CHECK_EQ(try_call(run_kernel, any_code), VEC_UD, "%s", forbidden[i].name);
+        got = try_call(run_user, any_code);
+        CHECK(got == VEC_UD || (forbidden[i].svm && got == VEC_GP), "%s of a program: %d",
+              forbidden[i].name, got);
+        CHECK_EQ(this_cpu()->regs.rip, (uint64_t)any_code, "%s: where", forbidden[i].name);
+    }
+    /* A hypercall of a program does nothing; the HLT behind it may not be executed there. */
+    memcpy(any_code, vmcall[hypercalls_by_vmcall()], sizeof(vmcall[0]));
+    CHECK_EQ(try_call(run_user, any_code), VEC_GP, "a program's hypercall");
+    CHECK_EQ(this_cpu()->regs.rax, (uint64_t)-EPERM, "a program's hypercall");
+    CHECK_EQ(this_cpu()->regs.rip, (uint64_t)any_code + 3, "a program's hypercall");
+}
+
+static bool on_qemu(void)
+{
+    return cpuid(0x80000002, 0).a == 0x554d4551; /* the processor's name begins with it */
+}
+
+/* Memory types that there are not. */
+static void check_types(void)
+{
+    static const uint8_t none[] = { 2, 3, 8, 0x86 };
+    uint64_t pat = rdmsr(MSR_PAT);
+
+    /* SVM guests write PAT without an exit, and the processor checks; QEMU's does not. */
+    for (unsigned int i = 0; !on_qemu() && i < ARRAY_SIZE(none); i++)
+        for (unsigned int at = 0; at < 64; at += 8) {
+            uint64_t bad = (pat & ~(0xfful << at)) | (uint64_t)none[i] << at;
+
+            CHECK_EQ(try_wrmsr(MSR_PAT, bad), VEC_GP, "PAT of %#x at bit %u", none[i], at);
+        }
+    CHECK_EQ(try_wrmsr(MSR_PAT, 0x0001040506070406), NO_FAULT, "PAT");
+    CHECK_EQ(rdmsr(MSR_PAT), 0x0001040506070406, "PAT");
+    wrmsr(MSR_PAT, pat);
+    CHECK_EQ(try_wrmsr(0x250, 0x0606060606060206ul), VEC_GP, "a fixed MTRR of type 2");
+    CHECK_EQ(try_wrmsr(0x26f, 0x0706060606060606ul), VEC_GP, "a fixed MTRR of type 7");
+    CHECK_EQ(try_wrmsr(0x200, 0x106), VEC_GP, "an MTRR's base with a reserved bit");
+    CHECK_EQ(try_wrmsr(0x200, 1ul << 60 | 6), VEC_GP, "an MTRR's base beyond all memory");
+    CHECK_EQ(try_wrmsr(0x201, 1ul << 60 | 0x800), VEC_GP, "an MTRR's mask beyond all memory");
+    CHECK_EQ(try_wrmsr(0x201, 0x400), VEC_GP, "an MTRR's mask with a reserved bit");
+    CHECK_EQ(try_wrmsr(0x2ff, 0xc02), VEC_GP, "MTRR default of type 2");
+}
+
 static void check_msrs(void)
 {
     static const uint32_t denied[] = { 0xc0010114, 0xc0010117, 0x48,  0x345,
@@ -156,7 +252,9 @@ void guest_main(void)
 {
     check_cpuid();
     check_forbidden();
+    check_both_rings();
     check_msrs();
+    check_types();
     check_control();
     check_xcr0();
     check_debug();
