@@ -7,9 +7,11 @@ import os
 import subprocess
 
 import cases
+import images
 import traces
 import views
 import vm
+import cpio as newc  # dom0's: vm.py says where
 
 # Whose xenstored, console daemon and command line.
 MIXES = {"debian": ("debian", "debian", "debian"), "store": ("orlop", "debian", "debian"),
@@ -87,6 +89,21 @@ def add_hvm(cfg):
         (boot, f"{vm.FETCH}/tools/{boot}"), ("hvm/disk.img.gz", made + ".gz")))
 
 
+def add_hvm_linux(cfg):
+    """The same, GRUB, and the modules of emulated devices for the guest."""
+    import mkinitramfs  # pylint: disable=import-outside-toplevel
+    cfg = add_hvm(cfg)
+    if isinstance(cfg, str):
+        return cfg
+    made, modules = vm.TOP + "/build/tmp/hvm-modules.cpio", newc.Cpio()
+    for i, (name, content) in enumerate(mkinitramfs.module_order(["ata_piix", "sd_mod", "e1000"])):
+        modules.text(f"modules/0{i:02d}-{name}", content)
+    modules.write(made)
+    roms = tuple((f"usr/share/qemu/efi-{card}.rom", f"{vm.FETCH}/hvm/usr/lib/ipxe/qemu/efi-{card}.rom") for card in ("e1000", "rtl8139"))
+    return dataclasses.replace(cfg, files=cfg.files + roms + (
+        ("hvm/modules.cpio", made), ("hvm/grub-head.gz", images.grub_head(mkinitramfs.DISK_MIB))))
+
+
 def own_programs(case, check):
     """What only Orlop's programs do."""
     def view(result):
@@ -117,4 +134,6 @@ def all_cases(case, check):
         [case("guest-hvm", dataclasses.replace(config("hvm", "debian", 2, 1), mem=1536), make=add_hvm, check=check,
               hvs=("orlop", "xen")),
          case("guest-hvm-orlop", dataclasses.replace(config("hvm", "orlop", 2, 1), mem=1536), make=add_hvm, check=check,
-              hvs=("orlop",))]
+              hvs=("orlop",))] + \
+        [case(f"guest-hvm-linux-{mix}", dataclasses.replace(config("hvm-linux", mix, 2, 2), mem=1536, timeout=1800), make=add_hvm_linux,
+              check=check, long=True, hvs=("orlop", "xen") if mix == "debian" else ("orlop",)) for mix in ("debian", "orlop")]

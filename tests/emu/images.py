@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Kernels and boot media made from Debian's kernel: other payload formats, damage, a GRUB CD."""
+"""Kernels and boot media made from Debian's kernel: other payload formats, damage, a GRUB CD, the head of a GRUB disk."""
 import dataclasses
+import gzip
 import lzma
 import os
+import struct
 import subprocess
 import tempfile
 import zlib
@@ -93,6 +95,27 @@ def damaged_kernel(how):
         # The notes' owner name says that the kernel knows the ABI: without it, it is another kind of kernel.
         return unpacked().replace(b"Xen\0", b"Nex\0")
     return save(f"kernel-{how}", make)
+
+
+GRUB = "/usr/lib/grub/i386-pc"
+GRUB_MODULES = ["biosdisk", "part_msdos", "ext2", "normal", "linux", "serial", "terminal", "echo", "boot"]
+HEAD = 1 << 20      # where the partition begins
+
+
+def grub_head(partition_mib):
+    """The first MiB of a disk that a BIOS boots: GRUB behind the boot sector, as grub-install puts it, which reads
+    /boot/grub/grub.cfg of the one partition that follows."""
+    def make():
+        with tempfile.NamedTemporaryFile(dir=TMP) as core, open(GRUB + "/boot.img", "rb") as f:
+            subprocess.run(["grub-mkimage", "-d", GRUB, "-O", "i386-pc", "-p", "(hd0,msdos1)/boot/grub", "-o", core.name,
+                            *GRUB_MODULES], check=True)
+            head = bytearray(f.read() + core.read())
+        head += bytes(HEAD - len(head))
+        # The table: active, type Linux, first sector and number of sectors; nobody asks for cylinders.
+        head[0x1be:0x1fe] = struct.pack("<B3xB3xII48x", 0x80, 0x83, HEAD // 512, partition_mib << 11)
+        head[0x1fe:0x200] = b"\x55\xaa"
+        return gzip.compress(bytes(head), 9, mtime=0)
+    return save("grub-head.gz", make)
 
 
 def boot_iso(cfg, entry=0):
