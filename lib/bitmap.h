@@ -108,12 +108,6 @@ static inline size_t bitmap_weight(const unsigned long *map, size_t bits)
     return n;
 }
 
-static inline void bitmap_copy(unsigned long *dst, const unsigned long *src, size_t bits)
-{
-    for (size_t i = 0; i < BITMAP_LONGS(bits); i++)
-        dst[i] = src[i];
-}
-
 #define bitmap_for_each(bit, map, bits) \
     for (size_t bit = bitmap_first(map, bits); bit < (bits); bit = bitmap_next(map, bits, bit + 1))
 

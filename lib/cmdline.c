@@ -122,11 +122,6 @@ bool cmdline_u64(const struct cmdline_opt *opt, uint64_t *out)
     return !opt->negated && !opt->cut && str_to_u64(opt->value, NULL, 0, out);
 }
 
-bool cmdline_size(const struct cmdline_opt *opt, uint64_t unit, uint64_t *out)
-{
-    return !opt->negated && !opt->cut && str_to_size(opt->value, NULL, unit, out);
-}
-
 /* One size of dom0_mem at `*pos`; stops at a comma or the end. */
 static const char *parse_amount(const char **pos, struct cmdline_amount *a)
 {

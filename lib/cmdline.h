@@ -52,9 +52,6 @@ bool cmdline_bool(const struct cmdline_opt *opt, bool *out);
 /* The value as one whole number (decimal, 0x, octal). */
 bool cmdline_u64(const struct cmdline_opt *opt, uint64_t *out);
 
-/* The value as a size with B, K, M, G, T; a bare number counts `unit` bytes. */
-bool cmdline_size(const struct cmdline_opt *opt, uint64_t unit, uint64_t *out);
-
 /*
  * One amount of dom0_mem: `bytes` plus `percent` of what is available; negative: available less
  * `bytes`.

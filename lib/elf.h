@@ -26,7 +26,6 @@
 #define ELF_PF_R 4
 
 #define ELF_MAX_SEGMENTS 128 /* more are refused: kernels have about five */
-#define ELF_MAX_SECTIONS 65536
 
 enum elf_kind { ELF_NONE, ELF_32, ELF_64 };
 

@@ -23,9 +23,7 @@
 /* The alignment must be a power of two; ALIGN_UP wraps to 0 at the top of the type. */
 #define ALIGN_DOWN(x, a) ((x) & ~((__typeof__(x))(a)-1))
 #define ALIGN_UP(x, a) ALIGN_DOWN((x) + ((__typeof__(x))(a)-1), a)
-#define IS_ALIGNED(x, a) (((x) & ((__typeof__(x))(a)-1)) == 0)
 #define DIV_ROUND_UP(n, d) (((n) + (d)-1) / (d))
-#define IS_POWER_OF_2(x) ((x) != 0 && ((x) & ((x)-1)) == 0)
 
 #define BIT(n) (1UL << (n))
 #define BIT64(n) (UINT64_C(1) << (n))

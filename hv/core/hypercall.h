@@ -14,7 +14,6 @@
 #include "core/trace.h"
 
 /* Error codes are the ABI's (<xen/errno.h>), returned negative. */
-#define EOK 0
 #define E(x) (-(long)(XEN_##x))
 
 /* v is current. args may be its saved registers: a handler that changes those reads them first. */

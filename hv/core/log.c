@@ -271,20 +271,6 @@ void log_set_level(enum log_level hv, enum log_level guest)
     guest_level = guest;
 }
 
-int log_level_by_name(const char *name)
-{
-    static const struct {
-        const char *name;
-        int level;
-    } names[] = { { "none", LOG_NONE }, { "error", LOG_ERR },   { "warning", LOG_WARN },
-                  { "info", LOG_INFO }, { "debug", LOG_DEBUG }, { "all", LOG_DEBUG } };
-
-    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-        if (str_eq(name, names[i].name))
-            return names[i].level;
-    return -2;
-}
-
 /* What a guest says goes where its mistakes go: line by line, and as rarely. */
 static void guest_lines(struct domain *d, const char *s, size_t n)
 {

@@ -62,8 +62,5 @@ void log_close(void);
 void log_late(void);
 /* Exit-path work WORK_CONRING: raises VIRQ_CON_RING in Dom0. */
 void log_notify(void);
-/* The level a log option names ("all", "debug", "info", "warning", "error", "none"); -2: none of
- * these. */
-int log_level_by_name(const char *name);
 
 #endif

@@ -16,7 +16,6 @@
 #define MAX_MAPTRACK_FRAMES 4096    /* of records of the grants it maps, 256 each; Dom0's limit */
 #define DEFAULT_MAPTRACK_FRAMES 256 /* of these, unless createdomain says otherwise */
 #define NR_WATCHDOGS 2              /* watchdog timers of a domain */
-#define MULTICALL_DEPTH 1           /* a multicall inside a multicall is refused */
 #define MAX_EXTENT_ORDER_DOM0 18    /* of memory_op's extents: 1 GiB */
 #define MAX_EXTENT_ORDER 9          /* of other domains: 2 MiB */
 #define PREEMPT_BUDGET 512 /* thousands of instructions that a long operation does in one go */

@@ -205,11 +205,6 @@ void vcpu_runstate_at(struct vcpu *v, int state, uint64_t now)
     v->runstate.state = state;
 }
 
-void vcpu_set_runstate(struct vcpu *v, int state)
-{
-    vcpu_runstate_at(v, state, arch_now());
-}
-
 void vcpu_get_runstate(struct vcpu *v, struct vcpu_runstate_info *out)
 {
     struct pcpu *p;

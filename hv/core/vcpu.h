@@ -138,7 +138,6 @@ void domain_drop_infos(struct domain *d);
 void vcpu_notify(struct vcpu *v);
 /* Runstate change at time `now`, or now. Holds v's run queue lock. */
 void vcpu_runstate_at(struct vcpu *v, int state, uint64_t now);
-void vcpu_set_runstate(struct vcpu *v, int state);
 /* A consistent copy of v's runstate with the time of the current state up to now. Any CPU. */
 void vcpu_get_runstate(struct vcpu *v, struct vcpu_runstate_info *out);
 

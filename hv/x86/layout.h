@@ -28,7 +28,6 @@
 #define M2P_RW_BASE VA(0xffff808000000000)
 #define FRAME_TABLE_BASE VA(0xffff810000000000)
 #define IMAGE_BASE VA(0xffff818000000000) /* + physical address */
-#define IMAGE_PHYS 0x200000
 /*
  * The console ring lies at a fixed place, so that it is found again after a warm reboot: just below
  * the image. (SeaBIOS clears the first 640 KiB.)

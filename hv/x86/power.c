@@ -86,16 +86,6 @@ static bool has_control(void)
     return fadt.present && fadt.pm1a_control.address;
 }
 
-bool power_owns_port(uint16_t port)
-{
-    const struct acpi_reg *own[] = { &fadt.pm1a_control, &fadt.pm1b_control, &fadt.reset };
-
-    for (size_t i = 0; i < ARRAY_SIZE(own); i++)
-        if (io_register(own[i]) && (own[i]->address & ~1ull) == (port & ~1u))
-            return true;
-    return false;
-}
-
 /* --- stopping --- */
 
 static void stop_cpu(void *arg)

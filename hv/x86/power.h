@@ -25,9 +25,6 @@ long power_enter_acpi_sleep(const struct xenpf_enter_acpi_sleep *op);
  * fault. */
 void power_reboot(void) __attribute__((noreturn));
 
-/* Is the port one of the registers that switch the machine off, or its reset register? */
-bool power_owns_port(uint16_t port);
-
 /*
  * Pure: SLP_TYPa and SLP_TYPb of \_S5 in an AML block; false when it is not there in the plain form
  * (a package of constants).

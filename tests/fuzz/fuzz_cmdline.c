@@ -16,7 +16,6 @@ static void all_values(const struct cmdline_opt *o)
 
     cmdline_bool(o, &b);
     cmdline_u64(o, &v);
-    cmdline_size(o, 1024, &v);
     cmdline_serial(o->value, &s);
     if (!cmdline_range(o->value, &lo, &hi) && lo > hi)
         abort();

@@ -15,7 +15,6 @@
 #define UART_COM1_IRQ 4
 #define UART_COM2_PORT 0x2f8
 #define UART_COM2_IRQ 3
-#define UART_NR_PORTS 8 /* I/O ports from uart_port() on that belong to the device */
 
 /*
  * Finds and programs port `com` (1 or 2) by the value of com1= or com2= (NULL or "": 115200,8n1 at

@@ -6,7 +6,6 @@
 #include "x86/hvm/vlapic.h"
 
 #define VIOAPIC_BASE 0xfec00000ull
-#define VIOAPIC_SIZE 0x1000u
 
 struct vioapic {
     struct hvm_hw_vioapic hw; /* as the record has it */

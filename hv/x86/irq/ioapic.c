@@ -144,13 +144,6 @@ bool ioapic_read_register(uint64_t base, uint32_t reg, uint32_t *value)
     return true;
 }
 
-void ioapic_mask_all(void)
-{
-    for (unsigned int i = 0; i < nr_ioapics; i++)
-        for (uint32_t n = 0; n < ioapics[i].lines; n++)
-            window_write(&ioapics[i], REG_ENTRY(n), ENTRY_MASKED);
-}
-
 static void write_low(struct irq *irq)
 {
     struct ioapic *io = of_gsi(irq->gsi);

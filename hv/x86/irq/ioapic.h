@@ -29,8 +29,6 @@ bool ioapic_is_register_frame(mfn_t mfn);
 bool ioapic_read_register(uint64_t base, uint32_t reg, uint32_t *value);
 /* The GSI of redirection register `reg` of the I/O APIC at `base`; false: not such a register. */
 bool ioapic_register_gsi(uint64_t base, uint32_t reg, uint32_t *gsi);
-/* Mask every line: before a reboot. */
-void ioapic_mask_all(void);
 
 extern const struct irq_chip ioapic_chip;
 

@@ -129,13 +129,6 @@ void lapic_init_cpu(void)
         lapic_timer_init_cpu();
 }
 
-void lapic_shutdown(void)
-{
-    lapic_write(LAPIC_LVT_TIMER, LVT_MASKED | VEC_TIMER);
-    lapic_write(LAPIC_LVT_ERROR, LVT_MASKED | VEC_ERROR);
-    lapic_write(LAPIC_SVR, VEC_SPURIOUS);
-}
-
 uint32_t lapic_id(void)
 {
     uint32_t id = lapic_read(LAPIC_ID);
@@ -181,11 +174,6 @@ void lapic_send_self(uint8_t vector)
     }
     wait_icr();
     lapic_write(LAPIC_ICR, ICR_SELF | ICR_ASSERT | vector);
-}
-
-void lapic_send_nmi(uint32_t apic_id)
-{
-    send(apic_id, ICR_ASSERT | ICR_NMI);
 }
 
 void lapic_send_nmi_others(void)
@@ -244,11 +232,6 @@ void lapic_timer_calibrated(uint64_t ticks_per_second, bool use_tsc_deadline)
 bool lapic_timer_is_deadline(void)
 {
     return timer_state.deadline;
-}
-
-uint64_t lapic_timer_hz(void)
-{
-    return timer_state.hz;
 }
 
 void lapic_timer_init_cpu(void)

@@ -79,8 +79,6 @@ void lapic_init_bsp(uint32_t max_apic_id, int x2apic_option);
  * leftovers of the firmware acknowledged. Later CPUs call it as well.
  */
 void lapic_init_cpu(void);
-/* This CPU's APIC off again: before a reboot, and for CPUs that stop. */
-void lapic_shutdown(void);
 
 /* This CPU's APIC id. */
 uint32_t lapic_id(void);
@@ -89,7 +87,6 @@ bool lapic_test_vector(unsigned int reg, uint8_t vector);
 
 /* Interrupt `vector` on the CPU of that id; NMI likewise. Waits for the previous one to leave. */
 void lapic_send_ipi(uint32_t apic_id, uint8_t vector);
-void lapic_send_nmi(uint32_t apic_id);
 /*
  * Interrupt `vector` on this CPU. From an NMI as well: the interrupted code may stand between the
  * two writes of an IPI of its own, and this one leaves the destination alone.
@@ -112,7 +109,6 @@ uint32_t lapic_timer_elapsed(void);    /* ticks since then */
 /* This is how fast it counts (behind the divider): what time/ found. Once, first CPU. */
 void lapic_timer_calibrated(uint64_t ticks_per_second, bool use_tsc_deadline);
 bool lapic_timer_is_deadline(void);
-uint64_t lapic_timer_hz(void);
 /* Arm the timer: deadline mode takes a TSC value, 0 stops; count mode takes ticks, 0 stops. */
 void lapic_timer_set_tsc(uint64_t tsc);
 void lapic_timer_set_ticks(uint32_t ticks);

@@ -12,7 +12,6 @@
 #include "x86/pv/pv.h"
 
 /* Exceptions that lead here. */
-#define VECTOR_DB 1
 #define VECTOR_UD 6
 #define VECTOR_GP 13
 

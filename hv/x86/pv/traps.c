@@ -253,31 +253,32 @@ void pv_syscall(struct x86_regs *regs)
     pv_inject(v, regs, TRAP_UD, 0);
 }
 
-void pv_syscall32(struct x86_regs *regs)
+/* A 32-bit program calls its kernel: the callback for it, or the exception of a CPU without. */
+static void enter_from_32bit(struct x86_regs *regs, bool sysenter)
 {
     struct vcpu *v = cpu_info()->current;
     struct pv_vcpu *pv = pv_vcpu(v);
-    struct pv_callback cb = { pv->syscall32_rip, pv->syscall32_mask };
+    struct pv_callback cb = { sysenter ? pv->sysenter_rip : pv->syscall32_rip,
+                              sysenter ? pv->sysenter_mask : pv->syscall32_mask };
 
     if (!pv->kernel_mode && cb.address) {
         pv_enter_callback(v, regs, &cb, false);
-        return;
+    } else if (sysenter) {
+        pv_inject(v, regs, TRAP_GP, 0);
+    } else {
+        regs->rip -= 2; /* back to the instruction */
+        pv_inject(v, regs, TRAP_UD, 0);
     }
-    regs->rip -= 2;
-    pv_inject(v, regs, TRAP_UD, 0);
+}
+
+void pv_syscall32(struct x86_regs *regs)
+{
+    enter_from_32bit(regs, false);
 }
 
 void pv_sysenter(struct x86_regs *regs)
 {
-    struct vcpu *v = cpu_info()->current;
-    struct pv_vcpu *pv = pv_vcpu(v);
-    struct pv_callback cb = { pv->sysenter_rip, pv->sysenter_mask };
-
-    if (!pv->kernel_mode && cb.address) {
-        pv_enter_callback(v, regs, &cb, false);
-        return;
-    }
-    pv_inject(v, regs, TRAP_GP, 0);
+    enter_from_32bit(regs, true);
 }
 
 /* --- before the guest runs --- */
