@@ -253,7 +253,8 @@ TEST(records_at_a_wrong_place)
 {
     static const uint32_t once[] = { STREAM_PV_INFO,       STREAM_CPUID_POLICY, STREAM_MSR_POLICY,
                                      STREAM_STATIC_END,    STREAM_TSC_INFO,     STREAM_SHARED_INFO,
-                                     STREAM_PV_VCPU_BASIC, STREAM_PV_VCPU_MSRS, STREAM_VERIFY };
+                                     STREAM_PV_VCPU_BASIC, STREAM_PV_VCPU_MSRS, STREAM_VERIFY,
+                                     STREAM_PV_P2M_FRAMES };
     static const uint32_t needed[] = { STREAM_PV_INFO,   STREAM_STATIC_END,  STREAM_PV_P2M_FRAMES,
                                        STREAM_PAGE_DATA, STREAM_SHARED_INFO, STREAM_PV_VCPU_BASIC };
 
@@ -285,7 +286,7 @@ TEST(records_at_a_wrong_place)
 
 TEST(lengths_that_cannot_be)
 {
-    static const uint8_t zeros[8192];
+    static const uint8_t zeros[8192 + (1 << 16)];
     static const struct {
         uint32_t type, n;
     } rows[] = { { STREAM_PV_INFO, 7 },
@@ -305,7 +306,9 @@ TEST(lengths_that_cannot_be)
                  { STREAM_PV_VCPU_EXTENDED, 8 },
                  { STREAM_PV_VCPU_EXTENDED, 8 + 129 },
                  { STREAM_PV_VCPU_XSAVE, 599 },
+                 { STREAM_PV_VCPU_XSAVE, 8 + (1 << 16) + 8 },
                  { STREAM_PV_VCPU_MSRS, 8 },
+                 { STREAM_PV_VCPU_MSRS, 8 + 4112 },
                  { STREAM_PV_VCPU_MSRS, 23 },
                  { STREAM_VERIFY, 8 },
                  { STREAM_END, 8 } };

@@ -33,6 +33,9 @@ TESTS = [
     ("fail+guest-flood+guest-kernels", "orlop", 2, 1, False),
     ("save", "debian", 2, 1, False),
     ("save", "debian", 2, 4, True),
+    ("move", "orlop", 2, 1, True),
+    ("move", "orlop", 2, 4, True),
+    ("migrate", "daemons", 2, 1, True),
     ("daemons", "store", 1, 1, True),
     ("daemons", "orlop", 2, 2, True),
 ]
@@ -126,7 +129,7 @@ def own_programs(case, check):
 def all_cases(case, check):
     """case: suite.Case; check: what must be true of the hypervisor's log afterwards."""
     return [case(f"guest-{task.split('+')[0]}-{mix}-{vcpus}of{cpus}",
-                 config(task, mix, cpus, vcpus, words=("migrate=1", "saves=3") if task == "save" and long else ()), long=long, check=check,
+                 config(task, mix, cpus, vcpus, words=("migrate=1", "saves=3", "more=1") if task in ("save", "move") and long else ()), long=long, check=check,
                  hvs=("orlop", "xen")) for task, mix, cpus, vcpus, long in TESTS] + \
         [case(f"guest-{'' if task == 'pvh' else 'pvh-'}{task}-{mix}-{vcpus}of{cpus}", config(task, mix, cpus, vcpus, "pvh"),
               long=long, check=check, hvs=("orlop",)) for task, mix, cpus, vcpus, long in PVH_TESTS] + \

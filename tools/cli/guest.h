@@ -27,6 +27,7 @@ struct error;
 struct guest_lock;
 struct host;
 struct store;
+struct stream;
 
 #define RECORD_ROOT "/orlop"
 #define RECORD_STOPPING "stopping" /* /orlop/stopping: the host goes down, nothing is restarted */
@@ -37,6 +38,7 @@ struct create_options {
     bool check;   /* only look whether it could be made */
     bool force;   /* disks that others write too */
     struct guest_lock *held; /* the caller's lock, given away to this call; NULL: takes its own */
+    struct stream *image;    /* opened: it is restored from there; NULL: built from its kernel */
 };
 
 /* What a check found, for --dry-run. */

@@ -5,7 +5,7 @@
  *   look      kernel, disks, bridges, CPUs, memory, name: nothing exists yet, nothing to take back
  *   make      domain, its memory claimed, event channels, block devices, all store nodes in one
  *             transaction (from here on Domain 0's backends work beside us)
- *   build     memory, kernel, page tables
+ *   build     memory, kernel, page tables; or what a saved guest's stream has of them
  *   connect   the rings, backends that took up their devices, cards in their bridges, an HVM
  *             guest's device model
  *
@@ -19,6 +19,7 @@
 #include "tools/cli/guest.h"
 #include "tools/cli/guest_lock.h"
 #include "tools/cli/host.h"
+#include "tools/cli/image.h"
 #include "tools/cli/undo.h"
 #include "tools/lib/error.h"
 #include "tools/lib/names.h"
@@ -159,22 +160,29 @@ static int claim(struct making *m, uint64_t pages)
     return rc == -ENOSYS ? 0 : rc;
 }
 
+static int limit_memory(struct making *m, unsigned int mb, struct error *e)
+{
+    struct xen_domctl op = { .cmd = XEN_DOMCTL_max_mem, .domain = m->domid };
+    int rc;
+
+    op.u.max_mem.max_memkb = ((uint64_t)mb << 10) + SLACK_KIB;
+    rc = xen_domctl(m->h->xen, &op);
+    return rc < 0 ? xen_error(e, rc, "setting its limit of memory") : 0;
+}
+
 static int set_resources(struct making *m, struct error *e)
 {
     struct xen_domctl op = { .cmd = XEN_DOMCTL_max_vcpus, .domain = m->domid };
-    uint64_t kib = (uint64_t)m->cfg->memory_mb << 10;
     int rc;
 
     op.u.max_vcpus.max = m->cfg->maxvcpus;
     rc = xen_domctl(m->h->xen, &op);
     if (rc < 0)
         return xen_error(e, rc, "making %u vCPUs", m->cfg->maxvcpus);
-    op.cmd = XEN_DOMCTL_max_mem;
-    op.u.max_mem.max_memkb = kib + SLACK_KIB;
-    rc = xen_domctl(m->h->xen, &op);
-    if (rc < 0)
-        return xen_error(e, rc, "setting its limit of memory");
-    rc = claim(m, kib >> 2);
+    /* A guest that was saved while it shrank or grew has what it has. */
+    if (limit_memory(m, m->o->image ? m->cfg->maxmem_mb : m->cfg->memory_mb, e) != 0)
+        return -1;
+    rc = claim(m, (uint64_t)m->cfg->memory_mb << 8);
     if (rc < 0)
         return xen_error(e, rc, "reserving %u MiB", m->cfg->memory_mb);
     if (cpus_apply(m->h->xen, m->domid, m->cfg->maxvcpus, &m->cfg->cpus, &m->cfg->cpus_soft, e) !=
@@ -237,6 +245,39 @@ static int make(struct making *m, struct error *e)
     return rc ? rc : interrupt_check(e);
 }
 
+/* Introduces the guest to xenstored, when its memory is there. */
+static int introduce(struct making *m, uint64_t console_mfn, uint64_t store_mfn, struct error *e)
+{
+    char base[64];
+    int rc;
+
+    claim(m, 0);
+    snprintf(base, sizeof(base), "/local/domain/%u", m->domid);
+    rc = store_put(&m->h->store, base, "store/ring-ref", "%llu", (unsigned long long)store_mfn);
+    rc = rc ? rc
+            : store_put(&m->h->store, base, "console/ring-ref", "%llu",
+                        (unsigned long long)console_mfn);
+    if (rc == 0 && !xs_introduce_domain(m->h->store.h, m->domid, store_mfn, m->store_port))
+        rc = -errno;
+    return rc ? store_error(e, rc, "introducing the guest to xenstored") : interrupt_check(e);
+}
+
+static int restore(struct making *m, struct error *e)
+{
+    struct image_request r = { .domid = m->domid,
+                               .max_kib = (uint64_t)m->cfg->maxmem_mb << 10,
+                               .vcpus = m->cfg->maxvcpus,
+                               .console_port = m->console_port,
+                               .store_port = m->store_port };
+    struct image_result got;
+
+    if (image_load(m->h, &r, m->o->image, &got, e) != 0)
+        return -1;
+    if (limit_memory(m, m->cfg->memory_mb, e) != 0)
+        return -1;
+    return introduce(m, got.console_mfn, got.store_mfn, e);
+}
+
 static int build(struct making *m, struct error *e)
 {
     bool hvm = m->cfg->type == GUEST_HVM;
@@ -251,20 +292,10 @@ static int build(struct making *m, struct error *e)
                                  .console_port = m->console_port,
                                  .store_port = m->store_port };
     struct builder_result got;
-    char base[64];
-    int rc;
 
     if (builder_build(&r, &got, e) != 0)
         return interrupt_check(e) ? -1 : error_in(e, "building the guest's memory");
-    claim(m, 0);
-    snprintf(base, sizeof(base), "/local/domain/%u", m->domid);
-    rc = store_put(&m->h->store, base, "store/ring-ref", "%llu", (unsigned long long)got.store_mfn);
-    rc = rc ? rc
-            : store_put(&m->h->store, base, "console/ring-ref", "%llu",
-                        (unsigned long long)got.console_mfn);
-    if (rc == 0 && !xs_introduce_domain(m->h->store.h, m->domid, got.store_mfn, m->store_port))
-        rc = -errno;
-    return rc ? store_error(e, rc, "introducing the guest to xenstored") : interrupt_check(e);
+    return introduce(m, got.console_mfn, got.store_mfn, e);
 }
 
 static int connect(struct making *m, struct error *e)
@@ -323,7 +354,7 @@ static void let_go(struct making *m)
 
 static int all_steps(struct making *m, struct create_plan *plan, struct error *e)
 {
-    int rc = guest_check_kernel(m->cfg, &m->kernel, &m->files, plan, e);
+    int rc = m->o->image ? 0 : guest_check_kernel(m->cfg, &m->kernel, &m->files, plan, e);
 
     if (rc == 0 && (m->name_lock = name_lock(e)) < 0)
         rc = -1;
@@ -332,12 +363,14 @@ static int all_steps(struct making *m, struct create_plan *plan, struct error *e
         return rc;
     if (m->lock.fd < 0)
         rc = guest_lock(&m->lock, m->cfg->uuid, true, e);
+    if (rc == 0)
+        guest_lock_note(&m->lock, false);
     rc = rc ? rc : make(m, e);
     if (rc == 0) { /* the name is in the store now */
         close(m->name_lock);
         m->name_lock = -1;
     }
-    rc = rc ? rc : build(m, e);
+    rc = rc ? rc : m->o->image ? restore(m, e) : build(m, e);
     rc = rc ? rc : connect(m, e);
     return rc ? rc : finish(m, e);
 }

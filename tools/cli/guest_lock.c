@@ -5,6 +5,7 @@
 #include "tools/cli/guest.h"
 #include "tools/cli/host.h"
 #include "tools/cli/nbd.h"
+#include "tools/cli/suspend.h"
 #include "tools/lib/error.h"
 #include "tools/lib/util.h"
 
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #define DIR_PATH "/run/orlop/guests/"
+#define NOTE "resume"
 
 /* The file that was locked is removed by its holder: then it is no longer the one of that name. */
 static bool same_file(int fd, const char *path)
@@ -42,10 +44,18 @@ int guest_lock(struct guest_lock *l, const uint8_t uuid[16], bool wait, struct e
         close(rc);
     }
     l->fd = rc < 0 ? -1 : rc;
+    l->to_resume = rc >= 0 && pread(l->fd, text, 1, 0) == 1;
     if (rc == -EWOULDBLOCK)
         return error_set(e, EWOULDBLOCK, "Wait for it; orlop list shows when it is done.",
                          "another orlop works on this guest just now");
     return rc < 0 ? error_sys(e, -rc, "Run this as root, with /run writable.", "%s", l->path) : 0;
+}
+
+int guest_lock_note(struct guest_lock *l, bool resume)
+{
+    if (!resume)
+        return ftruncate(l->fd, 0) == 0 ? 0 : -errno;
+    return pwrite(l->fd, NOTE, sizeof(NOTE) - 1, 0) == sizeof(NOTE) - 1 ? 0 : -EIO;
 }
 
 void guest_unlock(struct guest_lock *l)
@@ -70,7 +80,10 @@ int leftovers_clean(struct host *h)
         if (!uuid_from_text(entry->d_name, uuid) || guest_lock(&l, uuid, false, NULL) != 0)
             continue;
         found++;
-        guest_clean_unfinished(h, uuid);
+        if (l.to_resume)
+            suspend_recover(h, uuid);
+        else
+            guest_clean_unfinished(h, uuid);
         guest_unlock(&l);
     }
     if (dir)

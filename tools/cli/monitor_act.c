@@ -12,6 +12,7 @@
 #include "tools/cli/host.h"
 #include "tools/cli/hotplug.h"
 #include "tools/cli/policy.h"
+#include "tools/cli/suspend.h"
 #include "tools/lib/error.h"
 #include "tools/lib/util.h"
 
@@ -302,7 +303,10 @@ bool monitor_act(struct host *h, const uint8_t uuid[16])
 
     if (guest_lock(&g.lock, uuid, false, NULL) != 0)
         return false;
-    act_locked(&g);
+    if (g.lock.to_resume)
+        suspend_recover(h, uuid);
+    else
+        act_locked(&g);
     guest_unlock(&g.lock);
     config_free(&g.cfg);
     return true;

@@ -63,7 +63,7 @@ static uint64_t walk(struct p2m *p, uint64_t va)
     return mfn;
 }
 
-static uint64_t page_of_table(struct p2m *p, uint64_t page)
+uint64_t p2m_table(struct p2m *p, uint64_t page)
 {
     uint64_t list;
 
@@ -144,7 +144,7 @@ void p2m_read(struct p2m *p, uint64_t page, uint64_t entry[P2M_PER_PAGE])
             entry[i] = page * P2M_PER_PAGE + i;
     if (p->hvm)
         return;
-    mfn = page_of_table(p, page);
+    mfn = p2m_table(p, page);
     if (mfn == P2M_NONE || frame_set_has(&p->tables, mfn))
         return;
     table = map(p, mfn);

@@ -49,5 +49,7 @@ void p2m_close(struct p2m *p);
  * first: kernels share only pages without frames.
  */
 void p2m_read(struct p2m *p, uint64_t page, uint64_t entry[P2M_PER_PAGE]);
+/* Where this page of a PV guest's table lies: a machine frame, or P2M_NONE. */
+uint64_t p2m_table(struct p2m *p, uint64_t page);
 
 #endif

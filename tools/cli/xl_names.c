@@ -17,8 +17,6 @@
 static const struct {
     const char *name, *answer;
 } names[] = {
-    { "save", LATER ENDS },
-    { "restore", LATER ENDS },
     { "migrate", LATER "shut the guest down here and create it there, over shared disks" },
     { "migrate-receive", LATER "guests are not migrated" },
     { "remus", LATER "guests are not migrated" },

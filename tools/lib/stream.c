@@ -14,16 +14,11 @@
 #define ALIGN8(n) (((n) + 7u) & ~7u)
 #define MAX_BODY (ALIGN8(8 + 8 * STREAM_BATCH) + STREAM_BATCH * STREAM_PAGE) /* of any record */
 #define MAX_CONFIG (1u << 20)
+#define MAX_XSAVE (1u << 16)
+#define MAX_MSRS 4096u
 
 #define SEEN(type) (1u << (type))
 #define OPTIONAL 0x80000000u
-
-#define XL_MAGIC "Xen saved domain, xl format\n \0 \r"
-#define XL_MAGIC_SIZE 32u
-#define XL_BYTE_ORDER 0x01020304u
-#define XL_KNOWN 0x3u /* the configuration is JSON; libxl's stream is of version 2 or later */
-#define LIBXL_IDENT 0x4c6962786c466d74ull
-#define LIBXC_ID 0x58454e46u
 
 /* libxl's records. */
 enum { XL_END, XL_LIBXC, XL_EMULATOR_STORE, XL_EMULATOR_CONTEXT, XL_CHECKPOINT_END, XL_STATE };
@@ -85,7 +80,7 @@ static bool take(struct stream *s, void *buf, size_t n, const char *what)
 /* --- headers --- */
 
 struct xl_header {
-    char magic[XL_MAGIC_SIZE];
+    char magic[STREAM_XL_MAGIC_SIZE];
     uint32_t byte_order, mandatory, optional, length;
 };
 
@@ -97,13 +92,13 @@ static bool open_xl(struct stream *s)
 
     if (!take(s, &h, sizeof(h), "xl's header"))
         return false;
-    if (memcmp(h.magic, XL_MAGIC, XL_MAGIC_SIZE) != 0)
+    if (memcmp(h.magic, STREAM_XL_MAGIC, STREAM_XL_MAGIC_SIZE) != 0)
         return refuse(s, "this is no file that xl or orlop saved a guest into");
-    if (h.byte_order != XL_BYTE_ORDER)
+    if (h.byte_order != STREAM_XL_BYTE_ORDER)
         return refuse(s, "xl's header: another machine's byte order");
-    if ((h.mandatory & ~XL_KNOWN) || h.mandatory != XL_KNOWN)
+    if ((h.mandatory & ~STREAM_XL_FEATURES) || h.mandatory != STREAM_XL_FEATURES)
         return refuse(s, "xl's header: features %#x, here %#x: another version's file", h.mandatory,
-                      XL_KNOWN);
+                      STREAM_XL_FEATURES);
     if (h.length < sizeof(length) || h.length > MAX_CONFIG)
         return refuse(s, "xl's header: a configuration of %u bytes", h.length);
     if (!take(s, &length, sizeof(length), "the configuration"))
@@ -125,7 +120,7 @@ static bool open_libxl(struct stream *s)
 
     if (!take(s, &h, sizeof(h), "libxl's header"))
         return false;
-    if (be64toh(h.ident) != LIBXL_IDENT)
+    if (be64toh(h.ident) != STREAM_LIBXL_IDENT)
         return refuse(s, "libxl's header: no stream of libxl's");
     if (be32toh(h.version) != 2)
         return refuse(s, "libxl's header: version %u, here 2", be32toh(h.version));
@@ -152,7 +147,7 @@ static bool open_libxc(struct stream *s)
 
     if (!take(s, &h, sizeof(h), "the image header") || !take(s, &d, sizeof(d), "the domain header"))
         return false;
-    if (h.marker != UINT64_MAX || be32toh(h.id) != LIBXC_ID)
+    if (h.marker != UINT64_MAX || be32toh(h.id) != STREAM_LIBXC_ID)
         return refuse(s, "the image header: no stream of libxc's");
     if (be32toh(h.version) != 3)
         return refuse(s, "the image header: version %u, here 3", be32toh(h.version));
@@ -284,13 +279,12 @@ static const char *check_p2m(struct stream *s, const struct stream_record *r)
         return "a range of pages that ends before it begins";
     if (r->length != 8 + 8 * (last / per_frame - first / per_frame + 1))
         return "not as many frames as its range of pages needs";
-    if (!(s->seen & SEEN(STREAM_PV_P2M_FRAMES)) && first)
-        return "the first of these does not begin with page 0";
+    if (first)
+        return "does not begin with page 0";
     for (uint32_t at = 8; at < r->length; at += 8)
         if (u64(r, at) > last)
             return "a frame of the guest's table that is none of its pages";
-    if (last > s->max_pfn)
-        s->max_pfn = last;
+    s->max_pfn = last;
     return NULL;
 }
 
@@ -353,10 +347,10 @@ static const char *check_vcpu(struct stream *s, const struct stream_record *r)
         fits = n >= 8 && n <= 128;
         break;
     case STREAM_PV_VCPU_XSAVE:
-        fits = n >= 16 + 512 + 64;
+        fits = n >= 16 + 512 + 64 && n <= MAX_XSAVE;
         break;
     default:
-        fits = n && n % sizeof(struct xen_domctl_vcpu_msr) == 0;
+        fits = n && n % sizeof(struct xen_domctl_vcpu_msr) == 0 && n <= MAX_MSRS;
     }
     return fits ? NULL : "of another length than it can have";
 }
@@ -387,7 +381,7 @@ static const struct {
                      true },
     [STREAM_PAGE_DATA] = { SEEN(STREAM_PV_P2M_FRAMES), false },
     [STREAM_PV_INFO] = { 0, true },
-    [STREAM_PV_P2M_FRAMES] = { SEEN(STREAM_PV_INFO) | SEEN(STREAM_STATIC_END), false },
+    [STREAM_PV_P2M_FRAMES] = { SEEN(STREAM_PV_INFO) | SEEN(STREAM_STATIC_END), true },
     [STREAM_PV_VCPU_BASIC] = { SEEN(STREAM_PAGE_DATA), false },
     [STREAM_PV_VCPU_EXTENDED] = { SEEN(STREAM_PAGE_DATA), false },
     [STREAM_PV_VCPU_XSAVE] = { SEEN(STREAM_PAGE_DATA), false },

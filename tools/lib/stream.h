@@ -38,6 +38,14 @@ enum stream_type {
     STREAM_TYPES
 };
 
+/* What the headers say, for reader and writer. */
+#define STREAM_XL_MAGIC "Xen saved domain, xl format\n \0 \r"
+#define STREAM_XL_MAGIC_SIZE 32u
+#define STREAM_XL_BYTE_ORDER 0x01020304u
+#define STREAM_XL_FEATURES 0x3u /* the configuration is JSON; libxl's stream has its own header */
+#define STREAM_LIBXL_IDENT 0x4c6962786c466d74ull
+#define STREAM_LIBXC_ID 0x58454e46u
+
 #define STREAM_PAGE 4096u
 #define STREAM_BATCH 1024u /* pages of a PAGE_DATA record, at most */
 #define STREAM_VCPUS 128u

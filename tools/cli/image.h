@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A guest's memory and vCPUs, as a stream's records (docs/stream.md). What leaves the host names
+ * the guest's own frame numbers: page tables, its table of frames and its registers are turned
+ * from the machine's numbers on the way out, and into those of the new frames on the way in.
+ *
+ * Only PV guests: the records of others are not written here. Callers hold the guest's lock.
+ */
+#ifndef TOOLS_CLI_IMAGE_H
+#define TOOLS_CLI_IMAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <xen/xen.h>
+#include <xen/event_channel.h>
+
+struct error;
+struct host;
+struct stream;
+struct stream_out;
+
+/* -1 with e: guests of this kind, or in this state, are not saved here. */
+int image_can_save(struct host *h, unsigned int domid, struct error *e);
+/* All records, END not among them, of a suspended guest. -1 with e. */
+int image_save(struct host *h, unsigned int domid, struct stream_out *o, struct error *e);
+
+/* --- the way in --- */
+
+struct image_request {
+    domid_t domid;
+    uint64_t max_kib;   /* as its memory map shows it */
+    unsigned int vcpus; /* that the domain has */
+    evtchn_port_t console_port, store_port;
+};
+
+struct image_result {
+    xen_pfn_t console_mfn, store_mfn; /* for console/ring-ref, store/ring-ref, XS_INTRODUCE */
+};
+
+/*
+ * Fills a new, paused domain without memory from an opened stream, to the stream's end; then it can
+ * be unpaused. On failure destroying the domain takes all back. The work is done by a child
+ * process, as builder_build's is. 0, or -1 with e.
+ */
+int image_load(struct host *h, const struct image_request *req, struct stream *s,
+               struct image_result *result, struct error *e);
+
+#endif
