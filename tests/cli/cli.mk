@@ -81,6 +81,15 @@ $(CLI_OUT)/core_file: tests/cli/core_file.c $(CLI_CORE_OBJ) tests/cli/cli.mk
 .SECONDARY: $(CLI_CORE_OBJ)
 cli-tests: $(CLI_OUT)/core_file
 
+# The metrics' server, over real sockets.
+CLI_HTTP_OBJ := $(CLI_OUT)/obj/cli/metrics_serve.o $(patsubst %,$(CLI_OUT)/obj/lib/%.o,error text util)
+UNIT_TESTS += $(CLI_OUT)/metrics_http
+$(CLI_OUT)/metrics_http: tests/cli/metrics_http.c $(CLI_HTTP_OBJ) tests/cli/cli.mk
+	@mkdir -p $(@D)
+	$(HOSTCC) $(CLI_CFLAGS) -o $@ $< $(CLI_HTTP_OBJ)
+.SECONDARY: $(CLI_HTTP_OBJ)
+cli-tests: $(CLI_OUT)/metrics_http
+
 # Saved guests' streams.
 UNIT_TESTS += $(CLI_OUT)/stream_read
 $(CLI_OUT)/stream_read: tests/cli/stream_read.c $(CLI_OUT)/obj/lib/stream.o tests/cli/cli.mk
