@@ -98,6 +98,48 @@ TEST(view_samples)
     top_compare(&before, &now); /* no time between: no rates, no division by zero */
 }
 
+/* What domain 5, of two vCPUs, used in the last minute, asked at these moments. */
+TEST(view_last_minute)
+{
+    struct top_row rows[2] = { { .view.info = { .domain = 5, .nr_online_vcpus = 2 } } };
+    struct top_sample at[2] = { { .rows = &rows[0], .count = 1 },
+                                { .rows = &rows[1], .count = 1 } };
+    static const struct {
+        int64_t ms, cpu_ms;
+    } moment[] = {
+        { 10000, 0 }, { 12000, 4000 }, { 14000, 6000 }, { 14500, 7000 }, { 20000, 7000 }
+    };
+    char text[TOP_STEPS + 1];
+
+    top_spark(&rows[0].past, text);
+    CHECK_EQ(strspn(text, " "), TOP_STEPS);
+    for (unsigned int i = 0; i < 5; i++) {
+        struct top_sample *now = &at[i % 2], *before = &at[1 - i % 2];
+
+        memset(&now->rows[0], 0, sizeof(now->rows[0]));
+        now->rows[0].view.info.domain = 5;
+        now->rows[0].view.info.nr_online_vcpus = 2;
+        now->rows[0].view.info.cpu_time = (uint64_t)moment[i].cpu_ms * 1000000;
+        now->when_ms = moment[i].ms;
+        if (i)
+            top_compare(before, now);
+        if (i == 2) {
+            top_spark(&now->rows[0].past, text);
+            CHECK_STR(text + TOP_STEPS - 3, " @="); /* all of both, then half */
+        }
+    }
+    top_spark(&rows[0].past, text);
+    CHECK_STR(text + TOP_STEPS - 6,
+              " @@___"); /* the half second was full, then nothing for three steps */
+
+    at[1].when_ms = 20000 + 3600000; /* an hour later: it ends */
+    rows[1] = rows[0];
+    rows[1].past = (struct top_past){ 0 };
+    top_compare(&at[0], &at[1]);
+    top_spark(&rows[1].past, text);
+    CHECK_EQ(strspn(text, "_"), TOP_STEPS);
+}
+
 TEST(view_json)
 {
     struct view v = { .info = { .domain = 3,

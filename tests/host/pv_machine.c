@@ -628,6 +628,7 @@ void pv_machine_run(struct vcpu *v)
     if (prev == next)
         return;
     p->current = next;
+    __atomic_store_n(&next->cpu, p, __ATOMIC_RELAXED); /* calls are counted where they are made */
     arch_switch(prev, next);
 }
 

@@ -268,6 +268,12 @@ static long ext_one(struct vcpu *v, unsigned int cmd, uint64_t mfn)
                : -1;
 }
 
+/* In a page of the guest's, where its other vCPUs write too. */
+static void set_entry(pte_t *e, pte_t val)
+{
+    __atomic_store_n(e, val, __ATOMIC_RELAXED);
+}
+
 /* Tables of one level that name each other, some of them from the first. */
 static void op_linear(struct vcpu *v)
 {
@@ -284,11 +290,14 @@ static void op_linear(struct vcpu *v)
         pte_t *table = mfn && mfn < PV_RAM ? pv_access(PV_VA(slot), true) : NULL;
         if (!table)
             return;
-        memset(table, 0, PAGE_SIZE);
+        for (unsigned int i = 0; i < 512; i++)
+            set_entry(&table[i], 0);
         if (one_in(2))
-            table[1] = own_frame(v->domain, (unsigned int)level - 1) << PAGE_SHIFT | flags | PTE_RW;
+            set_entry(&table[1],
+                      own_frame(v->domain, (unsigned int)level - 1) << PAGE_SHIFT | flags | PTE_RW);
         if (one_in(3))
-            table[pick_index(level)] = (n && one_in(2) ? t[n - 1] : mfn) << PAGE_SHIFT | flags;
+            set_entry(&table[pick_index(level)],
+                      (n && one_in(2) ? t[n - 1] : mfn) << PAGE_SHIFT | flags);
         map_slot(v, slot, mfn, FLAGS & ~PTE_RW);
         ext_one(v, MMUEXT_PIN_L1_TABLE + (unsigned int)level - 1, mfn);
         t[n++] = mfn;

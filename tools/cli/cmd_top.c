@@ -51,6 +51,7 @@ static void header_text(const struct top *t, const struct top_sample *s, char *t
              order_name[t->order]);
 }
 
+static const char minute[] = "  LAST MINUTE'S CPU";
 static const char columns[] = "NAME                  ID STATE   CPU(s)   CPU%    MiB  MEM% VCPUS   "
                               "NETTX   NETRX   VBDRD   VBDWR";
 
@@ -112,17 +113,21 @@ static void print_text_sample(const struct top *t, const struct top_sample *s)
 
 static void draw(const struct top *t, const struct top_sample *s)
 {
-    char text[256];
+    char text[256], spark[TOP_STEPS + 1];
 
     erase();
     header_text(t, s, text, sizeof(text));
     mvaddnstr(0, 0, text, COLS);
     attron(A_REVERSE);
-    mvprintw(2, 0, "%-*.*s", COLS, COLS, columns);
+    snprintf(text, sizeof(text), "%s%s", columns, minute);
+    mvprintw(2, 0, "%-*.*s", COLS, COLS, text);
     attroff(A_REVERSE);
     for (int i = 0; i < s->count && i + 4 < LINES; i++) {
         row_text(s, &s->rows[i], text, sizeof(text));
         mvaddnstr(3 + i, 0, text, COLS);
+        top_spark(&s->rows[i].past, spark);
+        if (COLS > (int)sizeof(columns) + 1)
+            mvaddnstr(3 + i, sizeof(columns) + 1, spark, COLS - (int)sizeof(columns) - 1);
     }
     mvaddnstr(LINES - 1, 0, "q quit   c by CPU   m by memory   n by name   i by id   + - interval",
               COLS);
@@ -289,6 +294,8 @@ const struct command cmd_top = {
             "  -d, --delay SECONDS between two samples (2)\n"
             "  -s, --sort KEY      cpu, memory, name or id\n"
             "CPU% is of one CPU. NETTX is what the guest sends; rates are in bytes a second.\n"
+            "A wide terminal shows the last minute beside it: a letter for two seconds, from _\n"
+            "(nothing) over .:-=+*# to @, all that the guest's vCPUs could use.\n"
             "Keys: q quits, c m n i sort, + and - change the delay.\n",
     .options = "--batch --iterations --delay --sort",
     .group = GROUP_VIEW,

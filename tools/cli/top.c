@@ -68,6 +68,39 @@ static uint64_t rate(uint64_t before, uint64_t now, int64_t ms)
     return now > before && ms > 0 ? (now - before) * 1000 / ms : 0;
 }
 
+/* What was used since the sample before counts for each step that began since. */
+static void add_past(struct top_past *past, int64_t when_ms, double percent, unsigned int vcpus)
+{
+    int64_t step = when_ms / TOP_STEP_MS, new = past->step ? step - past->step : 1;
+    double share = vcpus ? percent / vcpus : 0;
+    uint8_t value = share > 100 ? 100 : (uint8_t)(share + 0.5);
+
+    if (!past->step)
+        memset(past->percent, TOP_UNKNOWN, sizeof(past->percent));
+    past->step = step;
+    if (new <= 0 && past->percent[TOP_STEPS - 1] < value)
+        past->percent[TOP_STEPS - 1] = value;
+    for (; new > 0; new --) {
+        memmove(past->percent, past->percent + 1, TOP_STEPS - 1);
+        past->percent[TOP_STEPS - 1] = value;
+        if (new > TOP_STEPS)
+            new = TOP_STEPS;
+    }
+}
+
+void top_spark(const struct top_past *past, char text[TOP_STEPS + 1])
+{
+    static const char levels[] = "_.:-=+*#@";
+
+    for (unsigned int i = 0; i < TOP_STEPS; i++) {
+        uint8_t p = past->step ? past->percent[i] : TOP_UNKNOWN;
+
+        /* Nothing has a letter of its own; each of the others stands for an eighth. */
+        text[i] = p == TOP_UNKNOWN ? ' ' : p == 0 ? levels[0] : levels[1 + (p - 1) * 8 / 100];
+    }
+    text[TOP_STEPS] = 0;
+}
+
 void top_compare(const struct top_sample *before, struct top_sample *now)
 {
     int64_t ms = now->when_ms - before->when_ms;
@@ -85,6 +118,8 @@ void top_compare(const struct top_sample *before, struct top_sample *now)
             new->rate.received = rate(old->io.received, new->io.received, ms);
             new->rate.read = rate(old->io.read, new->io.read, ms);
             new->rate.written = rate(old->io.written, new->io.written, ms);
+            new->past = old->past;
+            add_past(&new->past, now->when_ms, new->cpu_percent, new->view.info.nr_online_vcpus);
         }
     }
 }

@@ -13,12 +13,22 @@ struct top_io {
     uint64_t read, written;  /* bytes of all disks */
 };
 
+/* The last minute, in steps of two seconds, the latest last: the most that was used in a step. */
+#define TOP_STEPS 30
+#define TOP_STEP_MS 2000
+#define TOP_UNKNOWN UINT8_MAX
+struct top_past {
+    int64_t step;               /* number of the last one; 0: nothing is known yet */
+    uint8_t percent[TOP_STEPS]; /* of what its vCPUs could use; or TOP_UNKNOWN */
+};
+
 struct top_row {
     struct view view;
     struct top_io io;
     /* between the moments */
     double cpu_percent; /* of one CPU */
     struct top_io rate; /* bytes a second */
+    struct top_past past;
 };
 
 struct top_sample {
@@ -31,9 +41,11 @@ struct top_sample {
 
 /* Reads everything now; -1 with e. The caller frees with top_free. */
 int top_read(struct host *h, struct top_sample *s, struct error *e);
-/* Fills in what is between the moments. */
+/* Fills in what is between the moments, and goes on with what `before` knew of the last minute. */
 void top_compare(const struct top_sample *before, struct top_sample *now);
 void top_free(struct top_sample *s);
+/* A letter for each step of the last minute, the fuller the more was used; ' ': not known. */
+void top_spark(const struct top_past *past, char text[TOP_STEPS + 1]);
 
 enum top_order { TOP_BY_CPU, TOP_BY_MEMORY, TOP_BY_NAME, TOP_BY_ID };
 void top_sort(struct top_sample *s, enum top_order order);
