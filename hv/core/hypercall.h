@@ -96,7 +96,7 @@ static inline long hypercall_dispatch(struct vcpu *v, unsigned long nr, const st
         return h->kinds[1] & 1u << d->kind ? E(EPERM) : E(ENOSYS);
     v->cpu->counts.calls[nr]++;
     if (__builtin_expect(__atomic_load_n(&trace_on, __ATOMIC_RELAXED), 0))
-        trace_hypercall(v, nr, args);
+        return trace_hypercall(v, nr, args, h->fn);
     return h->fn(v, args);
 }
 

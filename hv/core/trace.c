@@ -165,7 +165,8 @@ void trace_notify(void)
         evtchn_send_global_virq(dom0, VIRQ_TBUF);
 }
 
-void trace_hypercall(const struct vcpu *v, unsigned long nr, const struct hc_args *args)
+long trace_hypercall(struct vcpu *v, unsigned long nr, const struct hc_args *args,
+                     long (*fn)(struct vcpu *v, const struct hc_args *args))
 {
     uint32_t extra[TRACE_EXTRA_MAX] = { (uint32_t)nr };
 
@@ -176,6 +177,7 @@ void trace_hypercall(const struct vcpu *v, unsigned long nr, const struct hc_arg
     }
     trace_record(v->in_multicall ? TRC_PV_HYPERCALL_SUBCALL : TRC_PV_HYPERCALL_V2, TRACE_EXTRA_MAX,
                  extra);
+    return fn(v, args);
 }
 
 /* --- sysctl tbuf_op: the buffers, the masks, on and off. [domctl lock] --- */

@@ -35,9 +35,12 @@ void trace_record(uint32_t event, unsigned int n, const uint32_t *extra) __attri
 
 /* How the records of the ABI name a vCPU: its domain's id above its own. */
 uint32_t trace_vcpu(const struct vcpu *v);
-/* v, current, calls hypercall nr: the first three arguments are told. */
-void trace_hypercall(const struct vcpu *v, unsigned long nr, const struct hc_args *args)
-    __attribute__((cold));
+/*
+ * v, current, calls hypercall nr: tells its first three arguments, then makes the call by fn. In
+ * one, so that the path without tracing keeps nothing for afterwards.
+ */
+long trace_hypercall(struct vcpu *v, unsigned long nr, const struct hc_args *args,
+                     long (*fn)(struct vcpu *v, const struct hc_args *args)) __attribute__((cold));
 
 /*
  * Orlop's own records. The ABI has none for events between domains: who sent (dom << 16 | vcpu), to
