@@ -128,10 +128,11 @@ int core_write(struct host *hs, unsigned int domid, const char *path, struct err
 int guest_lock(struct guest_lock *l, const uint8_t uuid[16], bool wait, struct error *e)
 {
     l->fd = 1;
+    l->left = LEFT_ERASE;
     return 0;
 }
 
-int guest_lock_note(struct guest_lock *l, bool resume)
+int guest_lock_note(struct guest_lock *l, enum guest_left left)
 {
     return 0;
 }

@@ -35,7 +35,7 @@ TESTS = [
     ("save", "debian", 2, 4, True),
     ("move", "orlop", 2, 1, False),
     ("move", "orlop", 2, 4, True),
-    ("migrate", "daemons", 2, 1, True),
+    ("migrate", "orlop", 2, 1, True),
     ("daemons", "store", 1, 1, True),
     ("daemons", "orlop", 2, 2, True),
 ]

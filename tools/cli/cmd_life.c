@@ -108,7 +108,7 @@ static int destroy(struct host *h, unsigned int domid, struct error *e)
 
     if (record_uuid(h, domid, uuid, e) != 0 || guest_lock(&l, uuid, true, e) != 0)
         return -1;
-    guest_lock_note(&l, false);
+    guest_lock_note(&l, LEFT_ERASE);
     rc = guest_erase(h, domid, uuid, false, now_ms() + ERASE_WAIT_MS, e);
     guest_unlock(&l);
     return rc;

@@ -17,9 +17,9 @@ static void show_domain(struct host *h, const struct view *v, struct json_object
         return;
     }
     view_letters(v, letters);
-    printf("%-32s %5u %7llu %5u     %s %9.1f\n", view_label(v, label), v->info.domain,
+    printf("%-32s %5u %7llu %5u     %s %9.1f%s\n", view_label(v, label), v->info.domain,
            (unsigned long long)(pages_to_kib(v->info.tot_pages) >> 10), v->info.nr_online_vcpus,
-           letters, v->info.cpu_time / 1e9);
+           letters, v->info.cpu_time / 1e9, v->unresolved ? " unresolved" : "");
 }
 
 /* Guests that have no domain just now stand below those that have. */

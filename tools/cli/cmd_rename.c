@@ -2,7 +2,7 @@
 /* orlop rename. */
 #include "tools/cli/command.h"
 #include "tools/cli/config.h"
-#include "tools/cli/guest.h"
+#include "tools/cli/rename.h"
 #include "tools/cli/view.h"
 #include "tools/lib/error.h"
 #include <errno.h>
@@ -11,51 +11,12 @@
 #include <string.h>
 #include <unistd.h>
 
-struct renaming {
-    unsigned domid;
-    const char *name;
-    char vm[80];              /* its folder in /vm */
-    struct guest_config *cfg; /* of a guest that orlop made, or NULL */
-};
-
-/* For store_transact. */
-static int write_names(struct store *s, void *ctx)
-{
-    struct renaming *r = ctx;
-    char dir[64];
-    int rc;
-
-    snprintf(dir, sizeof(dir), "/local/domain/%u", r->domid);
-    rc = store_put(s, dir, "name", "%s", r->name);
-    if (rc == 0 && store_exists(s, "%s", r->vm))
-        rc = store_put(s, r->vm, "name", "%s", r->name);
-    if (rc == 0 && r->cfg)
-        rc = record_store_config(s, r->cfg);
-    return rc;
-}
-
 /* The name lock is held. */
 static int rename_guest(struct host *h, const struct view *v, const char *name, struct error *e)
 {
-    struct renaming r = { .domid = v->info.domain, .name = name };
-    char uuid[UUID_TEXT];
-    struct guest_config cfg;
-    struct error none = { 0 };
-    int rc;
-
     if (name_free(h->xen, &h->store, name, e) < 0)
         return -1;
-    uuid_to_text(v->info.handle, uuid);
-    snprintf(r.vm, sizeof(r.vm), "/vm/%s", uuid);
-    if (record_load(&h->store, v->info.handle, &cfg, &none) == 0) {
-        free(cfg.name);
-        cfg.name = str_dup(name);
-        r.cfg = &cfg;
-    }
-    rc = store_transact(&h->store, write_names, &r);
-    if (r.cfg)
-        config_free(&cfg);
-    return rc < 0 ? store_error(e, rc, "renaming %s", v->name) : 0;
+    return guest_rename(h, v->info.domain, v->info.handle, name, e);
 }
 
 static int rename_run(int argc, char **argv)

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* orlop restore */
 #include "tools/cli/command.h"
-#include "tools/cli/config_libxl.h"
 #include "tools/cli/down.h"
 #include "tools/cli/guest.h"
 #include "tools/cli/guest_lock.h"
 #include "tools/cli/host.h"
 #include "tools/cli/monitor.h"
+#include "tools/cli/restore.h"
 #include "tools/cli/undo.h"
 #include "tools/lib/error.h"
-#include "tools/lib/stream.h"
 #include "tools/lib/util.h"
 
 #include <errno.h>
@@ -37,47 +36,10 @@ static int parse(int argc, char **argv, struct create_options *o)
     return argc - optind == 1 ? 0 : cmd_usage("which file?");
 }
 
-static bool read_fd(void *arg, void *buf, size_t n)
-{
-    const int *fd = arg;
-
-    for (uint8_t *p = buf; n;) {
-        ssize_t got = read(*fd, p, n);
-
-        if (got < 0 && errno == EINTR && interrupt_check(NULL) == 0)
-            continue;
-        if (got <= 0)
-            return false;
-        p += got;
-        n -= (size_t)got;
-    }
-    return true;
-}
-
-static int read_config(struct stream *s, const char *path, struct guest_config *cfg,
-                       struct error *e)
-{
-    struct config_errors errors = { 0 };
-    bool good;
-
-    if (!stream_open(s, true))
-        return error_set(e, EPROTO, NULL, "%s: %s", path, s->why);
-    good = config_from_libxl(cfg, s->config, &errors);
-    cmd_warnings(&errors);
-    if (!good)
-        error_set(e, EINVAL, NULL, "%s: %s", path,
-                  errors.count ? errors.text[0] : "the configuration is not understood");
-    config_errors_free(&errors);
-    return good ? 0 : -1;
-}
-
 static int restore(struct host *h, struct stream *s, struct guest_config *cfg,
                    struct create_options *o, unsigned int *domid, struct error *e)
 {
     o->image = s;
-    if (cfg->type != GUEST_PV)
-        return error_set(e, EOPNOTSUPP, NULL, "it is a %s guest: only PV guests are restored here",
-                         guest_type_name(cfg->type));
     leftovers_clean(h);
     down_forget(h, cfg->name);
     monitor_ensure();
@@ -108,14 +70,15 @@ static int run(int argc, char **argv)
     unsigned int domid = 0;
     struct host h = { 0 };
     int fd, rc = parse(argc, argv, &o);
-    struct stream s = { .read = read_fd, .arg = &fd };
+    struct stream s = { .read = restore_read, .arg = &fd };
 
     if (rc)
         return rc;
     interrupt_catch();
     fd = open(argv[optind], O_RDONLY | O_CLOEXEC);
-    rc = fd < 0 ? error_sys(&e, errno, NULL, "%s", argv[optind])
-                : read_config(&s, argv[optind], &cfg, &e);
+    rc = fd < 0 ? error_sys(&e, errno, NULL, "%s", argv[optind]) : restore_open(&s, &cfg, &e);
+    if (rc && fd >= 0)
+        error_in(&e, "%s", argv[optind]);
     rc = rc ? rc : host_open(&h, &e);
     rc = rc ? rc : restore(&h, &s, &cfg, &o, &domid, &e);
     if (rc == 0)

@@ -103,7 +103,7 @@ static int write_file(struct save *s, const struct options *o, uint64_t *bytes, 
 static int save(struct target *t, const struct options *o, uint64_t *bytes)
 {
     struct save s;
-    int rc = save_open(&s, &t->h, t->domid, &t->e);
+    int rc = save_open(&s, &t->h, t->domid, LEFT_RESUME, &t->e);
 
     rc = rc ? rc : write_file(&s, o, bytes, &t->e);
     if (rc == 0)

@@ -364,7 +364,7 @@ static int all_steps(struct making *m, struct create_plan *plan, struct error *e
     if (m->lock.fd < 0)
         rc = guest_lock(&m->lock, m->cfg->uuid, true, e);
     if (rc == 0)
-        guest_lock_note(&m->lock, false);
+        guest_lock_note(&m->lock, LEFT_ERASE);
     rc = rc ? rc : make(m, e);
     if (rc == 0) { /* the name is in the store now */
         close(m->name_lock);

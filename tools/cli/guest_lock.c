@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 #define DIR_PATH "/run/orlop/guests/"
-#define NOTE "resume"
 
 /* The file that was locked is removed by its holder: then it is no longer the one of that name. */
 static bool same_file(int fd, const char *path)
@@ -44,18 +43,23 @@ int guest_lock(struct guest_lock *l, const uint8_t uuid[16], bool wait, struct e
         close(rc);
     }
     l->fd = rc < 0 ? -1 : rc;
-    l->to_resume = rc >= 0 && pread(l->fd, text, 1, 0) == 1;
+    text[0] = 0;
+    if (rc >= 0 && pread(l->fd, text, 1, 0) == 1)
+        l->left = text[0] == 'r' ? LEFT_RESUME : LEFT_UNRESOLVED;
+    else
+        l->left = LEFT_ERASE;
     if (rc == -EWOULDBLOCK)
         return error_set(e, EWOULDBLOCK, "Wait for it; orlop list shows when it is done.",
                          "another orlop works on this guest just now");
     return rc < 0 ? error_sys(e, -rc, "Run this as root, with /run writable.", "%s", l->path) : 0;
 }
 
-int guest_lock_note(struct guest_lock *l, bool resume)
+/* One byte, so that it is there or not. */
+int guest_lock_note(struct guest_lock *l, enum guest_left left)
 {
-    if (!resume)
+    if (left == LEFT_ERASE)
         return ftruncate(l->fd, 0) == 0 ? 0 : -errno;
-    return pwrite(l->fd, NOTE, sizeof(NOTE) - 1, 0) == sizeof(NOTE) - 1 ? 0 : -EIO;
+    return pwrite(l->fd, left == LEFT_RESUME ? "r" : "u", 1, 0) == 1 ? 0 : -EIO;
 }
 
 void guest_unlock(struct guest_lock *l)
@@ -80,9 +84,9 @@ int leftovers_clean(struct host *h)
         if (!uuid_from_text(entry->d_name, uuid) || guest_lock(&l, uuid, false, NULL) != 0)
             continue;
         found++;
-        if (l.to_resume)
+        if (l.left == LEFT_RESUME)
             suspend_recover(h, uuid);
-        else
+        else if (l.left == LEFT_ERASE)
             guest_clean_unfinished(h, uuid);
         guest_unlock(&l);
     }

@@ -3,8 +3,7 @@
  * One program at a time makes, ends or rebuilds a guest: it holds the lock on the guest's file
  * /run/orlop/guests/UUID. While a guest is being made the file is there; a program that completes
  * its work removes it. So a file that nobody has locked names a guest whose maker was killed, and
- * whoever comes next takes back what it left. The file says how: empty, the guest is erased; with a
- * note, it is a guest that was being saved, and goes on.
+ * whoever comes next takes back what it left. The file says how.
  */
 #ifndef TOOLS_CLI_GUEST_LOCK_H
 #define TOOLS_CLI_GUEST_LOCK_H
@@ -15,16 +14,23 @@
 struct error;
 struct host;
 
+/* What becomes of the guest if the lock's holder is killed. */
+enum guest_left {
+    LEFT_ERASE,     /* it was being made or ended: what there is of it goes */
+    LEFT_RESUME,    /* it was being saved: it goes on */
+    LEFT_UNRESOLVED /* it may run on another host: it stays as it is, for people to decide */
+};
+
 struct guest_lock {
     int fd; /* -1: not held */
     char path[96];
-    bool to_resume; /* a holder before, who was killed, left the note */
+    enum guest_left left; /* as the holder before us, who was killed, has it */
 };
 
 /* -1 with e; without `wait` also when somebody else has it (code EWOULDBLOCK). */
 int guest_lock(struct guest_lock *l, const uint8_t uuid[16], bool wait, struct error *e);
-/* From now on: if we are killed, the guest is not erased but goes on; or is erased. 0 or -errno. */
-int guest_lock_note(struct guest_lock *l, bool resume);
+/* As it is from now on if we are killed; LEFT_ERASE at first. 0 or -errno. */
+int guest_lock_note(struct guest_lock *l, enum guest_left left);
 /* Done: the file goes. */
 void guest_unlock(struct guest_lock *l);
 

@@ -303,9 +303,9 @@ bool monitor_act(struct host *h, const uint8_t uuid[16])
 
     if (guest_lock(&g.lock, uuid, false, NULL) != 0)
         return false;
-    if (g.lock.to_resume)
+    if (g.lock.left == LEFT_RESUME)
         suspend_recover(h, uuid);
-    else
+    else if (g.lock.left == LEFT_ERASE)
         act_locked(&g);
     guest_unlock(&g.lock);
     config_free(&g.cfg);

@@ -77,7 +77,8 @@ static int load_config(struct save *s, struct error *e)
     return 0;
 }
 
-int save_open(struct save *s, struct host *h, unsigned int domid, struct error *e)
+int save_open(struct save *s, struct host *h, unsigned int domid, enum guest_left left,
+              struct error *e)
 {
     int rc;
 
@@ -90,7 +91,7 @@ int save_open(struct save *s, struct host *h, unsigned int domid, struct error *
     if (record_uuid(h, domid, s->uuid, e) != 0 || image_can_save(h, domid, e) != 0 ||
         guest_lock(&s->lock, s->uuid, false, e) != 0)
         return -1;
-    rc = guest_lock_note(&s->lock, true);
+    rc = guest_lock_note(&s->lock, left);
     if (rc)
         return error_sys(e, -rc, NULL, "%s", s->lock.path);
     return load_config(s, e);
@@ -118,6 +119,7 @@ int save_write(struct save *s, struct stream_out *o, struct error *e)
 int save_resume(struct save *s, struct error *e)
 {
     s->suspended = false;
+    record_put(&s->h->store, s->uuid, "kept", NULL); /* the monitor may have seen it stopped */
     return suspend_cancel(s->h, s->domid, e);
 }
 
@@ -127,7 +129,7 @@ int save_erase(struct save *s, struct error *e)
     int rc;
 
     s->suspended = false;
-    guest_lock_note(&s->lock, false);
+    guest_lock_note(&s->lock, LEFT_ERASE);
     rc = guest_erase(s->h, (int)s->domid, s->uuid, false, now_ms() + ERASE_WAIT_MS, e);
     unlink(path); /* of a guest that xl made */
     free(path);

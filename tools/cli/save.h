@@ -21,9 +21,10 @@ struct save {
 
 /*
  * Locks the guest, looks whether it can be saved and what its configuration is. If this program is
- * killed from here on, the guest goes on. save_close() is due either way.
+ * killed from here on, `left` becomes of the guest. save_close() is due either way.
  */
-int save_open(struct save *s, struct host *h, unsigned int domid, struct error *e);
+int save_open(struct save *s, struct host *h, unsigned int domid, enum guest_left left,
+              struct error *e);
 /* Asks it to stand still, for so many seconds. */
 int save_suspend(struct save *s, unsigned int seconds, struct error *e);
 /* All of libxl's stream, after a header of xl's where there is to be one. */

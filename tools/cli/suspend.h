@@ -15,6 +15,9 @@
 struct error;
 struct host;
 
+/* A node in /local/domain/N of a suspended guest that may run on another host. */
+#define SUSPEND_UNRESOLVED "unresolved"
+
 /*
  * Asks, and waits for up to so many seconds. -1 with e: it did not, was interrupted, or ended in
  * another way; the request is taken back, and the guest runs on as far as it is in our power.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* All domains at one moment. */
 #include "tools/cli/view.h"
+#include "tools/cli/suspend.h"
 #include "tools/cli/command.h"
 #include "tools/cli/config.h"
 #include "tools/lib/error.h"
@@ -26,6 +27,11 @@ int view_open(struct host *h, struct error *e)
     return 0;
 }
 
+static bool suspended(uint32_t flags)
+{
+    return flags & XEN_DOMINF_shutdown && shutdown_reason(flags) == SHUTDOWN_suspend;
+}
+
 int views_get(struct host *h, struct view **out, struct error *e)
 {
     struct xen_domctl_getdomaininfo *infos = NULL;
@@ -43,6 +49,9 @@ int views_get(struct host *h, struct view **out, struct error *e)
             name_of(&h->store, v->info.domain, v->name);
         else if (!v->info.domain)
             strcpy(v->name, "Domain-0");
+        v->unresolved = h->store.h && suspended(v->info.flags) &&
+                        store_exists(&h->store, "/local/domain/%u/" SUSPEND_UNRESOLVED,
+                                     v->info.domain);
     }
     free(infos);
     return n;
@@ -122,6 +131,8 @@ const char *view_state(const struct view *v)
 
     if (flags & XEN_DOMINF_dying)
         return "dying";
+    if (v->unresolved)
+        return "unresolved";
     if (flags & XEN_DOMINF_shutdown)
         return crashed(flags) ? "crashed" : "shutdown";
     if (flags & XEN_DOMINF_paused)

@@ -13,6 +13,7 @@ struct json_object;
 struct view {
     struct xen_domctl_getdomaininfo info;
     char name[NAME_SIZE]; /* "" if it has none, or no xenstored answers */
+    bool unresolved;      /* suspended, and may run on another host (suspend.h) */
 };
 
 /*
@@ -45,7 +46,7 @@ int views_show(int argc, char **argv, const char *header, view_show *show, views
 /* One domain by name or number; -1 with e. */
 int view_find(struct host *h, const char *word, struct view *out, struct error *e);
 
-/* "running", "blocked", "paused", "shutdown", "crashed", "dying" or "runnable". */
+/* "running", "blocked", "paused", "shutdown", "unresolved", "crashed", "dying" or "runnable". */
 const char *view_state(const struct view *v);
 /* xl's six letters: r b p s c d, or '-'. */
 void view_letters(const struct view *v, char letters[7]);

@@ -17,8 +17,6 @@
 static const struct {
     const char *name, *answer;
 } names[] = {
-    { "migrate", LATER "shut the guest down here and create it there, over shared disks" },
-    { "migrate-receive", LATER "guests are not migrated" },
     { "remus", LATER "guests are not migrated" },
     { "suspend", LATER "orlop pause stops its vCPUs and keeps its memory" },
     { "suspend-to-ram", LATER "orlop pause stops its vCPUs and keeps its memory" },
