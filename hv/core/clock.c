@@ -12,6 +12,7 @@
 #include "core/domain.h"
 #include "core/guest.h"
 #include "core/pcpu.h"
+#include "core/shared_info.h"
 #include "core/vcpu.h"
 #include "lib/string.h"
 
@@ -84,20 +85,19 @@ void clock_update_vcpu(struct vcpu *v)
 
 void clock_publish_wallclock(struct domain *d)
 {
-    struct shared_info *s = d->shared;
+    uint32_t version, *high, *clock = shared_clock(d, &high);
     uint64_t ns, secs;
-    uint32_t version;
 
     spin_lock(&wall_lock);
     ns = wall_base_ns;
     secs = ns / NS_PER_S + (uint64_t)d->time_offset_seconds;
-    version = (s->wc_version | 1) + 1;
-    __atomic_store_n(&s->wc_version, version - 1, __ATOMIC_RELAXED);
+    version = (clock[0] | 1) + 1;
+    __atomic_store_n(&clock[0], version - 1, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_RELEASE);
-    s->wc_sec = (uint32_t)secs;
-    s->wc_sec_hi = (uint32_t)(secs >> 32);
-    s->wc_nsec = (uint32_t)(ns % NS_PER_S);
-    __atomic_store_n(&s->wc_version, version, __ATOMIC_RELEASE);
+    clock[1] = (uint32_t)secs;
+    clock[2] = (uint32_t)(ns % NS_PER_S);
+    *high = (uint32_t)(secs >> 32);
+    __atomic_store_n(&clock[0], version, __ATOMIC_RELEASE);
     spin_unlock(&wall_lock);
 }
 

@@ -64,6 +64,7 @@ struct domain {
 
     struct shared_info *shared;  /* constant: the shared_info page */
     mfn_t shared_mfn;            /* constant */
+    bool narrow_shared;          /* atomic: its layout, see shared_info.h */
     struct evtchn_state *evtchn; /* constant; its own lock */
     struct grant_state *grants;  /* constant; its own lock */
 

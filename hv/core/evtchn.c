@@ -16,6 +16,7 @@
 
 #include "core/access.h"
 #include "core/pcpu.h"
+#include "core/shared_info.h"
 #include "core/trace.h"
 
 static void set_kind(struct evtchn *ch, uint8_t kind)
@@ -42,7 +43,7 @@ struct evtchn *evtchn_next(const struct domain *d, evtchn_port *port)
 
 uint32_t evtchn_ports(const struct domain *d)
 {
-    return evtchn_is_fifo(d) ? d->evtchn->limit : MIN(d->evtchn->limit, MAX_EVTCHNS_2L);
+    return evtchn_is_fifo(d) ? d->evtchn->limit : MIN(d->evtchn->limit, shared_ports(d));
 }
 
 int evtchn_init(struct domain *d)
@@ -105,14 +106,13 @@ void evtchn_wake_pollers(struct domain *d, evtchn_port port)
 
 static inline void set_selector(struct vcpu *v, evtchn_port port)
 {
-    if (!bit_test_and_set(&v->info->evtchn_pending_sel, port / BITS_PER_LONG))
+    if (shared_select(v, port))
         vcpu_mark_events_pending(v);
 }
 
 /* An event on d's port, whose record is ch. */
 static void set_pending(struct domain *d, struct evtchn *ch, evtchn_port port)
 {
-    struct shared_info *s = d->shared;
     struct vcpu *v;
 
     if (__builtin_expect(is_hv(ch), 0)) {
@@ -125,10 +125,10 @@ static void set_pending(struct domain *d, struct evtchn *ch, evtchn_port port)
         evtchn_fifo_raise(d, ch, port);
         return;
     }
-    if (port >= MAX_EVTCHNS_2L || bit_test_and_set(s->evtchn_pending, port))
+    if (port >= shared_ports(d) || bit_test_and_set(d->shared->evtchn_pending, port))
         return;
     v = vcpu_of(d, ch);
-    if (!bit_test(s->evtchn_mask, port) && v)
+    if (!bit_test(shared_mask(d), port) && v)
         set_selector(v, port);
     if (__builtin_expect(__atomic_load_n(&d->pollers, __ATOMIC_RELAXED) != 0, 0))
         evtchn_wake_pollers(d, port);
@@ -141,7 +141,7 @@ static bool port_bit(struct domain *d, evtchn_port port, const unsigned long *ma
 
     if (evtchn_is_fifo(d))
         return ch && evtchn_fifo_test(d, ch, port, bit);
-    return port < MAX_EVTCHNS_2L && bit_test(map, port);
+    return port < shared_ports(d) && bit_test(map, port);
 }
 
 bool evtchn_is_pending(struct domain *d, evtchn_port port)
@@ -151,7 +151,7 @@ bool evtchn_is_pending(struct domain *d, evtchn_port port)
 
 bool evtchn_is_masked(struct domain *d, evtchn_port port)
 {
-    return port_bit(d, port, d->shared->evtchn_mask, EVTCHN_FIFO_MASKED);
+    return port_bit(d, port, shared_mask(d), EVTCHN_FIFO_MASKED);
 }
 
 /* v sends an event to d's port, whose record is ch. */
@@ -428,7 +428,7 @@ static void close_locked(struct domain *d, evtchn_port port, struct evtchn *ch)
     set_vcpu(ch, 0);
     if (d->evtchn->fifo)
         evtchn_fifo_close(d, ch, port);
-    else if (port < MAX_EVTCHNS_2L)
+    else if (port < shared_ports(d))
         bit_clear(d->shared->evtchn_pending, port);
     __atomic_store_n(&d->evtchn->used, d->evtchn->used - 1, __ATOMIC_RELAXED);
     bitmap_set(d->evtchn->avail, port / PORTS_PER_CHUNK);
@@ -564,11 +564,11 @@ int evtchn_unmask(struct domain *d, evtchn_port port)
         evtchn_fifo_unmask(d, ch, port);
         return 0;
     }
-    if (port >= MAX_EVTCHNS_2L)
+    if (port >= shared_ports(d))
         return -XEN_EINVAL;
     /* The clearing is a full barrier: an event either sees the mask off or is seen here. */
-    if (bit_test_and_clear(d->shared->evtchn_mask, port) &&
-        bit_test(d->shared->evtchn_pending, port) && vcpu_of(d, ch))
+    if (bit_test_and_clear(shared_mask(d), port) && bit_test(d->shared->evtchn_pending, port) &&
+        vcpu_of(d, ch))
         set_selector(vcpu_of(d, ch), port);
     return 0;
 }

@@ -38,7 +38,7 @@ static unsigned int audit_port(struct domain *d, evtchn_port port, const struct 
     const struct vcpu *v;
     bool bad = false;
 
-    if (ch->vcpu >= d->max_vcpus)
+    if ((ch->vcpu & ~PORT_HV) >= d->max_vcpus)
         bad = true;
     if (ch->kind == EVTCHNSTAT_interdomain) {
         peer = ch->remote ? port_of(ch->remote, ch->num) : NULL;

@@ -23,6 +23,7 @@
 
 #include "core/gfn.h"
 #include "core/hypercall.h"
+#include "core/shared_info.h"
 
 #define PENDING (1u << EVTCHN_FIFO_PENDING)
 #define MASKED (1u << EVTCHN_FIFO_MASKED)
@@ -241,7 +242,7 @@ static void switch_form(struct domain *d)
     struct evtchn *ch;
 
     hc_charge(MAX_EVTCHNS_2L / RECORDS_PER_UNIT);
-    for (; (ch = evtchn_next(d, &port)) != NULL && port < MAX_EVTCHNS_2L; port++)
+    for (; (ch = evtchn_next(d, &port)) != NULL && port < shared_ports(d); port++)
         if (ch->kind != EVTCHNSTAT_closed && bit_test(d->shared->evtchn_pending, port))
             set_fifo(ch, fifo_of(ch) | FIFO_EARLY);
     __atomic_store_n(&d->evtchn->fifo, true, __ATOMIC_RELEASE);

@@ -18,6 +18,7 @@ struct frame;
 struct vcpu_guest_context;
 struct xen_domctl;
 struct xen_domctl_createdomain;
+struct xen_domctl_getdomaininfo;
 
 /* As the hypercall table counts them. PVH is HVM without a device model. */
 enum guest_kind { GUEST_PV, GUEST_PV32, GUEST_HVM, NR_GUEST_KINDS };
@@ -115,6 +116,8 @@ struct guest_ops {
     /* --- what guests and tools ask --- */
     /* XENVER_get_features' bits of one 32-bit submap for d. */
     uint32_t (*features)(const struct domain *d, unsigned int submap);
+    /* What getdomaininfo says beyond the core's part. NULL: nothing. */
+    void (*report)(const struct domain *d, struct xen_domctl_getdomaininfo *info);
     /* d->vm_assist changed, perhaps while other vCPUs of d run. NULL: nobody minds. */
     void (*vm_assist_changed)(struct domain *d);
     /* The highest guest frame number in use. NULL: the guest says it itself, in its shared page. */

@@ -55,6 +55,8 @@ void domain_report(struct domain *d, struct xen_domctl_getdomaininfo *info)
     info->shared_info_frame = gfn_of(d, d->shared_mfn);
     memcpy(info->handle, d->handle, sizeof(info->handle));
     info->cpupool = d->sched.pool;
+    if (d->ops->report)
+        d->ops->report(d, info);
 }
 
 static long op_getvcpuinfo(struct domain *d, struct xen_domctl_getvcpuinfo *op)

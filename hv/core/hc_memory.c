@@ -285,6 +285,14 @@ static long change_reservation(struct vcpu *v, unsigned int op, gptr_t arg, unsi
     if (rc) /* these three report a count, so a refusal is a count of what was done before */
         return (long)start;
     res.place = op == XENMEM_populate_physmap;
+    if (res.place && (res.r.mem_flags & XENMEMF_populate_on_demand)) {
+        log_refusal(v->domain,
+                    "populate_physmap: d%u's memory is not populated on demand: give it "
+                    "maxmem = memory",
+                    res.d->id);
+        domain_put(res.d);
+        return (long)start;
+    }
     res.within = (uint32_t)(from >> START_BITS);
     for (i = start; i < res.r.nr_extents; i++) {
         if (!gptr_index(HANDLE_PTR(res.r.extent_start), i, sizeof(xen_pfn_t), &at))

@@ -7,6 +7,7 @@
 
 #include "core/clock.h"
 #include "core/gfn.h"
+#include "core/shared_info.h"
 #include "lib/string.h"
 
 #define MIN_PERIOD_NS 1000000ull
@@ -120,7 +121,7 @@ static void move_info(struct vcpu *v, struct frame *f, uint32_t offset)
     memmove(info, v->info, sizeof(*info)); /* it may move within the shared_info page */
     v->info_frame = f;
     __atomic_store_n(&v->info, info, __ATOMIC_SEQ_CST);
-    __atomic_store_n(&info->evtchn_pending_sel, ~(xen_ulong_t)0, __ATOMIC_SEQ_CST);
+    shared_select_all(v, info);
     __atomic_store_n(&info->evtchn_upcall_pending, 1, __ATOMIC_SEQ_CST);
     if (v->domain->ops->upcall)
         v->domain->ops->upcall(v);
@@ -136,7 +137,8 @@ static long op_register_info(struct vcpu *v, struct vcpu *target, gptr_t arg)
     if (guest_get(v, &op, arg))
         return E(EFAULT);
     /* Atomic operations on it must not cross a cache line. */
-    if (op.offset > PAGE_SIZE - sizeof(struct vcpu_info) || op.offset % sizeof(xen_ulong_t) != 0)
+    if (op.offset > PAGE_SIZE - sizeof(struct vcpu_info) ||
+        op.offset % (shared_is_narrow(d) ? sizeof(uint32_t) : sizeof(xen_ulong_t)) != 0)
         return E(ENXIO);
     if (target != v && !(vcpu_flags(target) & VP_DOWN))
         return E(EINVAL);

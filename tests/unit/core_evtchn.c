@@ -89,6 +89,61 @@ TEST(masks)
     CHECK(!evtchn_is_pending(a, p));
 }
 
+/* A port at which the hypervisor listens: its end, the binding and the recount. */
+TEST(hypervisor_listens)
+{
+    evtchn_port pa, pb;
+
+    CHECK_EQ(evtchn_alloc_hv(a, b->id, 1, &pa), 0);
+    CHECK_EQ(audit(), 0);
+    CHECK_EQ(evtchn_bind_interdomain(b, a, pa, &pb), 0);
+    CHECK_EQ(audit(), 0);
+    CHECK(evtchn_is_hv(a, pa) && !evtchn_is_hv(b, pb));
+    CHECK_EQ(evtchn_send(b0, pb), 0);
+    CHECK(!evtchn_is_pending(a, pa));
+    CHECK_EQ(evtchn_close(a, pa), 0);
+    CHECK_EQ(evtchn_close(b, pb), 0);
+    CHECK_EQ(audit(), 0);
+}
+
+/* The layout of 32-bit code: the mask and the selector are elsewhere, and there are 1,024 ports. */
+TEST(narrow_layout)
+{
+    uint32_t *page = (uint32_t *)(void *)a->shared;
+    uint32_t *sel = (uint32_t *)(void *)a1->info + 1;
+    struct vcpu_info was;
+    evtchn_port p;
+
+    for (unsigned int i = 0; i < 40; i++) /* one of the second word */
+        CHECK_EQ(evtchn_bind_ipi(a, 1, &p), 0);
+    CHECK(p >= 32 && p < 64);
+    clear_upcall(a1);
+    a->narrow_shared = true;
+    CHECK_EQ(evtchn_ports(a), 1024);
+    page[(2048 + 128) / 4 + 1] = 1u << (p - 32);
+    CHECK(evtchn_is_masked(a, p));
+    was = *a1->info;
+    CHECK_EQ(evtchn_send(a0, p), 0);
+    CHECK_EQ(page[2048 / 4 + 1], 1u << (p - 32));
+    CHECK(memcmp(&was, a1->info, sizeof(was)) == 0);
+    CHECK_EQ(evtchn_unmask(a, p), 0);
+    CHECK_EQ(page[(2048 + 128) / 4 + 1], 0);
+    CHECK_EQ(a1->info->evtchn_upcall_pending, 1);
+    CHECK_EQ(*sel, 2);
+    CHECK_EQ(a1->info->evtchn_pending_sel, 0);
+    CHECK_EQ(evtchn_unmask(a, 1024), -XEN_EINVAL);
+    CHECK_EQ(page[2048 / 4 + 32], 0); /* the mask's first word, where a wide bit 1,024 would be */
+    *sel = 0;
+    a1->info->evtchn_upcall_pending = 0;
+    clear_port(a, p);
+    a->narrow_shared = false;
+    CHECK_EQ(evtchn_ports(a), 4096);
+    for (; p; p--)
+        if (evtchn_close(a, p))
+            break;
+    CHECK_EQ(audit(), 0);
+}
+
 TEST(kick_and_wake)
 {
     evtchn_port p;

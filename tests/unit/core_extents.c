@@ -89,6 +89,18 @@ TEST(limits)
     CHECK_EQ(audit(), 0);
 }
 
+/* Memory that is only promised: nothing is done, rather than all of it at once. */
+TEST(on_demand)
+{
+    uint64_t had = mapped->tot_pages;
+
+    set(v, mapped->id, FREE_GFN, 0, 2)->mem_flags = XENMEMF_populate_on_demand;
+    host_be(v->cpu->id);
+    CHECK_EQ(host_call(v, __HYPERVISOR_memory_op, XENMEM_populate_physmap, HOST_PAGE(0), 0, 0), 0);
+    CHECK_EQ(mapped->tot_pages, had);
+    CHECK_EQ(audit(), 0);
+}
+
 /* More than any go: 2^13 frames, twice; contiguous, zeroed, where the guest said. */
 TEST(large_extents)
 {

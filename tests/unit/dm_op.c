@@ -182,6 +182,25 @@ void p2m_mark_dirty(struct p2m *p, gfn_t gfn)
         dirty[gfn.v] = true;
 }
 
+/* Gives way after each page while something waits. */
+int p2m_dirty(struct p2m *p, gfn_t gfn, uint64_t nr, uint64_t *done, unsigned long *bitmap)
+{
+    (void)p;
+    while (*done < nr) {
+        uint64_t at = gfn.v + *done;
+
+        if (at >= PAGES)
+            return -XEN_ENOMEM;
+        if (dirty[at])
+            bitmap_set(bitmap, *done);
+        dirty[at] = false;
+        ++*done;
+        if (pcpu.pending && *done < nr)
+            return -XEN_EAGAIN;
+    }
+    return 0;
+}
+
 long hvm_move_page(struct domain *d, uint64_t from, uint64_t to)
 {
     (void)d;
@@ -274,7 +293,7 @@ TEST(who_may_call)
     CHECK_EQ(call(GUEST, 1), -XEN_EFAULT);
     outside = false;
     CHECK_EQ(ask(999), -XEN_EOPNOTSUPP);
-    CHECK_EQ(ask(XEN_DMOP_track_dirty_vram), -XEN_EOPNOTSUPP);
+    CHECK_EQ(ask(XEN_DMOP_map_mem_type_to_ioreq_server), -XEN_EOPNOTSUPP);
 }
 
 /* What a caller does not send is zero, and nothing behind its buffer is read or written. */
@@ -479,4 +498,59 @@ TEST(pages_that_a_device_wrote)
     CHECK_EQ(call(GUEST, 2), -XEN_EINVAL);
     bufs[1].h.p = NULL;
     CHECK_EQ(call(GUEST, 2), -XEN_EFAULT);
+}
+
+TEST(pictures)
+{
+    struct xen_dm_op_track_dirty_vram *t = &op.u.track_dirty_vram;
+    uint8_t map[4] = { 0x5a, 0x5a, 0x5a, 0x5a };
+
+    fresh();
+    dirty[3] = dirty[11] = dirty[12] = true;
+    *t = (struct xen_dm_op_track_dirty_vram){ .nr = 0, .first_pfn = 3 };
+    CHECK_EQ(ask(XEN_DMOP_track_dirty_vram), 0); /* no picture any more */
+    *t = (struct xen_dm_op_track_dirty_vram){ .nr = 9, .first_pfn = 3 };
+    CHECK_EQ(ask(XEN_DMOP_track_dirty_vram), -XEN_EINVAL); /* no map */
+    bufs[1].h.p = map;
+    bufs[1].size = 1;
+    CHECK_EQ(call(GUEST, 2), -XEN_EINVAL);
+    CHECK(dirty[3]);
+    bufs[1].size = sizeof(map);
+    pcpu.pending = 1;
+    CHECK_EQ(call(GUEST, 2), 0);
+    CHECK(map[0] == 1 && map[1] == 1 && map[2] == 0x5a);
+    CHECK(syncs == 1 && !dirty[3] && dirty[12]);
+    t->first_pfn = PAGES - 1; /* it fails on its way: all counts */
+    CHECK_EQ(call(GUEST, 2), 0);
+    CHECK(map[0] == 0xff && map[1] == 0xff && map[2] == 0x5a);
+    t->nr = 8193;
+    CHECK_EQ(call(GUEST, 2), -XEN_EINVAL);
+    *t = (struct xen_dm_op_track_dirty_vram){ .nr = 1, .first_pfn = 1ull << 40 };
+    CHECK_EQ(call(GUEST, 2), -XEN_EINVAL);
+    *t = (struct xen_dm_op_track_dirty_vram){ .nr = 1, .pad = 1 };
+    CHECK_EQ(call(GUEST, 2), -XEN_EINVAL);
+    *t = (struct xen_dm_op_track_dirty_vram){ .nr = 1 };
+    bufs[1].h.p = map;
+    outside = true;
+    CHECK_EQ(call(GUEST, 2), -XEN_EFAULT);
+}
+
+/* A device model outlives its guest, and another has its number: it finds none of its servers. */
+TEST(a_number_used_again)
+{
+    struct xen_dm_op_set_ioreq_server_state *state = &op.u.set_ioreq_server_state;
+
+    fresh();
+    *state = (struct xen_dm_op_set_ioreq_server_state){ .id = 1, .enabled = 1 };
+    CHECK_EQ(ask(XEN_DMOP_set_ioreq_server_state), 0);
+    hd.x.d.state = DOM_DYING;
+    CHECK_EQ(ask(XEN_DMOP_set_ioreq_server_state), -XEN_EINVAL);
+    CHECK_EQ(call(8, 1), -XEN_ESRCH); /* it is gone */
+    fresh();
+    memset(dev.servers, 0, sizeof(dev.servers)); /* the new one */
+    *state = (struct xen_dm_op_set_ioreq_server_state){ .id = 1, .enabled = 1 };
+    CHECK_EQ(ask(XEN_DMOP_set_ioreq_server_state), -XEN_ENOENT);
+    CHECK(!dev.servers[1].enabled);
+    allowed = false; /* and restricted to the old one it may nothing */
+    CHECK_EQ(ask(XEN_DMOP_set_ioreq_server_state), -XEN_EPERM);
 }

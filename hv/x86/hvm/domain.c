@@ -389,6 +389,11 @@ static uint32_t features(const struct domain *d, unsigned int submap)
     return submap == 0 ? f : 0;
 }
 
+static void report(const struct domain *d, struct xen_domctl_getdomaininfo *info)
+{
+    info->arch_config.emulation_flags = ((const struct hvm_domain *)d)->emulation;
+}
+
 const struct x86_guest_ops hvm_guest_ops = {
     .g = {
         .kind = GUEST_HVM,
@@ -414,6 +419,7 @@ const struct x86_guest_ops hvm_guest_ops = {
         .can_block = can_block,
         .send_nmi = send_nmi,
         .features = features,
+        .report = report,
         .max_gfn = max_gfn,
         .memory_op = hvm_memory_op,
         .resource = hvm_server_page,

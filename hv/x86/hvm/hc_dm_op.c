@@ -15,6 +15,7 @@
 #include "x86/hvm/memory.h"
 
 #define MAX_BUFS 3u
+#define PICTURE_PAGES 8192u /* 32 MiB: what one call looks at without giving way */
 
 struct call {
     struct vcpu *v; /* who asks */
@@ -328,6 +329,33 @@ static long pin_cacheattr(struct call *c)
     return op->pad || op->end < op->start ? E(EINVAL) : 0;
 }
 
+/*
+ * Which pages of a picture were written since the last call; the first time, all. Nothing is kept
+ * of it, so nothing has to be told when the picture goes (nr is 0).
+ */
+static long track_dirty(struct call *c)
+{
+    const struct xen_dm_op_track_dirty_vram *op = &c->op.u.track_dirty_vram;
+    unsigned long map[PICTURE_PAGES / BITS_PER_LONG];
+    uint64_t done = 0;
+    int rc;
+
+    if (op->pad || op->nr > PICTURE_PAGES || op->first_pfn >> P2M_GFN_BITS)
+        return E(EINVAL);
+    if (!op->nr)
+        return 0;
+    if (c->nr < 2 || c->buf[1].size < DIV_ROUND_UP(op->nr, 8))
+        return E(EINVAL);
+    memset(map, 0, sizeof(map));
+    /* What was taken is gone from the tables, so it does not begin again. */
+    while ((rc = p2m_dirty(&c->hd->p2m, GFN(op->first_pfn), op->nr, &done, map)) == -XEN_EAGAIN)
+        hc_charge(64);
+    if (rc) /* no table to split a leaf: all counts as written */
+        memset(map, 0xff, sizeof(map));
+    p2m_sync(&c->hd->p2m);
+    return guest_write(c->v, HANDLE_PTR(c->buf[1].h), map, DIV_ROUND_UP(op->nr, 8)) ? E(EFAULT) : 0;
+}
+
 static long nr_vcpus(struct call *c)
 {
     c->op.u.nr_vcpus.vcpus = c->hd->x.d.max_vcpus;
@@ -373,7 +401,9 @@ static long run(struct call *c)
         return pin_cacheattr(c);
     case XEN_DMOP_nr_vcpus:
         return nr_vcpus(c);
-    default: /* the picture's dirty pages, types claimed by a server, lines of other machines */
+    case XEN_DMOP_track_dirty_vram:
+        return track_dirty(c);
+    default: /* types claimed by a server, lines of other machines */
         return E(EOPNOTSUPP);
     }
 }

@@ -8,6 +8,7 @@
 #include "core/access.h"
 #include "core/log.h"
 #include "x86/hvm/devices.h"
+#include "x86/hvm/hypercall_page.h"
 
 #define VIA_TYPE(v) ((v) >> 56)
 #define VIA_VALUE(v) ((v) & ((UINT64_C(1) << 56) - 1))
@@ -79,6 +80,12 @@ static long set_param(struct vcpu *v, struct hvm_domain *hd, const struct xen_hv
     switch (p->index) {
     case HVM_PARAM_CALLBACK_IRQ:
         rc = set_callback(hd, p->value);
+        if (rc == 0 && v->domain == &hd->x.d)
+            hvm_latch_layout(hvm_vcpu(v), v->narrow);
+        break;
+    case HVM_PARAM_VIRIDIAN:
+        if (p->value)
+            log_refusal(&hd->x.d, "viridian: there are no such leaves; it sees Xen's alone");
         break;
     case HVM_PARAM_ALTP2M:
     case HVM_PARAM_NESTEDHVM:

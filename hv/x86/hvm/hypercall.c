@@ -2,7 +2,11 @@
 /* Hypercalls of hardware-assisted guests: VMMCALL or VMCALL, arguments in registers. */
 #include "core/hypercall.h"
 
+#include <xen/foreign/x86_32.h>
+
+#include "core/clock.h"
 #include "core/log.h"
+#include "core/shared_info.h"
 #include "lib/string.h"
 #include "x86/cpu/cpu.h"
 #include "x86/hvm/calls32.h"
@@ -14,6 +18,23 @@
 #define STUB_SIZE 32
 #define NR_STUBS (PAGE_SIZE / STUB_SIZE)
 #define HYPERCALL_IRET 23
+
+#define SAME_PLACE(offset, field) \
+    _Static_assert((offset) == offsetof(struct shared_info_x86_32, field), #field)
+SAME_PLACE(NARROW_MASK, evtchn_mask);
+SAME_PLACE(NARROW_CLOCK, wc_version);
+SAME_PLACE(NARROW_CLOCK_HIGH, arch.wc_sec_hi);
+_Static_assert(NARROW_SELECTOR == offsetof(struct vcpu_info_x86_32, evtchn_pending_sel), "sel");
+_Static_assert(sizeof(struct vcpu_info_x86_32) == sizeof(struct vcpu_info), "vcpu_info");
+_Static_assert(offsetof(struct vcpu_info_x86_32, time) == offsetof(struct vcpu_info, time), "time");
+
+void hvm_latch_layout(struct hvm_vcpu *v, bool narrow)
+{
+    struct domain *d = v->x.v.domain;
+
+    if (__atomic_exchange_n(&d->narrow_shared, narrow, __ATOMIC_RELAXED) != narrow)
+        clock_publish_wallclock(d);
+}
 
 bool hvm_write_hypercall_page(struct hvm_vcpu *v, uint64_t val)
 {
@@ -35,6 +56,7 @@ bool hvm_write_hypercall_page(struct hvm_vcpu *v, uint64_t val)
         if (hvm_copy_to_phys(v->x.v.domain, val + nr * STUB_SIZE, stub, sizeof(stub)))
             return false;
     }
+    hvm_latch_layout(v, hvm_mode(v) != HVM_MODE_64);
     return true;
 }
 

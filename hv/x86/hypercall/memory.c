@@ -34,7 +34,7 @@ static long machine_memory_map(struct vcpu *v, gptr_t arg)
     return guest_put(v, arg, &map) ? E(EFAULT) : 0;
 }
 
-/* A PV guest is never populated on demand: its target is what it has. */
+/* No guest is populated on demand: its target is what it has. */
 static long pod_target(struct vcpu *v, gptr_t arg)
 {
     struct xen_pod_target t;

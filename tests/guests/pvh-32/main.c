@@ -337,6 +337,44 @@ static void parameters(void)
     CHECK_EQ(p.value, 2ul << 56 | PVH_UPCALL_VECTOR, "callback");
 }
 
+/* --- the shared page as 32-bit code declares it --- */
+
+static void layout(void)
+{
+    struct xen_hvm_param p = { .domid = DOMID_SELF,
+                               .index = HVM_PARAM_CALLBACK_IRQ,
+                               .value = 2ul << 56 | PVH_UPCALL_VECTOR };
+    volatile uint32_t *page = (volatile uint32_t *)shared, *mask = page + (2048 + 128) / 4;
+    struct evtchn_bind_ipi ipi = { 0 };
+    uint32_t wide = shared->wc_sec, bit;
+
+    CHECK(wide > 1000000000, "the wall clock of 64-bit code: %u", wide);
+    CHECK_EQ(page[2304 / 4 + 1], 0, "the wall clock of 32-bit code, early");
+    CHECK_EQ(CALL(__HYPERVISOR_hvm_op, HVMOP_set_param, A32(&p)), 0, "set_param");
+    CHECK_EQ(page[2304 / 4 + 1], wide, "the wall clock of 32-bit code");
+    for (unsigned int i = 0; i < 32; i++) /* beyond the first word */
+        CHECK_EQ(CALL(__HYPERVISOR_event_channel_op, EVTCHNOP_bind_ipi, A32(&ipi)), 0, "IPI");
+    bit = 1u << ipi.port % 32;
+    shared->vcpu_info[0].evtchn_upcall_pending = 0;
+    mask[ipi.port / 32] = bit;
+    page[1] = 0;
+    CHECK_EQ(CALL(__HYPERVISOR_event_channel_op, EVTCHNOP_send, A32(&ipi.port)), 0, "send");
+    CHECK(pending(ipi.port), "the masked IPI is not there");
+    CHECK_EQ(shared->vcpu_info[0].evtchn_upcall_pending, 0, "the mask");
+    CHECK_EQ(CALL(__HYPERVISOR_event_channel_op, EVTCHNOP_unmask, A32(&ipi.port)), 0, "unmask");
+    CHECK_EQ(mask[ipi.port / 32], 0, "the mask's bit");
+    CHECK_EQ(shared->vcpu_info[0].evtchn_upcall_pending, 1, "the upcall");
+    CHECK_EQ(page[1], 1u << ipi.port / 32, "the selector");
+    CHECK_EQ(hc_hvm_op(HVMOP_set_param, &p), 0, "set_param of 64-bit code");
+    mask[ipi.port / 32] = 0;
+    shared->evtchn_mask[ipi.port / 64] = 1ul << ipi.port % 64;
+    ((volatile uint32_t *)shared->evtchn_pending)[ipi.port / 32] = 0;
+    shared->vcpu_info[0].evtchn_upcall_pending = 0;
+    CHECK_EQ(CALL(__HYPERVISOR_event_channel_op, EVTCHNOP_send, A32(&ipi.port)), 0, "send");
+    CHECK_EQ(shared->vcpu_info[0].evtchn_upcall_pending, 0, "the mask of 64-bit code");
+    shared->evtchn_mask[ipi.port / 64] = 0;
+}
+
 /* --- garbage --- */
 
 static uint64_t seed = 0x9e3779b97f4a7c15;
@@ -429,6 +467,7 @@ void guest_main(void)
     grants();
     multicall();
     parameters();
+    layout();
     garbage();
     CHECK_EQ(CALL(__HYPERVISOR_xen_version, XENVER_version) >> 16, 4, "at the end");
 }
