@@ -100,4 +100,12 @@ static inline unsigned int cpumask_first(const struct cpumask *m)
     return (unsigned int)bitmap_first(m->w, MAX_CPUS);
 }
 
+/* The only one in it; MAX_CPUS or more: there is none, or another one. */
+static inline unsigned int cpumask_single(const struct cpumask *m)
+{
+    unsigned int cpu = cpumask_first(m);
+
+    return bitmap_next(m->w, MAX_CPUS, cpu + 1) < MAX_CPUS ? MAX_CPUS : cpu;
+}
+
 #endif

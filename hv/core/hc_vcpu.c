@@ -184,10 +184,10 @@ static long op_set_singleshot(struct vcpu *v, struct vcpu *target, gptr_t arg)
 static long op_get_physid(struct vcpu *v, struct vcpu *target, gptr_t arg)
 {
     struct vcpu_get_physid op;
-    unsigned int cpu = cpumask_first(&target->affinity);
+    unsigned int cpu = cpumask_single(&target->affinity);
 
     /* The answer means something only for a vCPU that cannot move. */
-    if (cpu >= nr_pcpus || cpumask_weight(&target->affinity) != 1)
+    if (cpu >= nr_pcpus)
         return E(EINVAL);
     op.phys_id = arch_physid(cpu);
     return guest_put(v, arg, &op) ? E(EFAULT) : 0;

@@ -678,7 +678,7 @@ static void set_affinity(struct vcpu *v, const struct cpumask *cpus)
     struct pcpu *p = lock_queue(v);
 
     v->affinity = *cpus;
-    v->sched.bound = cpumask_weight(cpus) == 1;
+    v->sched.bound = cpumask_single(cpus) < MAX_CPUS;
     if (v->sched.queued) { /* there may be a better place for it now */
         dequeue(p, v);
         place(p, v, false);
