@@ -132,7 +132,9 @@ static void check_mov_ss(void)
                      : "a"(__HYPERVISOR_xen_version), "m"(ss_image), "D"(0), "S"(0)
                      : "rcx", "r11", "memory");
     CHECK_EQ(rax >> 16, 4, "hypercall after mov ss");
-    CHECK(hits >= 1, "#DB of mov ss");
+    /* A processor that keeps it pending, as Bochs does, raises it at the hypervisor's first
+     * instruction: not the guest's. */
+    CHECK(hits <= 1, "%u #DB of mov ss", hits);
     fault_clear();
     __asm__ volatile("mov %0, %%ss\n" EX("ud2") : : "m"(ss_image));
     CHECK_EQ(faulted(), VEC_UD, "ud2 after mov ss");
