@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The first page tables of a PV guest and its start_info: see pvstart.h. Pure, so no locks: the
+ * guest's memory is its builder's alone until the guest runs. What must hold: each page of the plan
+ * is mapped where the plan says, and a table is never mapped writable.
+ */
 #include "lib/pvstart.h"
 
 #include "lib/strutil.h"

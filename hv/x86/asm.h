@@ -21,6 +21,20 @@
     .popsection
 
 #ifdef __ASSEMBLER__
+        /*
+         * rbx: the vCPU that is to go on. To exit_slow if the CPU or it has something to do first
+         * (`compare`: of its field's width); then rax: its vcpu_info; not equal: an event waits.
+         */
+        .macro LOOK_FOR_WORK compare, field
+        movq    CI_PCPU - CI_REGS(%rsp), %rax
+        cmpl    $0, PCPU_PENDING(%rax)
+        jne     exit_slow
+        \compare $0, \field(%rbx)
+        jne     exit_slow
+        movq    V_INFO(%rbx), %rax
+        cmpb    $0, VI_PENDING(%rax)
+        .endm
+
         /* Access to guest memory, on and off: at boot STAC and CLAC, where there is SMAP. */
         .macro STAC
 771:    .byte 0x0f, 0x1f, 0x00

@@ -75,7 +75,7 @@ cli-tests: $(CLI_OUT)/restart_loop
 # Core files, on a hypervisor of the test's own.
 CLI_CORE_OBJ := $(patsubst %,$(CLI_OUT)/obj/cli/%.o,core frame_set p2m undo) $(patsubst %,$(CLI_OUT)/obj/lib/%.o,error text util)
 UNIT_TESTS += $(CLI_OUT)/core_file
-$(CLI_OUT)/core_file: tests/cli/core_file.c $(CLI_CORE_OBJ) tests/cli/cli.mk
+$(CLI_OUT)/core_file: tests/cli/core_file.c tests/cli/xen_buffers.h $(CLI_CORE_OBJ) tests/cli/cli.mk
 	@mkdir -p $(@D)
 	$(HOSTCC) $(CLI_CFLAGS) -o $@ $< $(CLI_CORE_OBJ)
 .SECONDARY: $(CLI_CORE_OBJ)
@@ -105,7 +105,7 @@ build/tests/fuzz/fuzz_stream: tests/cli/fuzz_stream.c tools/lib/stream.c tools/l
 IMAGE_OBJ := $(patsubst %,$(CLI_OUT)/obj/cli/%.o,image_save image_load image_fill image_set frame_set p2m undo) \
 	$(patsubst %,$(CLI_OUT)/obj/builder/%.o,child domain memory) $(patsubst %,$(CLI_OUT)/obj/lib/%.o,error stream stream_out text util)
 UNIT_TESTS += $(CLI_OUT)/image_round
-$(CLI_OUT)/image_round: tests/cli/image_round.c $(IMAGE_OBJ) tests/cli/cli.mk
+$(CLI_OUT)/image_round: tests/cli/image_round.c tests/cli/xen_buffers.h $(IMAGE_OBJ) tests/cli/cli.mk
 	@mkdir -p $(@D)
 	$(HOSTCC) $(CLI_CFLAGS) -o $@ $< $(IMAGE_OBJ)
 .SECONDARY: $(IMAGE_OBJ)

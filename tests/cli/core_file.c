@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "unit.h"
+#include "xen_buffers.h"
 
 #define FRAMES 4096u
 #define OWN 1000u /* frames below this are the guest's */
@@ -55,26 +56,6 @@ long xen_call(struct xen *x, unsigned int nr, uint64_t a1, uint64_t a2, uint64_t
 long xen_memory_op(struct xen *x, unsigned int cmd, void *arg, size_t size)
 {
     return cmd == XENMEM_maximum_gpfn && *(domid_t *)arg == DOMID ? 0xfffff : -EINVAL;
-}
-
-void *xen_buf(struct xen *x, size_t size)
-{
-    return malloc(size);
-}
-
-void xen_buf_free(struct xen *x, void *p)
-{
-    free(p);
-}
-
-int xen_error(struct error *e, int err, const char *fmt, ...)
-{
-    return error_sys(e, -err, NULL, "%s", fmt);
-}
-
-xenforeignmemory_handle *xen_fmem(struct xen *x, struct error *e)
-{
-    return (void *)&h;
 }
 
 void *xenforeignmemory_map(xenforeignmemory_handle *f, uint32_t dom, int prot, size_t n,

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include "unit.h"
+#include "xen_buffers.h"
 
 #define FRAMES 4096u
 #define OLD 7 /* the domain that is saved; its frames are 100 + 3 * pfn */
@@ -218,26 +219,6 @@ long xen_call(struct xen *x, unsigned int nr, uint64_t a1, uint64_t a2, uint64_t
         set.pinned[set.nr_pinned++] = op[i].arg1.mfn << 3 | op[i].cmd;
     }
     return 0;
-}
-
-void *xen_buf(struct xen *x, size_t size)
-{
-    return calloc(1, size);
-}
-
-void xen_buf_free(struct xen *x, void *p)
-{
-    free(p);
-}
-
-int xen_error(struct error *e, int err, const char *fmt, ...)
-{
-    return error_sys(e, -err, NULL, "%s", fmt);
-}
-
-xenforeignmemory_handle *xen_fmem(struct xen *x, struct error *e)
-{
-    return (void *)&h;
 }
 
 static bool owns(uint32_t dom, uint64_t mfn)

@@ -13,13 +13,7 @@
         xorl    %ebp, %ebp
         movq    %rsp, %rdi
         CALL_C  hvm_vmexit
-        movq    CI_PCPU - CI_REGS(%rsp), %rax
-        cmpl    $0, PCPU_PENDING(%rax)
-        jne     exit_slow
-        cmpl    $0, HVM_EXIT_WORK(%rbx)
-        jne     exit_slow
-        movq    V_INFO(%rbx), %rax
-        cmpb    $0, VI_PENDING(%rax)
+        LOOK_FOR_WORK cmpl, HVM_EXIT_WORK
         je      \enter
         jmp     exit_slow
         .endm

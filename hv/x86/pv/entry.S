@@ -82,13 +82,7 @@ syscall_slow:
         .globl exit_to_guest
 exit_to_guest:
         movq    CI_CURRENT - CI_REGS(%rsp), %rbx
-        movq    CI_PCPU - CI_REGS(%rsp), %rax
-        cmpl    $0, PCPU_PENDING(%rax)
-        jne     exit_slow
-        cmpb    $0, PV_EXIT_WORK(%rbx)
-        jne     exit_slow
-        movq    V_INFO(%rbx), %rax
-        cmpb    $0, VI_PENDING(%rax)
+        LOOK_FOR_WORK cmpb, PV_EXIT_WORK
         jne     exit_upcall
         .globl restore_guest
 restore_guest:

@@ -127,10 +127,7 @@ static void grant_unmapped(void)
     CHECK_EQ(TRY("ud2", "i"(0)), VEC_UD, "alive");
 }
 
-static const struct {
-    const char *name;
-    void (*fn)(void);
-} list[] = {
+static const struct guest_case list[] = {
     { "stack-unmapped", stack_unmapped },
     { "stack-hypervisor", stack_hypervisor },
     { "stack-readonly", stack_readonly },
@@ -148,18 +145,6 @@ static const struct {
 
 void guest_main(void)
 {
-    const char *name = option_value("case");
-
     map_page(TEST_VA, 0);
-    for (unsigned int i = 0; i < ARRAY_SIZE(list); i++) {
-        size_t n = strlen(list[i].name);
-
-        if (strncmp(name, list[i].name, n) || (name[n] && name[n] != ' '))
-            continue;
-        list[i].fn();
-        printk("%s went on\n", list[i].name);
-        CHECK(true);
-        return;
-    }
-    CHECK(false, "no case '%s'", name);
+    run_case(list, ARRAY_SIZE(list));
 }

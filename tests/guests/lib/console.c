@@ -207,3 +207,20 @@ const char *option_value(const char *name)
 
     return s && *s == '=' ? s + 1 : NULL;
 }
+
+void run_case(const struct guest_case *list, size_t n)
+{
+    const char *name = option_value("case");
+
+    for (size_t i = 0; i < n; i++) {
+        size_t len = strlen(list[i].name);
+
+        if (strncmp(name, list[i].name, len) || (name[len] && name[len] != ' '))
+            continue;
+        list[i].fn();
+        printk("%s went on\n", list[i].name);
+        CHECK(true);
+        return;
+    }
+    CHECK(false, "no case '%s'", name);
+}

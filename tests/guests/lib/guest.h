@@ -30,6 +30,14 @@ void finish(void) __attribute__((noreturn)); /* result line, then power off */
 bool option(const char *name);               /* a word of the guest's command line */
 const char *option_value(const char *name);  /* name=VALUE; NULL when absent */
 
+/* One of a guest's ways to its end. */
+struct guest_case {
+    const char *name;
+    void (*fn)(void);
+};
+/* Runs the one that case= names; fails if there is none. */
+void run_case(const struct guest_case *list, size_t n);
+
 extern unsigned int checks_done;
 extern const char *guest_cmdline;
 /* Where text goes; NULL: to the hypervisor's log, as Domain 0's. Set by start.c. */

@@ -31,10 +31,7 @@ static void mmio_unknown(void)
     __asm__ volatile("fxsave (%0)" : : "r"(pvh_virt(PVH_HOLE_PFN + 16)) : "memory");
 }
 
-static const struct {
-    const char *name;
-    void (*fn)(void);
-} list[] = {
+static const struct guest_case list[] = {
     { "exec-shared", exec_shared },
     { "exec-hole", exec_hole },
     { "tables-hole", tables_hole },
@@ -43,17 +40,5 @@ static const struct {
 
 void guest_main(void)
 {
-    const char *name = option_value("case");
-
-    for (unsigned int i = 0; i < ARRAY_SIZE(list); i++) {
-        size_t n = strlen(list[i].name);
-
-        if (strncmp(name, list[i].name, n) || (name[n] && name[n] != ' '))
-            continue;
-        list[i].fn();
-        printk("%s went on\n", list[i].name);
-        CHECK(true);
-        return;
-    }
-    CHECK(false, "no case '%s'", name);
+    run_case(list, ARRAY_SIZE(list));
 }
