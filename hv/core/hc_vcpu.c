@@ -136,9 +136,14 @@ static long op_register_info(struct vcpu *v, struct vcpu *target, gptr_t arg)
 
     if (guest_get(v, &op, arg))
         return E(EFAULT);
-    /* Atomic operations on it must not cross a cache line. */
+    /*
+     * Atomic operations on it must not cross a cache line, in the narrow layout or, should the
+     * guest change over to it, the wide one.
+     */
     if (op.offset > PAGE_SIZE - sizeof(struct vcpu_info) ||
-        op.offset % (shared_is_narrow(d) ? sizeof(uint32_t) : sizeof(xen_ulong_t)) != 0)
+        op.offset % (shared_is_narrow(d) ? sizeof(uint32_t) : sizeof(xen_ulong_t)) != 0 ||
+        (op.offset + offsetof(struct vcpu_info, evtchn_pending_sel)) % 64 >
+            64 - sizeof(xen_ulong_t))
         return E(ENXIO);
     if (target != v && !(vcpu_flags(target) & VP_DOWN))
         return E(EINVAL);

@@ -158,19 +158,19 @@ rsb_\fn:
 
 /*
  * The same for what may also come in the hypervisor, perhaps just before an IRET to the guest: the
- * root is loaded again.
+ * root is brought up to date and loaded again.
  */
         .macro ISOLATED_AROUND fn
 isolated_\fn:
         IS_ISOLATED
         jne     2f
-        movq    %rcx, %rbx
         LOAD_GUEST_L4
         subq    $8, %rsp
 1:      call    \fn
         PATCHED 1b, rsb_\fn, JUMP_RSB
+        call    pv_isolated_root        /* fn may have served a flush: not as it was */
         addq    $8, %rsp
-        movq    %rbx, %cr3
+        movq    %rax, %cr3
         ret
 2:      jmp     \fn
         PATCHED 2b, rsb_\fn, JUMP_RSB

@@ -59,12 +59,15 @@ struct cpu_info *cpu_info(void)
     return NULL;
 }
 
-static struct x86_pcpu *record(unsigned int cpu, struct x86_pcpu *copy)
+/* A CPU's record, a page of its own; by this program's address it is below the hypervisor's. */
+static struct x86_pcpu *record(unsigned int cpu)
 {
-    memset(copy, 0, sizeof(*copy));
-    copy->p.id = cpu;
-    copy->gdt_ptes = windows[cpu];
-    return copy;
+    struct x86_pcpu *xp = (void *)(memory + (120 + cpu) * PAGE_SIZE);
+
+    memset(xp, 0, PAGE_SIZE);
+    xp->p.id = cpu;
+    xp->gdt_ptes = windows[cpu];
+    return xp;
 }
 
 static struct page {
@@ -77,9 +80,12 @@ static void walk(const pte_t *table, uint64_t va, int level)
 {
     for (unsigned int i = 0; i < 512; i++) {
         uint64_t at = va | (uint64_t)i << (12 + 9 * (level - 1));
+
+        if (level == 4 && i >= 256)
+            at |= 0xffffull << 48;
         pte_t e = table[i];
 
-        if (!(e & PTE_P) || (level == 4 && (i < HV_FIRST_SLOT || i > HV_LAST_SLOT)))
+        if (!(e & PTE_P))
             continue;
         CHECK(!(e & PTE_US));
         CHECK(level == 1 || !(e & PTE_PS));
@@ -97,14 +103,8 @@ static void start(void)
     memset(memory, 0, sizeof(memory));
     memset(windows, 0, sizeof(windows));
     used = 0;
-    limit = 200;
+    limit = 100;
     spec_choice.isolate_domu = true;
-}
-
-/* The record lies in the direct map, at the address by which the hypervisor knows it. */
-static bool create(struct x86_pcpu *xp)
-{
-    return isolation_create(xp);
 }
 
 static bool expected(const struct page *p, unsigned int cpu, const struct x86_pcpu *xp)
@@ -116,8 +116,8 @@ static bool expected(const struct page *p, unsigned int cpu, const struct x86_pc
         return p->pa == p->va - IMAGE_BASE && !(p->flags & (PTE_RW | PTE_NX | PTE_G));
     if (p->va == IDT)
         return p->pa == IDT - IMAGE_BASE && (p->flags & PTE_NX) && !(p->flags & (PTE_RW | PTE_G));
-    if (p->va == ((uint64_t)xp & 0xfffffffff000))
-        return (p->flags & PTE_NX) && !(p->flags & (PTE_RW | PTE_G));
+    if (p->va == (uint64_t)xp)
+        return p->pa == direct_pa(xp) && (p->flags & PTE_NX) && !(p->flags & (PTE_RW | PTE_G));
     for (size_t i = 0; i < ARRAY_SIZE(stack); i++)
         if (p->va == slot + stack[i] * PAGE_SIZE)
             return p->pa == 0x40000000ull + (p->va - STACKS_BASE) && (p->flags & PTE_NX) &&
@@ -127,62 +127,60 @@ static bool expected(const struct page *p, unsigned int cpu, const struct x86_pc
 
 TEST(every_page)
 {
-    static struct x86_pcpu record_of[2] __attribute__((aligned(4096)));
-
     start();
     for (unsigned int cpu = 0; cpu < 2; cpu++) {
-        struct x86_pcpu *xp = record(cpu, &record_of[cpu]);
-        const uint64_t own = (uint64_t)xp & ~(PAGE_SIZE - 1);
+        struct x86_pcpu *xp = record(cpu);
 
-        CHECK(create(xp));
+        CHECK(isolation_create(xp));
         windows[cpu][14] = (0x5000 + cpu * PAGE_SIZE) | PTE_P | PTE_RW | PTE_NX;
         for (unsigned int r = 0; r < 2; r++) {
             nr_seen = 0;
-            walk(xp->isolation->root[r].l4, 0xffffull << 48, 4);
-            /* The record's address is this program's here: below the slots that walk() looks at. */
-            CHECK_EQ(nr_seen, 3 + 1 + 5 + 1);
+            walk(xp->isolation->root[r].l4, 0, 4);
+            CHECK_EQ(nr_seen, 3 + 1 + 1 + 5 + 1); /* code, IDT, record, stacks, window */
             for (unsigned int i = 0; i < nr_seen; i++)
-                CHECK(expected(&seen[i], cpu, (struct x86_pcpu *)own));
+                CHECK(expected(&seen[i], cpu, xp));
         }
     }
 }
 
 TEST(none_where_nobody_needs_it)
 {
-    static struct x86_pcpu xp;
+    struct x86_pcpu *xp = record(0);
 
     start();
     spec_choice.isolate_domu = false;
-    CHECK(create(record(0, &xp)));
-    CHECK(!xp.isolation && !used);
+    CHECK(isolation_create(xp));
+    CHECK(!xp->isolation && !used);
 }
 
 TEST(each_allocation_may_fail)
 {
-    static struct x86_pcpu xp;
+    struct x86_pcpu *xp;
     unsigned int all;
 
     start();
-    CHECK(create(record(0, &xp)));
+    CHECK(isolation_create(record(0)));
     all = used;
     for (unsigned int n = 0; n < all; n++) {
         start();
         limit = n;
-        CHECK(!create(record(0, &xp)));
-        CHECK(!xp.isolation);
+        xp = record(0);
+        CHECK(!isolation_create(xp));
+        CHECK(!xp->isolation);
     }
 }
 
 TEST(the_guests_part)
 {
-    static struct x86_pcpu xp;
+    struct x86_pcpu *xp;
     uint64_t changes = 1;
     struct isolation_root *r;
     pte_t *l4, own;
 
     start();
-    CHECK(create(record(0, &xp)));
-    r = &xp.isolation->root[1];
+    xp = record(0);
+    CHECK(isolation_create(xp));
+    r = &xp->isolation->root[1];
     own = r->l4[259];
     l4 = frame_alloc_hv();
     for (unsigned int i = 0; i < 512; i++)
@@ -206,7 +204,7 @@ TEST(the_guests_part)
     isolation_load(r, direct_pa(l4), &changes);
     CHECK_EQ(r->l4[256], 0);
     l4[8] = 0;
-    isolation_forget(xp.isolation);
+    isolation_forget(xp->isolation);
     isolation_load(r, direct_pa(l4), &changes);
     CHECK_EQ(r->l4[8], 0);
     isolation_forget(NULL);

@@ -114,19 +114,46 @@ static bool claim_start(struct hvm_vcpu *v)
     return false;
 }
 
+/* v's claim is given back, and it waits for a SIPI as before. */
+static void give_up(struct hvm_vcpu *v)
+{
+    __atomic_store_n(&v->wait_sipi, true, __ATOMIC_SEQ_CST);
+    __atomic_fetch_and(&v->x.v.pause_flags, ~(uint32_t)VP_STARTING, __ATOMIC_SEQ_CST);
+    sched_wake(&v->x.v);
+}
+
+/*
+ * v, which was claimed, leaves its CPU. Who has been stopped itself meanwhile gives up: perhaps v
+ * starts it at this moment, and waits as well. False then.
+ */
+static bool off_its_cpu(struct hvm_vcpu *v)
+{
+    struct vcpu *c = &v->x.v;
+
+    sched_sleep(c);
+    while (__atomic_load_n(&c->sched.running, __ATOMIC_ACQUIRE)) {
+        if (vcpu_flags(cpu_info()->current) & VP_DOWN) {
+            give_up(v);
+            return false;
+        }
+        arch_poll();
+    }
+    return true;
+}
+
 void hvm_send_sipi(struct hvm_vcpu *v, uint8_t vector)
 {
     struct vcpu *c = &v->x.v;
 
-    if (cpu_info()->current == c || !claim_start(v))
+    if (cpu_info()->current == c || !claim_start(v) || !off_its_cpu(v))
         return;
-    sched_sleep_sync(c);
     switch_sync(c);
     vlapic_reset(&v->lapic, true);
+    __atomic_fetch_and(&v->exit_work, (uint32_t)(HVMX_IO | HVMX_CALLBACK), __ATOMIC_SEQ_CST);
+    hvm_ask(v, HVMX_FLUSH);
     if (__atomic_load_n(&c->info->evtchn_upcall_pending, __ATOMIC_SEQ_CST))
         c->domain->ops->upcall(c); /* it was asked for before, and never comes again by itself */
-    v->exit_work = HVMX_FLUSH | (v->exit_work & HVMX_IO);
-    v->io.dropped = true; /* an answer that is still to come */
+    v->io.dropped = true;          /* an answer that is still to come */
     v->event.kind = HVM_EV_NONE;
     if (!c->initialised) { /* the TSCs of a machine run in step; the first one's may have been set
                             */

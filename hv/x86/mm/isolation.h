@@ -13,9 +13,10 @@
  *
  * What must hold: a root in use has no entry that its L4 has lost, once the CPUs that may use it
  * were flushed. pt_set_upper() moves pv_domain.l4_changes on after it stored an entry and before
- * what the old one held is dropped; a flush makes a CPU come in and go out again, and the way out
- * copies whenever that number moved. Entries that came meanwhile are found by the fault they cause
- * (pv_isolated_page_fault). Only the owning CPU touches its roots, with interrupts off: no locks.
+ * what the old one held is dropped; a flush is served by C code on the guest's L4, and the way
+ * out, also that of an exception in the hypervisor, copies whenever that number moved. Entries that
+ * came meanwhile are found by the fault they cause (pv_isolated_page_fault). Only the owning CPU
+ * touches its roots, with interrupts off: no locks.
  *
  * An L4 cannot be an entry's target in such a domain (ptable.c): as a page of another walk it would
  * show the hypervisor's slots. The Accessed bits of an L4's entries are set in the root, not in the

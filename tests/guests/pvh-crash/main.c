@@ -8,7 +8,6 @@
 /* A page that may be read, and not executed: the processor would find it there at each try. */
 static void exec_shared(void)
 {
-    pvh_map_shared();
     uint8_t *code = (uint8_t *)pvh_virt(PVH_HOLE_PFN) + PAGE_SIZE - 16;
 
     pvh_map_shared();
