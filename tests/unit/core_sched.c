@@ -362,6 +362,10 @@ TEST(vcpu_info_moves_once)
     op->mfn = ~0ull;
     CHECK_EQ(call(v, __HYPERVISOR_vcpu_op, VCPUOP_register_vcpu_info, 0, HOST_PAGE(0)), E(EINVAL));
     op->mfn = host_guest_mfn(d, 1).v;
+    d->narrow_shared = true; /* aligned for it, but the wide selector would cross a cache line */
+    op->offset = 64 + 52;
+    CHECK_EQ(call(v, __HYPERVISOR_vcpu_op, VCPUOP_register_vcpu_info, 0, HOST_PAGE(0)), E(ENXIO));
+    d->narrow_shared = false;
     op->offset = PAGE_SIZE - sizeof(struct vcpu_info) + 8;
     CHECK_EQ(call(v, __HYPERVISOR_vcpu_op, VCPUOP_register_vcpu_info, 0, HOST_PAGE(0)), E(ENXIO));
     op->offset = 68;

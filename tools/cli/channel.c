@@ -14,19 +14,21 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
+#define END_MS 3000
+
 /*
- * It is in a process group of its own: Ctrl-C is for us, and we may be at a point where the channel
- * must not break.
+ * It stays in our process group, since ssh may have to ask for a password; but Ctrl-C is for us:
+ * we may be at a point where the channel must not break.
  */
 static void become_program(const int to[2], const int from[2], char *const *argv)
 {
-    static const int signals[] = { SIGHUP, SIGINT, SIGTERM, SIGPIPE };
-
-    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
-        signal(signals[i], SIG_DFL);
-    setpgid(0, 0);
+    signal(SIGINT, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGPIPE, SIG_DFL);
     if (dup2(to[0], 0) == 0 && dup2(from[1], 1) == 1)
         execvp(argv[0], argv);
     _exit(127);
@@ -51,6 +53,7 @@ int channel_program(struct channel *c, char *const *argv, struct error *e)
     close(from[1]);
     c->in = from[0];
     c->out = to[1];
+    fcntl(c->out, F_SETFL, O_NONBLOCK); /* see stream_out.h */
     if (c->pid > 0)
         return 0;
     c->pid = 0;
@@ -80,7 +83,24 @@ int channel_tcp(struct channel *c, const char *host, const char *port, struct er
         return error_sys(e, err, "Is orlop migrate-receive --tcp running there?", "%s port %s",
                          host, port);
     c->out = fcntl(c->in, F_DUPFD_CLOEXEC, 3);
+    fcntl(c->in, F_SETFL, O_NONBLOCK);
     return c->out < 0 ? error_sys(e, errno, NULL, "%s", host) : 0;
+}
+
+/* Its input has ended; one that goes on all the same is ended. */
+static void end_program(pid_t pid)
+{
+    const struct timespec pause = { .tv_nsec = 10000000 };
+    int64_t deadline = now_ms() + END_MS;
+    pid_t done;
+
+    while ((done = waitpid(pid, NULL, WNOHANG)) == 0 && left_ms(deadline) > 0)
+        nanosleep(&pause, NULL);
+    if (done != 0)
+        return;
+    kill(pid, SIGKILL);
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
 }
 
 void channel_close(struct channel *c)
@@ -89,8 +109,8 @@ void channel_close(struct channel *c)
         close(c->in);
     if (c->out >= 0)
         close(c->out);
-    while (c->pid > 0 && waitpid(c->pid, NULL, 0) < 0 && errno == EINTR)
-        ;
+    if (c->pid > 0)
+        end_program(c->pid);
     *c = (struct channel){ -1, -1, 0 };
 }
 
@@ -106,7 +126,7 @@ int channel_read(struct channel *c, void *buf, size_t n, int64_t deadline, bool 
             return -1;
         if (ready == 0)
             return error_set(e, ETIMEDOUT, NULL, "the other side does not answer");
-        if (got < 0 && errno == EINTR)
+        if (got < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
         if (got <= 0)
             return error_set(e, EPIPE, NULL, "the connection to the other side has ended");

@@ -7,6 +7,7 @@
 #include "tools/cli/host.h"
 #include "tools/cli/monitor.h"
 #include "tools/cli/policy.h"
+#include "tools/cli/suspend.h"
 #include "tools/cli/undo.h"
 #include "tools/lib/error.h"
 #include "tools/lib/names.h"
@@ -143,10 +144,26 @@ static int pause_guest(struct host *h, unsigned int domid, struct error *e)
     return rc < 0 ? xen_error(e, rc, "pausing it") : 0;
 }
 
+/*
+ * One that another orlop saves, sends or receives is not ours to let run: two copies might. One
+ * that suspended when nobody waited for it any more goes on.
+ */
 static int unpause_guest(struct host *h, unsigned int domid, struct error *e)
 {
-    int rc = xen_domctl_plain(h->xen, domid, XEN_DOMCTL_unpausedomain);
+    uint8_t uuid[16];
+    int rc;
 
+    if (record_uuid(h, domid, uuid, e) == 0 && guest_lock_busy(uuid))
+        return error_set(e, EWOULDBLOCK, "Wait for it; orlop list shows when it is done.",
+                         "another orlop works on this guest just now");
+    if (suspend_is(h, domid)) {
+        if (store_exists(&h->store, "/local/domain/%u/" SUSPEND_UNRESOLVED, domid))
+            return error_set(e, EINVAL, "Look there, and then: orlop migrate --resolve keep|drop.",
+                             "it may run on another host");
+        return suspend_cancel(h, domid, e);
+    }
+    *e = (struct error){ 0 };
+    rc = xen_domctl_plain(h->xen, domid, XEN_DOMCTL_unpausedomain);
     return rc < 0 ? xen_error(e, rc, "letting it run") : 0;
 }
 

@@ -35,6 +35,7 @@
 #define HELLO_MS 60000 /* somebody may have to type a password */
 #define READY_MS 60000
 #define DRAIN_MS 10000
+#define STALL_MS 60000 /* for a receiver that takes nothing */
 #define REPORT_MS 60000
 
 struct options {
@@ -125,7 +126,7 @@ static int expect(struct migration *m, const char *words, size_t n, int64_t wait
 
 static int send_guest(struct migration *m)
 {
-    struct stream_out out = { .fd = m->ch.out };
+    struct stream_out out = { .fd = m->ch.out, .stall_ms = STALL_MS, .stop = interrupted };
     struct error *e = &m->t->e;
     char *json = config_to_libxl(&m->s.cfg);
     int rc = expect(m, HANDSHAKE_HELLO, HANDSHAKE_HELLO_SIZE, HELLO_MS, true, "its greeting");
@@ -152,11 +153,15 @@ static void set_unresolved(struct migration *m, bool yes)
     char dir[64];
 
     snprintf(dir, sizeof(dir), "/local/domain/%u", m->t->domid);
+    /* Killed in between, the node is one too many: suspend_recover() takes it away. */
+    if (!yes)
+        guest_lock_note(&m->s.lock, LEFT_RESUME);
     if (yes)
         store_put(&m->t->h.store, dir, SUSPEND_UNRESOLVED, "1");
     else
         store_rm(&m->t->h.store, "%s/" SUSPEND_UNRESOLVED, dir);
-    guest_lock_note(&m->s.lock, yes ? LEFT_UNRESOLVED : LEFT_RESUME);
+    if (yes)
+        guest_lock_note(&m->s.lock, LEFT_UNRESOLVED);
 }
 
 /* On one host the other copy takes the name; a failure there shows. */
@@ -254,12 +259,14 @@ static int resolve(struct migration *m)
     if (!store_exists(&t->h.store, "/local/domain/%u/" SUSPEND_UNRESOLVED, t->domid))
         return error_set(&t->e, EINVAL, NULL, "it is not unresolved; nothing was done");
     rc = save_open(&m->s, &t->h, t->domid, LEFT_UNRESOLVED, &t->e);
+    if (rc == 0 && !suspend_is(&t->h, t->domid))
+        rc = error_set(&t->e, EINVAL, NULL, "it is not suspended; nothing was done");
     if (rc == 0 && drop)
         rc = save_erase(&m->s, &t->e);
     if (rc == 0 && !drop) {
         size_t n = strlen(t->name);
 
-        if (n > sizeof(suffix) && strcmp(t->name + n - (sizeof(suffix) - 1), suffix) == 0)
+        if (n >= sizeof(suffix) && strcmp(t->name + n - (sizeof(suffix) - 1), suffix) == 0)
             t->name[n - (sizeof(suffix) - 1)] = 0;
         rename_to(m, t->name);
         rc = save_resume(&m->s, &t->e);

@@ -13,6 +13,7 @@
 #include "tools/cli/monitor.h"
 #include "tools/cli/rename.h"
 #include "tools/cli/restore.h"
+#include "tools/cli/suspend.h"
 #include "tools/cli/undo.h"
 #include "tools/lib/error.h"
 #include "tools/lib/names.h"
@@ -21,6 +22,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +37,8 @@ struct receiving {
     struct host h;
     struct stream s;
     struct guest_config cfg;
-    char *name; /* it is to have at last, if another has it still; NULL: it has it */
+    uint8_t senders[16]; /* with name: the uuid that the sender's has */
+    char *name;          /* it is to have at last, if another has it still; NULL: it has it */
     unsigned int domid;
     int in, out;
     struct error e;
@@ -56,6 +60,16 @@ static int parse(int argc, char **argv, const char **port)
     return optind == argc ? 0 : cmd_usage("no arguments are expected");
 }
 
+static void keep_alive(int fd)
+{
+    const int on = 1, seconds = 30, times = 4;
+
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof(seconds));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &seconds, sizeof(seconds));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &times, sizeof(times));
+}
+
 /* One connection, by any address of this host. */
 static int accept_one(const char *port, struct error *e)
 {
@@ -74,6 +88,8 @@ static int accept_one(const char *port, struct error *e)
             got = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
     }
     rc = errno;
+    if (got >= 0) /* a sender without power says nothing more */
+        keep_alive(got);
     freeaddrinfo(a);
     if (fd >= 0)
         close(fd);
@@ -109,6 +125,7 @@ static void beside_itself(struct receiving *r, struct create_options *o)
     if (!r->cfg.has_uuid || xen_find_uuid(r->h.xen, r->cfg.uuid) < 0)
         return;
     r->name = r->cfg.name;
+    memcpy(r->senders, r->cfg.uuid, sizeof(r->senders));
     r->cfg.name = str_fmt("%.50s--incoming", r->name);
     uuid_random(r->cfg.uuid);
     o->force = true;
@@ -138,8 +155,11 @@ static void take_away(struct receiving *r)
 
 static int let_run(struct receiving *r)
 {
-    int lock, rc = 0;
+    int lock, rc = 0, other = r->name ? xen_find_uuid(r->h.xen, r->senders) : -1;
 
+    if (other >= 0 && !suspend_is(&r->h, (unsigned int)other))
+        return error_set(&r->e, EEXIST, "It is not the sender's: give one of them another uuid.",
+                         "domain %d has the guest's uuid, and runs", other);
     if (r->name) {
         lock = name_lock(&r->e);
         rc = lock < 0 ? -1 : name_free(r->h.xen, &r->h.store, r->name, &r->e);
@@ -234,7 +254,8 @@ const struct command cmd_migrate_receive = {
         "input and output. The guest runs here only after the sender's permission.\n"
         "\n"
         "      --tcp PORT   wait for one connection to this port instead. Nothing protects it:\n"
-        "                   whoever connects may start a guest. For networks that you trust\n"
+        "                   whoever connects may start a guest and by its scripts run anything\n"
+        "                   as root. For networks that you trust\n"
         "\n"
         "xl's options -e, -d and -p are passed over.",
     .options = "--tcp",

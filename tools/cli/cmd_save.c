@@ -14,12 +14,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
+#include <libgen.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define TIMEOUT_S 60
+#define STALL_MS 60000 /* for a reader of a pipe */
 
 struct options {
     bool checkpoint;
@@ -60,12 +63,30 @@ static int open_file(const char *path, char **part, struct error *e)
     int fd;
 
     *part = NULL;
-    if (stat(path, &st) != 0 || S_ISREG(st.st_mode))
-        *part = str_fmt("%s.part", path);
-    fd = open(*part ? *part : path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (stat(path, &st) != 0 || S_ISREG(st.st_mode)) {
+        *part = str_fmt("%s.XXXXXX", path); /* nobody else's: two may save under one name */
+        fd = mkostemp(*part, O_CLOEXEC);
+    } else {
+        fd = open(path, O_WRONLY | O_CLOEXEC);
+        if (fd >= 0) /* a reader that stops must not keep us: see stream_out.h */
+            fcntl(fd, F_SETFL, O_NONBLOCK);
+    }
     if (fd < 0)
-        error_sys(e, errno, NULL, "%s", *part ? *part : path);
+        error_sys(e, errno, NULL, "%s", path);
     return fd;
+}
+
+/* The folder has the new name on its disk. */
+static int sync_folder(const char *path, struct error *e)
+{
+    char *copy = str_dup(path);
+    int dir = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = dir < 0 || fsync(dir) != 0 ? error_sys(e, errno, NULL, "the folder of %s", path) : 0;
+
+    if (dir >= 0)
+        close(dir);
+    free(copy);
+    return rc;
 }
 
 /* On the disk, and under its name: the guest ends only then. */
@@ -75,13 +96,15 @@ static int complete(int fd, const char *part, const char *path, struct error *e)
         return error_sys(e, errno, NULL, "%s", path);
     if (part && rename(part, path) != 0)
         return error_sys(e, errno, NULL, "%s", path);
-    return 0;
+    return part ? sync_folder(path, e) : 0;
 }
 
 static int write_file(struct save *s, const struct options *o, uint64_t *bytes, struct error *e)
 {
     char *part, *json;
-    struct stream_out out = { .fd = open_file(o->file, &part, e) };
+    struct stream_out out = { .fd = open_file(o->file, &part, e),
+                              .stall_ms = STALL_MS,
+                              .stop = interrupted };
     int rc = -1;
 
     if (out.fd >= 0) {
@@ -122,6 +145,8 @@ static int run(int argc, char **argv)
 
     if (code)
         return code;
+    signal(SIGPIPE, SIG_IGN); /* whatever fails, the guest runs on */
+    signal(SIGXFSZ, SIG_IGN);
     if (!target_open(&t, o.guest))
         return target_fail(&t);
     leftovers_clean(&t.h);

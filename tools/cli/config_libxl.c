@@ -248,7 +248,8 @@ static void take_mib(struct json_object *to, const char *key, struct json_object
     struct json_object *v = member(from, libxl_key);
 
     if (v)
-        put_number(to, key, (json_object_get_int64(v) + 1023) >> 10);
+        put_number(to, key,
+                   json_object_get_int64(v) / 1024 + (json_object_get_int64(v) % 1024 > 0));
 }
 
 static void put_flag(struct json_object *to, const char *key, bool value)
@@ -343,12 +344,13 @@ static void take_affinity(struct json_object *to, const char *key, struct json_o
     if (!json_object_is_type(all, json_type_array))
         return;
     out = json_object_new_array();
-    for (size_t i = 0; i < json_object_array_length(all); i++) {
+    for (size_t i = 0; i < json_object_array_length(all) && i < CONFIG_MAX_VCPUS; i++) {
         struct json_object *one = json_object_array_get_idx(all, i);
         char *text = str_dup("");
 
-        for (size_t k = 0;
-             json_object_is_type(one, json_type_array) && k < json_object_array_length(one); k++) {
+        for (size_t k = 0; json_object_is_type(one, json_type_array) &&
+                           k < json_object_array_length(one) && k < CONFIG_MAX_CPUS;
+             k++) {
             char *more = str_fmt("%s%s%d", text, *text ? "," : "",
                                  json_object_get_int(json_object_array_get_idx(one, k)));
 

@@ -11,8 +11,10 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -52,6 +54,21 @@ int guest_lock(struct guest_lock *l, const uint8_t uuid[16], bool wait, struct e
         return error_set(e, EWOULDBLOCK, "Wait for it; orlop list shows when it is done.",
                          "another orlop works on this guest just now");
     return rc < 0 ? error_sys(e, -rc, "Run this as root, with /run writable.", "%s", l->path) : 0;
+}
+
+bool guest_lock_busy(const uint8_t uuid[16])
+{
+    char text[UUID_TEXT], path[96];
+    bool busy;
+    int fd;
+
+    uuid_to_text(uuid, text);
+    snprintf(path, sizeof(path), DIR_PATH "%s", text);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    busy = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0;
+    if (fd >= 0)
+        close(fd);
+    return busy;
 }
 
 /* One byte, so that it is there or not. */

@@ -29,6 +29,8 @@ struct guest_lock {
 
 /* -1 with e; without `wait` also when somebody else has it (code EWOULDBLOCK). */
 int guest_lock(struct guest_lock *l, const uint8_t uuid[16], bool wait, struct error *e);
+/* Whether somebody holds it; nothing is changed. */
+bool guest_lock_busy(const uint8_t uuid[16]);
 /* As it is from now on if we are killed; LEFT_ERASE at first. 0 or -errno. */
 int guest_lock_note(struct guest_lock *l, enum guest_left left);
 /* Done: the file goes. */

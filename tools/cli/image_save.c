@@ -199,7 +199,7 @@ struct batch {
     uint8_t *pages;               /* mapped */
 };
 
-/* Takes out what the hypervisor says is not the guest's. */
+/* A page that would be left out might be named by a table: nobody could restore that. */
 static int ask_types(struct saving *s, struct batch *b)
 {
     struct xen_domctl op = { .cmd = XEN_DOMCTL_getpageframeinfo3, .domain = s->domid };
@@ -216,7 +216,10 @@ static int ask_types(struct saving *s, struct batch *b)
         unsigned int type = s->info3[i] >> TYPE_SHIFT & 15;
 
         if (type >= TYPE_XTAB - 2)
-            continue;
+            return error_set(s->e, EINVAL, NULL,
+                             "its table of frames names the machine's frame %#llx, which is not "
+                             "the guest's, or lost",
+                             (unsigned long long)b->mfn[i]);
         b->mfn[kept] = b->mfn[i];
         b->entry[kept++] = b->entry[i] | (uint64_t)type << 60;
     }

@@ -207,7 +207,8 @@ struct metrics_server *metrics_serve(const struct sockaddr_storage *at, metrics_
     if (load(s, e) == 0 && open_socket(s, at, e) == 0) {
         s->daemon = s->start(MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL, request,
                              s, MHD_OPTION_LISTEN_SOCKET, s->fd, MHD_OPTION_CONNECTION_LIMIT,
-                             (unsigned int)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
+                             (unsigned int)CONNECTIONS, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+                             (unsigned int)CONNECTIONS / 2, MHD_OPTION_CONNECTION_TIMEOUT,
                              (unsigned int)IDLE_SECONDS, MHD_OPTION_END);
         if (s->daemon)
             return s;

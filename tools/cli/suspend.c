@@ -31,6 +31,11 @@ static enum state look(struct host *h, unsigned int domid)
     return shutdown_reason(info.flags) == SHUTDOWN_suspend ? SUSPENDED : ENDED;
 }
 
+bool suspend_is(struct host *h, unsigned int domid)
+{
+    return look(h, domid) == SUSPENDED;
+}
+
 /* Until it no longer runs, or the deadline. @releaseDomain tells; looked at again in case. */
 static enum state await(struct host *h, unsigned int domid, int64_t deadline, struct error *e)
 {
@@ -196,6 +201,7 @@ void suspend_recover(struct host *h, const uint8_t uuid[16])
     if (domid < 0)
         return;
     request_path((unsigned int)domid, path);
+    store_rm(&h->store, "/local/domain/%d/" SUSPEND_UNRESOLVED, domid);
     store_transact(&h->store, take_back, &t);
     if (look(h, (unsigned int)domid) == SUSPENDED &&
         suspend_cancel(h, (unsigned int)domid, &e) != 0)

@@ -23,6 +23,8 @@ struct host;
  * another way; the request is taken back, and the guest runs on as far as it is in our power.
  */
 int suspend_guest(struct host *h, unsigned int domid, unsigned int seconds, struct error *e);
+/* Whether it stands still so. */
+bool suspend_is(struct host *h, unsigned int domid);
 /* A suspended guest goes on here. */
 int suspend_cancel(struct host *h, unsigned int domid, struct error *e);
 /* The same for one whose saver was killed; nothing if it is not suspended. */

@@ -50,6 +50,11 @@ void interrupt_catch(void)
     sigaction(SIGHUP, &a, NULL);
 }
 
+bool interrupted(void)
+{
+    return interrupt != 0;
+}
+
 int interrupt_check(struct error *e)
 {
     if (!interrupt)

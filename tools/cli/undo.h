@@ -32,6 +32,7 @@ void undo_forget(struct undo *u);
 void interrupt_catch(void);
 /* -1 with e when such a signal came. */
 int interrupt_check(struct error *e);
+bool interrupted(void);
 /* While things are taken back, a further signal must not cut that short. */
 void interrupt_clear(void);
 

@@ -13,7 +13,6 @@
 
 #define ALIGN8(n) (((n) + 7u) & ~7u)
 #define MAX_BODY (ALIGN8(8 + 8 * STREAM_BATCH) + STREAM_BATCH * STREAM_PAGE) /* of any record */
-#define MAX_CONFIG (1u << 20)
 #define MAX_XSAVE (1u << 16)
 #define MAX_MSRS 4096u
 
@@ -99,7 +98,7 @@ static bool open_xl(struct stream *s)
     if ((h.mandatory & ~STREAM_XL_FEATURES) || h.mandatory != STREAM_XL_FEATURES)
         return refuse(s, "xl's header: features %#x, here %#x: another version's file", h.mandatory,
                       STREAM_XL_FEATURES);
-    if (h.length < sizeof(length) || h.length > MAX_CONFIG)
+    if (h.length < sizeof(length) || h.length > STREAM_MAX_CONFIG)
         return refuse(s, "xl's header: a configuration of %u bytes", h.length);
     if (!take(s, &length, sizeof(length), "the configuration"))
         return false;

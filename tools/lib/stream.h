@@ -41,6 +41,7 @@ enum stream_type {
 /* What the headers say, for reader and writer. */
 #define STREAM_XL_MAGIC "Xen saved domain, xl format\n \0 \r"
 #define STREAM_XL_MAGIC_SIZE 32u
+#define STREAM_MAX_CONFIG (1u << 20) /* bytes of a configuration in it */
 #define STREAM_XL_BYTE_ORDER 0x01020304u
 #define STREAM_XL_FEATURES 0x3u /* the configuration is JSON; libxl's stream has its own header */
 #define STREAM_LIBXL_IDENT 0x4c6962786c466d74ull

@@ -5,11 +5,26 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
 #define PIECES 1024u /* that one call of writev takes */
 #define MARK_LIBXC 1u
+
+/* Until something can be written. */
+static void await(struct stream_out *o)
+{
+    struct pollfd p = { .fd = o->fd, .events = POLLOUT };
+    int ready = o->stall_ms ? poll(&p, 1, o->stall_ms) : 1;
+
+    if (o->stop && o->stop())
+        o->err = EINTR;
+    else if (ready == 0)
+        o->err = ETIMEDOUT;
+    else if (ready < 0 && errno != EINTR)
+        o->err = errno;
+}
 
 /* All of it, however often the kernel takes only a part. */
 static bool put(struct stream_out *o, struct iovec *v, unsigned int n)
@@ -17,6 +32,12 @@ static bool put(struct stream_out *o, struct iovec *v, unsigned int n)
     while (n && !o->err) {
         ssize_t done = writev(o->fd, v, n < PIECES ? n : PIECES);
 
+        if (done < 0 && errno == EAGAIN && o->stall_ms) {
+            await(o);
+            continue;
+        }
+        if (done < 0 && errno == EINTR && o->stop && o->stop())
+            o->err = EINTR;
         if (done < 0 && errno != EINTR)
             o->err = errno;
         if (done < 0)
@@ -44,6 +65,10 @@ bool stream_out_file(struct stream_out *o, const char *json)
             .config = size };
     struct iovec v[] = { { &h, sizeof(h) }, { (void *)json, size } };
 
+    if (h.length > STREAM_MAX_CONFIG) { /* nobody would read it */
+        o->err = E2BIG;
+        return false;
+    }
     memcpy(h.magic, STREAM_XL_MAGIC, sizeof(h.magic));
     return put(o, v, 2);
 }

@@ -18,6 +18,12 @@ struct stream_out {
     int fd;
     int err;        /* errno of the first write that failed; 0: none did */
     uint64_t bytes; /* written */
+    /*
+     * Of a pipe or connection, which is then O_NONBLOCK: how long its reader may take none of it
+     * (ETIMEDOUT), and whether to give up (EINTR). 0, NULL: it waits.
+     */
+    int stall_ms;
+    bool (*stop)(void);
 };
 
 /* xl's header, with the guest's configuration as libxl's JSON. */
