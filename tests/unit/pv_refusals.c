@@ -242,8 +242,9 @@ TEST(code_segments)
     struct vcpu *v = as(1);
     struct pv_vcpu *pv = pv_vcpu(v);
     struct frame *f = idle_page(1, SLOT), *ldt = idle_page(1, SLOT + 1);
-    uint64_t mfn = frame_mfn(f).v, base;
+    mfn_t mfn = frame_mfn(f);
     enum insn_mode mode;
+    uint64_t base;
 
     gdt = arch_map(frame_mfn(f));
     memset(gdt, 0, PAGE_SIZE);

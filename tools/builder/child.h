@@ -10,7 +10,10 @@
 
 struct error;
 
-/* Zeroed memory that parent and children share; NULL with errno. */
+/*
+ * Zeroed memory that parent and children share; pages that are never touched cost nothing. NULL
+ * with errno.
+ */
 void *child_share(size_t size);
 void child_unshare(void *p, size_t size);
 

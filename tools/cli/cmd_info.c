@@ -4,6 +4,7 @@
 #include "tools/cli/config.h"
 #include "tools/cli/down.h"
 #include "tools/cli/guest.h"
+#include "tools/cli/json_put.h"
 #include "tools/cli/view.h"
 #include "tools/lib/error.h"
 #include <errno.h>
@@ -15,14 +16,9 @@
 #include <time.h>
 #include <xen/version.h>
 
-static void put_text(struct json_object *j, const char *key, const char *text)
+static void put_text_or_null(struct json_object *j, const char *key, const char *text)
 {
     json_object_object_add(j, key, text ? json_object_new_string(text) : NULL);
-}
-
-static void put_number(struct json_object *j, const char *key, int64_t number)
-{
-    json_object_object_add(j, key, json_object_new_int64(number));
 }
 
 /* What XENVER_* `cmd` stores into `size` bytes; an empty text if it does not tell. */
@@ -51,10 +47,10 @@ static void put_version(struct xen *x, struct json_object *j)
     version_text(x, XENVER_capabilities, caps, sizeof(caps));
     version_text(x, XENVER_commandline, line, sizeof(line));
     text = str_fmt("%ld.%ld%s", version >> 16, version & 0xffff, extra);
-    put_text(j, "hypervisor", strstr(extra, "orlop") ? "Orlop" : "Xen");
-    put_text(j, "version", text);
-    put_text(j, "capabilities", caps);
-    put_text(j, "command_line", line);
+    put_text_or_null(j, "hypervisor", strstr(extra, "orlop") ? "Orlop" : "Xen");
+    put_text_or_null(j, "version", text);
+    put_text_or_null(j, "capabilities", caps);
+    put_text_or_null(j, "command_line", line);
     free(text);
 }
 
@@ -85,10 +81,10 @@ static int host_info(struct host *h, struct json_object *j, struct error *e)
         return -1;
     free(views);
     uname(&u);
-    put_text(j, "host", u.nodename);
-    put_text(j, "kernel", u.release);
+    put_text_or_null(j, "host", u.nodename);
+    put_text_or_null(j, "kernel", u.release);
     put_version(h->xen, j);
-    put_text(j, "scheduler", scheduler_name(h->xen));
+    put_text_or_null(j, "scheduler", scheduler_name(h->xen));
     put_number(j, "cpus", p.nr_cpus);
     put_number(j, "cpu_khz", p.cpu_khz);
     put_number(j, "cores_per_socket", p.cores_per_socket);
@@ -113,13 +109,13 @@ static struct json_object *devices(struct store *s, const char *kind, unsigned d
     for (unsigned i = 0; i < n; i++) {
         struct json_object *j = json_object_new_object();
 
-        put_text(j, "id", ids[i]);
+        put_text_or_null(j, "id", ids[i]);
         for (const char *const *node = nodes; *node; node++) {
             char *value = store_text(s, "/local/domain/0/backend/%s/%u/%s/%s", kind, domid, ids[i],
                                      *node);
 
             if (*value)
-                put_text(j, *node, value);
+                put_text_or_null(j, *node, value);
             free(value);
         }
         json_object_array_add(list, j);

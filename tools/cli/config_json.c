@@ -8,6 +8,7 @@
 #include "tools/cli/config.h"
 #include "tools/cli/config_keys.h"
 #include "tools/cli/config_spec.h"
+#include "tools/cli/json_put.h"
 #include "tools/lib/util.h"
 #include <inttypes.h>
 #include <json-c/json.h>
@@ -18,17 +19,6 @@
 static const char stored[] = "stored configuration";
 
 /* --- writing --- */
-
-static void put_text(struct json_object *to, const char *key, const char *text)
-{
-    if (text)
-        json_object_object_add(to, key, json_object_new_string(text));
-}
-
-static void put_number(struct json_object *to, const char *key, int64_t number)
-{
-    json_object_object_add(to, key, json_object_new_int64(number));
-}
 
 static void put_bool(struct json_object *to, const char *key, bool value)
 {

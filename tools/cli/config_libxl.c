@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Configurations as libxl's JSON, and back. */
 #include "tools/cli/config_libxl.h"
+#include "tools/cli/json_put.h"
 #include "tools/lib/util.h"
 
 #include <json-c/json.h>
@@ -8,17 +9,6 @@
 #include <string.h>
 
 #define OURS "orlop"
-
-static void put_text(struct json_object *to, const char *key, const char *text)
-{
-    if (text)
-        json_object_object_add(to, key, json_object_new_string(text));
-}
-
-static void put_number(struct json_object *to, const char *key, int64_t n)
-{
-    json_object_object_add(to, key, json_object_new_int64(n));
-}
 
 /* libxl's "default boolean". */
 static void put_bool(struct json_object *to, const char *key, bool value)

@@ -7,6 +7,7 @@
  */
 #include "lib/macros.h"
 #include "tools/cli/image_load.h"
+#include "tools/cli/page_table.h"
 #include "tools/lib/error.h"
 #include "tools/lib/util.h"
 
@@ -16,14 +17,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define PTES 512u
-#define PTE_PRESENT 1ull
-#define PTE_FRAME_MASK 0x000ffffffffff000ull
-#define L4_XEN_FIRST 256u
-#define L4_XEN_LAST 271u
-#define TYPE_BROKEN 13u
-#define TYPE_XALLOC 14u
-#define TYPE_XTAB 15u
 #define P2M_FOREIGN 62 /* the two top bits: not a frame of memory */
 
 /* Pages of the guest's, by their machine frames; stay mapped until the process ends. */
@@ -148,32 +141,26 @@ int fill_pages(struct loading *l, const struct stream_record *r)
 
 /* --- the machine's numbers --- */
 
-/* An entry with the guest's own number; false: it names no page that came. */
-static bool rewrite_entry(const struct loading *l, uint64_t *pte)
+/* False: no page with the guest's number came. */
+static bool to_machines_number(const void *loading, uint64_t *frame)
 {
-    uint64_t pfn = (*pte & PTE_FRAME_MASK) >> 12;
+    const struct loading *l = loading;
 
-    if (!(*pte & PTE_PRESENT))
-        return true;
-    if (pfn >= l->nr_pfns || !l->mfn_of[pfn])
+    if (*frame >= l->nr_pfns || !l->mfn_of[*frame])
         return false;
-    *pte = (*pte & ~PTE_FRAME_MASK) | (l->mfn_of[pfn] - 1) << 12;
+    *frame = l->mfn_of[*frame] - 1;
     return true;
 }
 
 static int rewrite_table(struct loading *l, uint64_t pfn, uint64_t *table)
 {
-    bool top = (l->type_of[pfn] & 7) == 4;
+    unsigned int end = table_translate(table, table, l->type_of[pfn] & 7, to_machines_number, l);
 
-    for (unsigned int i = 0; i < PTES; i++) {
-        if (top && i >= L4_XEN_FIRST && i <= L4_XEN_LAST)
-            table[i] = 0; /* the hypervisor's */
-        else if (!rewrite_entry(l, &table[i]))
-            return error_set(
-                l->e, EPROTO, NULL, "page table %#llx names page %#llx, which is not in the stream",
-                (unsigned long long)pfn, (unsigned long long)(table[i] & PTE_FRAME_MASK) >> 12);
-    }
-    return 0;
+    if (end == PTES)
+        return 0;
+    return error_set(l->e, EPROTO, NULL,
+                     "page table %#llx names page %#llx, which is not in the stream",
+                     (unsigned long long)pfn, (unsigned long long)pte_frame(table[end]));
 }
 
 static int rewrite_batch(struct loading *l, const uint64_t *pfn, unsigned int n)

@@ -138,21 +138,12 @@ static void load_in_child(void *arg)
     l->outcome->rc = !l->x || read_pages(l) != 0 || fill_finish(l, &l->outcome->result) != 0;
 }
 
-/* Big and mostly empty, seen by both processes. */
-static void *share(uint64_t size)
-{
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE,
-                   -1, 0);
-
-    return p == MAP_FAILED ? NULL : p;
-}
-
 static int run_child(struct loading *l, struct error *e)
 {
     int rc;
 
-    l->mfn_of = share(l->nr_pfns * sizeof(*l->mfn_of));
-    l->type_of = share(l->nr_pfns);
+    l->mfn_of = child_share(l->nr_pfns * sizeof(*l->mfn_of));
+    l->type_of = child_share(l->nr_pfns);
     if (!l->mfn_of || !l->type_of)
         return error_set(e, ENOMEM, "Give Domain 0 more memory.",
                          "no memory for the guest's table of frames");
@@ -171,7 +162,7 @@ int image_load(struct host *h, const struct image_request *req, struct stream *s
     struct loading l = { .x = h->xen, .req = req, .s = s, .e = e, .start_info = IMAGE_NONE };
     int rc;
 
-    l.outcome = share(sizeof(*l.outcome));
+    l.outcome = child_share(sizeof(*l.outcome));
     l.late = memfd_create("orlop-restore", MFD_CLOEXEC);
     if (!l.outcome || l.late < 0)
         rc = error_sys(e, errno, NULL, "preparing to read the guest");

@@ -12,6 +12,7 @@
 #include "tools/cli/host.h"
 #include "tools/cli/image.h"
 #include "tools/cli/p2m.h"
+#include "tools/cli/page_table.h"
 #include "tools/cli/undo.h"
 #include "tools/lib/error.h"
 #include "tools/lib/stream.h"
@@ -23,13 +24,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define PTES 512u
-#define PTE_PRESENT 1ull
-#define PTE_FRAME_MASK 0x000ffffffffff000ull
-#define L4_XEN_FIRST 256u /* slots of the hypervisor's in each L4 (<xen/arch-x86/xen-x86_64.h>) */
-#define L4_XEN_LAST 271u
 #define TYPE_SHIFT 28
-#define TYPE_XTAB 15u
 #define MAX_CPUID_LEAVES 256u
 #define MAX_MSR_ENTRIES 64u
 
@@ -172,24 +167,18 @@ static int put_static(struct saving *s)
 
 /* --- pages --- */
 
-/* A table with the guest's own numbers; the hypervisor's slots of an L4 are left out. */
+static bool to_guests_number(const void *saving, uint64_t *frame)
+{
+    *frame = pfn_of(saving, *frame);
+    return *frame != P2M_NONE;
+}
+
+/* A table with the guest's own numbers. */
 static int rewrite_table(struct saving *s, unsigned int level, const uint64_t *from, uint64_t *to)
 {
-    for (unsigned int i = 0; i < PTES; i++) {
-        uint64_t pte = from[i], pfn;
+    unsigned int end = table_translate(from, to, level, to_guests_number, s);
 
-        if (level == 4 && i >= L4_XEN_FIRST && i <= L4_XEN_LAST)
-            pte = 0;
-        if (pte & PTE_PRESENT) {
-            pfn = pfn_of(s, (pte & PTE_FRAME_MASK) >> 12);
-            if (pfn == P2M_NONE)
-                return not_its_frame(s, "a page table of the guest's",
-                                     (pte & PTE_FRAME_MASK) >> 12);
-            pte = (pte & ~PTE_FRAME_MASK) | pfn << 12;
-        }
-        to[i] = pte;
-    }
-    return 0;
+    return end == PTES ? 0 : not_its_frame(s, "a page table of the guest's", pte_frame(from[end]));
 }
 
 struct batch {
@@ -215,7 +204,7 @@ static int ask_types(struct saving *s, struct batch *b)
     for (unsigned int i = 0; i < b->n; i++) {
         unsigned int type = s->info3[i] >> TYPE_SHIFT & 15;
 
-        if (type >= TYPE_XTAB - 2)
+        if (type >= TYPE_BROKEN)
             return error_set(s->e, EINVAL, NULL,
                              "its table of frames names the machine's frame %#llx, which is not "
                              "the guest's, or lost",

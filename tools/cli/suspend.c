@@ -28,7 +28,7 @@ static enum state look(struct host *h, unsigned int domid)
         return ENDED;
     if (!(info.flags & XEN_DOMINF_shutdown))
         return RUNS;
-    return shutdown_reason(info.flags) == SHUTDOWN_suspend ? SUSPENDED : ENDED;
+    return shut_down_for(info.flags, SHUTDOWN_suspend) ? SUSPENDED : ENDED;
 }
 
 bool suspend_is(struct host *h, unsigned int domid)

@@ -27,11 +27,6 @@ int view_open(struct host *h, struct error *e)
     return 0;
 }
 
-static bool suspended(uint32_t flags)
-{
-    return flags & XEN_DOMINF_shutdown && shutdown_reason(flags) == SHUTDOWN_suspend;
-}
-
 int views_get(struct host *h, struct view **out, struct error *e)
 {
     struct xen_domctl_getdomaininfo *infos = NULL;
@@ -49,7 +44,7 @@ int views_get(struct host *h, struct view **out, struct error *e)
             name_of(&h->store, v->info.domain, v->name);
         else if (!v->info.domain)
             strcpy(v->name, "Domain-0");
-        v->unresolved = h->store.h && suspended(v->info.flags) &&
+        v->unresolved = h->store.h && shut_down_for(v->info.flags, SHUTDOWN_suspend) &&
                         store_exists(&h->store, "/local/domain/%u/" SUSPEND_UNRESOLVED,
                                      v->info.domain);
     }
@@ -122,7 +117,7 @@ int view_find(struct host *h, const char *word, struct view *out, struct error *
 
 static bool crashed(uint32_t flags)
 {
-    return flags & XEN_DOMINF_shutdown && shutdown_reason(flags) == SHUTDOWN_crash;
+    return shut_down_for(flags, SHUTDOWN_crash);
 }
 
 const char *view_state(const struct view *v)

@@ -71,5 +71,10 @@ static inline unsigned int shutdown_reason(uint32_t flags)
 {
     return flags >> XEN_DOMINF_shutdownshift & XEN_DOMINF_shutdownmask;
 }
+/* Whether a domain with these flags shut down for this reason. */
+static inline bool shut_down_for(uint32_t flags, unsigned int reason)
+{
+    return (flags & XEN_DOMINF_shutdown) && shutdown_reason(flags) == reason;
+}
 
 #endif

@@ -126,7 +126,7 @@ uint8_t hvm_extint_take(struct hvm_vcpu *v)
 
 struct hvm_devices *hvm_devices_create(struct hvm_domain *hd)
 {
-    struct hvm_devices *dev = frame_alloc_hv_order(hvm_order_of(sizeof(*dev)));
+    struct hvm_devices *dev = frame_alloc_hv_order(frame_order(sizeof(*dev)));
 
     if (!dev)
         return NULL;
@@ -156,7 +156,7 @@ void hvm_devices_stop(struct hvm_devices *dev)
 void hvm_devices_free(struct hvm_devices *dev)
 {
     hvm_servers_end(dev);
-    frame_free_hv_order(dev, hvm_order_of(sizeof(*dev)));
+    frame_free_hv_order(dev, frame_order(sizeof(*dev)));
 }
 
 void hvm_devices_param(struct hvm_devices *dev, uint32_t index, uint64_t value)

@@ -148,7 +148,7 @@ struct hvm_domain *hvm_domain_create(domid_t id, unsigned int max_vcpus, uint32_
 
     if (!hvm_vendor)
         return NULL;
-    hd = frame_alloc_hv_order(hvm_order_of(sizeof(*hd)));
+    hd = frame_alloc_hv_order(frame_order(sizeof(*hd)));
     if (!hd)
         return NULL;
     hd->emulation = emulation;
@@ -175,7 +175,7 @@ no_tables:
     if (hd->dev)
         hvm_devices_free(hd->dev);
 no_devices:
-    frame_free_hv_order(hd, hvm_order_of(sizeof(*hd)));
+    frame_free_hv_order(hd, frame_order(sizeof(*hd)));
     return NULL;
 }
 
@@ -185,7 +185,7 @@ static void free_vcpu(struct vcpu *c)
 
     hvm_vendor->destroy(v);
     fpu_free(&v->x);
-    frame_free_hv_order(v, hvm_order_of(sizeof(*v)));
+    frame_free_hv_order(v, frame_order(sizeof(*v)));
 }
 
 static void free_domain(struct domain *d)
@@ -194,13 +194,13 @@ static void free_domain(struct domain *d)
     switch_forget(d->id);
     if (hvm_domain(d)->dev)
         hvm_devices_free(hvm_domain(d)->dev);
-    frame_free_hv_order(hvm_domain(d), hvm_order_of(sizeof(struct hvm_domain)));
+    frame_free_hv_order(hvm_domain(d), frame_order(sizeof(struct hvm_domain)));
 }
 
 struct hvm_vcpu *hvm_vcpu_create(struct domain *d, unsigned int id)
 {
     struct hvm_domain *hd = hvm_domain(d);
-    struct hvm_vcpu *v = frame_alloc_hv_order(hvm_order_of(sizeof(*v)));
+    struct hvm_vcpu *v = frame_alloc_hv_order(frame_order(sizeof(*v)));
 
     if (!v)
         return NULL;

@@ -84,16 +84,6 @@ static inline struct hvm_vcpu *hvm_vcpu(struct vcpu *v)
     return (struct hvm_vcpu *)v;
 }
 
-/* The order of a block of pages that a record of so many bytes needs. */
-static inline unsigned int hvm_order_of(size_t size)
-{
-    unsigned int order = 0;
-
-    while ((PAGE_SIZE << order) < size)
-        order++;
-    return order;
-}
-
 static inline struct hvm_domain *hvm_domain(struct domain *d)
 {
     return (struct hvm_domain *)d;

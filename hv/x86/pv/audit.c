@@ -175,10 +175,10 @@ static void count_vcpu(struct recount *r, struct vcpu *v)
     if (pv->cr3_user)
         count(r, MFN(pv->cr3_user >> PAGE_SHIFT), FT_L4);
     for (unsigned int i = 0; i * 512 < pv->gdt_ents; i++)
-        count(r, MFN(pv->gdt_mfn[i]), FT_DESC);
+        count(r, pv->gdt_mfn[i], FT_DESC);
     for (unsigned int i = 0; i < ARRAY_SIZE(pv->ldt_mfn); i++)
-        if (pv->ldt_mfn[i])
-            count(r, MFN(pv->ldt_mfn[i]), FT_DESC);
+        if (pv->ldt_mfn[i].v)
+            count(r, pv->ldt_mfn[i], FT_DESC);
 }
 
 static void count_words(void *arg, mfn_t mfn)

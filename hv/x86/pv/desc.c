@@ -60,9 +60,9 @@ int pv_get_desc_page(struct domain *d, mfn_t mfn)
     return rc == -XEN_EBUSY ? -XEN_EINVAL : rc;
 }
 
-static void put_desc_page(uint64_t mfn)
+static void put_desc_page(mfn_t mfn)
 {
-    frame_put_typed(frame_of(MFN(mfn)));
+    frame_put_typed(frame_of(mfn));
 }
 
 /* --- the window --- */
@@ -72,11 +72,12 @@ static unsigned int pages_of(unsigned int ents)
     return (ents + ENTRIES_PER_PAGE - 1) / ENTRIES_PER_PAGE;
 }
 
-static void set_window_page(unsigned int i, uint64_t mfn, bool flush)
+/* Page i of the window shows this frame; frame 0: none. */
+static void set_window_page(unsigned int i, mfn_t mfn, bool flush)
 {
     struct x86_pcpu *xp = this_x86();
     uint64_t none = i < LDT_PTE ? xp->gdt_none : 0;
-    uint64_t pte = mfn ? mfn << PAGE_SHIFT | PTE_P | PTE_A | nx_bit : none;
+    uint64_t pte = mfn.v ? mfn_maddr(mfn).v | PTE_P | PTE_A | nx_bit : none;
 
     if (xp->gdt_ptes[i] == pte)
         return;
@@ -88,7 +89,7 @@ static void set_window_page(unsigned int i, uint64_t mfn, bool flush)
 static void load_gdt(const struct pv_vcpu *v, bool flush)
 {
     for (unsigned int i = 0; i < GDT_GUEST_PAGES; i++)
-        set_window_page(i, i < pages_of(v->gdt_ents) ? v->gdt_mfn[i] : 0, flush);
+        set_window_page(i, i < pages_of(v->gdt_ents) ? v->gdt_mfn[i] : MFN(0), flush);
 }
 
 static void load_ldt(const struct pv_vcpu *v, bool flush)
@@ -124,12 +125,12 @@ static bool is_current(const struct vcpu *v)
 
 /* --- GDT --- */
 
-static int get_gdt_pages(struct vcpu *v, const uint64_t *mfns, unsigned int pages)
+static int get_gdt_pages(struct vcpu *v, const mfn_t *mfns, unsigned int pages)
 {
     for (unsigned int i = 0; i < pages; i++) {
-        int rc = pv_get_desc_page(v->domain, MFN(mfns[i]));
+        int rc = pv_get_desc_page(v->domain, mfns[i]);
         if (rc) {
-            log_refusal(v->domain, "frame %#lx as a GDT page: error %d", mfns[i], rc);
+            log_refusal(v->domain, "frame %#lx as a GDT page: error %d", mfns[i].v, rc);
             while (i-- > 0)
                 put_desc_page(mfns[i]);
             return rc;
@@ -138,10 +139,10 @@ static int get_gdt_pages(struct vcpu *v, const uint64_t *mfns, unsigned int page
     return 0;
 }
 
-int pv_set_gdt(struct vcpu *v, const uint64_t *mfns, unsigned int ents)
+int pv_set_gdt(struct vcpu *v, const mfn_t *mfns, unsigned int ents)
 {
     struct pv_vcpu *pv = pv_vcpu(v);
-    uint64_t old[GDT_GUEST_PAGES];
+    mfn_t old[GDT_GUEST_PAGES];
     unsigned int had = pages_of(pv->gdt_ents), pages;
     int rc;
 
@@ -167,7 +168,7 @@ int pv_set_gdt(struct vcpu *v, const uint64_t *mfns, unsigned int ents)
 
 long hc_set_gdt(struct vcpu *v, const struct hc_args *args)
 {
-    uint64_t mfns[GDT_GUEST_PAGES];
+    mfn_t mfns[GDT_GUEST_PAGES];
     uint32_t ents = (uint32_t)args->a[1];
 
     if (ents > GDT_GUEST_ENTRIES)
@@ -182,7 +183,7 @@ long hc_set_gdt(struct vcpu *v, const struct hc_args *args)
 int pv_set_ldt(struct vcpu *v, uint64_t base, unsigned int ents)
 {
     struct pv_vcpu *pv = pv_vcpu(v);
-    uint64_t old[ARRAY_SIZE(pv->ldt_mfn)];
+    mfn_t old[ARRAY_SIZE(pv->ldt_mfn)];
 
     if (ents > LDT_MAX_ENTRIES || (ents && (base % PAGE_SIZE || !pv_range_ok(base, ents * 8ull))))
         return -XEN_EINVAL;
@@ -197,13 +198,13 @@ int pv_set_ldt(struct vcpu *v, uint64_t base, unsigned int ents)
     if (is_current(v))
         load_ldt(pv, true);
     for (unsigned int i = 0; i < ARRAY_SIZE(old); i++)
-        if (old[i])
+        if (old[i].v)
             put_desc_page(old[i]);
     return 0;
 }
 
 /* The frame of an LDT page by the guest kernel's page tables: a program's do not map it. */
-static bool find_ldt_page(struct pv_vcpu *pv, unsigned int page, uint64_t *mfn)
+static bool find_ldt_page(struct pv_vcpu *pv, unsigned int page, mfn_t *mfn)
 {
     bool mode = pv->kernel_mode, found;
     uint64_t l1e = 0;
@@ -211,20 +212,21 @@ static bool find_ldt_page(struct pv_vcpu *pv, unsigned int page, uint64_t *mfn)
     pv->kernel_mode = true;
     found = pv_read_guest_pte(&pv->x.v, pv->ldt_base + page * PAGE_SIZE, &l1e);
     pv->kernel_mode = mode;
-    *mfn = (l1e & PTE_ADDR) >> PAGE_SHIFT;
+    *mfn = pte_mfn(l1e);
     return found;
 }
 
 bool pv_map_ldt_fault(struct vcpu *v, uint64_t cr2)
 {
     struct pv_vcpu *pv = pv_vcpu(v);
-    uint64_t off = cr2 - desc_window(this_cpu_id()) - LDT_OFFSET, mfn;
+    uint64_t off = cr2 - desc_window(this_cpu_id()) - LDT_OFFSET;
     unsigned int page = (unsigned int)(off >> PAGE_SHIFT);
+    mfn_t mfn;
 
     if (v->domain == NULL || off >= GDT_WINDOW_USED - LDT_OFFSET ||
-        page >= pages_of(pv->ldt_ents) || pv->ldt_mfn[page])
+        page >= pages_of(pv->ldt_ents) || pv->ldt_mfn[page].v)
         return false;
-    if (!find_ldt_page(pv, page, &mfn) || pv_get_desc_page(v->domain, MFN(mfn))) {
+    if (!find_ldt_page(pv, page, &mfn) || pv_get_desc_page(v->domain, mfn)) {
         log_refusal(v->domain, "page %u of the LDT at %#lx is not there, or writable", page,
                     pv->ldt_base);
         return false;
@@ -275,15 +277,15 @@ static bool read_desc(struct pv_vcpu *v, uint16_t sel, uint64_t *desc)
 {
     unsigned int index = sel >> 3, page = index / ENTRIES_PER_PAGE;
     bool ldt = sel & 4;
-    uint64_t mfn;
+    mfn_t mfn;
 
     if (!(sel & 0xfffc) || index >= (ldt ? v->ldt_ents : v->gdt_ents))
         return false;
-    if (ldt && !v->ldt_mfn[page] &&
+    if (ldt && !v->ldt_mfn[page].v &&
         !pv_map_ldt_fault(&v->x.v, desc_window(this_cpu_id()) + LDT_OFFSET + index * 8ull))
         return false;
     mfn = ldt ? v->ldt_mfn[page] : v->gdt_mfn[page];
-    *desc = __atomic_load_n(&((uint64_t *)arch_map(MFN(mfn)))[index % ENTRIES_PER_PAGE],
+    *desc = __atomic_load_n(&((uint64_t *)arch_map(mfn))[index % ENTRIES_PER_PAGE],
                             __ATOMIC_RELAXED);
     return (*desc & DESC_P) && (*desc & DESC_S);
 }

@@ -40,7 +40,7 @@ bool pv_selector_ok(uint16_t sel);
  * current on this CPU or does not run. 0; -XEN_EINVAL, also: a page is mapped writable.
  * No locks held; may take pt_lock. LDT pages are looked up when they are first used.
  */
-int pv_set_gdt(struct vcpu *v, const uint64_t *mfns, unsigned int ents);
+int pv_set_gdt(struct vcpu *v, const mfn_t *mfns, unsigned int ents);
 int pv_set_ldt(struct vcpu *v, uint64_t base, unsigned int ents);
 
 /* --- the window of this CPU --- */

@@ -32,25 +32,16 @@ unsigned long copy_user(void *dst, const void *src, size_t n);
 /* A PV vCPU ticks from its start until it says otherwise. */
 #define TICK_NS 10000000ull
 
-static unsigned int order_of(size_t size)
-{
-    unsigned int order = 0;
-
-    while ((PAGE_SIZE << order) < size)
-        order++;
-    return order;
-}
-
 struct pv_domain *pv_domain_create(domid_t id, unsigned int max_vcpus)
 {
-    struct pv_domain *pd = frame_alloc_hv_order(order_of(sizeof(*pd)));
+    struct pv_domain *pd = frame_alloc_hv_order(frame_order(sizeof(*pd)));
 
     if (!pd)
         return NULL;
     spin_init(&pd->pt_lock, RANK_PTABLE);
     pd->isolated = id == 0 ? spec_choice.isolate_dom0 : spec_choice.isolate_domu;
     if (domain_init(&pd->x.d, id, &pv_guest_ops.g, max_vcpus)) {
-        frame_free_hv_order(pd, order_of(sizeof(*pd)));
+        frame_free_hv_order(pd, frame_order(sizeof(*pd)));
         return NULL;
     }
     return pd;
@@ -73,19 +64,19 @@ static int create(domid_t id, const struct xen_domctl_createdomain *config, stru
 static void free_vcpu(struct vcpu *v)
 {
     fpu_free(x86_vcpu(v));
-    frame_free_hv_order(pv_vcpu(v), order_of(sizeof(struct pv_vcpu)));
+    frame_free_hv_order(pv_vcpu(v), frame_order(sizeof(struct pv_vcpu)));
 }
 
 static void free_domain(struct domain *d)
 {
     told_free(d);
     switch_forget(d->id);
-    frame_free_hv_order(pv_domain(d), order_of(sizeof(struct pv_domain)));
+    frame_free_hv_order(pv_domain(d), frame_order(sizeof(struct pv_domain)));
 }
 
 struct pv_vcpu *pv_vcpu_create(struct domain *d, unsigned int id)
 {
-    struct pv_vcpu *pv = frame_alloc_hv_order(order_of(sizeof(*pv)));
+    struct pv_vcpu *pv = frame_alloc_hv_order(frame_order(sizeof(*pv)));
 
     if (!pv)
         return NULL;
@@ -268,7 +259,7 @@ static int set_context(struct vcpu *v, const struct vcpu_guest_context *c)
 {
     struct pv_vcpu *pv = pv_vcpu(v);
     uint64_t old_kernel = pv->cr3_kernel, old_user = pv->cr3_user;
-    uint64_t frames[16];
+    mfn_t frames[16];
     int rc;
 
     if (!context_ok(c))
@@ -278,7 +269,7 @@ static int set_context(struct vcpu *v, const struct vcpu_guest_context *c)
     if (rc)
         return rc == -PT_ERESTART ? -XEN_EAGAIN : rc;
     for (unsigned int i = 0; i < ARRAY_SIZE(frames); i++)
-        frames[i] = c->gdt_frames[i];
+        frames[i] = MFN(c->gdt_frames[i]);
     rc = pv_set_gdt(v, frames, (unsigned int)c->gdt_ents);
     if (rc == 0)
         rc = pv_set_ldt(v, c->ldt_base, (unsigned int)c->ldt_ents);
@@ -362,7 +353,7 @@ static void get_context(struct vcpu *v, struct vcpu_guest_context *c)
     c->ldt_base = pv->ldt_ents ? pv->ldt_base : 0;
     c->ldt_ents = pv->ldt_ents;
     for (unsigned int i = 0; i * 512 < pv->gdt_ents; i++)
-        c->gdt_frames[i] = pv->gdt_mfn[i];
+        c->gdt_frames[i] = pv->gdt_mfn[i].v;
     c->gdt_ents = pv->gdt_ents;
     c->kernel_ss = pv->kernel_ss;
     c->kernel_sp = pv->kernel_sp;

@@ -59,11 +59,11 @@ struct pv_vcpu {
     bool in_nmi; /* since its NMI handler was entered, until the next iret */
     struct pv_trap traps[256];
 
-    uint64_t gdt_mfn[16]; /* frames of the guest's GDT; gdt_ents says how many entries */
+    mfn_t gdt_mfn[16]; /* frames of the guest's GDT; gdt_ents says how many entries */
     uint32_t gdt_ents;
     uint32_t ldt_ents;
-    uint64_t ldt_base;    /* guest virtual address */
-    uint64_t ldt_mfn[16]; /* mapped lazily: 0 = not mapped */
+    uint64_t ldt_base; /* guest virtual address */
+    mfn_t ldt_mfn[16]; /* mapped lazily: 0 = not mapped */
 
     uint64_t fs_base, gs_base_user, gs_base_kernel; /* while not running */
     uint16_t ds, es, fs, gs;
