@@ -87,13 +87,28 @@ static inline uint64_t frame_refs(uint64_t state)
     return state & FRAME_REF_MASK;
 }
 
+/*
+ * The record of any number in range, or NULL: in holes and of devices it shows no references and no
+ * type, so that whoever asks for these is refused without a look at FRAME_RAM. It may show any
+ * owner.
+ */
+static inline struct frame *frame_record(mfn_t mfn)
+{
+    struct frame *f = &frame_table[mfn.v];
+
+    if (__builtin_expect(mfn.v >= max_mfn, 0))
+        return NULL;
+    if (!f)
+        __builtin_unreachable(); /* spares the callers' look */
+    return f;
+}
+
 /* The record of a frame of RAM, or NULL for holes, devices and numbers out of range. */
 static inline struct frame *frame_of(mfn_t mfn)
 {
-    if (__builtin_expect(mfn.v >= max_mfn, 0))
-        return NULL;
-    struct frame *f = &frame_table[mfn.v];
-    return __builtin_expect((__atomic_load_n(&f->state, __ATOMIC_RELAXED) & FRAME_RAM) != 0, 1)
+    struct frame *f = frame_record(mfn);
+
+    return f && __builtin_expect((__atomic_load_n(&f->state, __ATOMIC_RELAXED) & FRAME_RAM) != 0, 1)
                ? f
                : NULL;
 }

@@ -119,6 +119,24 @@ int frame_get_typed(struct frame *f, struct domain *d, enum frame_type t)
     return -XEN_EINVAL;
 }
 
+int frame_get_writable(struct frame *f, struct domain *d)
+{
+    uint64_t s = frame_state(f), n = s + FRAME_REF_ONE + FRAME_TYPED_ONE;
+    const uint64_t used = FRAME_TYPE_MASK | FRAME_TYPED_MASK | FRAME_VALIDATED | FRAME_PARTIAL |
+                          FRAME_CHANGING;
+
+    if ((s & used) || (n & FRAME_REF_MASK) <= 1 ||
+        __atomic_load_n(&f->owner, __ATOMIC_RELAXED) != d->id ||
+        !frame_swap_state(f, &s, n | (uint64_t)FT_WRITABLE << FRAME_TYPE_SHIFT))
+        return frame_get_typed(f, d, FT_WRITABLE);
+    if (__builtin_expect(__atomic_load_n(&f->owner, __ATOMIC_RELAXED) == d->id, 1)) {
+        type_changed(f, d, s, FT_WRITABLE);
+        return 0;
+    }
+    frame_put_typed(f); /* it changed hands meanwhile */
+    return -XEN_EINVAL;
+}
+
 void frame_put_typed(struct frame *f)
 {
     uint64_t s = frame_state(f), n;

@@ -40,13 +40,45 @@ static inline bool frame_swap_state(struct frame *f, uint64_t *old, uint64_t new
  * first. No locks; flushes CPUs that may hold translations of the old use.
  */
 int frame_get_typed(struct frame *f, struct domain *d, enum frame_type t);
+/* The same for FT_WRITABLE, the shorter way where the frame had no type yet. */
+int frame_get_writable(struct frame *f, struct domain *d);
 /* Drop it. Not for the last use of a page table: that goes through the guest kind. */
 void frame_put_typed(struct frame *f);
 
 /*
- * The same for the commonest use, FT_WRITABLE, of a frame that is data already. False:
- * frame_get_typed() decides.
+ * The commonest cases of the above and of frame_get() and frame_put(), without a call. False:
+ * nothing was done, and the function itself decides.
  */
+
+/* frame_get(). */
+static inline bool frame_get_fast(struct frame *f, domid_t owner)
+{
+    uint64_t s = frame_state(f), n;
+
+    do {
+        n = s + FRAME_REF_ONE;
+        /* None, or the count would overflow. */
+        if ((n & FRAME_REF_MASK) <= 1 || __atomic_load_n(&f->owner, __ATOMIC_RELAXED) != owner)
+            return false;
+    } while (__builtin_expect(!frame_swap_state(f, &s, n), 0));
+    if (__builtin_expect(__atomic_load_n(&f->owner, __ATOMIC_RELAXED) == owner, 1))
+        return true;
+    frame_put(f); /* it changed hands meanwhile */
+    return false;
+}
+
+/* frame_put() of a reference that is not the last. */
+static inline bool frame_put_fast(struct frame *f)
+{
+    uint64_t s = frame_state(f);
+
+    while (__builtin_expect(frame_refs(s) > 1, 1))
+        if (__builtin_expect(frame_swap_state(f, &s, s - FRAME_REF_ONE), 1))
+            return true;
+    return false;
+}
+
+/* frame_get_typed() of a use as FT_WRITABLE of a frame that is data already. */
 static inline bool frame_get_writable_fast(struct frame *f, domid_t owner)
 {
     uint64_t s = frame_state(f), n;
@@ -66,24 +98,24 @@ static inline bool frame_get_writable_fast(struct frame *f, domid_t owner)
 }
 
 /*
+ * Drop a use of any type, which the caller holds, unless it is the last: then false, and nothing is
+ * done. No locks.
+ */
+static inline bool frame_put_not_last(struct frame *f)
+{
+    uint64_t s = frame_state(f);
+
+    while (__builtin_expect(frame_typed(s) > 1, 1))
+        if (__builtin_expect(frame_swap_state(f, &s, s - FRAME_TYPED_ONE - FRAME_REF_ONE), 1))
+            return true;
+    return false;
+}
+
+/*
  * One more use of d's frame as a validated t, in one step. [type lock] 0; -EINVAL: not d's, or in
  * use as something else; -EAGAIN: no t yet, and nobody works on it; -FRAME_EPARTIAL; -ENOSPC.
  */
 int frame_get_validated(struct frame *f, const struct domain *d, enum frame_type t);
-
-/*
- * Drop a use of a validated type unless it is the last: then false, and nothing is done. The caller
- * holds such a use. No locks.
- */
-static inline bool frame_put_validated(struct frame *f)
-{
-    uint64_t s = frame_state(f);
-
-    while (frame_typed(s) > 1)
-        if (frame_swap_state(f, &s, s - FRAME_TYPED_ONE - FRAME_REF_ONE))
-            return true;
-    return false;
-}
 
 /*
  * Drop one, even the last: then true, and the frame is PARTIAL, on its way down, with its reference

@@ -131,6 +131,16 @@ cu3:    rep movsb
 3:      CLAC
         xorl    %eax, %eax
         ret
+/* The same for 16 bytes of the guest's; nothing is written when one of them cannot be read. */
+ENTRY(copy_user16)
+        STAC
+cs1:    movq    (%rsi), %rax
+cs2:    movq    8(%rsi), %rdx
+        CLAC
+        movq    %rax, (%rdi)
+        movq    %rdx, 8(%rdi)
+        xorl    %eax, %eax
+        ret
 copy_fault:
         CLAC
         movl    $1, %eax
@@ -139,6 +149,8 @@ copy_fault:
         EX(cu2, copy_fault)
         EX(cu3, copy_fault)
         EX(cu4, copy_fault)
+        EX(cs1, copy_fault)
+        EX(cs2, copy_fault)
 
 /* bool msr_read_safe(uint32_t msr, uint64_t *val), bool msr_write_safe(uint32_t msr, uint64_t val) */
 ENTRY(rdmsr_safe)

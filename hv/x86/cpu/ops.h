@@ -157,6 +157,8 @@ static inline void swapgs(void)
 
 /* Copy n bytes where one side is guest memory; the caller checked the range. 0, or 1: a fault. */
 unsigned long copy_user(void *dst, const void *src, unsigned long n);
+/* The same of 16 bytes from the guest. */
+unsigned long copy_user16(void *dst, const void *src);
 
 static inline void clts(void)
 {

@@ -64,28 +64,34 @@ static inline unsigned int ptwrite_operand_len(const uint8_t *p)
 }
 
 /*
+ * Decode MOV and XCHG of a whole entry with a register, which is nearly all that a kernel does,
+ * from bytes[0 .. 7], the longest of them. False: ptwrite_decode() decides.
+ */
+static inline bool ptwrite_decode_simple(const uint8_t *bytes, uint64_t addr, struct ptwrite *out)
+{
+    if ((bytes[0] & 0xf8) != 0x48 || (bytes[1] != 0x87 && bytes[1] != 0x89) || bytes[2] >= 0xc0 ||
+        (addr & 7) != 0)
+        return false;
+    *out = (struct ptwrite){
+        .op = bytes[1] == 0x87 ? PTW_XCHG : PTW_MOV,
+        .len = (uint8_t)(3 + ptwrite_operand_len(bytes + 2)),
+        .bits = 64,
+        .reg = ((bytes[2] >> 3) & 7) | (bytes[0] & 4) << 1,
+        .mask = ~0ull,
+    };
+    return true;
+}
+
+/*
  * Decode 64-bit code at bytes[0 .. len-1] whose write faulted at `addr` (CR2). False for any other
  * instruction, a truncated one, or an operand that leaves its aligned 8 bytes: the caller passes
  * the fault on, or tries the general decoder.
- *
- * MOV and XCHG of a whole entry with a register, which is nearly all that a kernel does, are done
- * here; `bytes` has room for the longest of them.
  */
 static inline bool ptwrite_decode(const uint8_t *bytes, size_t len, uint64_t addr,
                                   struct ptwrite *out)
 {
-    if (likely(len >= 8) && (bytes[0] & 0xf8) == 0x48 && (bytes[1] == 0x87 || bytes[1] == 0x89) &&
-        bytes[2] < 0xc0 && (addr & 7) == 0) {
-        *out = (struct ptwrite){
-            .op = bytes[1] == 0x87 ? PTW_XCHG : PTW_MOV,
-            .len = (uint8_t)(3 + ptwrite_operand_len(bytes + 2)),
-            .bits = 64,
-            .reg = ((bytes[2] >> 3) & 7) | (bytes[0] & 4) << 1,
-            .mask = ~0ull,
-        };
-        return true;
-    }
-    return ptwrite_decode_any(bytes, len, addr, out);
+    return (likely(len >= 8) && ptwrite_decode_simple(bytes, addr, out)) ||
+           ptwrite_decode_any(bytes, len, addr, out);
 }
 
 static inline bool ptwrite_is_simple(const struct ptwrite *w)

@@ -107,9 +107,10 @@ static inline int set_l1_of(struct domain *d, struct domain *pg_owner, pte_t *at
     return pt_set_l1(d, pg_owner, at, val, keep_ad);
 }
 
-/* [pt_lock of d] */
-static int update_entry(struct pt_drop *drop, struct domain *d, struct domain *pg_owner,
-                        uint64_t ptr, uint64_t val, unsigned int cmd)
+/* Of any table, or data. [pt_lock of d] */
+static __attribute__((noinline)) int update_any_entry(struct pt_drop *drop, struct domain *d,
+                                                      struct domain *pg_owner, uint64_t ptr,
+                                                      uint64_t val, unsigned int cmd)
 {
     struct frame *f = frame_of(MFN(ptr >> PAGE_SHIFT));
     pte_t *at = direct(ptr);
@@ -142,6 +143,22 @@ static int update_m2p(struct domain *d, uint64_t ptr, uint64_t val)
     m2p_rw[ptr >> PAGE_SHIFT] = val;
     frame_put(f);
     return 0;
+}
+
+/* [pt_lock of d] */
+static inline int update_entry(struct pt_drop *drop, struct domain *d, struct domain *pg_owner,
+                               uint64_t ptr, uint64_t val, unsigned int cmd)
+{
+    const struct frame *f = frame_record(MFN(ptr >> PAGE_SHIFT));
+    const uint64_t l1 = (uint64_t)FT_L1 << FRAME_TYPE_SHIFT | FRAME_VALIDATED;
+
+    /* untested: a shorter way to what update_any_entry() does */
+    if (likely(f != NULL) && f->owner == d->id) {
+        uint64_t s = frame_state(f);
+        if ((s & (FRAME_TYPE_MASK | FRAME_VALIDATED)) == l1 && frame_typed(s))
+            return set_l1_of(d, pg_owner, direct(ptr), val, cmd);
+    }
+    return update_any_entry(drop, d, pg_owner, ptr, val, cmd);
 }
 
 static inline int update_one(struct pt_drop *drop, struct domain *d, struct domain *pg_owner,
@@ -221,34 +238,30 @@ static inline long update_single(struct vcpu *v, unsigned long reqs, unsigned lo
     uint32_t done;
     long rc;
 
-    if (!pv_range_ok(reqs, sizeof(u)) || copy_user(&u, (const void *)reqs, sizeof(u)))
+    _Static_assert(sizeof(u) == 16, "read by copy_user16()");
+    if (!pv_range_ok(reqs, sizeof(u)) || copy_user16(&u, (const void *)reqs))
         return E(EFAULT);
     spin_lock(&pd->pt_lock);
     rc = update_one(&pv_vcpu(v)->drop, v->domain, NULL, &u);
     spin_unlock(&pd->pt_lock);
     pv_mm_done(v);
-    if (__builtin_expect(rc == -PT_ERESTART, 0))
+    if (unlikely(rc == -PT_ERESTART))
         return hc_restart(v, HC_ARGS(reqs, 1, pdone, DOMID_SELF));
     done = rc == 0;
-    if (pdone)
+    if (unlikely(pdone))
         (void)guest_put(v, GPTR(pdone), &done);
     return rc;
 }
 
-long hc_mmu_update(struct vcpu *v, const struct hc_args *args)
+/* Any number of entries, of whomever's tables. */
+static __attribute__((noinline)) long update_many(struct vcpu *v, unsigned long reqs,
+                                                  unsigned long count, unsigned long pdone,
+                                                  unsigned long foreign)
 {
-    unsigned long reqs = args->a[0];
-    unsigned long count = args->a[1];
-    unsigned long pdone = args->a[2];
-    unsigned long foreign = args->a[3];
     struct batch b = { .v = v, .pt_owner = v->domain, .reqs = GPTR(reqs) };
     uint32_t before = 0;
     long rc;
 
-    if (!pv_mm_ready(v))
-        return hc_restart(v, HC_ARGS(reqs, count, pdone, foreign));
-    if (count == 1 && (uint32_t)foreign == DOMID_SELF)
-        return update_single(v, reqs, pdone);
     b.count = (uint32_t)count & ~UPDATE_PREEMPTED;
     if (((uint32_t)count & UPDATE_PREEMPTED) && pdone)
         (void)guest_get(v, &before, GPTR(pdone));
@@ -274,6 +287,20 @@ long hc_mmu_update(struct vcpu *v, const struct hc_args *args)
     if (b.pt_owner != v->domain)
         pv_foreign_put(b.pt_owner);
     return rc;
+}
+
+long hc_mmu_update(struct vcpu *v, const struct hc_args *args)
+{
+    unsigned long reqs = args->a[0];
+    unsigned long count = args->a[1];
+    unsigned long pdone = args->a[2];
+    unsigned long foreign = args->a[3];
+
+    if (unlikely(!pv_mm_ready(v)))
+        return hc_restart(v, HC_ARGS(reqs, count, pdone, foreign));
+    if (count == 1 && (uint32_t)foreign == DOMID_SELF)
+        return update_single(v, reqs, pdone);
+    return update_many(v, reqs, count, pdone, foreign);
 }
 
 /* --- update_va_mapping --- */

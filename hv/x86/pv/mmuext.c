@@ -107,7 +107,7 @@ void pv_put_table(struct domain *d, mfn_t mfn)
 {
     struct frame *f = frame_of(mfn);
 
-    if (frame_put_validated(f)) /* not the last: no lock */
+    if (frame_put_not_last(f)) /* not the last: no lock */
         return;
     spin_lock(&pv_domain(d)->pt_lock);
     pt_put_table(drop_here(d), d, f, (int)frame_type_of(frame_state(f)));

@@ -47,51 +47,128 @@ static inline void note_foreign(struct frame *f, const struct domain *d,
         frame_note_foreign(f);
 }
 
+/* RAM is always mapped write-back: one cache attribute, whatever the guest asks. */
+static inline pte_t ram_l1e(pte_t e)
+{
+    return (e | PTE_US) & ~(PTE_G | PTE_PAT | PTE_PCD | PTE_PWT);
+}
+
+/* get_l1e() of what its shorter way does not do. */
+static __attribute__((noinline)) int get_any_l1e(struct domain *d, struct domain *pg_owner,
+                                                 pte_t *pe)
+{
+    pte_t e = *pe;
+    struct domain *owner = self_or(pg_owner, d);
+    struct frame *f;
+
+    if (e & cpu_feat.pte_reserved) {
+        log_refusal(d, "L1 entry %#lx with reserved bits", e);
+        return -XEN_EPERM;
+    }
+    f = frame_of(pte_mfn(e));
+    if (!f)
+        return get_device_l1e(d, pe);
+    if (e & PTE_RW ? frame_get_writable(f, owner) != 0 : !frame_get(f, owner))
+        return refuse_l1e(d, f, e);
+    if (e & PTE_RW)
+        note_foreign(f, d, pg_owner);
+    *pe = ram_l1e(e);
+    return 0;
+}
+
 /*
  * Check an L1 entry for a table of d that maps frames of pg_owner (d itself, or another domain that
  * the caller may map, or NULL: d's and devices') and take its references. The entry is completed
  * (user bit) in place. 0; -XEN_EPERM: no RAM, and not a device that d may use; -XEN_EBUSY: RAM
  * that is not pg_owner's, or not to be mapped so.
  */
-static inline int get_l1e(struct domain *d, struct domain *pg_owner, pte_t *pe)
+static inline __attribute__((always_inline)) int get_l1e(struct domain *d, struct domain *pg_owner,
+                                                         pte_t *pe)
 {
     pte_t e = *pe;
-    struct domain *owner = self_or(pg_owner, d);
-    struct frame *f;
+    domid_t id = self_or(pg_owner, d)->id;
+    struct frame *f = frame_record(pte_mfn(e));
 
-    if (__builtin_expect(e & cpu_feat.pte_reserved, 0)) {
-        log_refusal(d, "L1 entry %#lx with reserved bits", e);
-        return -XEN_EPERM;
-    }
-    f = frame_of(pte_mfn(e));
-    if (__builtin_expect(!f, 0))
-        return get_device_l1e(d, pe);
-    /* RAM is always mapped write-back: one cache attribute, whatever the guest asks. */
-    *pe = (e | PTE_US) & ~(PTE_G | PTE_PAT | PTE_PCD | PTE_PWT);
-    if (!(e & PTE_RW))
-        return __builtin_expect(frame_get(f, owner), 1) ? 0 : refuse_l1e(d, f, e);
-    /* untested: a shorter way to what frame_get_typed() below does */
-    if (__builtin_expect(frame_get_writable_fast(f, owner->id), 1)) {
+    /* untested: all of this, a shorter way to what get_any_l1e() does */
+    if (unlikely(!f) || unlikely(e & cpu_feat.pte_reserved))
+        return get_any_l1e(d, pg_owner, pe);
+    if (e & PTE_RW) {
+        if (unlikely(!frame_get_writable_fast(f, id)))
+            return get_any_l1e(d, pg_owner, pe);
         note_foreign(f, d, pg_owner);
-        return 0;
+    } else if (unlikely(!frame_get_fast(f, id))) {
+        return get_any_l1e(d, pg_owner, pe);
     }
-    if (frame_get_typed(f, owner, FT_WRITABLE))
-        return refuse_l1e(d, f, e);
-    note_foreign(f, d, pg_owner);
+    *pe = ram_l1e(e);
     return 0;
 }
 
-void pt_put_l1e(struct domain *d, pte_t e)
+static __attribute__((noinline)) void put_last_l1e(pte_t e)
 {
     struct frame *f = frame_of(pte_mfn(e));
 
-    (void)d;
-    if (!f)
+    if (!f) /* a device's */
         return;
     if (e & PTE_RW)
         frame_put_typed(f);
     else
         frame_put(f);
+}
+
+static inline void put_l1e(pte_t e)
+{
+    struct frame *f = frame_record(pte_mfn(e));
+
+    /* untested: all but the last line, a shorter way to what that does */
+    if (likely(f != NULL) && (e & PTE_RW ? frame_put_not_last(f) : frame_put_fast(f)))
+        return;
+    put_last_l1e(e);
+}
+
+void pt_put_l1e(struct domain *d, pte_t e)
+{
+    (void)d;
+    put_l1e(e);
+}
+
+/* --- scanning tables, most of whose entries are empty --- */
+
+#define SCAN 8 /* entries looked at together */
+
+/* Is none of the SCAN entries at t present? */
+static inline bool none_present(const pte_t *t)
+{
+    return !((t[0] | t[1] | t[2] | t[3] | t[4] | t[5] | t[6] | t[7]) & PTE_P);
+}
+
+/* The first present entry of t from i on, or 512. */
+static inline unsigned int next_present(const pte_t *t, unsigned int i)
+{
+    while (i < 512) {
+        if (i % SCAN == 0 && none_present(t + i)) {
+            i += SCAN;
+            continue;
+        }
+        if (t[i] & PTE_P)
+            break;
+        i++;
+    }
+    return i;
+}
+
+/* One above the last present entry of t below i, or 0. */
+static inline unsigned int last_present(const pte_t *t, unsigned int i)
+{
+    while (i > 0) {
+        if (i % SCAN == 0 && none_present(t + i - SCAN)) {
+            i -= SCAN;
+            continue;
+        }
+        if (t[i - 1] & PTE_P)
+            break;
+        i--;
+    }
+    return i;
 }
 
 /* --- the walk down: validation and undoing without recursion --- */
@@ -235,11 +312,8 @@ static int validate_l1(struct domain *d, struct frame *f)
 
     if (check_leaks(d, t, 1))
         return -XEN_EINVAL;
-    for (unsigned int i = f->progress; i < 512; i++) {
-        pte_t e = t[i];
-        if (!(e & PTE_P))
-            continue;
-        pte_t fixed = e;
+    for (unsigned int i = f->progress; (i = next_present(t, i)) < 512; i++) {
+        pte_t e = t[i], fixed = e;
         int rc = get_l1e(d, NULL, &fixed);
         if (rc) {
             f->progress = (uint16_t)i;
@@ -262,9 +336,9 @@ static int validate_upper(struct domain *d, struct frame *f, int level, struct f
 
     if (f->progress == 0 && check_leaks(d, t, level))
         return -XEN_EINVAL;
-    for (unsigned int i = f->progress; i < 512; i++) {
+    for (unsigned int i = f->progress; (i = next_present(t, i)) < 512; i++) {
         pte_t fixed = t[i];
-        if (!(fixed & PTE_P) || hv_slot(level, i))
+        if (hv_slot(level, i))
             continue;
         f->progress = (uint16_t)i;
         *child = NULL;
@@ -349,11 +423,11 @@ static inline bool drop_use(struct frame *f)
 
 static void undo_l1(struct domain *d, struct frame *f)
 {
-    pte_t *t = table_of(f);
+    const pte_t *t = table_of(f);
 
-    for (unsigned int i = 0; i < f->progress; i++)
-        if (t[i] & PTE_P)
-            pt_put_l1e(d, t[i]);
+    (void)d;
+    for (unsigned int i = f->progress; (i = last_present(t, i)) > 0; i--)
+        put_l1e(t[i - 1]);
     f->progress = 0;
 }
 
@@ -363,11 +437,11 @@ static void undo_l1(struct domain *d, struct frame *f)
  */
 static struct frame *undo_upper(struct frame *f, int level, bool *linear)
 {
-    pte_t *t = table_of(f);
+    const pte_t *t = table_of(f);
 
-    while (f->progress > 0) {
-        unsigned int i = --f->progress;
-        if (!(t[i] & PTE_P) || hv_slot(level, i))
+    for (unsigned int i = f->progress; (i = last_present(t, i)) > 0;) {
+        f->progress = (uint16_t)--i;
+        if (hv_slot(level, i))
             continue;
         struct frame *to = frame_of(pte_mfn(t[i]));
         if (to == f)
@@ -378,6 +452,7 @@ static struct frame *undo_upper(struct frame *f, int level, bool *linear)
         if (drop_use(to))
             return to;
     }
+    f->progress = 0;
     return NULL;
 }
 
@@ -434,10 +509,13 @@ void pt_put_table(struct pt_drop *drop, struct domain *d, struct frame *f, int l
 /* Store new over old; only the CPU's Accessed and Dirty may have changed meanwhile. */
 static pte_t replace(pte_t *at, pte_t new, bool keep_ad)
 {
-    pte_t old = __atomic_load_n(at, __ATOMIC_RELAXED), n;
+    pte_t old, n;
 
+    if (!keep_ad)
+        return __atomic_exchange_n(at, new, __ATOMIC_ACQ_REL);
+    old = __atomic_load_n(at, __ATOMIC_RELAXED);
     do {
-        n = keep_ad ? new | (old & (PTE_A | PTE_D)) : new;
+        n = new | (old & (PTE_A | PTE_D));
     } while (!__atomic_compare_exchange_n(at, &old, n, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
     return old;
 }
@@ -474,7 +552,7 @@ int pt_set_l1(struct domain *d, struct domain *pg_owner, pte_t *at, pte_t new, b
         return rc;
     old = replace(at, new, keep_ad && ((old | new) & PTE_P));
     if (moves && (old & PTE_P))
-        pt_put_l1e(d, old);
+        put_l1e(old);
     return 0;
 }
 
@@ -488,11 +566,11 @@ int pt_exchange_l1(struct domain *d, pte_t *at, pte_t *old, pte_t new)
         return rc;
     if (!__atomic_compare_exchange_n(at, old, new, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
         if (moves && (new &PTE_P))
-            pt_put_l1e(d, new);
+            put_l1e(new);
         return -XEN_EAGAIN;
     }
     if (moves && (*old & PTE_P))
-        pt_put_l1e(d, *old);
+        put_l1e(*old);
     return 0;
 }
 

@@ -61,9 +61,12 @@ extern bool pt_l1tf;
 extern bool pt_linear;
 static inline bool pt_leaks(pte_t e)
 {
-    uint64_t pfn = (e & PTE_ADDR & ~cpu_feat.pte_reserved) >> PAGE_SHIFT;
+    uint64_t pfn;
 
-    return __builtin_expect(pt_l1tf, 0) && !(e & PTE_P) && pfn && pfn < max_mfn;
+    if (likely(!pt_l1tf))
+        return false;
+    pfn = (e & PTE_ADDR & ~cpu_feat.pte_reserved) >> PAGE_SHIFT;
+    return !(e & PTE_P) && pfn && pfn < max_mfn;
 }
 
 static inline enum frame_type level_type(int level)
@@ -135,8 +138,38 @@ int pv_get_l4(struct domain *d, mfn_t mfn);
 void pv_put_table(struct domain *d, mfn_t mfn);
 /* The guest's L1 entry that maps va, by its current tables; false when there is none. */
 bool pv_read_guest_pte(struct vcpu *v, uint64_t va, uint64_t *l1e);
-/* Machine address of that entry, in a table that is an L1 (not linear ones), or 0. [pt_lock] */
-uint64_t pv_find_l1e(struct vcpu *v, uint64_t va);
+/*
+ * Machine address of the entry that the processor takes for va's L1 entry, through entries with the
+ * bits `need`, or 0: by linear tables it may be one of an upper table. There the entries of an L4
+ * are walked at other levels too, and what keeps the walk out of the hypervisor's is PTE_US: see
+ * paging_seal(). [pt_lock]
+ */
+static inline uint64_t pv_walk(struct vcpu *v, uint64_t va, pte_t need)
+{
+    const struct pv_vcpu *pv = pv_vcpu(v);
+    uint64_t table = pv->kernel_mode ? pv->cr3_kernel : pv->cr3_user;
+
+    pt_assert_locked(v->domain);
+    for (int shift = 39; shift > 12; shift -= 9) {
+        pte_t e = ((pte_t *)direct(table))[va >> shift & 511];
+        if ((e & need) != need)
+            return 0;
+        table = e & PTE_ADDR;
+    }
+    return table + (va >> 12 & 511) * sizeof(pte_t);
+}
+
+/* pv_find_l1e() where the domain has linear entries. */
+uint64_t pv_find_among_linear(struct vcpu *v, uint64_t va);
+
+/* Machine address of va's entry, in a table that is an L1 (not linear ones), or 0. [pt_lock] */
+static inline uint64_t pv_find_l1e(struct vcpu *v, uint64_t va)
+{
+    if (unlikely(pv_domain(v->domain)->linear))
+        return pv_find_among_linear(v, va);
+    return pv_walk(v, va, PTE_P);
+}
+
 /* A typed use as FT_DESC, validating the frame if needed (desc.c). 0 or -errno. */
 int pv_get_desc_page(struct domain *d, mfn_t mfn);
 /* Everything that a dying domain's page tables hold: -EAGAIN until done. */

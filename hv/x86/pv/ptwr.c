@@ -21,7 +21,7 @@
 #define STRING_BUDGET 64 /* elements of a string instruction between two looks at pending work */
 
 /* The table's entry that cr2 names, if cr2 is mapped read-only onto an L1 of d. [pt_lock] */
-static pte_t *find_target(struct vcpu *v, uint64_t cr2)
+static inline pte_t *find_target(struct vcpu *v, uint64_t cr2)
 {
     uint64_t at = pv_find_l1e(v, cr2);
 
@@ -30,18 +30,18 @@ static pte_t *find_target(struct vcpu *v, uint64_t cr2)
     pte_t map = *(pte_t *)direct(at);
     if ((map & (PTE_P | PTE_RW)) != PTE_P)
         return NULL;
-    struct frame *f = frame_of(pte_mfn(map));
+    const struct frame *f = frame_record(pte_mfn(map));
     if (!f || f->owner != v->domain->id)
         return NULL;
-    uint64_t s = frame_state(f);
-    if (frame_type_of(s) != FT_L1 || !(s & FRAME_VALIDATED))
+    if ((frame_state(f) & (FRAME_TYPE_MASK | FRAME_VALIDATED)) !=
+        ((uint64_t)FT_L1 << FRAME_TYPE_SHIFT | FRAME_VALIDATED))
         return NULL;
     return direct((map & PTE_ADDR) | (cr2 & 0xff8));
 }
 
 /* Replace *at by what the instruction makes of it; *was is the value it saw. [pt_lock] */
-static bool write_entry(struct domain *d, pte_t *at, const struct ptwrite *w,
-                        const struct x86_regs *regs, pte_t *was)
+static inline bool write_entry(struct domain *d, pte_t *at, const struct ptwrite *w,
+                               const struct x86_regs *regs, pte_t *was)
 {
     int rc;
 
@@ -164,23 +164,16 @@ static bool write_by_any(struct vcpu *v, struct x86_regs *regs, uint64_t cr2, co
     }
 }
 
-bool pv_ptwrite(struct vcpu *v, struct x86_regs *regs, uint64_t cr2)
+/* pv_ptwrite() of any instruction; `len` bytes of it are there. */
+static __attribute__((noinline)) bool ptwrite_any(struct vcpu *v, struct x86_regs *regs,
+                                                  uint64_t cr2, const uint8_t *code,
+                                                  unsigned int len)
 {
     struct domain *d = v->domain;
-    uint8_t code[16];
-    unsigned int len = 16;
     struct ptwrite w;
     pte_t was;
     bool ok = false, known = true;
 
-    /* untested: of rip, since code of ring 3 does not run at the hypervisor's addresses */
-    if (!pv_range_ok(regs->rip, 16) || !pv_range_ok(cr2, 8))
-        return false;
-    if (__builtin_expect(copy_user(code, (void *)regs->rip, len) != 0, 0)) {
-        len = (unsigned int)(PAGE_SIZE - (regs->rip & (PAGE_SIZE - 1))); /* up to the page's end */
-        if (len >= 16 || copy_user(code, (void *)regs->rip, len))
-            return false;
-    }
     spin_lock(&pv_domain(d)->pt_lock);
     pte_t *at = find_target(v, cr2);
     if (at) {
@@ -190,6 +183,35 @@ bool pv_ptwrite(struct vcpu *v, struct x86_regs *regs, uint64_t cr2)
     spin_unlock(&pv_domain(d)->pt_lock);
     if (unlikely(!known))
         return write_by_any(v, regs, cr2, code, len);
+    if (ok)
+        ptwrite_finish(&w, regs, was);
+    return ok;
+}
+
+bool pv_ptwrite(struct vcpu *v, struct x86_regs *regs, uint64_t cr2)
+{
+    struct domain *d = v->domain;
+    uint8_t code[16];
+    struct ptwrite w;
+    pte_t was;
+    bool ok = false;
+
+    /* untested: of rip, since code of ring 3 does not run at the hypervisor's addresses */
+    if (!pv_range_ok(regs->rip, 16) || !pv_range_ok(cr2, 8))
+        return false;
+    if (unlikely(copy_user16(code, (void *)regs->rip) != 0)) {
+        uint64_t len = PAGE_SIZE - (regs->rip & (PAGE_SIZE - 1)); /* up to the page's end */
+        if (len >= 16 || copy_user(code, (void *)regs->rip, len))
+            return false;
+        return ptwrite_any(v, regs, cr2, code, (unsigned int)len);
+    }
+    if (unlikely(!ptwrite_decode_simple(code, cr2, &w)))
+        return ptwrite_any(v, regs, cr2, code, 16);
+    spin_lock(&pv_domain(d)->pt_lock);
+    pte_t *at = find_target(v, cr2);
+    if (at)
+        ok = write_entry(d, at, &w, regs, &was);
+    spin_unlock(&pv_domain(d)->pt_lock);
     if (ok)
         ptwrite_finish(&w, regs, was);
     return ok;

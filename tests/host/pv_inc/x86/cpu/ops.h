@@ -12,6 +12,11 @@ void write_cr3(uint64_t v);
 void invlpg(uint64_t va);
 unsigned long copy_user(void *dst, const void *src, unsigned long n);
 
+static inline unsigned long copy_user16(void *dst, const void *src)
+{
+    return copy_user(dst, src, 16);
+}
+
 static inline void wbinvd(void)
 {
 }
