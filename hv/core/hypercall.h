@@ -68,10 +68,13 @@ static inline unsigned int max_extent_order(const struct domain *d)
     return access_host(d) ? MAX_EXTENT_ORDER_DOM0 : MAX_EXTENT_ORDER;
 }
 
-/* Index made safe against speculation past a bounds check: i if i < n, else 0. */
+/* Index made safe against speculation past a bounds check: i if i < n, else another below n. */
 static inline unsigned long index_nospec(unsigned long i, unsigned long n)
 {
     unsigned long mask;
+
+    if (__builtin_constant_p(n) && (n & (n - 1)) == 0)
+        return i & (n - 1);
 #if defined(__x86_64__)
     __asm__("cmp %2, %1; sbb %0, %0" : "=r"(mask) : "r"(i), "r"(n) : "cc");
 #else

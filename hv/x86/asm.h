@@ -22,16 +22,17 @@
 
 #ifdef __ASSEMBLER__
         /*
-         * rbx: the vCPU that is to go on. To exit_slow if the CPU or it has something to do first
-         * (`compare`: of its field's width); then rax: its vcpu_info; not equal: an event waits.
+         * vcpu: a register with the vCPU that is to go on. To exit_slow if the CPU or it has
+         * something to do first (`compare`: of its field's width); then rax: its vcpu_info; not
+         * equal: an event waits.
          */
-        .macro LOOK_FOR_WORK compare, field
+        .macro LOOK_FOR_WORK compare, field, vcpu=%rbx
         movq    CI_PCPU - CI_REGS(%rsp), %rax
         cmpl    $0, PCPU_PENDING(%rax)
         jne     exit_slow
-        \compare $0, \field(%rbx)
+        \compare $0, \field(\vcpu)
         jne     exit_slow
-        movq    V_INFO(%rbx), %rax
+        movq    V_INFO(\vcpu), %rax
         cmpb    $0, VI_PENDING(%rax)
         .endm
 

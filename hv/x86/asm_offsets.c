@@ -26,6 +26,7 @@ void asm_offsets(void)
     REG(rsp);
     REG(ss);
     DEFINE(REGS_SIZE, sizeof(struct x86_regs));
+    DEFINE(REGS_SYSCALL, REGS_SYSCALL);
     DEFINE(CI_REGS, offsetof(struct cpu_info, regs));
     DEFINE(CI_CURRENT, offsetof(struct cpu_info, current));
     DEFINE(CI_PCPU, offsetof(struct cpu_info, pcpu));

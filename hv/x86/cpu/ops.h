@@ -160,6 +160,29 @@ unsigned long copy_user(void *dst, const void *src, unsigned long n);
 /* The same of 16 bytes from the guest. */
 unsigned long copy_user16(void *dst, const void *src);
 
+/* Access to guest memory by user_store(), on and off; nothing else is done in between. */
+static inline void user_begin(void)
+{
+    __asm__ volatile("1: .byte 0x0f, 0x1f, 0x00\n\t"
+                     ".pushsection .alt_table, \"a\"\n\t.long 1b - ., 1\n\t.popsection" ::
+                         : "memory");
+}
+
+static inline void user_end(void)
+{
+    __asm__ volatile("1: .byte 0x0f, 0x1f, 0x00\n\t"
+                     ".pushsection .alt_table, \"a\"\n\t.long 1b - ., 2\n\t.popsection" ::
+                         : "memory");
+}
+
+/* Store 8 bytes at a guest's address, whose range the caller checked; a fault goes to the label. */
+#define user_store(at, val, fault)                                                     \
+    __asm__ goto("1: movq %0, %1\n\t.pushsection .ex_table, \"a\"\n\t.long 1b - .\n\t" \
+                 ".long %l[" #fault "] - .\n\t.popsection" ::"r"((uint64_t)(val)),     \
+                 "m"(*(uint64_t *)(at))                                                \
+                 : "memory"                                                            \
+                 : fault)
+
 static inline void clts(void)
 {
     __asm__ volatile("clts");

@@ -8,6 +8,7 @@
  */
 #include "core/domain.h"
 #include "core/log.h"
+#include "lib/macros.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
 #include "x86/mm/paging.h"
@@ -23,46 +24,59 @@ void pv_toggle_mode(struct pv_vcpu *pv)
     write_cr3(pv->kernel_mode ? pv->cr3_kernel : pv->cr3_user);
 }
 
-static inline void enter(struct vcpu *v, struct x86_regs *regs, const uint64_t *extra,
-                         unsigned int nr_extra, uint64_t rip, bool mask)
+#define EXTRA_MAX 4
+
+/* The frame cannot be made, as `why` says of the address. */
+static __attribute__((noinline, cold)) void lost(struct vcpu *v, const char *why, uint64_t at)
+{
+    domain_crash(v->domain, v, "%s %#lx", why, at);
+}
+
+/* To the handler at `rip`, with so many (a constant) words between rip and r11. */
+static inline __attribute__((always_inline)) void enter(struct vcpu *v, struct x86_regs *regs,
+                                                        const uint64_t *extra,
+                                                        unsigned int nr_extra, uint64_t rip,
+                                                        bool mask)
 {
     struct pv_vcpu *pv = pv_vcpu(v);
     struct vcpu_info *info = v->info;
-    uint64_t w[12], sp, cs = regs->cs;
-    unsigned int n = 7 + nr_extra;
+    const uint64_t room = (7 + EXTRA_MAX + 1) * sizeof(uint64_t);
+    uint64_t sp, cs = regs->cs & 0xffff, flags = regs->rflags & ~(X86_FLAGS_IF | X86_FLAGS_IOPL);
+    uint8_t masked = __atomic_load_n(&info->evtchn_upcall_mask, __ATOMIC_RELAXED);
 
     sp = pv->kernel_mode ? regs->rsp & ~15ull : pv->kernel_sp;
-    if (__builtin_expect(!pv_range_ok(sp - sizeof(w), sizeof(w)), 0)) {
-        domain_crash(v->domain, v, "exception with stack pointer %#lx", sp);
+    if (unlikely(!pv_range_ok(sp - room, room))) {
+        lost(v, "exception with stack pointer", sp);
         return;
     }
-    if (__builtin_expect(!pv_range_ok(rip, 1), 0)) {
-        domain_crash(v->domain, v, "the handler is at %#lx, which is no address of a guest", rip);
+    if (unlikely(!pv_range_ok(rip, 1))) {
+        lost(v, "the handler is at no address of a guest:", rip);
         return;
     }
-    if (pv->kernel_mode)
+    if (pv->kernel_mode) {
         cs &= ~3ull;
-    else
-        pv_toggle_mode(pv);
-    w[0] = regs->rcx;
-    w[1] = regs->r11;
-    for (unsigned int i = 0; i < nr_extra; i++)
-        w[2 + i] = extra[i];
-    uint64_t *iret = &w[2 + nr_extra];
-    iret[0] = regs->rip;
-    iret[1] = (cs & 0xffff) | (uint64_t)info->evtchn_upcall_mask << 32;
-    iret[2] = regs->rflags & ~(X86_FLAGS_IF | X86_FLAGS_IOPL);
-    if (!info->evtchn_upcall_mask)
-        iret[2] |= X86_FLAGS_IF;
-    if (__builtin_expect(pv_iopl_in_frames(v->domain), 0))
-        iret[2] |= (uint64_t)pv->priv.iopl << 12;
-    iret[3] = regs->rsp;
-    iret[4] = regs->ss & 0xffff;
-    sp -= n * sizeof(uint64_t);
-    if (__builtin_expect(copy_user((void *)sp, w, n * sizeof(uint64_t)) != 0, 0)) {
-        domain_crash(v->domain, v, "exception frame cannot be written at %#lx", sp);
-        return;
+    } else {
+        pv->kernel_mode = true;
+        swapgs();
+        write_cr3(pv->cr3_kernel);
     }
+    if (!masked)
+        flags |= X86_FLAGS_IF;
+    if (unlikely(pv_iopl_in_frames(v->domain)))
+        flags |= (uint64_t)pv->priv.iopl << 12;
+    sp -= (7 + nr_extra) * sizeof(uint64_t);
+    uint64_t *w = (uint64_t *)sp, *iret = w + 2 + nr_extra;
+    user_begin();
+    user_store(&w[0], regs->rcx, fault);
+    user_store(&w[1], regs->r11, fault);
+    for (unsigned int i = 0; i < nr_extra; i++)
+        user_store(&w[2 + i], extra[i], fault);
+    user_store(&iret[0], regs->rip, fault);
+    user_store(&iret[1], cs | (uint64_t)masked << 32, fault);
+    user_store(&iret[2], flags, fault);
+    user_store(&iret[3], regs->rsp, fault);
+    user_store(&iret[4], regs->ss & 0xffff, fault);
+    user_end();
     if (mask)
         info->evtchn_upcall_mask = 1;
     regs->rip = rip;
@@ -71,6 +85,23 @@ static inline void enter(struct vcpu *v, struct x86_regs *regs, const uint64_t *
     regs->rsp = sp;
     regs->ss = SEL_RING3_DS;
     regs->vector = REGS_SYSCALL;
+    return;
+fault:
+    user_end();
+    lost(v, "exception frame cannot be written at", sp);
+}
+
+/* With an error code. */
+static __attribute__((noinline)) void enter_with_code(struct vcpu *v, struct x86_regs *regs,
+                                                      uint64_t error_code, uint64_t rip, bool mask)
+{
+    enter(v, regs, &error_code, 1, rip, mask);
+}
+
+static __attribute__((noinline)) void enter_plain(struct vcpu *v, struct x86_regs *regs,
+                                                  uint64_t rip, bool mask)
+{
+    enter(v, regs, NULL, 0, rip, mask);
 }
 
 static bool has_error_code(unsigned int vector)
@@ -81,14 +112,16 @@ static bool has_error_code(unsigned int vector)
 void pv_inject(struct vcpu *v, struct x86_regs *regs, unsigned int vector, uint32_t error_code)
 {
     const struct pv_trap *t = &pv_vcpu(v)->traps[vector];
-    uint64_t ec = error_code;
 
     if (__builtin_expect(!t->address, 0)) {
         domain_crash(v->domain, v, "no handler for exception %u (error code %#x, cr2 %#lx)", vector,
                      error_code, v->info->arch.cr2);
         return;
     }
-    enter(v, regs, &ec, vector < 32 && has_error_code(vector), t->address, t->mask);
+    if (vector < 32 && has_error_code(vector))
+        enter_with_code(v, regs, error_code, t->address, t->mask);
+    else
+        enter_plain(v, regs, t->address, t->mask);
 }
 
 void pv_inject_pf(struct vcpu *v, struct x86_regs *regs, uint64_t cr2, uint32_t error_code)
@@ -104,11 +137,15 @@ void pv_enter_callback(struct vcpu *v, struct x86_regs *regs, const struct pv_ca
                        bool segments)
 {
     const struct pv_vcpu *pv = pv_vcpu(v);
-    uint64_t sel[4] = { pv->ds, pv->es, pv->fs, pv->gs };
 
     if (!cb->address) {
         domain_crash(v->domain, v, "event or failsafe callback needed, but none is registered");
         return;
     }
-    enter(v, regs, sel, segments ? 4 : 0, cb->address, cb->mask);
+    if (segments) {
+        uint64_t sel[EXTRA_MAX] = { pv->ds, pv->es, pv->fs, pv->gs };
+        enter(v, regs, sel, EXTRA_MAX, cb->address, cb->mask);
+    } else {
+        enter_plain(v, regs, cb->address, cb->mask);
+    }
 }

@@ -41,11 +41,8 @@ entry_stubs:
 
 #define FROM_RIP(field) (CI_##field - CI_REGS - REGS_rip)
 
-        /* Registers from the stack, and to the guest the way it came. */
-        .macro RESTORE_GUEST
-        POP_REGS
-        cmpl    $0x100, 4(%rsp)
-        jne     1f
+        /* rsp: regs.error_code, all other registers are the guest's: SYSRET, or on at 1. */
+        .macro TRY_SYSRET
         movq    8(%rsp), %rcx           /* SYSRET to a non-canonical address faults on Intel */
         shlq    $16, %rcx
         sarq    $16, %rcx
@@ -54,9 +51,24 @@ entry_stubs:
         movq    24(%rsp), %r11
         movq    32(%rsp), %rsp
         LEAVE_SYSRET
+        .endm
+        /* Registers from the stack, and to the guest the way it came. */
+        .macro RESTORE_GUEST
+        POP_REGS
+        cmpl    $REGS_SYSCALL, 4(%rsp)
+        jne     1f
+        TRY_SYSRET
 1:      addq    $8, %rsp
 2:      LEAVE_IRET verw_iretq
         EX(2b, iret_fault)
+        .endm
+
+        /* rsp: &regs.rip, rcx is free, all others are the guest's: the rest of regs. */
+        .macro PUSH_SYSCALL_REGS
+        pushq   $0
+        movl    $REGS_SYSCALL, 4(%rsp)
+        movq    8(%rsp), %rcx           /* as SYSCALL left it */
+        PUSH_REGS
         .endm
 
         .balign 16
@@ -71,12 +83,33 @@ syscall_entry:
         je      syscall_from_user
         cmpl    $HYPERCALL_IRET, %eax
         je      iret_hypercall
+        PUSH_SYSCALL_REGS
+        movq    %rsp, %rdi
+        movq    CI_CURRENT - CI_REGS(%rsp), %rsi
+        CALL_C  pv_hypercall
+        movq    CI_CURRENT - CI_REGS(%rsp), %rcx
+        LOOK_FOR_WORK cmpb, PV_EXIT_WORK, %rcx
+        jne     exit_upcall
+        cmpl    $REGS_SYSCALL, REGS_vector(%rsp)
+        jne     restore_guest
+        /* What C functions preserve is as it came, and rcx and r11 go by SYSRET. */
+        addq    $REGS_r11 + 8, %rsp
+        popq    %r9
+        popq    %rax
+        popq    %rcx
+        popq    %rdi
+        popq    %rsi
+        popq    %rdx
+        popq    %r10
+        popq    %r8
+        TRY_SYSRET
+1:      movq    8(%rsp), %rcx           /* IRET will fault: not with what is the hypervisor's */
+        movq    24(%rsp), %r11
+        addq    $8, %rsp
+        jmp     iret_direct
+
 syscall_slow:
-        subq    $8, %rsp
-        movl    $0x100, 4(%rsp)         /* REGS_SYSCALL */
-        movl    $0, (%rsp)
-        movq    8(%rsp), %rcx           /* as SYSCALL left it */
-        PUSH_REGS
+        PUSH_SYSCALL_REGS
         movq    %rsp, %rdi
         CALL_ISOLATED_C pv_syscall
         .globl exit_to_guest
@@ -331,7 +364,7 @@ restore_isolated:
         ISOLATED_IN isolated_pv_page_fault, pv_isolated_page_fault
 
 /* Ways into C behind a full stack of predicted returns that go nowhere. */
-        .irp fn, pv_syscall, pv_iret_fault, pv_syscall32, pv_sysenter, pv_page_fault, pv_isolated_page_fault
+        .irp fn, pv_hypercall, pv_syscall, pv_iret_fault, pv_syscall32, pv_sysenter, pv_page_fault, pv_isolated_page_fault
         RSB_FILL \fn
         .endr
         .section .note.GNU-stack, "", @progbits

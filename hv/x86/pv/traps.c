@@ -111,14 +111,27 @@ bool pv_hv_fault(struct vcpu *v, uint64_t cr2)
     return desc_in_window(this_cpu_id(), cr2) && pv_map_ldt_fault(v, cr2);
 }
 
+/* Of a guest kernel's write where it may only read. */
+static __attribute__((noinline)) void write_fault(struct vcpu *v, struct x86_regs *regs,
+                                                  uint64_t cr2)
+{
+    if (pv_ptwrite(v, regs, cr2))
+        return;
+    if (cr2 >= HV_START && cr2 < HV_END && window_fault(v, regs, cr2))
+        return;
+    pv_inject_pf(v, regs, cr2, regs->error_code);
+}
+
 void pv_page_fault(struct x86_regs *regs)
 {
     struct vcpu *v = cpu_info()->current;
     uint64_t cr2 = read_cr2();
     uint32_t ec = regs->error_code;
 
-    if ((ec & 3) == 3 && pv_vcpu(v)->kernel_mode && pv_ptwrite(v, regs, cr2))
+    if ((ec & 3) == 3 && pv_vcpu(v)->kernel_mode) {
+        write_fault(v, regs, cr2);
         return;
+    }
     if (__builtin_expect(cr2 >= HV_START && cr2 < HV_END, 0) && window_fault(v, regs, cr2))
         return;
     pv_inject_pf(v, regs, cr2, ec);
@@ -218,7 +231,7 @@ void pv_iret_fault(struct x86_regs *regs)
 
 /* --- system calls and hypercalls --- */
 
-static void hypercall(struct vcpu *v, struct x86_regs *regs)
+void pv_hypercall(struct x86_regs *regs, struct vcpu *v)
 {
     long rc = hypercall_dispatch(v, regs->rax, &regs->args);
 
@@ -237,11 +250,11 @@ void pv_syscall(struct x86_regs *regs)
     struct vcpu *v = cpu_info()->current;
     struct pv_vcpu *pv = pv_vcpu(v);
 
-    if (__builtin_expect(pv->kernel_mode, 1)) {
-        if (__builtin_expect((uint32_t)regs->rax == __HYPERVISOR_iret, 0))
+    if (pv->kernel_mode) {
+        if ((uint32_t)regs->rax == __HYPERVISOR_iret)
             iret(v, regs);
         else
-            hypercall(v, regs);
+            pv_hypercall(regs, v);
         return;
     }
     struct pv_callback cb = { pv->syscall_rip, pv->syscall_mask };

@@ -30,6 +30,11 @@ int pv_send_nmi(struct vcpu *v);
 void pv_vm_assist_changed(struct domain *d);
 
 /* Called by pv/entry.S. */
+/*
+ * SYSCALL of v's kernel, current, but for iret. The registers that C functions preserve stay as
+ * they are in regs, or regs->vector says no more that it was a SYSCALL.
+ */
+void pv_hypercall(struct x86_regs *regs, struct vcpu *v);
 void pv_syscall(struct x86_regs *regs);
 void pv_syscall32(struct x86_regs *regs);
 void pv_sysenter(struct x86_regs *regs);

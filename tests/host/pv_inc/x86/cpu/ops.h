@@ -17,6 +17,21 @@ static inline unsigned long copy_user16(void *dst, const void *src)
     return copy_user(dst, src, 16);
 }
 
+static inline void user_begin(void)
+{
+}
+
+static inline void user_end(void)
+{
+}
+
+#define user_store(at, val, fault)                          \
+    do {                                                    \
+        uint64_t word_ = (val);                             \
+        if (copy_user((void *)(at), &word_, sizeof(word_))) \
+            goto fault;                                     \
+    } while (0)
+
 static inline void wbinvd(void)
 {
 }
