@@ -187,14 +187,28 @@ TEST(m2p_of_what_was_not_given)
 static struct frame *moving;
 static unsigned int steps, move_at;
 static bool got;
-static enum { PLAIN, WRITABLE, WRITABLE_FAST, WAYS } way;
+static enum { PLAIN, PLAIN_FAST, WRITABLE, WRITABLE_NEW, WRITABLE_FAST, WAYS } way;
 
 static void get_it(void *arg)
 {
     (void)arg;
-    got = way == PLAIN      ? frame_get(moving, a)
-          : way == WRITABLE ? frame_get_typed(moving, a, FT_WRITABLE) == 0
-                            : frame_get_writable_fast(moving, a->id);
+    switch (way) {
+    case PLAIN:
+        got = frame_get(moving, a);
+        break;
+    case PLAIN_FAST:
+        got = frame_get_fast(moving, a->id);
+        break;
+    case WRITABLE:
+        got = frame_get_typed(moving, a, FT_WRITABLE) == 0;
+        break;
+    case WRITABLE_NEW:
+        got = frame_get_writable(moving, a) == 0;
+        break;
+    default:
+        got = frame_get_writable_fast(moving, a->id);
+        break;
+    }
 }
 
 /* What the fast way is for: a frame that was data before. */
@@ -228,8 +242,8 @@ static void moves_under_a_reference(void)
         moved_once |= moving->owner == b->id;
         CHECK(!got || moving->owner == a->id);
         CHECK_EQ(frame_refs(moving->state), 1 + got);
-        CHECK_EQ(frame_typed(moving->state), got && way != PLAIN);
-        if (got && way != PLAIN)
+        CHECK_EQ(frame_typed(moving->state), got && way >= WRITABLE);
+        if (got && way >= WRITABLE)
             frame_put_typed(moving);
         else if (got)
             frame_put(moving);
