@@ -73,8 +73,10 @@ static inline unsigned long index_nospec(unsigned long i, unsigned long n)
 {
     unsigned long mask;
 
-    if (__builtin_constant_p(n) && (n & (n - 1)) == 0)
+    if (__builtin_constant_p(n) && (n & (n - 1)) == 0) {
+        __asm__("" : "+r"(i)); /* who knows that it is below n would leave the mask out */
         return i & (n - 1);
+    }
 #if defined(__x86_64__)
     __asm__("cmp %2, %1; sbb %0, %0" : "=r"(mask) : "r"(i), "r"(n) : "cc");
 #else
