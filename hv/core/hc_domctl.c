@@ -160,9 +160,9 @@ static long op_pause(struct vcpu *v, struct domain *d)
     return 0;
 }
 
-static long op_unpause(struct vcpu *v, struct domain *d)
+static long op_unpause(struct domain *d)
 {
-    if (d == v->domain || d->control_pauses == 0)
+    if (d->control_pauses == 0) /* as the caller's own: what is paused makes no calls */
         return E(EINVAL);
     d->started = true;
     d->control_pauses--;
@@ -220,7 +220,7 @@ static long do_domctl(struct vcpu *v, struct domain *d, struct xen_domctl *op, b
     case XEN_DOMCTL_pausedomain:
         return op_pause(v, d);
     case XEN_DOMCTL_unpausedomain:
-        return op_unpause(v, d);
+        return op_unpause(d);
     case XEN_DOMCTL_max_mem:
         return op_max_mem(d, &op->u.max_mem);
     case XEN_DOMCTL_setdomainhandle:

@@ -45,6 +45,7 @@ static long put_whole(struct vcpu *v, unsigned long arg, const char *s)
 
     if (arg == 0)
         return (long)size;
+    /* untested: compiled with headers of Xen 4.18 and later only */
     if (guest_get(v, &room, GPTR(arg)))
         return E(EFAULT);
     /* untested: compiled with headers of Xen 4.18 and later only */

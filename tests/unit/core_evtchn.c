@@ -272,6 +272,9 @@ TEST(poll)
     g->port[0] = MAX_EVTCHNS_2L;
     host_be(a1->cpu->id);
     CHECK_EQ(host_call(a1, __HYPERVISOR_sched_op, 3, HOST_PAGE(0), 0, 0), E(EINVAL));
+    g->port[0] = 0;
+    CHECK_EQ(host_call(a1, __HYPERVISOR_sched_op, 3, HOST_PAGE(0), 0, 0), E(EINVAL));
+    CHECK_EQ(a->pollers, 0);
     g->op.nr = 129;
     CHECK_EQ(host_call(a1, __HYPERVISOR_sched_op, 3, HOST_PAGE(0), 0, 0), E(EINVAL));
     host_be(0);

@@ -213,6 +213,50 @@ TEST(what_fails_is_undone)
     CHECK_EQ(audit(), 0);
 }
 
+static const struct guest_ops *toy;
+
+/* The list of extents can be written, but not read. */
+static int read_no_list(struct vcpu *c, void *dst, gptr_t src, size_t n)
+{
+    return src.v / PAGE_SIZE == HOST_PAGE(1) / PAGE_SIZE ? -XEN_EFAULT
+                                                         : toy->copy_from(c, dst, src, n);
+}
+
+/* Extents of more than a go that are refused at once: nothing was cleared for them. */
+TEST(what_cannot_be_begun)
+{
+    uint64_t free = frame_free_count(), max = plain->max_pages;
+    struct guest_ops ops = *dom0_->ops;
+    unsigned long cmd;
+
+    step_order = 2;
+    set(v, 2, 4096, 4, 1);
+    plain->max_pages = plain->tot_pages + 15;
+    CHECK_EQ(once(XENMEM_populate_physmap, &cmd), 0);
+    plain->max_pages = max;
+    CHECK_EQ(frame_free_count(), free);
+
+    host_fail_every = 1;
+    CHECK_EQ(once(XENMEM_populate_physmap, &cmd), 0);
+    host_fail_every = 0;
+    CHECK_EQ(frame_free_count(), free);
+
+    set(v, 1, FREE_GFN, 4, 1); /* without a place */
+    CHECK_EQ(once(XENMEM_increase_reservation, &cmd), 0);
+    CHECK_EQ(frame_free_count(), free);
+
+    toy = dom0_->ops;
+    ops.copy_from = read_no_list;
+    dom0_->ops = &ops;
+    set(v, 2, 4096, 4, 1);
+    CHECK_EQ(once(XENMEM_populate_physmap, &cmd), 0);
+    CHECK_EQ(*(xen_pfn_t *)host_guest(dom0_, HOST_PAGE(1)), 4096);
+    dom0_->ops = toy;
+    step_order = 9;
+    CHECK_EQ(frame_free_count(), free);
+    CHECK_EQ(audit(), 0);
+}
+
 /* A domain ends while an extent of it waits; who comes back finds it dying. */
 TEST(the_end_undoes_what_waits)
 {

@@ -669,11 +669,13 @@ TEST(transfers_that_nobody_takes)
     CHECK_EQ(transfer(spare_page(b), 0, 50), GNTST_no_space);
     a->max_pages = max;
     CHECK_EQ(table[50].flags, GTF_accept_transfer);
-    grant(50, host_guest_mfn(a, 0), GTF_permit_access);
-    CHECK_EQ(map(50, GNTMAP_host_map, &h), GNTST_okay);
-    table[50].flags = GTF_accept_transfer; /* while it is mapped */
-    CHECK_EQ(transfer(spare_page(b), 0, 50), GNTST_bad_gntref);
-    CHECK_EQ(unmap(h, ADDR), GNTST_okay);
+    for (uint32_t how = 0; how <= GNTMAP_readonly; how += GNTMAP_readonly) {
+        grant(50, host_guest_mfn(a, 0), GTF_permit_access);
+        CHECK_EQ(map(50, GNTMAP_host_map | how, &h), GNTST_okay);
+        table[50].flags = GTF_accept_transfer; /* while it is mapped */
+        CHECK_EQ(transfer(spare_page(b), 0, 50), GNTST_bad_gntref);
+        CHECK_EQ(unmap(h, ADDR), GNTST_okay);
+    }
     CHECK_EQ(a->tot_pages, pages_a);
     CHECK_EQ(frame_free_count(), free_before);
     CHECK_EQ(audit(), 0);

@@ -259,6 +259,106 @@ TEST(a_reference_is_on_a_frame_of_the_owner)
         moves_under_a_reference();
 }
 
+static enum { TAKE, TAKE_HOLD, TAKE_WAYS } take_way;
+static bool took;
+
+static void take_it(void *arg)
+{
+    (void)arg;
+    took = take_way == TAKE ? frame_take(moving, a) : frame_take_only_hold(moving, a);
+}
+
+/* At one of the steps somebody counts. */
+static void count_it(void *arg)
+{
+    (void)arg;
+    if (steps++ == move_at)
+        got = frame_get(moving, a);
+}
+
+static void taken_while_counted(void)
+{
+    bool lost = false;
+
+    for (move_at = 0; move_at == 0 || move_at <= steps; move_at++) {
+        steps = 0;
+        got = false;
+        moving = frame_alloc(0, 0);
+        CHECK_EQ(frame_assign(moving, 0, a), 0);
+        host_step(take_it, count_it, NULL, 1);
+        lost |= !took;
+        CHECK_EQ(frame_refs(moving->state), got + !(took && take_way == TAKE));
+        CHECK_EQ(moving->state & FRAME_ALLOCATED, took ? 0 : FRAME_ALLOCATED);
+        CHECK(!(took && got && take_way == TAKE));
+        if (took && take_way == TAKE_HOLD)
+            frame_return_hold(moving);
+        if (got)
+            frame_put(moving);
+        if (took && take_way == TAKE)
+            frame_free(moving, 0);
+        else
+            CHECK(frame_release(moving, a));
+    }
+    CHECK(lost);
+}
+
+TEST(what_is_taken_is_nobody_elses)
+{
+    for (take_way = TAKE; take_way < TAKE_WAYS; take_way++)
+        taken_while_counted();
+    CHECK_EQ(audit(), 0);
+}
+
+static uint64_t word;
+static bool touched;
+
+static void take_foreign(void *arg)
+{
+    got = *(bool *)arg ? frame_get(moving, b) : frame_take_only_hold(moving, b);
+}
+
+static void watch_word(void *arg)
+{
+    (void)arg;
+    touched |= moving->state != word;
+}
+
+/* Not for a moment: its owner may be about to give it away. */
+TEST(foreign_frames_are_left_alone)
+{
+    bool how = false;
+
+    moving = frame_alloc(0, 0);
+    CHECK_EQ(frame_assign(moving, 0, a), 0);
+    word = moving->state;
+    for (unsigned int i = 0; i < 2; i++, how = !how) {
+        touched = false;
+        host_step(take_foreign, watch_word, &how, 1);
+        CHECK(!got);
+        CHECK(!touched);
+    }
+    CHECK(frame_release(moving, a));
+}
+
+TEST(references_on_what_has_none_or_too_many)
+{
+    struct frame *f = frame_alloc(0, 0);
+    uint64_t saved;
+
+    CHECK_EQ(frame_assign(f, 0, a), 0);
+    saved = f->state;
+    for (uint64_t refs = 0; refs <= FRAME_REF_MASK; refs += FRAME_REF_MASK) {
+        f->state = (saved & ~FRAME_REF_MASK) | refs;
+        CHECK(!frame_get_more(f));
+        CHECK(!frame_get(f, a));
+        CHECK_EQ(frame_refs(f->state), refs);
+    }
+    f->state = saved;
+    CHECK(frame_get_more(f));
+    frame_put(f);
+    CHECK(frame_release(f, a));
+}
+
 /* A page that was never written may still be in TLBs: who gets it next makes them forget. */
 TEST(freed_frames_are_flushed)
 {
@@ -292,7 +392,15 @@ TEST(pages_of_vcpus_go_after_their_writers)
 /* audit() looks at each page through which a guest and the hypervisor talk. */
 TEST(audit_sees_pages_that_went)
 {
+    static const struct {
+        uint64_t keep, add;
+    } broken[] = {
+        { 0, FRAME_RAM | FRAME_FREE }, { ~0ull, FRAME_FREE },
+        { ~0ull, FRAME_ALLOCATED },    { ~(uint64_t)FRAME_REF_MASK, 0 },
+        { ~(uint64_t)FRAME_HV, 0 },    { ~FRAME_TYPE_MASK, (uint64_t)FT_NONE << FRAME_TYPE_SHIFT },
+    };
     struct frame *f = frame_of(grant_frame_mfn(a, 0)), saved = *f;
+    void *page;
 
     f->owner = b->id;
     CHECK(audit() != 0);
@@ -305,8 +413,14 @@ TEST(audit_sees_pages_that_went)
     *f = saved;
     f = frame_of(a->shared_mfn);
     saved = *f;
-    f->state = FRAME_RAM | FRAME_FREE;
+    for (unsigned int i = 0; i < ARRAY_SIZE(broken); i++) {
+        f->state = (saved.state & broken[i].keep) | broken[i].add;
+        CHECK(audit() != 0);
+        *f = saved;
+    }
+    page = a->shared;
+    a->shared = arch_map(MFN(0)); /* as of no page of memory */
     CHECK(audit() != 0);
-    *f = saved;
+    a->shared = page;
     CHECK_EQ(audit(), 0);
 }

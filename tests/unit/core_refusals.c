@@ -27,12 +27,25 @@ static struct vcpu *v, *w;
 static const struct guest_ops *toy;
 static struct guest_ops limited;
 
+static unsigned int at_the_end; /* how often the last page of all was used */
+
 static int write_limited(struct vcpu *c, gptr_t dst, const void *src, size_t n)
 {
-    if (dst.v >= -4096ul) /* memory without an end, for lists that wrap around */
+    if (dst.v >= -4096ul) { /* memory without an end, for lists that wrap around */
+        at_the_end++;
         return 0;
+    }
     return dst.v >= READ_ONLY && dst.v < READ_ONLY + PAGE_SIZE ? -XEN_EFAULT
                                                                : toy->copy_to(c, dst, src, n);
+}
+
+static int read_end(struct vcpu *c, void *dst, gptr_t src, size_t n)
+{
+    if (src.v < -4096ul)
+        return toy->copy_from(c, dst, src, n);
+    at_the_end++;
+    memset(dst, 0, n);
+    return 0;
 }
 
 static int write_anything(struct vcpu *c, gptr_t dst, const void *src, size_t n)
@@ -51,6 +64,7 @@ __attribute__((constructor)) static void boot(void)
     toy = d->ops;
     limited = *toy;
     limited.copy_to = write_limited;
+    limited.copy_from = read_end;
     d->ops = &limited;
 }
 
@@ -126,6 +140,45 @@ TEST(no_ports_of_the_dying)
     e->evtchn->closed = false;
     while (evtchn_reset(e, true) == -XEN_EAGAIN)
         ;
+    CHECK_EQ(audit(), 0);
+}
+
+/* A port of the hypervisor's is none of the domain's. */
+TEST(ports_that_the_hypervisor_listens_to)
+{
+    evtchn_port p;
+
+    CHECK_EQ(evtchn_alloc_hv(e, 0, 0, &p), 0);
+    CHECK(evtchn_is_hv(e, p));
+    CHECK_EQ(evtchn_unmask(e, p), -XEN_EINVAL);
+    CHECK_EQ(evtchn_set_priority(e, p, 3), -XEN_EINVAL);
+    CHECK_EQ(evtchn_close(e, p), 0);
+}
+
+static struct guest_ops resetting;
+
+/* While a call looks for its page, the domain's other vCPU goes back to two levels. */
+static int reset_and_get(struct domain *c, gfn_t gfn, unsigned int access, struct frame **f)
+{
+    CHECK_EQ(access, GFN_WRITE | GFN_MAP);
+    while (evtchn_reset(c, true) == -XEN_EAGAIN)
+        ;
+    *f = frame_of(MFN(gfn.v));
+    return frame_get_typed(*f, c, FT_WRITABLE);
+}
+
+TEST(fifo_pages_after_a_reset)
+{
+    const struct guest_ops *ops = e->ops;
+
+    CHECK_EQ(evtchn_init_control(e, 0, host_guest_gfn(e, 2), 0), 0);
+    resetting = *ops;
+    resetting.gfn_get = reset_and_get;
+    e->ops = &resetting;
+    CHECK_EQ(evtchn_expand_array(e, host_guest_mfn(e, 3).v), -XEN_EOPNOTSUPP);
+    e->ops = ops;
+    CHECK(!evtchn_is_fifo(e));
+    CHECK_EQ(e->evtchn->nr_pages, 0);
     CHECK_EQ(audit(), 0);
 }
 
@@ -238,10 +291,14 @@ TEST(event_ops_answer_into_a_page_that_cannot_be_written)
 TEST(reservations_of_impossible_lists)
 {
     struct xen_memory_reservation *r = host_guest(d, ARG);
+    uint64_t had = d->tot_pages;
 
     *r = (struct xen_memory_reservation){ .nr_extents = 4, .domid = 77 };
     r->extent_start.p = (void *)-16ul; /* refused before the domain is looked for */
     CHECK_EQ(memory_op(XENMEM_increase_reservation, ARG), 0);
+    r->domid = DOMID_SELF; /* nor are those done that come before its end */
+    CHECK_EQ(memory_op(XENMEM_increase_reservation, ARG), 0);
+    CHECK_EQ(d->tot_pages, had);
     *r = (struct xen_memory_reservation){ .domid = 1, .extent_start.p = (void *)8 };
     CHECK_EQ(memory_op(XENMEM_claim_pages, ARG), E(EINVAL));
     *r = (struct xen_memory_reservation){ .domid = 1, .extent_order = 1 };
@@ -368,6 +425,13 @@ TEST(a_list_of_calls_that_cannot_be_written)
     CHECK_EQ(audit(), 0);
 }
 
+TEST(a_list_of_calls_beyond_all_memory)
+{
+    at_the_end = 0;
+    CHECK_EQ(call(v, __HYPERVISOR_multicall, -8 * sizeof(struct multicall_entry), 9, 0), E(EFAULT));
+    CHECK_EQ(at_the_end, 0); /* none was made */
+}
+
 TEST(console_input_that_cannot_be_told)
 {
     host_be(0);
@@ -405,6 +469,36 @@ TEST(vcpus)
     cpumask_set(&w->affinity, 0);
     cpumask_set(&w->affinity, 1);
     CHECK_EQ(call(w, __HYPERVISOR_vcpu_op, VCPUOP_get_physid, 0, ARG), E(EINVAL));
+}
+
+/* While it is built. */
+TEST(vcpus_that_are_not_there)
+{
+    struct vcpu *second = e->vcpu[1];
+
+    CHECK_EQ(call(w, __HYPERVISOR_vcpu_op, VCPUOP_is_up, 1, 0), 0);
+    e->vcpu[1] = NULL;
+    CHECK_EQ(call(w, __HYPERVISOR_vcpu_op, VCPUOP_is_up, 1, 0), E(ENOENT));
+    e->vcpu[1] = second;
+}
+
+TEST(areas_of_vcpus)
+{
+    struct vcpu_register_runstate_memory_area *area = host_guest(d, ARG);
+    struct vcpu_register_vcpu_info *info = host_guest(e, ARG);
+    struct vcpu *other = e->vcpu[1];
+
+    memset(area, 0, sizeof(*area));
+    area->addr.p = READ_ONLY;
+    CHECK_EQ(call(v, __HYPERVISOR_vcpu_op, VCPUOP_register_runstate_memory_area, 0, ARG),
+             E(EFAULT));
+    CHECK_EQ(v->runstate.area.v, 0);
+    *info = (struct vcpu_register_vcpu_info){ .mfn = host_guest_gfn(e, 2) };
+    __atomic_fetch_and(&other->pause_flags, ~(uint32_t)VP_DOWN, __ATOMIC_SEQ_CST);
+    CHECK_EQ(call(w, __HYPERVISOR_vcpu_op, VCPUOP_register_vcpu_info, 1, ARG), E(EINVAL));
+    CHECK(!other->info_frame); /* it runs and uses the other one */
+    __atomic_fetch_or(&other->pause_flags, (uint32_t)VP_DOWN, __ATOMIC_SEQ_CST);
+    CHECK_EQ(audit(), 0);
 }
 
 /* A page that can be written, but not read. */
