@@ -85,9 +85,9 @@ static long op_setup_gsi(struct vcpu *v, gptr_t arg)
 
     if (guest_get(v, &op, arg))
         return E(EFAULT);
-    if (op.gsi < 0 || op.triggering > 1 || op.polarity > 1)
+    if (op.triggering > 1 || op.polarity > 1)
         return E(EINVAL);
-    return pirq_setup_gsi(v->domain, (uint32_t)op.gsi,
+    return pirq_setup_gsi(v->domain, (uint32_t)op.gsi, /* below 0: more than there are */
                           (struct gsi_mode){ .level = op.triggering, .active_low = op.polarity });
 }
 

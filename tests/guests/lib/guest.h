@@ -67,11 +67,12 @@ extern void (*own_console)(const char *text, size_t n);
 
 /* A row of a table of answers: what a hypercall gives. */
 #define ANSWER(call, want) CHECK_EQ(call, want, "%s", #call)
-/* Xen's answer, or ours: docs/abi.md says why it differs. */
-#define EITHER(call, xens, ours)                                      \
-    ({                                                                \
-        long rc_ = (long)(call);                                      \
-        CHECK(rc_ == (xens) || rc_ == (ours), "%s: %ld", #call, rc_); \
+/* Xen's answer on Xen, ours on ours (whose runner asks for an audit): docs/abi.md says why it
+ * differs. */
+#define EITHER(call, xens, ours)                                                            \
+    ({                                                                                      \
+        long rc_ = (long)(call);                                                            \
+        CHECK(rc_ == (ours) || (rc_ == (xens) && !option("audit")), "%s: %ld", #call, rc_); \
     })
 
 /* ---- string.c ---- */

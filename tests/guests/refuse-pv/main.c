@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the hypervisor refuses of a PV kernel that only a real processor shows: callbacks, pointers
- * into its own memory, gates without a handler, blocking with something to do.
+ * into its own memory, lists that wrap around, gates without a handler, blocking with something to
+ * do.
  */
 #include "guest.h"
+
+#include <xen/arch-x86/xen-mca.h>
+#include <xen/nmi.h>
+#include <xen/platform.h>
 
 #define UNMAPPED ((void *)0x1000)
 #define HV_DIRECT 0xffff830000000000ul /* where the hypervisor sees all of memory */
@@ -13,6 +18,7 @@ static void check_callbacks(void)
 {
     ANSWER(hc_callback_op(CALLBACKOP_register, UNMAPPED), -EFAULT);
     ANSWER(hc_callback_op(CALLBACKOP_unregister, UNMAPPED), -EFAULT);
+    ANSWER(HC2(__HYPERVISOR_nmi_op, XENNMI_register_callback, UNMAPPED), -EFAULT);
 }
 
 /* The kernel's own page, by an address that only the hypervisor may use. */
@@ -28,10 +34,50 @@ static void check_pointers(void)
     free_pfn(pfn);
 }
 
+#define END 0ul /* of all addresses */
+
+static void *before_end(size_t n)
+{
+    return (void *)(END - n);
+}
+
+/* The last page is the kernel's, and nothing comes behind it. */
+static void check_wraps(void)
+{
+    static struct xen_mc mc = { .interface_version = XEN_MCA_INTERFACE_VERSION,
+                                .cmd = XEN_MC_physcpuinfo };
+    static struct xen_platform_op po = { .cmd = XENPF_getidletime,
+                                         .interface_version = XENPF_INTERFACE_VERSION };
+    struct trap_info *gate = before_end(sizeof(*gate));
+    uint8_t cpus = 3;
+    long rc;
+
+    map_page(END - PAGE_SIZE, mk_pte(p2m[alloc_pfn()], KERN_RW));
+    *gate = (struct trap_info){ .vector = GATE + 1, .cs = FLAT_KERNEL_CS, .address = 1 };
+    ANSWER(HC1(__HYPERVISOR_set_trap_table, gate), -EFAULT);
+    mc.u.mc_physcpuinfo.ncpus = 2;
+    mc.u.mc_physcpuinfo.info.p = before_end(sizeof(xen_mc_logical_cpu_t));
+    ANSWER(HC1(__HYPERVISOR_mca, &mc), -EFAULT);
+    po.u.getidletime.cpumap_nr_cpus = 2;
+    po.u.getidletime.cpumap_bitmap.p = &cpus;
+    po.u.getidletime.idletime.p = before_end(sizeof(uint64_t));
+    rc = HC1(__HYPERVISOR_platform_op, &po);
+    CHECK(rc == -EFAULT || rc == -ENOSYS, "idle times: %ld", rc); /* Xen may have none to tell */
+}
+
+/* A page for hypercalls where there is no memory. */
+static void check_hypercall_page(void)
+{
+    CHECK_EQ(try_wrmsr(0x40000000, 0xffffff000), VEC_GP, "no such page");
+}
+
 /* Only a context, not set_trap_table, can give a gate a privilege and no handler. */
 static void use_gate(void *arg)
 {
+    struct xennmi_callback nmi = { .handler_address = (unsigned long)nmi_entry };
+
     (void)arg;
+    ANSWER(HC2(__HYPERVISOR_nmi_op, XENNMI_register_callback, &nmi), -EINVAL); /* vCPU 0's alone */
     CHECK_EQ(TRY("int $0x40", "i"(0)), VEC_GP, "a gate without a handler");
     /* QEMU 7.2 has twice the vector there. */
     CHECK(this_cpu()->error == GATE * 8 + 2 || this_cpu()->error == GATE * 16 + 2,
@@ -84,6 +130,8 @@ void guest_main(void)
 {
     check_callbacks();
     check_pointers();
+    check_wraps();
+    check_hypercall_page();
     check_gate();
     check_block();
 }
