@@ -46,6 +46,7 @@ static struct {
     bool pf_write;
     unsigned int debug_reg;
     int fail; /* what failing hooks return */
+    bool no_segment;
     uint64_t dr[8], base[3], es_base;
     enum insn_mode mode; /* of a code segment that is not flat; 0: none */
 } seen;
@@ -168,6 +169,8 @@ bool pv_segment_base(struct pv_vcpu *v, const struct x86_regs *regs, enum insn_s
                      uint64_t *base)
 {
     (void)v, (void)regs;
+    if (seen.no_segment)
+        return false;
     *base = seg == SEG_FS   ? seen.base[SEGBASE_FS]
             : seg == SEG_GS ? seen.base[SEGBASE_GS_KERNEL]
                             : 0;

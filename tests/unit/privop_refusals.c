@@ -5,6 +5,14 @@
 #include "lib/xenabi.h"
 #include "privop_guest.h"
 
+/* One without. */
+static const struct host_cpuid none[] = {
+    { 0, 0, 7, 0x756e6547, 0x6c65746e, 0x49656e69 },
+    { 0x80000000, 0, 0x80000008, 0, 0, 0 },
+    { 0x80000008, 0, 0x3028, 0, 0, 0 },
+    { ~0u, ~0u, 0, 0, 0, 0 },
+};
+
 /* A processor with RDTSCP and IBPB, without ARCH_CAPABILITIES. */
 static const struct host_cpuid some[] = {
     { 0, 0, 7, 0x756e6547, 0x6c65746e, 0x49656e69 },
@@ -96,15 +104,17 @@ TEST(registers_of_dom0)
 
 TEST(registers_that_are_nobodys)
 {
-    static const uint32_t none[] = { 0x1ff, 0x220, 0x251, 0x25a, 0x267, 0x270, 0x10a, 0xc0010070 };
+    static const uint32_t nobodys[] = {
+        0x1ff, 0x220, 0x251, 0x25a, 0x267, 0x270, 0x10a, 0xc0010070
+    };
 
-    for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+    for (size_t i = 0; i < sizeof(nobodys) / sizeof(nobodys[0]); i++) {
         set_up(i % 2);
-        add(none[i], 0x1234);
-        CHECK(!rd(none[i]));
+        add(nobodys[i], 0x1234);
+        CHECK(!rd(nobodys[i]));
         set_up(!(i % 2));
-        add(none[i], 0x1234);
-        CHECK(!rd(none[i]));
+        add(nobodys[i], 0x1234);
+        CHECK(!rd(nobodys[i]));
     }
 }
 
@@ -143,6 +153,40 @@ TEST(values_that_do_not_fit)
     CHECK(!wr(0xc001001f, 0x11));
     CHECK(wr(0xc001001f, 0x10 | 1ull << 46));
     CHECK_EQ(nb->val, 0x10 | 1ull << 46);
+}
+
+TEST(registers_of_other_processors)
+{
+    struct host_msr *aux, *nb;
+
+    set_up(true);
+    nb = add(0xc001001f, 0x10);
+    CHECK(!wr(0xc001001f, 0x10));
+    CHECK(!wr(0xc001001f, 0x10 | 1ull << 46));
+    CHECK_EQ(nb->val, 0x10);
+    set_up(true);
+    host_machine.cpuid = none;
+    policy_init();
+    aux = add(0xc0000103, 3);
+    CHECK(!rd(0xc0000103));
+    CHECK(!wr(0xc0000103, 5));
+    CHECK_EQ(aux->val, 3);
+}
+
+/* Code whose segment is none, and data's. */
+TEST(segments_that_are_not_there)
+{
+    set_up(true);
+    guest_regs.cs = 0x33;
+    CHECK(!run((const uint8_t[]){ 0xec }, 1, 0, 0x300ull << 32));
+    guest_regs.cs = SEL_RING3_CS32;
+    CHECK(run((const uint8_t[]){ 0xec }, 1, 0, 0x300ull << 32));
+    seen.no_segment = true;
+    guest_regs.rsi = DATA;
+    CHECK(!run((const uint8_t[]){ 0x6e }, 1, 0, 0x300ull << 32)); /* outsb */
+    seen.no_segment = false;
+    guest_regs.rsi = DATA;
+    CHECK(run((const uint8_t[]){ 0x6e }, 1, 0, 0x300ull << 32));
 }
 
 TEST(leaves_behind_the_hypervisors)

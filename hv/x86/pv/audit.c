@@ -56,6 +56,7 @@ static void report(struct recount *r, const struct frame *f, const char *what, u
 
 static bool is_table(uint64_t state)
 {
+    /* untested: of no type, since a frame is neither PARTIAL nor VALIDATED then */
     return frame_type_of(state) >= FT_L1 && frame_type_of(state) <= FT_L4;
 }
 
@@ -109,17 +110,18 @@ static struct tally *count(struct recount *r, mfn_t mfn, enum frame_type type)
     return t;
 }
 
-static bool names_linear(const struct frame *f, int level, pte_t e)
+/* An upper table's entry that does not name the table itself: does it name one of its own level? */
+static bool names_linear(int level, pte_t e)
 {
     const struct frame *to = frame_of(pte_mfn(e));
 
-    return level > 1 && to && to != f && frame_type_of(to->state) == level_type(level);
+    return to && frame_type_of(to->state) == level_type(level);
 }
 
 /* An entry of an upper table f: a use of the next level, of its own, or (of itself) none. */
 static void count_upper(struct recount *r, struct frame *f, int level, pte_t e)
 {
-    bool linear = names_linear(f, level, e);
+    bool linear = names_linear(level, e);
     struct tally *t, *own = tally_of(r, frame_mfn(f));
 
     if (frame_of(pte_mfn(e)) == f)
@@ -312,7 +314,7 @@ static const char *bad_upper(const struct domain *d, const struct frame *table, 
 
     if ((e & ~(LN_GUEST_FLAGS | PTE_ADDR | PTE_NX)) || !(e & PTE_US))
         return "upper entry with wrong bits";
-    if (f == table || names_linear(table, level, e)) {
+    if (f == table || names_linear(level, e)) {
         if ((e & PTE_RW) || f->owner != d->id)
             return "linear entry that is writable, or to another domain's table";
         if (f != table && (!(f->state & FRAME_VALIDATED) || !frame_typed(f->state)))

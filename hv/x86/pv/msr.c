@@ -148,7 +148,9 @@ static bool read_common(struct pv_vcpu *v, uint32_t msr, uint64_t *val)
     case MSR_TSC:
         return known(vtsc_now(x86_domain(v->x.v.domain)), val);
     case MSR_TSC_AUX:
-        return policy_has_tsc_aux() && known(v->priv.tsc_aux, val);
+        if (!policy_has_tsc_aux())
+            return false;
+        return known(v->priv.tsc_aux, val);
     case MSR_EFER:
         return known(efer(), val);
     case MSR_APIC_BASE:
