@@ -6,7 +6,7 @@ TOOLS_OUT ?= build/tools
 HOSTCC ?= gcc
 CLI_CFLAGS := -std=gnu11 -g -O1 -Wall -Wextra -Wno-unused-function -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers \
 	-fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined \
-	-D__XEN_TOOLS__ -D__XEN_INTERFACE_VERSION__=0x00041100 -I. -Itools -Itests/unit -Itests/cli -I$(CLI_OUT)
+	-D__XEN_TOOLS__ -D__XEN_INTERFACE_VERSION__=0x00041100 -DUSERDATA_DIR='"$(CLI_OUT)/userdata"' -I. -Itools -Itests/unit -Itests/cli -I$(CLI_OUT)
 
 # The configuration's parser, from text to struct guest_config, and what the viewing commands compute.
 CLI_CFG_SRC := $(wildcard tools/cli/config*.c) tools/cli/names.c tools/cli/view.c tools/cli/top.c tools/cli/perfc.c tools/cli/trace_json.c tools/cli/trace_file.c $(wildcard tools/lib/*.c)
@@ -53,7 +53,7 @@ build/tests/fuzz/fuzz_config: tests/cli/fuzz_config.c $(CLI_CFG_SRC) $(CLI_CFG_G
 	$(CLI_FUZZ_CC) -fsanitize=fuzzer $(CLI_CFLAGS) -o $@ $< $(CLI_CFG_SRC) $(CLI_CFG_GEN) $(CLI_TEST_LIBS)
 
 # The life-cycle commands' parts that need no hypervisor; life_store runs our xenstored.
-LIFE_SRC := $(addprefix tools/cli/,device.c device_list.c device_model.c disk.c disk_use.c dm_confine.c hotplug.c dump_dir.c guest_erase.c guest_store.c nbd.c policy.c qmp.c record.c undo.c vif.c)
+LIFE_SRC := $(addprefix tools/cli/,device.c device_list.c device_model.c disk.c disk_use.c dm_confine.c hotplug.c dump_dir.c guest_erase.c guest_store.c nbd.c policy.c qmp.c record.c undo.c userdata.c vif.c)
 LIFE_OBJ := $(LIFE_SRC:tools/%.c=$(CLI_OUT)/obj/%.o)
 LIFE_TESTS := $(patsubst tests/cli/%.c,$(CLI_OUT)/%,$(wildcard tests/cli/life_*.c))
 UNIT_TESTS += $(LIFE_TESTS)
@@ -64,7 +64,7 @@ $(LIFE_TESTS): $(CLI_OUT)/%: tests/cli/%.c $(LIFE_OBJ) $(CLI_CFG_OBJ) tests/cli/
 cli-tests: $(LIFE_TESTS)
 
 # The monitor over a guest's restarts, on a host and in a time of the test's own.
-RESTART_OBJ := $(patsubst %,$(CLI_OUT)/obj/cli/%.o,monitor_act policy record down dump_dir) $(filter-out $(patsubst %,$(CLI_OUT)/obj/%.o,lib/xen cli/perfc cli/trace_json cli/trace_file),$(CLI_CFG_OBJ))
+RESTART_OBJ := $(patsubst %,$(CLI_OUT)/obj/cli/%.o,monitor_act policy record down dump_dir userdata vif) $(filter-out $(patsubst %,$(CLI_OUT)/obj/%.o,lib/xen cli/perfc cli/trace_json cli/trace_file),$(CLI_CFG_OBJ))
 UNIT_TESTS += $(CLI_OUT)/restart_loop
 $(CLI_OUT)/restart_loop: tests/cli/restart_loop.c $(RESTART_OBJ) tests/cli/cli.mk | $(TOOLS_OUT)/xenstored
 	@mkdir -p $(@D)

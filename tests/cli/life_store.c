@@ -10,6 +10,7 @@
 #include "tools/cli/guest.h"
 #include "tools/cli/host.h"
 #include "tools/cli/nbd.h"
+#include "tools/cli/userdata.h"
 #include "tools/cli/vif.h"
 #include "tools/lib/error.h"
 #include "tools/lib/names.h"
@@ -125,6 +126,11 @@ TEST(nodes_of_a_guest)
     CHECK(is("/local/domain/7/store/port", "2"));
     CHECK(is("/local/domain/0/backend/vif/7/1/rate", "6250,50000"));
     CHECK(is("/local/domain/0/backend/vif/7/1/mac", "00:16:3e:01:02:03"));
+    CHECK(is("/libxl/7/type", "pv"));
+    CHECK(is("/libxl/7/device/vbd/51712/backend", "/local/domain/0/backend/vbd/7/51712"));
+    CHECK(is("/libxl/7/device/vbd/51712/dev", "d0"));
+    CHECK(is("/libxl/7/device/vif/1/mac", "00:16:3e:01:02:03"));
+    CHECK(owned("/libxl/7/device/vif/1/mac", 0, 0)); /* nobody but Domain 0 says what it is */
     CHECK(owned("/local/domain/7", 0, 7));
     CHECK(owned("/local/domain/7/name", 0, 7));
     CHECK(owned("/local/domain/7/control/sysrq", 7, 7));
@@ -141,6 +147,7 @@ TEST(nodes_of_a_guest)
     CHECK_EQ(store_rm(&h.store, "/local/domain/0/backend/vbd/7"), 0);
     CHECK_EQ(store_rm(&h.store, "/local/domain/0/backend/vif/7"), 0);
     CHECK_EQ(store_rm(&h.store, "/local/domain/0/backend/console/7"), 0);
+    CHECK_EQ(store_rm(&h.store, "/libxl/7"), 0);
     CHECK_EQ(guest_erase(&h, -1, cfg.uuid, false, now_ms(), NULL), 0);
     CHECK(!store_exists(&h.store, "/orlop") && !store_exists(&h.store, "/vm"));
     CHECK(!store_exists(&h.store, "/local/domain/0/backend"));
@@ -655,6 +662,59 @@ TEST(long_records_come_back)
     e.code = 0;
     CHECK_EQ(record_change(&h.store, cfg.uuid, one_disk_less, &calls, &e), 0);
     CHECK_EQ(calls, 1);
+    free(n.backing);
+    config_free(&cfg);
+}
+
+#define USERDATA USERDATA_DIR "/userdata-d.7.00112233-4455-6677-8899-aabbccddeeff.libxl-json"
+
+static int less_memory(struct store *s, struct guest_config *cfg, void *ctx)
+{
+    cfg->memory_mb = 256;
+    return 0;
+}
+
+/* What xl needs to save a guest: it follows the record, says the same, and goes with the domain. */
+TEST(file_for_libxl)
+{
+    struct guest_config cfg = { 0 }, got = { 0 };
+    struct guest_nodes n;
+    struct error e = { 0 };
+    bool ours = false;
+    char *text;
+
+    start_daemon();
+    configure(&cfg, 3);
+    fill_nodes(&n, &cfg);
+    userdata_remove(7);
+    CHECK(access(USERDATA, F_OK) != 0);
+    CHECK_EQ(store_transact(&h.store, guest_store_nodes, &n), 0);
+    userdata_update(&h.store, cfg.uuid);
+    text = file_read(USERDATA, 1 << 16, NULL);
+    CHECK(text && strstr(text, "\"type.pv\"") && strstr(text, "524288"));
+    free(text);
+    CHECK_EQ(userdata_load(7, cfg.uuid, &got, &ours, &e), 0);
+    CHECK(ours && got.nr_disks == 3 && got.vifs[0].has_mac); /* as the card has it in xenstore */
+    CHECK(is("/local/domain/0/backend/vif/7/1/mac", "00:16:3e:01:02:03"));
+    config_free(&got);
+    CHECK_EQ(record_change(&h.store, cfg.uuid, less_memory, NULL, &e), 0);
+    CHECK_EQ(userdata_load(7, cfg.uuid, &got, &ours, &e), 0);
+    CHECK_EQ(got.memory_mb, 256);
+    config_free(&got);
+    CHECK_EQ(file_write(USERDATA, "{\"c_info\": {\"name\": \"web1\"}, \"b_info\": {\"kernel\": "
+                                  "\"/k\", \"target_memkb\": 65536}}"),
+             0);
+    CHECK_EQ(userdata_load(7, cfg.uuid, &got, &ours, &e), 0);
+    CHECK(!ours && got.memory_mb == 64); /* xl wrote it */
+    config_free(&got);
+    userdata_remove(77);
+    CHECK(access(USERDATA, F_OK) == 0);
+    userdata_remove(7);
+    CHECK(userdata_load(7, cfg.uuid, &got, &ours, &e) != 0);
+    CHECK_EQ(e.code, ENOENT);
+    store_rm(&h.store, "/libxl/7");
+    store_rm(&h.store, "/local/domain");
+    guest_erase(&h, -1, cfg.uuid, false, now_ms(), &e);
     free(n.backing);
     config_free(&cfg);
 }

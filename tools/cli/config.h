@@ -25,6 +25,7 @@
 struct json_object;
 
 #define HOTPLUG_DIR "/etc/xen/scripts"
+#define HOTPLUG_NONE "/bin/true" /* a disk's script, where there is nothing to do */
 
 enum {
     CONFIG_MAX_VCPUS = 128,

@@ -118,7 +118,8 @@ static struct json_object *b_info(const struct guest_config *cfg)
     put_text(j, "kernel", cfg->kernel);
     put_text(j, "cmdline", cfg->cmdline);
     put_text(j, "ramdisk", cfg->ramdisk);
-    json_object_object_add(j, "type.pv", json_object_new_object());
+    json_object_object_add(j, cfg->type == GUEST_PVH ? "type.pvh" : "type.pv",
+                           json_object_new_object());
     json_object_object_add(j, "arch_arm", json_object_new_object());
     put_bool(x86, "msr_relaxed",
              false); /* without it xl takes it for a guest of old, and asks for it */
@@ -406,4 +407,13 @@ bool config_from_libxl(struct guest_config *cfg, const char *text, struct config
     json_object_put(j);
     json_object_put(all);
     return good;
+}
+
+bool config_libxl_is_ours(const char *text)
+{
+    struct json_object *all = json_tokener_parse(text);
+    bool ours = member(all, OURS) != NULL;
+
+    json_object_put(all);
+    return ours;
 }

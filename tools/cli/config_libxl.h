@@ -16,5 +16,7 @@ char *config_to_libxl(const struct guest_config *cfg);
  * checks of a file.
  */
 bool config_from_libxl(struct guest_config *cfg, const char *text, struct config_errors *errors);
+/* Whether orlop wrote it last. */
+bool config_libxl_is_ours(const char *text);
 
 #endif

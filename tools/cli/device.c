@@ -5,6 +5,7 @@
 #include "tools/cli/host.h"
 #include "tools/cli/hotplug.h"
 #include "tools/cli/undo.h"
+#include "tools/cli/userdata.h"
 #include "tools/cli/vif.h"
 #include "tools/lib/error.h"
 #include "tools/lib/util.h"
@@ -77,6 +78,7 @@ static int store_disk(struct store *s, const char *front, const char *back, cons
     rc = rc ? rc : store_put(s, back, "node", "%s", b->node);
     rc = rc ? rc : store_put(s, back, "physical-device", "%x:%x", b->major, b->minor);
     rc = rc ? rc : store_put(s, back, "physical-device-path", "%s", b->node);
+    rc = rc ? rc : store_put(s, back, "script", HOTPLUG_NONE); /* libxl wants one to call */
     return rc ? rc : store_put(s, back, "hotplug-status", "connected");
 }
 
@@ -135,7 +137,8 @@ int device_store(struct store *s, unsigned int domid, const struct device *d)
     rc = d->kind == DEVICE_VBD ? store_disk(s, front, back, d)
                                : store_vif(s, domid, front, back, d);
     rc = rc ? rc : store_put(s, back, "state", "%d", XenbusStateInitialising);
-    return rc ? rc : store_put(s, front, "state", "%d", XenbusStateInitialising);
+    rc = rc ? rc : store_put(s, front, "state", "%d", XenbusStateInitialising);
+    return rc ? rc : libxl_store_device(s, domid, device_class(d->kind), d->id, front, back);
 }
 
 static void describe(const struct device *d, char *text, size_t size)
@@ -315,6 +318,8 @@ int device_await(struct host *h, unsigned int domid, const struct device *d, int
 }
 
 struct nodes {
+    unsigned int domid, id;
+    enum device_kind kind;
     char front[NODE], back[NODE];
     long long state; /* of the backend, before we asked it to close */
 };
@@ -372,7 +377,8 @@ static int remove_nodes(struct store *s, void *ctx)
     struct nodes *n = ctx;
     int rc = store_rm(s, "%s", n->front);
 
-    return rc ? rc : store_rm(s, "%s", n->back);
+    rc = rc ? rc : store_rm(s, "%s", n->back);
+    return rc ? rc : libxl_rm_device(s, n->domid, device_class(n->kind), n->id);
 }
 
 /* The backend has closed, or is gone. */
@@ -413,7 +419,7 @@ static int await_closed(struct host *h, const char *back, int64_t deadline, stru
 int device_unplug(struct host *h, unsigned int domid, enum device_kind kind, unsigned int id,
                   bool force, int64_t deadline, struct error *e)
 {
-    struct nodes n;
+    struct nodes n = { .domid = domid, .id = id, .kind = kind };
     char *node;
     int rc = 0;
 

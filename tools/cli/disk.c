@@ -285,6 +285,25 @@ void disk_drop(struct disk_backing *b)
     disk_close(b);
 }
 
+void disk_loop_release(const char *node, const char *file)
+{
+    char path[96], *now, *end;
+    int fd;
+
+    if (strncmp(node, "/dev/loop", 9) != 0 || strchr(node + 9, '/'))
+        return;
+    snprintf(path, sizeof(path), "/sys/block/%.40s/loop/backing_file", node + 5);
+    now = file_read(path, 4096, NULL);
+    end = now ? strchr(now, '\n') : NULL;
+    if (end)
+        *end = 0;
+    if (now && strcmp(now, file) == 0 && (fd = open(node, O_RDWR | O_CLOEXEC)) >= 0) {
+        ioctl(fd, LOOP_CLR_FD, 0);
+        close(fd);
+    }
+    free(now);
+}
+
 void disk_node_release(const char *node)
 {
     int fd;

@@ -37,6 +37,8 @@ void disk_close(struct disk_backing *b);
 /* Takes disk_open back. */
 void disk_drop(struct disk_backing *b);
 
+/* A loop device that xl's script made for this file goes; nothing for others, or another file's. */
+void disk_loop_release(const char *node, const char *file);
 /* Ends the qemu-nbd behind /dev/nbdN; nothing for other nodes. */
 void disk_node_release(const char *node);
 

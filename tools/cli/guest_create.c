@@ -21,6 +21,7 @@
 #include "tools/cli/host.h"
 #include "tools/cli/image.h"
 #include "tools/cli/undo.h"
+#include "tools/cli/userdata.h"
 #include "tools/lib/error.h"
 #include "tools/lib/names.h"
 #include "tools/lib/util.h"
@@ -240,6 +241,10 @@ static int make(struct making *m, struct error *e)
     rc = rc ? rc : set_resources(m, e);
     rc = rc ? rc : make_ports(m, e);
     rc = rc ? rc : store_all(m, e);
+    if (rc == 0) { /* what an older domain of that number left is not about this one */
+        userdata_remove(m->domid);
+        userdata_update(&m->h->store, m->cfg->uuid);
+    }
     if (rc == 0 && m->o->force) /* so that it may come back */
         record_put(&m->h->store, m->cfg->uuid, "force", "1");
     return rc ? rc : interrupt_check(e);

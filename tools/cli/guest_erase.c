@@ -10,6 +10,7 @@
 #include "tools/cli/host.h"
 #include "tools/cli/hotplug.h"
 #include "tools/cli/undo.h"
+#include "tools/cli/userdata.h"
 #include "tools/lib/error.h"
 #include "tools/lib/util.h"
 
@@ -64,6 +65,7 @@ static int prune_all(struct store *s)
                                         "/local/domain/0/error/backend",
                                         "/local/domain/0/error",
                                         "/local/domain/0/device-model",
+                                        "/libxl",
                                         "/vm",
                                         RECORD_ROOT "/disks",
                                         RECORD_ROOT };
@@ -89,7 +91,7 @@ static int remove_nodes(struct store *s, void *ctx)
         rc = rc ? rc : store_rm(s, "/local/domain/0/error/backend/vbd/%d", x->domid);
         rc = rc ? rc : store_rm(s, "/local/domain/0/error/backend/vif/%d", x->domid);
         rc = rc ? rc : store_rm(s, "/local/domain/0/device-model/%d", x->domid);
-        rc = rc ? rc : store_rm(s, "/libxl/%d", x->domid); /* if xl made it */
+        rc = rc ? rc : store_rm(s, "/libxl/%d", x->domid);
     }
     rc = rc ? rc : store_rm(s, "/vm/%s", uuid);
     rc = rc ? rc : drop_disks(s, x->uuid, uuid);
@@ -105,6 +107,7 @@ struct served {
     const char *class;
     unsigned int id;
     char *node; /* of a block device that a program in Domain 0 serves; NULL otherwise */
+    char *file; /* behind a loop device that xl's script made; NULL otherwise */
 };
 
 static unsigned int add_served(struct store *s, int domid, const char *class, struct served **list,
@@ -121,6 +124,10 @@ static unsigned int add_served(struct store *s, int domid, const char *class, st
             continue;
         d->class = class;
         d->node = store_read(s, "/local/domain/0/backend/%s/%d/%u/node", class, domid, d->id);
+        d->file = NULL; /* ours have a key, and go by themselves */
+        if (d->node &&
+            !store_exists(s, "/local/domain/0/backend/%s/%d/%u/key", class, domid, d->id))
+            d->file = store_read(s, "/local/domain/0/backend/%s/%d/%u/params", class, domid, d->id);
         count++;
     }
     free(ids);
@@ -167,8 +174,10 @@ static void await_unregistered(int domid, const struct served *list, unsigned in
 
 static void free_served(struct served *list, unsigned int n)
 {
-    for (unsigned int i = 0; i < n; i++)
+    for (unsigned int i = 0; i < n; i++) {
         free(list[i].node);
+        free(list[i].file);
+    }
     free(list);
 }
 
@@ -252,11 +261,14 @@ static int end_domain(struct host *h, const struct erasing *x, int64_t deadline,
     let_settle(&h->store, x->domid, list, n);
     rc = destroy(h, x, deadline, e);
     await_unregistered(x->domid, list, n);
+    userdata_remove((unsigned int)x->domid);
     if (rc == 0 && n && wrote_again(&h->store, x->domid))
         store_transact(&h->store, remove_nodes, (void *)x);
     for (unsigned int i = 0; i < n; i++) {
         if (list[i].node)
             disk_node_release(list[i].node);
+        if (list[i].file)
+            disk_loop_release(list[i].node, list[i].file);
     }
     free_served(list, n);
     return rc;

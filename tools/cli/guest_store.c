@@ -3,6 +3,7 @@
 #include "tools/cli/device.h"
 #include "tools/cli/device_model.h"
 #include "tools/cli/guest.h"
+#include "tools/cli/userdata.h"
 #include "tools/lib/error.h"
 #include "tools/lib/util.h"
 #include "tools/lib/xs.h"
@@ -97,7 +98,9 @@ static int console_backend(struct store *s, const struct guest_nodes *n, const c
     rc = rc ? rc : store_put(s, base, "console/backend", "%s", back);
     rc = rc ? rc : store_put(s, base, "console/backend-id", "0");
     snprintf(path, sizeof(path), "%s/console/backend-id", base);
-    return rc ? rc : store_mkdir(s, path, n->domid, 0);
+    rc = rc ? rc : store_mkdir(s, path, n->domid, 0);
+    snprintf(path, sizeof(path), "%s/console", base);
+    return rc ? rc : libxl_store_device(s, n->domid, "console", 0, path, back);
 }
 
 static int console(struct store *s, const struct guest_nodes *n, const char *base)
@@ -151,6 +154,7 @@ int guest_store_nodes(struct store *s, void *ctx)
 
     snprintf(base, sizeof(base), "/local/domain/%u", n->domid);
     rc = store_rm(s, "%s", base); /* an older domain of that number, whose tools died */
+    rc = rc ? rc : libxl_store(s, n->domid, n->cfg);
     rc = rc ? rc : identity(s, n, base);
     for (unsigned int i = 0; rc == 0 && i < sizeof(guests_own) / sizeof(guests_own[0]); i++) {
         snprintf(path, sizeof(path), "%s/%s", base, guests_own[i]);

@@ -180,7 +180,7 @@ static char *script_of(struct store *s, enum device_kind kind, const char *back)
     char *script = store_read(s, "%s/script", back);
     const char *base = script ? strrchr(script, '/') : NULL;
 
-    if (base && strcmp(base + 1, ours(kind)) != 0)
+    if (base && strcmp(base + 1, ours(kind)) != 0 && strcmp(script, HOTPLUG_NONE) != 0)
         return script;
     free(script);
     return NULL;

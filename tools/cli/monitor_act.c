@@ -13,6 +13,7 @@
 #include "tools/cli/hotplug.h"
 #include "tools/cli/policy.h"
 #include "tools/cli/suspend.h"
+#include "tools/cli/userdata.h"
 #include "tools/lib/error.h"
 #include "tools/lib/util.h"
 
@@ -150,6 +151,8 @@ static int rename_nodes(struct store *s, void *ctx)
     rc = rc ? rc : store_rm(s, "%s/device", path);
     rc = rc ? rc : store_rm(s, "/local/domain/0/backend/vbd/%d", r->g->domid);
     rc = rc ? rc : store_rm(s, "/local/domain/0/backend/vif/%d", r->g->domid);
+    rc = rc ? rc : store_rm(s, "/libxl/%d/device/vbd", r->g->domid);
+    rc = rc ? rc : store_rm(s, "/libxl/%d/device/vif", r->g->domid);
     rc = rc ? rc : store_rm(s, "/vm/%s", old);
     for (unsigned int i = 0; rc == 0 && i < n; i++)
         rc = record_drop_disk(s, r->g->uuid, keys[i]);
@@ -172,6 +175,7 @@ static bool set_aside(struct guest *g)
     int rc;
 
     hotplug_remove_all(g->h, g->domid);
+    userdata_remove((unsigned int)g->domid);
     uuid_random(uuid);
     r.uuid = uuid;
     memcpy(op.u.setdomainhandle.handle, uuid, 16);

@@ -3,6 +3,7 @@
 #include "tools/cli/disk.h"
 #include "tools/cli/guest.h"
 #include "tools/cli/host.h"
+#include "tools/cli/userdata.h"
 #include "tools/lib/error.h"
 #include "tools/lib/util.h"
 
@@ -110,6 +111,8 @@ int record_change(struct store *s, const uint8_t uuid[16],
 
     if (rc && !e->code)
         store_error(e, rc, "changing the guest's nodes");
+    if (rc == 0)
+        userdata_update(s, uuid);
     return rc ? -1 : 0;
 }
 

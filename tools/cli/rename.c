@@ -6,6 +6,7 @@
 #include "tools/lib/util.h"
 #include "tools/lib/xs.h"
 #include "tools/cli/host.h"
+#include "tools/cli/userdata.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,5 +53,8 @@ int guest_rename(struct host *h, unsigned int domid, const uint8_t uuid[16], con
     rc = store_transact(&h->store, write_names, &r);
     if (r.cfg)
         config_free(&cfg);
-    return rc < 0 ? store_error(e, rc, "renaming the guest") : 0;
+    if (rc < 0)
+        return store_error(e, rc, "renaming the guest");
+    userdata_update(&h->store, uuid);
+    return 0;
 }

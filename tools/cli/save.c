@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* What save and migrate have in common. */
 #include "tools/cli/save.h"
-#include "tools/cli/config_libxl.h"
 #include "tools/cli/guest.h"
 #include "tools/cli/host.h"
 #include "tools/cli/image.h"
 #include "tools/cli/suspend.h"
-#include "tools/cli/vif.h"
+#include "tools/cli/userdata.h"
 #include "tools/lib/error.h"
 #include "tools/lib/stream_out.h"
 #include "tools/lib/util.h"
@@ -19,61 +18,34 @@
 #include <xen/version.h>
 
 #define ERASE_WAIT_MS 30000
-#define USERDATA "/var/lib/xen/userdata-d.%u.%s.libxl-json"
-#define MAX_USERDATA (1u << 20)
 
-/* Of a guest that xl made, libxl keeps the configuration in a file. */
-static char *userdata_path(const struct save *s)
-{
-    char uuid[UUID_TEXT];
-
-    uuid_to_text(s->uuid, uuid);
-    return str_fmt(USERDATA, s->domid, uuid);
-}
-
-static int load_userdata(struct save *s, struct error *e)
-{
-    struct config_errors errors = { 0 };
-    char *path = userdata_path(s), *text = file_read(path, MAX_USERDATA, NULL);
-    int rc = 0;
-
-    if (!text)
-        rc = error_set(e, ENOENT, "Only guests that orlop or xl made are known in full.",
-                       "neither xenstore nor %s has this guest's configuration", path);
-    else if (!config_from_libxl(&s->cfg, text, &errors))
-        rc = error_set(e, EINVAL, "Save it with xl, which made it.", "%s: %s", path,
-                       errors.count ? errors.text[0] : "not understood");
-    config_errors_free(&errors);
-    free(text);
-    free(path);
-    return rc;
-}
-
+/* xl keeps its own: when it changed the guest last, that is what is true of its devices. */
 static int load_config(struct save *s, struct error *e)
 {
-    struct error none = { 0 };
+    struct guest_config xl = { 0 };
+    struct error none = { 0 }, other = { 0 };
+    bool by_orlop = true, known = record_load(&s->h->store, s->uuid, &s->cfg, &none) == 0;
+    int rc = userdata_load(s->domid, s->uuid, &xl, &by_orlop, &other);
     long long target;
 
-    if (record_load(&s->h->store, s->uuid, &s->cfg, &none) != 0) {
-        if (none.code != ENOENT) {
-            *e = none;
-            return -1;
-        }
-        if (load_userdata(s, e) != 0)
-            return -1;
+    if (!known && none.code != ENOENT) {
+        *e = none;
+    } else if (!known || (rc == 0 && !by_orlop)) {
+        config_free(&s->cfg);
+        s->cfg = xl;
+        xl = (struct guest_config){ 0 };
+        *e = other;
+        known = rc == 0;
     }
+    config_free(&xl);
+    if (!known)
+        return -1;
     target = store_read_num(&s->h->store, 0, "/local/domain/%u/memory/target", s->domid);
     if (target > 0 && (target + 1023) >> 10 <= s->cfg.maxmem_mb)
         s->cfg.memory_mb = (unsigned)((target + 1023) >> 10);
     memcpy(s->cfg.uuid, s->uuid, sizeof(s->uuid));
     s->cfg.has_uuid = true;
-    for (unsigned int i = 0; i < s->cfg.nr_vifs; i++) {
-        struct vif_config *v = &s->cfg.vifs[i];
-
-        if (!v->has_mac)
-            vif_mac(s->uuid, v->devid, v->mac);
-        v->has_mac = true;
-    }
+    userdata_macs(&s->cfg, s->uuid);
     return 0;
 }
 
@@ -125,15 +97,9 @@ int save_resume(struct save *s, struct error *e)
 
 int save_erase(struct save *s, struct error *e)
 {
-    char *path = userdata_path(s);
-    int rc;
-
     s->suspended = false;
     guest_lock_note(&s->lock, LEFT_ERASE);
-    rc = guest_erase(s->h, (int)s->domid, s->uuid, false, now_ms() + ERASE_WAIT_MS, e);
-    unlink(path); /* of a guest that xl made */
-    free(path);
-    return rc;
+    return guest_erase(s->h, (int)s->domid, s->uuid, false, now_ms() + ERASE_WAIT_MS, e);
 }
 
 void save_close(struct save *s)
