@@ -355,7 +355,8 @@ static int save(struct error *e)
     int rc;
 
     CHECK(stream_out_file(&o, "{ }") && stream_out_begin(&o, 4, 17));
-    rc = image_save(&h, OLD, &o, e);
+    rc = image_save_static(&h, OLD, &o, e);
+    rc = rc ? rc : image_save(&h, OLD, &o, e);
     CHECK(stream_out_end(&o));
     free(text);
     length = o.bytes;

@@ -3,6 +3,8 @@
 #include "tools/builder/child.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -14,6 +16,8 @@
 
 #include "lib/macros.h"
 #include "tools/lib/error.h"
+
+#define ASK_MS 200
 
 void *child_share(size_t size)
 {
@@ -51,14 +55,40 @@ static int died(int status, const char *what, struct error *e)
                      sig ? strsignal(sig) : "");
 }
 
+/*
+ * The pipe ends with the child. A signal to us alone says nothing to the child, and may come when
+ * nobody waits: so stop() is asked at intervals.
+ */
+static int await_child(pid_t pid, int pipe_end, bool (*stop)(void))
+{
+    struct pollfd p = { .fd = pipe_end, .events = POLLIN };
+    int status = 0;
+
+    while (stop && poll(&p, 1, ASK_MS) <= 0) {
+        if (!stop())
+            continue;
+        kill(pid, SIGKILL);
+        break;
+    }
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    return status;
+}
+
 int child_run(void (*fn)(void *arg), void *arg, const char *what, struct error *e)
 {
+    return child_run_until(fn, arg, NULL, what, e);
+}
+
+int child_run_until(void (*fn)(void *arg), void *arg, bool (*stop)(void), const char *what,
+                    struct error *e)
+{
     volatile bool *done = child_share(sizeof(*done));
-    int status = 0, rc;
+    int life[2] = { -1, -1 }, status, rc;
     pid_t pid = -1;
 
     fflush(NULL); /* else the child might print what is still in a buffer a second time */
-    if (done)
+    if (done && pipe2(life, O_CLOEXEC) == 0)
         pid = fork();
     if (pid == 0) {
         become_child();
@@ -70,10 +100,14 @@ int child_run(void (*fn)(void *arg), void *arg, const char *what, struct error *
         rc = error_sys(e, errno, "Domain 0 needs more free memory or processes.",
                        "a process to %s cannot be started", what);
     } else {
-        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-            ;
+        close(life[1]);
+        life[1] = -1;
+        status = await_child(pid, life[0], stop);
         rc = *done ? 0 : died(status, what, e);
     }
+    for (int i = 0; i < 2; i++)
+        if (life[i] >= 0)
+            close(life[i]);
     child_unshare((void *)done, sizeof(*done));
     return rc;
 }

@@ -6,6 +6,7 @@
 #ifndef BUILDER_CHILD_H
 #define BUILDER_CHILD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct error;
@@ -22,5 +23,8 @@ void child_unshare(void *p, size_t size);
  * returned, -1 with e if the child could not start or died: `what` says what it was to do.
  */
 int child_run(void (*fn)(void *arg), void *arg, const char *what, struct error *e);
+/* The same; once stop() says so, which is asked every now and then, the child is ended. */
+int child_run_until(void (*fn)(void *arg), void *arg, bool (*stop)(void), const char *what,
+                    struct error *e);
 
 #endif

@@ -11,6 +11,7 @@
 #include "tools/cli/channel.h"
 #include "tools/cli/command.h"
 #include "tools/cli/config_libxl.h"
+#include "tools/cli/disk_sizes.h"
 #include "tools/cli/drain.h"
 #include "tools/cli/guest.h"
 #include "tools/cli/handshake.h"
@@ -21,6 +22,7 @@
 #include "tools/cli/target.h"
 #include "tools/cli/undo.h"
 #include "tools/lib/stream_out.h"
+#include "tools/lib/text.h"
 #include "tools/lib/util.h"
 
 #include <errno.h>
@@ -103,8 +105,9 @@ static int connect_host(struct migration *m)
 {
     const struct options *o = m->o;
     char *const shell[] = { "sh", "-c", (char *)o->command, NULL };
-    char *const ssh[] = { "ssh", "-e", "none", "--", (char *)o->host, "orlop", "migrate-receive",
-                          NULL };
+    char *const ssh[] = {
+        "ssh", "-e", "none", "--", (char *)o->host, "orlop", "migrate-receive", "--checks", NULL
+    };
 
     if (o->port)
         return channel_tcp(&m->ch, o->host, o->port, &m->t->e);
@@ -124,16 +127,60 @@ static int expect(struct migration *m, const char *words, size_t n, int64_t wait
     return 0;
 }
 
+static int read_hello(struct migration *m, bool *checks)
+{
+    char got[HANDSHAKE_HELLO_SIZE];
+
+    if (channel_read(&m->ch, got, sizeof(got), now_ms() + HELLO_MS, true, &m->t->e) != 0)
+        return error_in(&m->t->e, "waiting for its greeting");
+    *checks = memcmp(got, HANDSHAKE_HELLO_CHECKS, sizeof(got)) == 0;
+    if (*checks || memcmp(got, HANDSHAKE_HELLO, sizeof(got)) == 0)
+        return 0;
+    return error_set(&m->t->e, EPROTO, "Is it orlop migrate-receive or xl migrate-receive?",
+                     "the other side says something else than its greeting");
+}
+
+/* What an orlop says before the guest stops. */
+static int await_checks(struct migration *m)
+{
+    static const char what[] = "word whether it can take the guest";
+    struct error *e = &m->t->e;
+    uint8_t length[2];
+    char why[256] = "";
+    size_t n;
+
+    if (expect(m, HANDSHAKE_CHECKED, HANDSHAKE_CHECKED_SIZE, READY_MS, true, what) != 0)
+        return -1;
+    if (channel_read(&m->ch, length, sizeof(length), now_ms() + READY_MS, true, e) != 0)
+        return error_in(e, "waiting for %s", what);
+    n = length[0] | length[1] << 8;
+    if (!n)
+        return 0;
+    if (n >= sizeof(why))
+        n = sizeof(why) - 1;
+    if (channel_read(&m->ch, why, n, now_ms() + READY_MS, true, e) != 0)
+        return error_in(e, "waiting for %s", what);
+    return error_set(e, EREMOTEIO, "It did not stop for this.",
+                     "the other host cannot take the guest: %s", text_clean(why));
+}
+
 static int send_guest(struct migration *m)
 {
     struct stream_out out = { .fd = m->ch.out, .stall_ms = STALL_MS, .stop = interrupted };
     struct error *e = &m->t->e;
-    char *json = config_to_libxl(&m->s.cfg);
-    int rc = expect(m, HANDSHAKE_HELLO, HANDSHAKE_HELLO_SIZE, HELLO_MS, true, "its greeting");
+    char *text = config_to_libxl(&m->s.cfg), *json = disk_sizes_add(text, &m->s.cfg);
+    bool checks = false;
+    int rc = read_hello(m, &checks);
 
     if (rc == 0 && !stream_out_file(&out, json))
         rc = error_sys(e, out.err, NULL, "sending the configuration");
     free(json);
+    free(text);
+    rc = rc ? rc : save_begin(&m->s, &out, e);
+    if (checks && (rc == 0 || out.err == EPIPE)) {
+        *e = (struct error){ 0 }; /* it says itself why it has gone */
+        rc = await_checks(m);
+    }
     rc = rc ? rc : save_suspend(&m->s, (unsigned int)m->o->timeout_s, e);
     m->suspended_at = now_ms();
     rc = rc ? rc : save_write(&m->s, &out, e);

@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "tools/cli/command.h"
+#include "tools/cli/disk_sizes.h"
 #include "tools/cli/down.h"
 #include "tools/cli/guest.h"
 #include "tools/cli/guest_lock.h"
@@ -32,6 +33,7 @@
 #include <unistd.h>
 
 #define ERASE_WAIT_MS 30000
+#define MAX_WHY 1000
 
 struct receiving {
     struct host h;
@@ -40,18 +42,24 @@ struct receiving {
     uint8_t senders[16]; /* with name: the uuid that the sender's has */
     char *name;          /* it is to have at last, if another has it still; NULL: it has it */
     unsigned int domid;
+    struct guest_lock lock;
+    bool checks; /* the sender hears of them, and has not yet */
     int in, out;
     struct error e;
 };
 
-static int parse(int argc, char **argv, const char **port)
+static int parse(int argc, char **argv, const char **port, bool *checks)
 {
-    static const struct option longs[] = { { "tcp", required_argument, NULL, 'P' }, { 0 } };
+    static const struct option longs[] = { { "tcp", required_argument, NULL, 'P' },
+                                           { "checks", no_argument, NULL, 'C' },
+                                           { 0 } };
     int c;
 
     while ((c = getopt_long(argc, argv, ":edp", longs, NULL)) != -1) {
         if (c == 'P')
             *port = optarg;
+        else if (c == 'C')
+            *checks = true;
         else if (c == '?' || c == ':')
             return cmd_bad_option(argv);
         else
@@ -70,30 +78,52 @@ static void keep_alive(int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &times, sizeof(times));
 }
 
-/* One connection, by any address of this host. */
-static int accept_one(const char *port, struct error *e)
+/* A socket that listens to all addresses of this host of that family; -1 with errno. */
+static int listen_to(const char *port, int family, struct error *e)
 {
-    struct addrinfo hints = { .ai_family = AF_INET6,
+    struct addrinfo hints = { .ai_family = family,
                               .ai_socktype = SOCK_STREAM,
                               .ai_flags = AI_PASSIVE },
                     *a = NULL;
-    int on = 1, fd = -1, got = -1, rc = getaddrinfo(NULL, port, &hints, &a);
+    int on = 1, fd, err, rc = getaddrinfo(NULL, port, &hints, &a);
 
-    if (rc)
-        return error_set(e, EINVAL, NULL, "port %s: %s", port, gai_strerror(rc));
-    fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC, 0);
-    if (fd >= 0) {
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-        if (bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, 1) == 0)
-            got = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+    if (rc) {
+        error_set(e, EINVAL, NULL, "port %s: %s", port, gai_strerror(rc));
+        errno = EAFNOSUPPORT;
+        return -1;
     }
-    rc = errno;
+    fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC, 0);
+    if (fd >= 0)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (fd < 0 || bind(fd, a->ai_addr, a->ai_addrlen) != 0 || listen(fd, 1) != 0) {
+        err = errno;
+        error_sys(e, err, NULL, "port %s", port);
+        if (fd >= 0)
+            close(fd);
+        fd = -1;
+        errno = err;
+    }
+    freeaddrinfo(a);
+    return fd;
+}
+
+/* One connection. IPv6's socket takes IPv4's as well, where the kernel has IPv6 at all. */
+static int accept_one(const char *port, struct error *e)
+{
+    struct error none = { 0 };
+    int got, fd = listen_to(port, AF_INET6, &none);
+
+    if (fd < 0)
+        fd = listen_to(port, AF_INET, e);
+    if (fd < 0)
+        return -1;
+    got = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
     if (got >= 0) /* a sender without power says nothing more */
         keep_alive(got);
-    freeaddrinfo(a);
-    if (fd >= 0)
-        close(fd);
-    return got >= 0 ? got : error_sys(e, rc, NULL, "port %s", port);
+    else
+        error_sys(e, errno, NULL, "port %s", port);
+    close(fd);
+    return got;
 }
 
 /* What prints goes to stderr: stdout is the sender's. */
@@ -131,10 +161,37 @@ static void beside_itself(struct receiving *r, struct create_options *o)
     o->force = true;
 }
 
+/* All but its pages is there, and nobody else can take it any more: the guest may stop. */
+static int tell_good(void *arg)
+{
+    static const char good[HANDSHAKE_CHECKED_SIZE + 2] = HANDSHAKE_CHECKED;
+    struct receiving *r = arg;
+
+    r->checks = false;
+    return write_all(r->out, good, sizeof(good)) ? -1 : 0;
+}
+
+/* The guest runs on where it is, and whoever sends it reads why. */
+static void tell_bad(struct receiving *r)
+{
+    size_t n = strnlen(r->e.cause, MAX_WHY);
+    const uint8_t length[2] = { (uint8_t)n, (uint8_t)(n >> 8) };
+
+    if (write_all(r->out, HANDSHAKE_CHECKED, HANDSHAKE_CHECKED_SIZE) == 0 &&
+        write_all(r->out, length, sizeof(length)) == 0)
+        write_all(r->out, r->e.cause, n);
+}
+
 static int make_guest(struct receiving *r)
 {
-    struct create_options o = { .paused = true, .image = &r->s };
+    struct create_options o = { .paused = true,
+                                .keep = &r->lock,
+                                .image = &r->s,
+                                .before_pages = r->checks ? tell_good : NULL,
+                                .arg = r };
 
+    if (disk_sizes_check(r->s.config, &r->cfg, &r->e) != 0)
+        return -1;
     beside_itself(r, &o);
     leftovers_clean(&r->h);
     down_forget(&r->h, r->cfg.name);
@@ -189,7 +246,7 @@ static void report(struct receiving *r, bool runs)
  * While it is ours we hold its lock: if we are killed, it is erased. The lock's file goes before
  * the guest runs.
  */
-static int take_over(struct receiving *r, struct guest_lock *l)
+static int take_over(struct receiving *r)
 {
     char got[HANDSHAKE_GO_SIZE];
     int rc = say(r, HANDSHAKE_READY, HANDSHAKE_READY_SIZE);
@@ -199,28 +256,18 @@ static int take_over(struct receiving *r, struct guest_lock *l)
         rc = error_set(&r->e, ECANCELED, NULL,
                        "the sender gave no permission to run the guest: it is taken away here");
     if (rc == 0) {
-        guest_unlock(l);
+        guest_unlock(&r->lock);
         rc = let_run(r);
     }
     report(r, rc == 0);
     return rc;
 }
 
-static int await_permission(struct receiving *r)
-{
-    struct guest_lock l;
-    int rc = guest_lock(&l, r->cfg.uuid, true, &r->e);
-
-    rc = rc ? rc : take_over(r, &l);
-    guest_unlock(&l);
-    return rc;
-}
-
 static int run(int argc, char **argv)
 {
-    struct receiving r = { .in = -1, .out = -1 };
+    struct receiving r = { .in = -1, .out = -1, .lock = { .fd = -1 } };
     const char *port = NULL;
-    int rc = parse(argc, argv, &port);
+    int rc = parse(argc, argv, &port, &r.checks);
 
     if (rc)
         return rc;
@@ -230,10 +277,14 @@ static int run(int argc, char **argv)
     r.s.arg = &r.in;
     rc = host_open(&r.h, &r.e);
     rc = rc ? rc : open_channel(&r, port);
-    rc = rc ? rc : say(&r, HANDSHAKE_HELLO, HANDSHAKE_HELLO_SIZE);
+    rc = rc ? rc
+            : say(&r, r.checks ? HANDSHAKE_HELLO_CHECKS : HANDSHAKE_HELLO, HANDSHAKE_HELLO_SIZE);
     rc = rc ? rc : restore_open(&r.s, &r.cfg, &r.e);
     rc = rc ? rc : make_guest(&r);
-    rc = rc ? rc : await_permission(&r);
+    if (rc && r.checks && r.out >= 0)
+        tell_bad(&r);
+    rc = rc ? rc : take_over(&r);
+    guest_unlock(&r.lock);
     if (rc == 0)
         fprintf(stderr, "%s is domain %u\n", r.name ? r.name : r.cfg.name, r.domid);
     free(r.name);
@@ -247,18 +298,20 @@ static int run(int argc, char **argv)
 
 const struct command cmd_migrate_receive = {
     .name = "migrate-receive",
-    .synopsis = "[--tcp PORT]",
+    .synopsis = "[--checks] [--tcp PORT]",
     .summary = "take a guest that another host migrates here",
     .help =
         "orlop migrate and xl migrate start it on the other host, by ssh, and speak to it by its\n"
         "input and output. The guest runs here only after the sender's permission.\n"
         "\n"
+        "      --checks     for orlop migrate: says first whether the guest can be taken, so\n"
+        "                   that it need not stop for nothing. xl does not understand it\n"
         "      --tcp PORT   wait for one connection to this port instead. Nothing protects it:\n"
         "                   whoever connects may start a guest and by its scripts run anything\n"
         "                   as root. For networks that you trust\n"
         "\n"
         "xl's options -e, -d and -p are passed over.",
-    .options = "--tcp",
+    .options = "--checks --tcp",
     .group = GROUP_GUEST,
     .arg = ARG_NONE,
     .run = run,

@@ -111,6 +111,7 @@ static int write_file(struct save *s, const struct options *o, uint64_t *bytes, 
         json = config_to_libxl(&s->cfg);
         rc = stream_out_file(&out, json) ? 0 : error_sys(e, out.err, NULL, "%s", o->file);
         free(json);
+        rc = rc ? rc : save_begin(s, &out, e);
         rc = rc ? rc : save_suspend(s, (unsigned int)o->timeout_s, e);
         rc = rc ? rc : save_write(s, &out, e);
         rc = rc ? rc : complete(out.fd, part, o->file, e);

@@ -38,7 +38,10 @@ struct create_options {
     bool check;   /* only look whether it could be made */
     bool force;   /* disks that others write too */
     struct guest_lock *held; /* the caller's lock, given away to this call; NULL: takes its own */
+    struct guest_lock *keep; /* with paused: the caller gets the lock; NULL: it is let go */
     struct stream *image;    /* opened: it is restored from there; NULL: built from its kernel */
+    int (*before_pages)(void *arg); /* with image, see image.h */
+    void *arg;
 };
 
 /* What a check found, for --dry-run. */

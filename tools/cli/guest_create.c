@@ -273,7 +273,9 @@ static int restore(struct making *m, struct error *e)
                                .max_kib = (uint64_t)m->cfg->maxmem_mb << 10,
                                .vcpus = m->cfg->maxvcpus,
                                .console_port = m->console_port,
-                               .store_port = m->store_port };
+                               .store_port = m->store_port,
+                               .before_pages = m->o->before_pages,
+                               .arg = m->o->arg };
     struct image_result got;
 
     if (image_load(m->h, &r, m->o->image, &got, e) != 0)
@@ -340,6 +342,10 @@ static int finish(struct making *m, struct error *e)
     if (m->o->restart)
         record_put(&m->h->store, m->cfg->uuid, "pending", NULL);
     record_put(&m->h->store, m->cfg->uuid, "restart_at", NULL);
+    if (m->o->keep) {
+        *m->o->keep = m->lock;
+        m->lock.fd = -1;
+    }
     guest_unlock(&m->lock);
     if (!m->o->paused)
         rc = xen_domctl_plain(m->h->xen, m->domid, XEN_DOMCTL_unpausedomain);

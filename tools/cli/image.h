@@ -22,7 +22,9 @@ struct stream_out;
 
 /* -1 with e: guests of this kind, or in this state, are not saved here. */
 int image_can_save(struct host *h, unsigned int domid, struct error *e);
-/* All records, END not among them, of a suspended guest. -1 with e. */
+/* The first records, which hold also while it runs: its kind and CPU policy. -1 with e. */
+int image_save_static(struct host *h, unsigned int domid, struct stream_out *o, struct error *e);
+/* All others, END not among them, of a suspended guest. -1 with e. */
 int image_save(struct host *h, unsigned int domid, struct stream_out *o, struct error *e);
 
 /* --- the way in --- */
@@ -32,6 +34,9 @@ struct image_request {
     uint64_t max_kib;   /* as its memory map shows it */
     unsigned int vcpus; /* that the domain has */
     evtchn_port_t console_port, store_port;
+    /* Called once the static part is read and good, before a page is; NULL: nobody. -1 ends it. */
+    int (*before_pages)(void *arg);
+    void *arg;
 };
 
 struct image_result {

@@ -88,6 +88,8 @@ static int read_static(struct loading *l)
             break;
         case STREAM_STATIC_END:
             rc = set_policy(l, cpuid.body ? &cpuid : NULL, msr.body ? &msr : NULL);
+            if (rc == 0 && l->req->before_pages && l->req->before_pages(l->req->arg) != 0)
+                rc = error_set(l->e, EPIPE, NULL, "the sender does not hear that it may send");
             break;
         case STREAM_PV_P2M_FRAMES:
             rc = keep_p2m(l, &r);
@@ -147,7 +149,7 @@ static int run_child(struct loading *l, struct error *e)
     if (!l->mfn_of || !l->type_of)
         return error_set(e, ENOMEM, "Give Domain 0 more memory.",
                          "no memory for the guest's table of frames");
-    rc = child_run(load_in_child, l, "read the guest's memory", e);
+    rc = child_run_until(load_in_child, l, interrupted, "read the guest's memory", e);
     l->e = e;
     if (rc)
         return interrupt_check(e) ? -1 : rc;

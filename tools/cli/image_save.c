@@ -159,10 +159,9 @@ static int put_static(struct saving *s)
 {
     static const uint8_t pv_info[8] = { 8, 4 }; /* bytes of a word, levels of page tables */
 
-    if (put_record(s, STREAM_PV_INFO, pv_info, sizeof(pv_info)) != 0 || put_policies(s) != 0 ||
-        put_record(s, STREAM_STATIC_END, NULL, 0) != 0)
+    if (put_record(s, STREAM_PV_INFO, pv_info, sizeof(pv_info)) != 0 || put_policies(s) != 0)
         return -1;
-    return put_p2m(s);
+    return put_record(s, STREAM_STATIC_END, NULL, 0);
 }
 
 /* --- pages --- */
@@ -487,11 +486,18 @@ static int save_all(struct saving *s)
 {
     int rc = read_frames(s);
 
-    rc = rc ? rc : put_static(s);
+    rc = rc ? rc : put_p2m(s);
     rc = rc ? rc : put_pages(s);
     rc = rc ? rc : put_tsc(s);
     rc = rc ? rc : put_record(s, STREAM_SHARED_INFO, s->p2m.shared, STREAM_PAGE);
     return rc ? rc : put_vcpus(s);
+}
+
+int image_save_static(struct host *h, unsigned int domid, struct stream_out *o, struct error *e)
+{
+    struct saving s = { .h = h, .domid = domid, .o = o, .e = e };
+
+    return put_static(&s);
 }
 
 int image_save(struct host *h, unsigned int domid, struct stream_out *o, struct error *e)

@@ -69,6 +69,15 @@ int save_open(struct save *s, struct host *h, unsigned int domid, enum guest_lef
     return load_config(s, e);
 }
 
+int save_begin(struct save *s, struct stream_out *o, struct error *e)
+{
+    long v = xen_call(s->h->xen, __HYPERVISOR_xen_version, XENVER_version, 0, 0, 0);
+
+    if (!stream_out_begin(o, v < 0 ? 0 : (uint32_t)v >> 16, v < 0 ? 0 : (uint32_t)v & 0xffff))
+        return error_sys(e, o->err, NULL, "writing the guest");
+    return image_save_static(s->h, s->domid, o, e);
+}
+
 int save_suspend(struct save *s, unsigned int seconds, struct error *e)
 {
     int rc = suspend_guest(s->h, s->domid, seconds, e);
@@ -79,10 +88,6 @@ int save_suspend(struct save *s, unsigned int seconds, struct error *e)
 
 int save_write(struct save *s, struct stream_out *o, struct error *e)
 {
-    long v = xen_call(s->h->xen, __HYPERVISOR_xen_version, XENVER_version, 0, 0, 0);
-
-    if (!stream_out_begin(o, v < 0 ? 0 : (uint32_t)v >> 16, v < 0 ? 0 : (uint32_t)v & 0xffff))
-        return error_sys(e, o->err, NULL, "writing the guest");
     if (image_save(s->h, s->domid, o, e) != 0)
         return -1;
     return stream_out_end(o) ? 0 : error_sys(e, o->err, NULL, "writing the guest");

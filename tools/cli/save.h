@@ -25,9 +25,11 @@ struct save {
  */
 int save_open(struct save *s, struct host *h, unsigned int domid, enum guest_left left,
               struct error *e);
+/* What comes first in libxl's stream, after a header of xl's where there is to be one; it runs. */
+int save_begin(struct save *s, struct stream_out *o, struct error *e);
 /* Asks it to stand still, for so many seconds. */
 int save_suspend(struct save *s, unsigned int seconds, struct error *e);
-/* All of libxl's stream, after a header of xl's where there is to be one. */
+/* The rest of the stream. */
 int save_write(struct save *s, struct stream_out *o, struct error *e);
 /* It is saved: it goes on here ... */
 int save_resume(struct save *s, struct error *e);
