@@ -108,6 +108,31 @@ static void check_addresses(void)
     }
 }
 
+#define LOWER_END 0x0000800000000000ul
+
+static void call_at_the_end(void *arg)
+{
+    __asm__ volatile("jmp *%0" ::"r"(arg), "a"(__HYPERVISOR_xen_version), "D"(0ul), "S"(0ul)
+                     : "memory");
+}
+
+/* A hypercall by the lower half's last instruction would go on at an address that is none. */
+static void check_end_of_lower_half(void)
+{
+    unsigned long pfn = alloc_pfn();
+    const struct regs *r = &this_cpu()->regs;
+    int v;
+
+    ((uint8_t *)pfn_virt(pfn))[PAGE_SIZE - 2] = 0x0f; /* syscall */
+    ((uint8_t *)pfn_virt(pfn))[PAGE_SIZE - 1] = 0x05;
+    map_page(LOWER_END - PAGE_SIZE, pfn_pte(pfn, KERN_RO));
+    v = try_call(call_at_the_end, (void *)(LOWER_END - 2));
+    CHECK(v == VEC_GP || v == VEC_PF || v == VEC_FAILSAFE, "rip %#lx: %d", r->rip, v);
+    CHECK(r->r11 >> 22 == 0, "r11 %#lx is no flags", r->r11);
+    CHECK_EQ(hc_update_va_mapping(LOWER_END - PAGE_SIZE, 0, UVMF_INVLPG), 0, "unmap");
+    free_pfn(pfn);
+}
+
 /* Selectors: null, the hypervisor's, with every RPL, swapped; all upper bits set. */
 static void check_selectors(void)
 {
@@ -204,6 +229,7 @@ void guest_main(void)
     account_take(&before);
     check_flags();
     check_addresses();
+    check_end_of_lower_half();
     check_selectors();
     check_rings();
     check_to_kernel();
