@@ -107,6 +107,30 @@ TEST(a_type_that_begins)
     f->state = plain;
 }
 
+static bool touched;
+
+static void begin_foreign(void *arg)
+{
+    *(int *)arg = frame_begin_type(f, b, FT_L1, FRAME_PARTIAL);
+}
+
+static void watch(void *arg)
+{
+    (void)arg;
+    touched |= f->state != plain;
+}
+
+/* Not for a moment: its owner may be about to use it. */
+TEST(a_type_of_anothers)
+{
+    int rc = 0;
+
+    f->state = plain;
+    host_step(begin_foreign, watch, &rc, 1);
+    CHECK_EQ(rc, -XEN_EINVAL);
+    CHECK(!touched);
+}
+
 /* --- a table becomes data, and another domain's meanwhile --- */
 
 static int got;

@@ -22,6 +22,7 @@ PRIVOP_SRC := hv/x86/pv/privop.c hv/x86/pv/msr.c hv/x86/policy/cpuid.c hv/x86/po
 PRIVOP_UNIT := $(patsubst tests/unit/%.c,$(UNIT_OUT)/%,$(wildcard tests/unit/privop_*.c))
 UNIT_TESTS += $(PRIVOP_UNIT)
 
+$(UNIT_OUT)/privop_policy: hv/x86/hypercall/cpu_policy.c
 # tests/host comes first: its x86/cpu/ops.h replaces the hypervisor's.
 $(PRIVOP_UNIT): $(UNIT_OUT)/%: tests/unit/%.c $(PRIVOP_SRC) $(INSN_HDR) tests/unit/insn.mk
 	@mkdir -p $(@D)

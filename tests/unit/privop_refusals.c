@@ -171,6 +171,8 @@ TEST(registers_of_other_processors)
     CHECK(!rd(0xc0000103));
     CHECK(!wr(0xc0000103, 5));
     CHECK_EQ(aux->val, 3);
+    add(0x49, 0);
+    CHECK(!wr(0x49, 0) && !wr(0x49, 1));
 }
 
 /* Code whose segment is none, and data's. */
@@ -187,6 +189,11 @@ TEST(segments_that_are_not_there)
     seen.no_segment = false;
     guest_regs.rsi = DATA;
     CHECK(run((const uint8_t[]){ 0x6e }, 1, 0, 0x300ull << 32));
+    seen.es_base = 0x1000;
+    guest_regs.rdi = DATA - 0x1000;
+    ports.answer = 0x5c;
+    CHECK(run((const uint8_t[]){ 0x6c }, 1, 0, 0x300ull << 32)); /* insb */
+    CHECK_EQ(guest_mem[DATA - MEM_BASE], 0x5c);
 }
 
 TEST(leaves_behind_the_hypervisors)
@@ -211,6 +218,21 @@ TEST(ports_of_16_bit_code)
     CHECK_EQ(ports.size, 2);
     CHECK(run((const uint8_t[]){ 0x66, 0xed }, 2, 0, 0x300ull << 32));
     CHECK_EQ(ports.size, 4);
+}
+
+/* What the processor does not know is none of ours, were it a port's; nor is what ends too early.
+ */
+TEST(no_port_instruction)
+{
+    set_up(true);
+    guest_regs.vector = VECTOR_UD;
+    CHECK(!run((const uint8_t[]){ 0xec }, 1, 0, 0x300ull << 32));
+    guest_regs.vector = VECTOR_GP;
+    CHECK(run((const uint8_t[]){ 0x66, 0xed }, 2, 0, 0x300ull << 32));
+    guest_mem[HOLE - 1 - MEM_BASE] = 0x66; /* and no page behind it */
+    guest_regs.rip = HOLE - 1;
+    CHECK(!pv_emulate_privop(&guest_vcpu, &guest_regs));
+    CHECK_EQ(guest_regs.rip, HOLE - 1);
 }
 
 /* Beyond the last port, for a kernel that may use all of them. */

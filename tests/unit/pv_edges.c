@@ -11,6 +11,7 @@
 
 #include "core/audit.h"
 #include "core/grant.h"
+#include "core/parked.h"
 #include "core/ptype.h"
 #include "x86/boot/boot.h"
 #include "x86/cpu/segs.h"
@@ -53,9 +54,12 @@ TEST(lists_at_the_end_of_all_addresses)
 /* Where the answer could be written nevertheless. */
 TEST(arguments_that_cannot_be_read)
 {
-    static const unsigned int ops[] = { XENMEM_machine_memory_map, XENMEM_get_pod_target,
-                                        XENMEM_set_pod_target, XENMEM_maximum_gpfn,
-                                        XENMEM_reserved_device_memory_map };
+    static const unsigned int ops[] = { XENMEM_machine_memory_map,
+                                        XENMEM_get_pod_target,
+                                        XENMEM_set_pod_target,
+                                        XENMEM_maximum_gpfn,
+                                        XENMEM_reserved_device_memory_map,
+                                        XENMEM_machphys_mfn_list };
     struct xen_reserved_device_memory_map rdm = { .flags = 2 };
     struct xen_memory_map map = { .nr_entries = 1 };
     struct vcpu *v = as(0);
@@ -110,17 +114,36 @@ TEST(exchanges_that_do_not_begin)
     begin_exchange(v, frame_mfn(f).v);
     x.out.extent_start.p = (void *)NOWHERE;
     CHECK_EQ(exchange(v), E(EFAULT));
-    CHECK(is_own_still(f)); /* whose place nobody can say */
+    CHECK(is_own_still(f));                /* whose place nobody can say */
+    for (unsigned int i = 0; i < 2; i++) { /* as many, were 64 bits all there is */
+        struct xen_memory_reservation *side[] = { &x.in, &x.out };
+
+        begin_exchange(v, frame_mfn(f).v);
+        x.in.extent_start.p = (void *)NOWHERE;
+        side[i]->nr_extents = 2;
+        side[!i]->nr_extents = (1ul << 63) + 1;
+        side[!i]->extent_order = 1;
+        CHECK_EQ(exchange(v), E(EINVAL));
+    }
     begin_exchange(v, frame_mfn(f).v);
-    x.in.nr_extents = 2; /* as many, were 64 bits all there is */
     x.in.extent_start.p = (void *)NOWHERE;
-    x.out.nr_extents = (1ul << 63) + 1;
-    x.out.extent_order = 1;
-    CHECK_EQ(exchange(v), E(EINVAL));
+    x.in.extent_order = 10; /* more than it may */
+    x.out.nr_extents = 1024;
+    CHECK_EQ(exchange(v), E(EPERM));
     begin_exchange(v, frame_mfn(f).v);
     x.out.domid = 2;
     CHECK_EQ(exchange(v), E(EINVAL));
     CHECK(is_own_still(f));
+    begin_exchange(v, frame_mfn(f).v);
+    x.out.nr_extents = 2; /* more than it gives */
+    CHECK_EQ(exchange(v), E(EINVAL));
+    CHECK(is_own_still(f));
+    begin_exchange(v, frame_mfn(f).v);
+    x.in.extent_start.p = (void *)NOWHERE;
+    x.in.nr_extents = 2;
+    x.out.extent_order = 1;
+    x.nr_exchanged = 1; /* half of the larger one */
+    CHECK_EQ(exchange(v), E(EINVAL));
     for (unsigned int n = 1; n < 8; n++) {
         long rc;
 
@@ -142,6 +165,42 @@ TEST(exchanges_that_do_not_begin)
     }
     CHECK(short_of > 1);
     CHECK_EQ(frame_free_count(), free);
+    CHECK_EQ(audit(), 0);
+}
+
+/* Three of four pages are claimed, and all come back when another exchange wants the place. */
+TEST(an_exchange_that_waits_is_undone_whole)
+{
+    xen_pfn_t list[4];
+    struct frame *f[4];
+    unsigned long cmd = XENMEM_exchange;
+    struct vcpu *v;
+
+    for (unsigned int i = 0; i < 4; i++) {
+        f[i] = idle_page(1, SLOT + 20 + i);
+        list[i] = frame_mfn(f[i]).v;
+    }
+    v = as(1);
+    step_order = 1; /* a page a go */
+    begin_exchange(v, list[0]);
+    x.in.nr_extents = 4;
+    x.out.extent_order = 2;
+    CHECK(put_args(v, 0, &x, sizeof(x)) && put_args(v, 256, list, sizeof(list)));
+    for (unsigned int i = 0; i < 3; i++) {
+        arch_this_cpu()->pending |= WORK_CLOCK;
+        CHECK_EQ(hypercall_dispatch(v, __HYPERVISOR_memory_op, &HC_ARGS(cmd, args_va(v))),
+                 HC_RESTART);
+        cmd = v->restart_args.a[0];
+        pv_machine_exit(v);
+    }
+    CHECK(!(f[0]->state & FRAME_ALLOCATED) && !(f[1]->state & FRAME_ALLOCATED));
+    CHECK_EQ(audit(), 0);
+    x.in.extent_start.p = (void *)NOWHERE;
+    CHECK_EQ(exchange(v), E(EFAULT));
+    step_order = 9;
+    for (unsigned int i = 0; i < 4; i++)
+        CHECK(is_own_still(f[i]));
+    CHECK(!v->domain->parked);
     CHECK_EQ(audit(), 0);
 }
 
@@ -222,6 +281,9 @@ TEST(vcpus_without_memory)
         CHECK_EQ(frame_free_count(), free);
     }
     CHECK(failed > 0);
+    CHECK(!pv_vcpu_create(d, 0)); /* there is one */
+    CHECK(!pv_vcpu_create(d, 8));
+    CHECK_EQ(frame_free_count(), free);
     domain_publish(d);
     while (domain_kill(d) == E(EAGAIN))
         ;
@@ -290,7 +352,8 @@ TEST(what_is_no_ram)
     struct vcpu *v = as(1);
     struct pv_domain *pd = pv_domain(v->domain);
 
-    copy.arg2.src_mfn = slot_frame(v, SLOT);
+    copy.arg2.src_mfn = slot_frame(v, SLOT + 30);
+    CHECK_EQ(frame_of(MFN(copy.arg2.src_mfn))->owner, 1);
     CHECK(put_args(v, 0, &copy, sizeof(copy)));
     CHECK_EQ(call(v, __HYPERVISOR_mmuext_op, args_va(v), 1, 0, DOMID_SELF), E(EINVAL));
     spin_lock(&pd->pt_lock);
@@ -412,6 +475,19 @@ static int unmap_grant(uint32_t handle, uint64_t addr)
     return op.status;
 }
 
+static int replace_grant(uint32_t handle, uint64_t addr, uint64_t new_addr)
+{
+    struct gnttab_unmap_and_replace op = { .host_addr = addr,
+                                           .new_addr = new_addr,
+                                           .handle = handle };
+    struct vcpu *v = as(2);
+
+    CHECK(put_args(v, 0, &op, sizeof(op)));
+    CHECK_EQ(call(v, __HYPERVISOR_grant_table_op, GNTTABOP_unmap_and_replace, args_va(v), 1, 0), 0);
+    CHECK(get_args(v, 0, &op, sizeof(op)));
+    return op.status;
+}
+
 TEST(grants_go_to_entries_only)
 {
     struct grant_entry_v1 *table = arch_map(grant_frame_mfn(pv_dom[1], 0));
@@ -437,6 +513,14 @@ TEST(grants_go_to_entries_only)
     f->state = state;
     CHECK_EQ(map_grant(PV_VA(SLOT + 11), GNTMAP_host_map, &handle), GNTST_okay);
     CHECK_EQ(unmap_grant(handle, DIRECT_BASE), GNTST_bad_virt_addr);
+    CHECK_EQ(unmap_grant(handle, PV_VA(SLOT + 13)), GNTST_general_error); /* another page */
+    CHECK_EQ(
+        set_va(as(2), PV_VA(SLOT + 12), (uint64_t)table[8].frame << PAGE_SHIFT | (FLAGS & ~PTE_P)),
+        0);
+    CHECK_EQ(unmap_grant(handle, PV_VA(SLOT + 12)), GNTST_general_error); /* no mapping */
+    CHECK_EQ(audit(), 0);
+    CHECK_EQ(set_va(as(2), PV_VA(SLOT + 12), 0), 0);
+    CHECK_EQ(replace_grant(handle, PV_VA(SLOT + 11), DIRECT_BASE), GNTST_bad_virt_addr);
     CHECK_EQ(unmap_grant(handle, PV_VA(SLOT + 11)), GNTST_okay);
     CHECK_EQ(audit(), 0);
 }
@@ -504,5 +588,27 @@ TEST(audit_sees_wrong_tables)
     page(l2)[511] = (uint64_t)NO_RAM << PAGE_SHIFT | 7;
     CHECK(audit() != 0);
     page(l2)[511] = 0;
+    CHECK_EQ(audit(), 0);
+}
+
+/* With so little memory that the recount looks at some frames at a time. */
+TEST(audit_in_several_passes)
+{
+    static struct {
+        struct frame *f;
+        unsigned int order;
+    } kept[PV_RAM];
+    unsigned int n = 0;
+
+    host_be(0);
+    for (unsigned int order = 11; order-- > 0;)
+        while ((kept[n].f = frame_alloc(order, 0)) != NULL)
+            kept[n++].order = order;
+    CHECK(n > 0 && kept[n - 1].order <= 3);
+    n--;
+    frame_free(kept[n].f, kept[n].order);
+    CHECK_EQ(audit(), 0);
+    while (n-- > 0)
+        frame_free(kept[n].f, kept[n].order);
     CHECK_EQ(audit(), 0);
 }

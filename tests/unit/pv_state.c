@@ -217,6 +217,45 @@ TEST(extended_state)
     CHECK_EQ(audit(), 0);
 }
 
+static void map_0(unsigned int slot, pte_t e)
+{
+    host_be(0);
+    CHECK_EQ(
+        call(pv_dom[0]->vcpu[0], __HYPERVISOR_update_va_mapping, PV_VA(slot), e, UVMF_INVLPG, 0),
+        0);
+}
+
+/* A buffer of two pages of which one is not there; no memory; a processor without. */
+TEST(extended_state_that_cannot_be_told)
+{
+    struct xen_domctl_vcpuextstate *x = &op.u.vcpuextstate;
+    uint64_t page;
+
+    host_be(0);
+    page = slot_frame(pv_dom[0]->vcpu[0], 61) << PAGE_SHIFT | FLAGS;
+    subject()->x.xcr0 = 7;
+    *x = (struct xen_domctl_vcpuextstate){ .vcpu = 1 };
+    CHECK_EQ(ask(XEN_DOMCTL_getvcpuextstate), 0);
+    x->buffer.p = (void *)(PV_VA(61) - 16);
+    map_0(61, 0);
+    CHECK_EQ(ask(XEN_DOMCTL_getvcpuextstate), E(EFAULT));
+    map_0(61, page);
+    CHECK_EQ(ask(XEN_DOMCTL_getvcpuextstate), 0);
+    page = slot_frame(pv_dom[0]->vcpu[0], 60) << PAGE_SHIFT | FLAGS;
+    map_0(60, 0);
+    CHECK_EQ(ask(XEN_DOMCTL_getvcpuextstate), E(EFAULT));
+    CHECK_EQ(ask(XEN_DOMCTL_setvcpuextstate), E(EFAULT));
+    map_0(60, page);
+    CHECK_EQ(ask(XEN_DOMCTL_getvcpuextstate), 0);
+    host_fail_every = 1;
+    CHECK_EQ(ask(XEN_DOMCTL_setvcpuextstate), E(ENOMEM));
+    host_fail_every = 0;
+    cpu_feat.xsave = false;
+    CHECK_EQ(ask(XEN_DOMCTL_setvcpuextstate), E(EINVAL));
+    cpu_feat.xsave = true;
+    CHECK_EQ(ask(XEN_DOMCTL_setvcpuextstate), 0);
+}
+
 /* What a context says of the FPU leaves wider registers alone: a suspend that is cancelled. */
 TEST(a_context_leaves_other_states)
 {

@@ -54,8 +54,9 @@ static inline bool desc_in_window(unsigned int cpu, uint64_t cr2)
     return cr2 - desc_window(cpu) < GDT_WINDOW_USED;
 }
 /*
- * #PF at cr2 in this CPU's window while v, current, or the hypervisor on its behalf (iretq, a
- * selector being loaded) touched a descriptor: true: an LDT page was mapped, try again. No locks.
+ * #PF at cr2 while v, current, or the hypervisor on its behalf (iretq, a selector being loaded) may
+ * have touched a descriptor in this CPU's window: true: it was so, and an LDT page was mapped, try
+ * again. No locks.
  */
 bool pv_map_ldt_fault(struct vcpu *v, uint64_t cr2);
 /* Error code of the #GP that such a fault means when it cannot be resolved. */

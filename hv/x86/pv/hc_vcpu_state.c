@@ -157,6 +157,7 @@ static long set_xsave(struct vcpu *v, struct pv_vcpu *pv, const struct xen_domct
     const char *why;
     long rc = 0;
 
+    /* untested: less than a buffer's head, which bad_xsave() refuses for its length as well */
     if (!cpu_feat.xsave || op->size < sizeof(*b) ||
         op->size > XSAVE_HEAD + (uint64_t)cpu_feat.xsave_size) {
         log_refusal(d, "setvcpuextstate: %llu bytes of state: not for this processor",

@@ -26,6 +26,7 @@ int pv_read_kernel(struct pv_vcpu *v, void *dst, gptr_t src, size_t n)
     bool user = !v->kernel_mode;
     unsigned long fault;
 
+    /* untested: what is read so far is a map of ports, whose range was looked at when it was set */
     if (!pv_range_ok(src.v, n))
         return -XEN_EFAULT;
     if (user)

@@ -160,11 +160,9 @@ int pv_new_user_base(struct vcpu *v, mfn_t mfn)
 static long pin(struct vcpu *v, struct domain *d, mfn_t mfn, int level)
 {
     struct pv_domain *pd = pv_domain(d);
-    struct frame *f = frame_of(mfn);
+    struct frame *f = frame_of(mfn); /* if there is none, get_table() says so */
     long rc;
 
-    if (!f)
-        return E(EINVAL);
     spin_lock(&pd->pt_lock);
     struct pt_drop *drop = pv_drop_of(v, d);
     rc = domain_dying(d) ? E(EINVAL) : get_table(drop, d, mfn, level);

@@ -131,6 +131,7 @@ static bool microcode_revision(uint64_t *val)
     uint32_t a, b, c, d;
 
     if (cpu_feat.intel) {
+        /* untested: a register that is not there cannot be read below either */
         if (!wrmsr_safe(MSR_UCODE_REV, 0))
             return false;
         cpuid(1, 0, &a, &b, &c, &d);

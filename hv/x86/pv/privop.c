@@ -556,6 +556,7 @@ static bool port_op(struct privop *op, const uint8_t *bytes, size_t len)
 {
     unsigned int prefix = bytes[0] == 0x66;
 
+    /* untested: of one byte, since what the stack has behind it may be anything */
     if (op->regs->vector != VECTOR_GP || len < 2 || (bytes[prefix] & 0xfc) != 0xec ||
         op->mode == INSN_MODE_16)
         return false;
@@ -581,6 +582,7 @@ bool pv_emulate_privop(struct pv_vcpu *v, struct x86_regs *regs)
         return false;
     base += regs->rip;
     len = fetch(v, op.mode == INSN_MODE_64 ? base : (uint32_t)base, bytes);
+    /* untested: emulate() makes nothing of no bytes */
     if (len == 0)
         return false;
 

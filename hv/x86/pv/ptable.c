@@ -61,6 +61,7 @@ static __attribute__((noinline)) int get_any_l1e(struct domain *d, struct domain
     struct domain *owner = self_or(pg_owner, d);
     struct frame *f;
 
+    /* untested: the same answer as get_device_l1e()'s, which finds no frame there that d may use */
     if (e & cpu_feat.pte_reserved) {
         log_refusal(d, "L1 entry %#lx with reserved bits", e);
         return -XEN_EPERM;
@@ -612,6 +613,7 @@ int pt_set_upper(struct pt_drop *drop, struct domain *d, struct frame *f, int le
         rc = check_upper(d, level, &new, &child);
         if (rc)
             return rc;
+        /* untested: a shorter way to what comes below */
         if ((old & PTE_P) && !((old ^ new) & PTE_ADDR)) {
             if ((new &PTE_RW) && is_linear(level, child))
                 return refuse_linear(d, level, new);

@@ -201,6 +201,7 @@ bool pv_ptwrite(struct vcpu *v, struct x86_regs *regs, uint64_t cr2)
         return false;
     if (unlikely(copy_user16(code, (void *)regs->rip) != 0)) {
         uint64_t len = PAGE_SIZE - (regs->rip & (PAGE_SIZE - 1)); /* up to the page's end */
+        /* untested: of 16 bytes and more, unless another CPU maps the page between both copies */
         if (len >= 16 || copy_user(code, (void *)regs->rip, len))
             return false;
         return ptwrite_any(v, regs, cr2, code, (unsigned int)len);

@@ -108,7 +108,7 @@ static bool window_fault(struct vcpu *v, struct x86_regs *regs, uint64_t cr2)
 
 bool pv_hv_fault(struct vcpu *v, uint64_t cr2)
 {
-    return desc_in_window(this_cpu_id(), cr2) && pv_map_ldt_fault(v, cr2);
+    return pv_map_ldt_fault(v, cr2);
 }
 
 /* Of a guest kernel's write where it may only read. */

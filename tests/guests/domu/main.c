@@ -8,6 +8,7 @@
 #include "guest.h"
 
 #include <xen/domctl.h>
+#include <xen/nmi.h>
 #include <xen/sysctl.h>
 
 #define WINDOW TEST_VA /* of its pages, here */
@@ -119,6 +120,7 @@ static void machine_calls(void)
                                   .interface_version = XEN_SYSCTL_INTERFACE_VERSION });
     uint64_t off = PUT(struct sched_remote_shutdown arg = { .domain_id = 0, .reason = 0 });
     uint64_t irq = PUT(struct physdev_map_pirq arg = { .domid = DOMID_SELF, .index = 4 });
+    uint64_t nmi = PUT(struct xennmi_callback arg = { .handler_address = BASE });
 
     CALL("domctl", -EPERM, domctl, pause);
     CALL("sysctl", -EPERM, sysctl, info);
@@ -126,6 +128,7 @@ static void machine_calls(void)
     CALL("machine checks", -EPERM, arch_0, info);
     CALL("map_pirq", -EPERM, physdev_op, PHYSDEVOP_map_pirq, irq);
     CALL("setup_gsi", -EPERM, physdev_op, PHYSDEVOP_setup_gsi, irq);
+    CALL("an NMI's callback", -EINVAL, nmi_op, XENNMI_register_callback, nmi);
     CALL("console read", -EPERM, console_io, CONSOLEIO_read, 16, AT(BUFFER));
     CALL("console write", 0, console_io, CONSOLEIO_write, 16, AT(BUFFER));
     CALL("console write from the hypervisor", -EFAULT, console_io, CONSOLEIO_write, 64, HV_VA);
