@@ -5,6 +5,7 @@
 #include <xen/memory.h>
 
 #include "core/access.h"
+#include "core/clock.h"
 #include "core/grant.h"
 #include "core/log.h"
 #include "x86/hvm/memory.h"
@@ -89,11 +90,15 @@ long hvm_move_page(struct domain *d, uint64_t from, uint64_t to)
 static long add_page(struct vcpu *v, struct domain *d, unsigned int space, uint64_t idx, gfn_t gfn)
 {
     mfn_t mfn;
+    long rc;
 
-    (void)v;
     switch (space) {
     case XENMAPSPACE_shared_info:
-        return idx ? E(EINVAL) : place_shared(d, gfn, d->shared_mfn);
+        rc = idx ? E(EINVAL) : place_shared(d, gfn, d->shared_mfn);
+        /* A new user, such as a kernel after its firmware: the last one may have cleared it. */
+        if (rc == 0 && d == v->domain)
+            clock_update_vcpu(v);
+        return rc;
     case XENMAPSPACE_grant_table:
         if (idx & XENMAPIDX_grant_table_status)
             return E(EOPNOTSUPP); /* grants have version 1 */

@@ -87,6 +87,16 @@ static void own_vector(long port)
     CHECK_EQ(hc_hvm_op(HVMOP_set_evtchn_upcall_vector, &op), -ENOENT, "vCPU 64");
 }
 
+/* Who takes over the shared page from somebody who cleared it finds the time in it. */
+static void time_in_a_cleared_page(void)
+{
+    struct vcpu_time_info *t = &shared->vcpu_info[0].time;
+
+    memset(t, 0, sizeof(*t));
+    pvh_map_shared();
+    CHECK(t->tsc_to_system_mul != 0 && t->version != 0, "no time record in a page mapped anew");
+}
+
 static void refusals(void)
 {
     struct xen_hvm_param p = { .domid = DOMID_SELF, .index = HVM_NR_PARAMS };
@@ -111,6 +121,7 @@ void guest_main(void)
     port = bind_self();
     by_flag(port);
     out_of_halt();
+    time_in_a_cleared_page();
     refusals();
     own_vector(port);
 }
