@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Cross-CPU calls. One call at a time in the whole machine; its targets run it from their
- * interrupt, or, if they are in the hypervisor waiting for something, from arch_poll().
+ * Cross-CPU calls. Each CPU has one record of the call that it makes, and one set of CPUs that have
+ * a call for it: any number of calls are on their way at once, and nobody waits for another's turn.
+ * A target runs them from its interrupt, or, while it waits for something in the hypervisor (the
+ * answers to its own call, too), from arch_poll(). No lock.
+ *
+ * What must hold: a function that is called calls no other CPU, and takes no lock that a CPU holds
+ * while it makes a call.
  */
 #include "core/arch.h"
+#include "core/bug.h"
 #include "core/pcpu.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
@@ -14,27 +20,41 @@
 /* What a call counts for when long work asks whether to give way: the wait is part of the work. */
 #define CALL_COST 32
 
-static struct {
-    uint32_t next;    /* atomic: the ticket that the next caller draws */
-    uint32_t serving; /* atomic: whose turn it is to call */
-    uint32_t pending; /* atomic: targets that have not run it */
+struct call {
+    uint32_t
+        pending; /* atomic: targets that have not run it; the caller fills the rest when it is 0 */
     void (*fn)(void *);
     void *arg;
-} call;
-static struct cpumask call_mask; /* atomic: who still has to run it */
+} __attribute__((aligned(64)));
+
+static struct call calls[MAX_CPUS];    /* by caller */
+static struct cpumask asked[MAX_CPUS]; /* by target: who has a call for it; atomic */
 
 struct pcpu *arch_this_cpu(void)
 {
     return cpu_info()->pcpu;
 }
 
+/* What CPU `from` asks of this one. The caller may use its record again once `pending` is 0. */
+static void answer(unsigned int from)
+{
+    struct call *c = &calls[from];
+
+    c->fn(c->arg);
+    __atomic_fetch_sub(&c->pending, 1, __ATOMIC_RELEASE);
+}
+
 void arch_poll(void)
 {
-    unsigned int id = this_cpu_id();
+    struct cpumask *mine = &asked[this_cpu_id()];
 
-    if (cpumask_test(&call_mask, id) && cpumask_test_and_clear_atomic(&call_mask, id)) {
-        call.fn(call.arg);
-        __atomic_fetch_sub(&call.pending, 1, __ATOMIC_RELEASE);
+    for (unsigned int i = 0; i < BITMAP_LONGS(nr_pcpus); i++) {
+        unsigned long w = __atomic_load_n(&mine->w[i], __ATOMIC_RELAXED);
+
+        if (__builtin_expect(w != 0, 0))
+            w = __atomic_exchange_n(&mine->w[i], 0, __ATOMIC_ACQUIRE);
+        for (; w; w &= w - 1)
+            answer(i * BITS_PER_LONG + (unsigned int)__builtin_ctzl(w));
     }
     cpu_pause();
 }
@@ -44,8 +64,9 @@ void arch_call_others(const struct cpumask *cpus, void (*fn)(void *), void *arg)
     unsigned int self = this_cpu_id(), count = 0;
     struct cpumask targets = CPUMASK_NONE;
     struct patience patience = { 0 };
-    uint32_t ticket;
+    struct call *c = &calls[self];
 
+    ASSERT(c->pending == 0);
     for (unsigned int i = 0; i < nr_pcpus; i++) {
         if (i != self && cpumask_test(cpus, i) && pcpus[i] && pcpus[i]->online) {
             cpumask_set(&targets, i);
@@ -55,27 +76,19 @@ void arch_call_others(const struct cpumask *cpus, void (*fn)(void *), void *arg)
     if (!count)
         return;
     arch_this_cpu()->work_left -= CALL_COST;
-    /* In the order of asking: one that calls all the time must not keep the others waiting. */
-    ticket = __atomic_fetch_add(&call.next, 1, __ATOMIC_RELAXED);
-    while (__atomic_load_n(&call.serving, __ATOMIC_ACQUIRE) != ticket) {
-        arch_poll();
-        watchdog_waiting(&patience, "its turn to call other CPUs");
-    }
-    patience = (struct patience){ 0 };
-    call.fn = fn;
-    call.arg = arg;
-    __atomic_store_n(&call.pending, count, __ATOMIC_RELEASE);
+    c->fn = fn;
+    c->arg = arg;
+    __atomic_store_n(&c->pending, count, __ATOMIC_RELAXED);
     for (unsigned int i = 0; i < nr_pcpus; i++) {
         if (cpumask_test(&targets, i)) {
-            cpumask_set_atomic(&call_mask, i);
+            cpumask_set_atomic(&asked[i], self); /* the record is there before */
             lapic_send_ipi(((struct x86_pcpu *)pcpus[i])->apic_id, VEC_CALL);
         }
     }
-    while (__atomic_load_n(&call.pending, __ATOMIC_ACQUIRE)) {
-        cpu_pause();
+    while (__atomic_load_n(&c->pending, __ATOMIC_ACQUIRE)) {
+        arch_poll(); /* two that call each other */
         watchdog_waiting(&patience, "another CPU to answer its call");
     }
-    __atomic_store_n(&call.serving, ticket + 1, __ATOMIC_RELEASE);
 }
 
 void arch_kick(unsigned int cpu)
