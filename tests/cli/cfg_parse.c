@@ -215,6 +215,7 @@ static bool hvm(const char *lines)
 TEST(cfg_hvm)
 {
     CHECK(hvm("boot = 'dc'\nserial = 'pty'\ndevice_model_override = '/q'\n") && !errors.warnings);
+    CHECK(!cfg.ahci);
     CHECK_EQ(cfg.type, GUEST_HVM);
     CHECK(!cfg.kernel);
     CHECK_STR(cfg.boot, "dc");
@@ -228,6 +229,9 @@ TEST(cfg_hvm)
           cfg.type == GUEST_HVM);
     CHECK(hvm("kernel = '/usr/lib/xen-4.17/boot/hvmloader'\n") && !cfg.kernel &&
           errors.warnings == 1);
+    CHECK(hvm("hdtype = 'ide'\n") && !errors.warnings && !cfg.ahci);
+    CHECK(hvm("hdtype = 'ahci'\n") && !errors.warnings && cfg.ahci);
+    HVM_REFUSED("hdtype = 'scsi'\n", "t.cfg:5: hdtype: expected is 'ide' or 'ahci'");
     HVM_REFUSED("acpi = 0\n", "t.cfg:5: acpi: HVM guests always have ACPI");
     HVM_REFUSED("vga = 'cirrus'\n", "t.cfg:5: vga: there is no screen");
     HVM_REFUSED("vnc = 1\n", "t.cfg:5: vnc: there is no screen");

@@ -118,6 +118,7 @@ struct guest_config {
     unsigned nr_vifs;
     char *boot;           /* HVM: letters, c disk and d CD, in the order of trying; NULL: "c" */
     char *serial;         /* HVM: "pty", "file:/PATH", or NULL: no serial line */
+    bool ahci;            /* HVM: its disks are behind a SATA controller, not IDE */
     char *device_model;   /* HVM: QEMU's absolute path, or NULL: Debian's */
     bool localtime;       /* the guest's clock begins at Dom0's local time, plus: */
     int64_t rtc_offset_s; /* seconds */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Keys that only HVM guests read. What a file may say of them is what such a guest has here anyway;
- * all else is an error with the reason. (boot=, serial= and device_model_override= are in the table
+ * all else is an error with the reason. (boot=, hdtype=, serial= and device_model_override= are in the table
  * of config_keys.c.) Pure functions.
  */
 #include "tools/cli/config_keys.h"
@@ -27,7 +27,6 @@ static const struct {
     { "device_model_version", { "qemu-xen" }, "only 'qemu-xen' is there" },
     { "dm_restrict", { NULL }, NULL }, /* it always is */
     { "hap", { "1" }, "there are no shadow page tables; leave it out" },
-    { "hdtype", { "ide" }, "only 'ide' is there" },
     { "hpet", { "1" }, "HVM guests always have an HPET; leave it out" },
     { "ms_vm_genid", { "none" }, LEAVE_OUT },
     { "nographic", { NULL }, NULL },

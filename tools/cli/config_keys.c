@@ -376,6 +376,18 @@ static bool decode_boot(struct decode *d, const struct key *key, const struct co
     return true;
 }
 
+static bool decode_hdtype(struct decode *d, const struct key *key, const struct config_setting *s)
+{
+    const char *text = string_of(s->value);
+
+    if (!for_hvm(d, s))
+        return true;
+    if (!text || (strcmp(text, "ide") != 0 && strcmp(text, "ahci") != 0))
+        return expected(d, key, s);
+    d->cfg->ahci = strcmp(text, "ahci") == 0;
+    return true;
+}
+
 static bool decode_serial(struct decode *d, const struct key *key, const struct config_setting *s)
 {
     const struct config_value *v = s->value;
@@ -569,6 +581,8 @@ static const struct key keys[] = {
         .decode = decode_vifs),
     KEY("boot", "letters in the order of trying, c (disk), d (CD), a (floppy), n (network), such as 'cd'",
         .decode = decode_boot),
+    KEY("hdtype", "'ide' or 'ahci'",
+        .decode = decode_hdtype),
     KEY("serial", "'pty', 'file:/PATH' (without a comma) or 'none'",
         .decode = decode_serial),
     KEY("device_model_override", "the path of QEMU, in quotes",

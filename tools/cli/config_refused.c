@@ -51,7 +51,6 @@ const struct config_key_info config_refused[] = {
     { "device_model_version", KEY_IGNORED, HVM },
     { "dm_restrict", KEY_IGNORED, HVM },
     { "hap", KEY_IGNORED, HVM },
-    { "hdtype", KEY_IGNORED, HVM },
     { "hpet", KEY_IGNORED, HVM },
     { "mca_caps", KEY_IGNORED, HVM },
     { "mmio_hole", KEY_IGNORED, HVM },

@@ -134,14 +134,29 @@ static int ide_index(const struct disk_config *d)
     return index < IDE_DRIVES ? (int)index : -1;
 }
 
+/* A disk at port `at` of the SATA controller, as libxl has it. */
+static void add_sata(struct args *a, const char *node, int at)
+{
+    add(a, "-drive");
+    add(a, "file=%s,if=none,id=ahcidisk-%d,format=raw,cache=writethrough", node, at);
+    add(a, "-device");
+    add(a, "ide-hd,bus=ahci0.%d,unit=0,drive=ahcidisk-%d", at, at);
+}
+
 /*
- * By the block device that the PV backend has too, without a cache between: the guest may write by
- * one and read by the other. What a disk's script sets up is not emulated.
+ * By the block device that the PV backend has too. The guest may write by one and read by the other,
+ * so what it writes is on the device when it is told so. (Not O_DIRECT: the kernel of a PV Domain 0
+ * reads into no foreign page so, and each DMA would fail.) What a disk's script sets up is not
+ * emulated.
  */
 static void add_drives(struct args *a, const struct dm_start *s)
 {
     bool taken[IDE_DRIVES] = { false };
 
+    if (s->cfg->ahci) {
+        add(a, "-device");
+        add(a, "ahci,id=ahci0");
+    }
     for (unsigned int i = 0; i < s->cfg->nr_disks; i++) {
         const struct disk_config *d = &s->cfg->disks[i];
         int at = ide_index(d);
@@ -149,8 +164,12 @@ static void add_drives(struct args *a, const struct dm_start *s)
         if (at < 0 || taken[at] || d->script || (d->readonly && !d->cdrom))
             continue; /* an IDE disk cannot be read-only */
         taken[at] = true;
+        if (s->cfg->ahci && !d->cdrom) {
+            add_sata(a, s->backing[i].node, at);
+            continue;
+        }
         add(a, "-drive");
-        add(a, "file=%s,if=ide,index=%d,media=%s,format=raw,cache.direct=on%s", s->backing[i].node,
+        add(a, "file=%s,if=ide,index=%d,media=%s,format=raw,cache=writethrough%s", s->backing[i].node,
             at, d->cdrom ? "cdrom" : "disk", d->cdrom ? ",readonly=on" : "");
     }
 }
