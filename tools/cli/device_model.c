@@ -219,6 +219,8 @@ static void make_args(struct args *a, const struct dm_start *s, int qmp)
         add(a, "%s", fixed[i]);
     add(a, "-m");
     add(a, "%u", cfg->memory_mb);
+    add(a, "-smp"); /* it answers only those vCPUs that it knows of */
+    add(a, "%u,maxcpus=%u", cfg->vcpus, cfg->maxvcpus);
     add(a, "-boot");
     add(a, "order=%s", cfg->boot ? cfg->boot : "c");
     if (cfg->serial) {
