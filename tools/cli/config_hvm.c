@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Keys that only HVM guests read. What a file may say of them is what such a guest has here anyway;
- * all else is an error with the reason. (boot=, hdtype=, serial= and device_model_override= are in the table
- * of config_keys.c.) Pure functions.
+ * all else is an error with the reason. (boot=, hdtype=, serial= and device_model_override= are in
+ * the table of config_keys.c.) Pure functions.
  */
 #include "tools/cli/config_keys.h"
 

@@ -144,10 +144,10 @@ static void add_sata(struct args *a, const char *node, int at)
 }
 
 /*
- * By the block device that the PV backend has too. The guest may write by one and read by the other,
- * so what it writes is on the device when it is told so. (Not O_DIRECT: the kernel of a PV Domain 0
- * reads into no foreign page so, and each DMA would fail.) What a disk's script sets up is not
- * emulated.
+ * By the block device that the PV backend has too. The guest may write by one and read by the
+ * other, so what it writes is on the device when it is told so. (Not O_DIRECT: the kernel of a PV
+ * Domain 0 reads into no foreign page so, and each DMA would fail.) What a disk's script sets up is
+ * not emulated.
  */
 static void add_drives(struct args *a, const struct dm_start *s)
 {
@@ -169,8 +169,8 @@ static void add_drives(struct args *a, const struct dm_start *s)
             continue;
         }
         add(a, "-drive");
-        add(a, "file=%s,if=ide,index=%d,media=%s,format=raw,cache=writethrough%s", s->backing[i].node,
-            at, d->cdrom ? "cdrom" : "disk", d->cdrom ? ",readonly=on" : "");
+        add(a, "file=%s,if=ide,index=%d,media=%s,format=raw,cache=writethrough%s",
+            s->backing[i].node, at, d->cdrom ? "cdrom" : "disk", d->cdrom ? ",readonly=on" : "");
     }
 }
 
