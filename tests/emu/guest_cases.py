@@ -128,7 +128,6 @@ def own_programs(case, check):
 
 def all_cases(case, check):
     """case: suite.Case; check: what must be true of the hypervisor's log afterwards."""
-    # guest-hvm-linux has one CPU: guest and QEMU take turns many thousand times, and threads of a busy computer wake each other slowly.
     return [case(f"guest-{task.split('+')[0]}-{mix}-{vcpus}of{cpus}",
                  config(task, mix, cpus, vcpus, words=("migrate=1", "saves=3", "more=1") if task in ("save", "move") and long else ()), long=long, check=check,
                  hvs=("orlop", "xen")) for task, mix, cpus, vcpus, long in TESTS] + \
@@ -139,5 +138,5 @@ def all_cases(case, check):
               hvs=("orlop", "xen")),
          case("guest-hvm-orlop", dataclasses.replace(config("hvm", "orlop", 2, 1), mem=1536), make=add_hvm, check=check,
               hvs=("orlop",))] + \
-        [case(f"guest-hvm-linux-{mix}", dataclasses.replace(config("hvm-linux", mix, 1, 2), mem=1536, timeout=1800), make=add_hvm_linux,
+        [case(f"guest-hvm-linux-{mix}", dataclasses.replace(config("hvm-linux", mix, 2, 2), mem=1536, timeout=1800), make=add_hvm_linux,
               check=check, long=True, hvs=("orlop", "xen") if mix == "debian" else ("orlop",)) for mix in ("debian", "orlop")]
