@@ -94,10 +94,11 @@ static inline uint64_t frame_refs(uint64_t state)
  */
 static inline struct frame *frame_record(mfn_t mfn)
 {
-    struct frame *f = &frame_table[mfn.v];
+    struct frame *f;
 
     if (__builtin_expect(mfn.v >= max_mfn, 0))
         return NULL;
+    f = &frame_table[mfn.v];
     if (!f)
         __builtin_unreachable(); /* spares the callers' look */
     return f;
