@@ -67,14 +67,8 @@
         pushq   %r14
         pushq   %r15
         .endm
-        .macro POP_REGS
-        popq    %r15
-        popq    %r14
-        popq    %r13
-        popq    %r12
-        popq    %rbp
-        popq    %rbx
-        popq    %r11
+        /* The last of POP_REGS: what C functions do not preserve, but for r11. */
+        .macro POP_VOLATILE_REGS
         popq    %r9
         popq    %rax
         popq    %rcx
@@ -83,6 +77,16 @@
         popq    %rdx
         popq    %r10
         popq    %r8
+        .endm
+        .macro POP_REGS
+        popq    %r15
+        popq    %r14
+        popq    %r13
+        popq    %r12
+        popq    %rbp
+        popq    %rbx
+        popq    %r11
+        POP_VOLATILE_REGS
         .endm
 
 /*

@@ -3,7 +3,7 @@
  * Checks of PV memory that a random guest meets too rarely, one by one, on the model's machine:
  * three domains with page tables, each running on the CPU of its number.
  */
-#include "model/pv_pick.h"
+#include "pv_unit.h"
 
 #include <xen/grant_table.h>
 #include <xen/memory.h>
@@ -12,38 +12,8 @@
 #include "core/grant.h"
 #include "core/parked.h"
 #include "host/step.h"
-#include "unit.h"
 #include "x86/insn/ptwrite.h"
-#include "x86/pv/domain.h"
 #include "x86/pv/traps.h"
-
-#define SLOT 60u /* a page that nothing else uses, and the next ones */
-#define RO (FLAGS & ~PTE_RW)
-
-__attribute__((constructor)) static void boot(void)
-{
-    pv_machine_boot(getenv("HOST_LOG") != NULL);
-    pv_model_setup();
-    pv_model_seed(1);
-}
-
-/* This thread goes on as the vCPU of domain i. */
-static struct vcpu *as(unsigned int i)
-{
-    host_be(i);
-    return pv_dom[i]->vcpu[0];
-}
-
-static long set_va(struct vcpu *v, uint64_t va, pte_t e)
-{
-    return call(v, __HYPERVISOR_update_va_mapping, va, e, UVMF_INVLPG, 0);
-}
-
-/* Its own L1 table's frame, and where a slot's entry is. */
-static uint64_t l1_of(unsigned int i)
-{
-    return slot_entry(as(i), 0) >> PAGE_SHIFT;
-}
 
 static pte_t *entry_of(unsigned int i, unsigned int slot)
 {
@@ -108,42 +78,6 @@ static void offer(uint32_t ref, unsigned int slot)
     table_of_1()[ref] = (struct grant_entry_v1){ .flags = GTF_permit_access,
                                                  .domid = 2,
                                                  .frame = (uint32_t)slot_frame(as(1), slot) };
-}
-
-static int map_grant(uint32_t ref, uint64_t addr, uint32_t flags, uint32_t *handle)
-{
-    struct gnttab_map_grant_ref op = { .host_addr = addr, .flags = flags, .ref = ref, .dom = 1 };
-    struct vcpu *v = as(2);
-
-    CHECK(put_args(v, 0, &op, sizeof(op)));
-    CHECK_EQ(call(v, __HYPERVISOR_grant_table_op, GNTTABOP_map_grant_ref, args_va(v), 1, 0), 0);
-    CHECK(get_args(v, 0, &op, sizeof(op)));
-    *handle = op.handle;
-    return op.status;
-}
-
-static int unmap_grant(uint32_t handle, uint64_t addr)
-{
-    struct gnttab_unmap_grant_ref op = { .host_addr = addr, .handle = handle };
-    struct vcpu *v = as(2);
-
-    CHECK(put_args(v, 0, &op, sizeof(op)));
-    CHECK_EQ(call(v, __HYPERVISOR_grant_table_op, GNTTABOP_unmap_grant_ref, args_va(v), 1, 0), 0);
-    CHECK(get_args(v, 0, &op, sizeof(op)));
-    return op.status;
-}
-
-static int replace_grant(uint32_t handle, uint64_t addr, uint64_t new_addr)
-{
-    struct gnttab_unmap_and_replace op = { .host_addr = addr,
-                                           .new_addr = new_addr,
-                                           .handle = handle };
-    struct vcpu *v = as(2);
-
-    CHECK(put_args(v, 0, &op, sizeof(op)));
-    CHECK_EQ(call(v, __HYPERVISOR_grant_table_op, GNTTABOP_unmap_and_replace, args_va(v), 1, 0), 0);
-    CHECK(get_args(v, 0, &op, sizeof(op)));
-    return op.status;
 }
 
 TEST(grants_go_into_own_tables_only)

@@ -452,42 +452,6 @@ TEST(emulated_writes_by_code_that_is_not_there)
 
 /* --- grants --- */
 
-static int map_grant(uint64_t addr, uint32_t flags, uint32_t *handle)
-{
-    struct gnttab_map_grant_ref op = { .host_addr = addr, .flags = flags, .ref = 8, .dom = 1 };
-    struct vcpu *v = as(2);
-
-    CHECK(put_args(v, 0, &op, sizeof(op)));
-    CHECK_EQ(call(v, __HYPERVISOR_grant_table_op, GNTTABOP_map_grant_ref, args_va(v), 1, 0), 0);
-    CHECK(get_args(v, 0, &op, sizeof(op)));
-    *handle = op.handle;
-    return op.status;
-}
-
-static int unmap_grant(uint32_t handle, uint64_t addr)
-{
-    struct gnttab_unmap_grant_ref op = { .host_addr = addr, .handle = handle };
-    struct vcpu *v = as(2);
-
-    CHECK(put_args(v, 0, &op, sizeof(op)));
-    CHECK_EQ(call(v, __HYPERVISOR_grant_table_op, GNTTABOP_unmap_grant_ref, args_va(v), 1, 0), 0);
-    CHECK(get_args(v, 0, &op, sizeof(op)));
-    return op.status;
-}
-
-static int replace_grant(uint32_t handle, uint64_t addr, uint64_t new_addr)
-{
-    struct gnttab_unmap_and_replace op = { .host_addr = addr,
-                                           .new_addr = new_addr,
-                                           .handle = handle };
-    struct vcpu *v = as(2);
-
-    CHECK(put_args(v, 0, &op, sizeof(op)));
-    CHECK_EQ(call(v, __HYPERVISOR_grant_table_op, GNTTABOP_unmap_and_replace, args_va(v), 1, 0), 0);
-    CHECK(get_args(v, 0, &op, sizeof(op)));
-    return op.status;
-}
-
 TEST(grants_go_to_entries_only)
 {
     struct grant_entry_v1 *table = arch_map(grant_frame_mfn(pv_dom[1], 0));
@@ -499,19 +463,19 @@ TEST(grants_go_to_entries_only)
     idle_page(2, SLOT + 11);
     table[8] = (struct grant_entry_v1){ .flags = GTF_permit_access, .domid = 2 };
     table[8].frame = (uint32_t)slot_frame(as(1), SLOT + 13);
-    CHECK_EQ(map_grant(entry + 1, GNTMAP_host_map | GNTMAP_contains_pte, &handle),
+    CHECK_EQ(map_grant(8, entry + 1, GNTMAP_host_map | GNTMAP_contains_pte, &handle),
              GNTST_bad_virt_addr);
-    CHECK_EQ(map_grant(DIRECT_BASE, GNTMAP_host_map, &handle), GNTST_bad_virt_addr);
+    CHECK_EQ(map_grant(8, DIRECT_BASE, GNTMAP_host_map, &handle), GNTST_bad_virt_addr);
     /* A table whose entries have not been looked at, as while another vCPU does. */
     memset(arch_map(frame_mfn(f)), 0, PAGE_SIZE);
     f->state = (state & ~(FRAME_TYPE_MASK | FRAME_VALIDATED)) | (uint64_t)FT_L1 << FRAME_TYPE_SHIFT;
     f->state += FRAME_TYPED_ONE + FRAME_REF_ONE;
     CHECK_EQ(
-        map_grant(frame_mfn(f).v << PAGE_SHIFT, GNTMAP_host_map | GNTMAP_contains_pte, &handle),
+        map_grant(8, frame_mfn(f).v << PAGE_SHIFT, GNTMAP_host_map | GNTMAP_contains_pte, &handle),
         GNTST_bad_virt_addr);
     CHECK_EQ(*(pte_t *)arch_map(frame_mfn(f)), 0);
     f->state = state;
-    CHECK_EQ(map_grant(PV_VA(SLOT + 11), GNTMAP_host_map, &handle), GNTST_okay);
+    CHECK_EQ(map_grant(8, PV_VA(SLOT + 11), GNTMAP_host_map, &handle), GNTST_okay);
     CHECK_EQ(unmap_grant(handle, DIRECT_BASE), GNTST_bad_virt_addr);
     CHECK_EQ(unmap_grant(handle, PV_VA(SLOT + 13)), GNTST_general_error); /* another page */
     CHECK_EQ(

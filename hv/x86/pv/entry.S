@@ -94,14 +94,7 @@ syscall_entry:
         jne     restore_guest
         /* What C functions preserve is as it came, and rcx and r11 go by SYSRET. */
         addq    $REGS_r11 + 8, %rsp
-        popq    %r9
-        popq    %rax
-        popq    %rcx
-        popq    %rdi
-        popq    %rsi
-        popq    %rdx
-        popq    %r10
-        popq    %r8
+        POP_VOLATILE_REGS
         TRY_SYSRET
 1:      movq    8(%rsp), %rcx           /* IRET will fault: not with what is the hypervisor's */
         movq    24(%rsp), %r11
