@@ -174,12 +174,13 @@ static int tell_good(void *arg)
 /* The guest runs on where it is, and whoever sends it reads why. */
 static void tell_bad(struct receiving *r)
 {
-    size_t n = strnlen(r->e.cause, MAX_WHY);
+    const char *why = *r->e.cause ? r->e.cause : "no reason is known"; /* no length says yes */
+    size_t n = strnlen(why, MAX_WHY);
     const uint8_t length[2] = { (uint8_t)n, (uint8_t)(n >> 8) };
 
     if (write_all(r->out, HANDSHAKE_CHECKED, HANDSHAKE_CHECKED_SIZE) == 0 &&
         write_all(r->out, length, sizeof(length)) == 0)
-        write_all(r->out, r->e.cause, n);
+        write_all(r->out, why, n);
 }
 
 static int make_guest(struct receiving *r)
