@@ -27,22 +27,16 @@ bool frame_get_more(struct frame *f)
     return true;
 }
 
-/* Of a frame that others may give an owner, or take it from, at this moment. */
-static inline domid_t owner(const struct frame *f)
-{
-    return __atomic_load_n(&f->owner, __ATOMIC_RELAXED);
-}
-
 bool frame_get(struct frame *f, const struct domain *d)
 {
     uint64_t s = frame_state(f);
 
     /* The owner after the state: a frame that is the hypervisor's by now is never counted up. */
     do {
-        if (owner(f) != d->id || frame_refs(s) == 0 || frame_refs(s) == FRAME_REF_MASK)
+        if (frame_owner(f) != d->id || frame_refs(s) == 0 || frame_refs(s) == FRAME_REF_MASK)
             return false;
     } while (!frame_swap_state(f, &s, s + FRAME_REF_ONE));
-    if (__builtin_expect(owner(f) == d->id, 1))
+    if (__builtin_expect(frame_owner(f) == d->id, 1))
         return true;
     frame_put(f); /* it changed hands meanwhile */
     return false;
@@ -86,7 +80,7 @@ void frame_set_aside(struct domain *d)
 static void release_last(struct frame *f)
 {
     if (!(f->state & FRAME_HV)) { /* else it was shared, and is nobody's since frame_unshare() */
-        struct domain *d = domain_get(f->owner);
+        struct domain *d = domain_get(frame_owner(f));
 
         BUG_ON(!d); /* a domain's record stays while it owns a page */
         unlink_page(d, f);
@@ -228,11 +222,11 @@ bool frame_take_only_hold(struct frame *f, const struct domain *d)
 {
     uint64_t s = frame_state(f);
 
-    if (owner(f) != d->id || (s & ~IGNORED) != (FRAME_RAM | FRAME_ALLOCATED | FRAME_REF_ONE))
+    if (frame_owner(f) != d->id || (s & ~IGNORED) != (FRAME_RAM | FRAME_ALLOCATED | FRAME_REF_ONE))
         return false;
     if (!frame_swap_state(f, &s, s & ~FRAME_ALLOCATED))
         return false;
-    if (__builtin_expect(owner(f) == d->id, 1))
+    if (__builtin_expect(frame_owner(f) == d->id, 1))
         return true;
     frame_return_hold(f); /* it changed hands meanwhile */
     return false;

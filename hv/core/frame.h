@@ -88,6 +88,15 @@ static inline uint64_t frame_refs(uint64_t state)
 }
 
 /*
+ * Of a frame that others may give an owner, or take it from, at this moment. Who finds an owner
+ * here and has a reference knows that it stays: the publisher's stores are before its own reads.
+ */
+static inline domid_t frame_owner(const struct frame *f)
+{
+    return __atomic_load_n(&f->owner, __ATOMIC_ACQUIRE);
+}
+
+/*
  * The record of any number in range, or NULL: in holes and of devices it shows no references and no
  * type, so that whoever asks for these is refused without a look at FRAME_RAM. It may show any
  * owner.

@@ -58,7 +58,7 @@ static int table_to_data(struct frame *f, struct domain *d, uint64_t s)
 
     if (!frame_swap_state(f, &s, (s + FRAME_REF_ONE) | FRAME_CHANGING))
         return -XEN_EAGAIN;
-    if (f->owner != d->id) { /* it changed hands meanwhile */
+    if (frame_owner(f) != d->id) { /* it changed hands meanwhile */
         __atomic_fetch_and(&f->state, ~FRAME_CHANGING, __ATOMIC_RELEASE);
         frame_put(f);
         return -XEN_EINVAL;
@@ -84,7 +84,7 @@ int frame_get_typed(struct frame *f, struct domain *d, enum frame_type t)
 
     for (;;) {
         s = frame_state(f);
-        if (__atomic_load_n(&f->owner, __ATOMIC_RELAXED) != d->id || frame_refs(s) == 0)
+        if (frame_owner(f) != d->id || frame_refs(s) == 0)
             return -XEN_EINVAL;
         if (frame_refs(s) == FRAME_REF_MASK || (s & FRAME_TYPED_MASK) == FRAME_TYPED_MASK)
             return -XEN_ENOSPC;
@@ -111,7 +111,7 @@ int frame_get_typed(struct frame *f, struct domain *d, enum frame_type t)
         if (__builtin_expect(frame_swap_state(f, &s, n), 1))
             break;
     }
-    if (__builtin_expect(__atomic_load_n(&f->owner, __ATOMIC_RELAXED) == d->id, 1)) {
+    if (__builtin_expect(frame_owner(f) == d->id, 1)) {
         if (frame_type_of(s) != t)
             type_changed(f, d, s, t);
         return 0;
@@ -126,11 +126,10 @@ int frame_get_writable(struct frame *f, struct domain *d)
     const uint64_t used = FRAME_TYPE_MASK | FRAME_TYPED_MASK | FRAME_VALIDATED | FRAME_PARTIAL |
                           FRAME_CHANGING;
 
-    if ((s & used) || (n & FRAME_REF_MASK) <= 1 ||
-        __atomic_load_n(&f->owner, __ATOMIC_RELAXED) != d->id ||
+    if ((s & used) || (n & FRAME_REF_MASK) <= 1 || frame_owner(f) != d->id ||
         !frame_swap_state(f, &s, n | (uint64_t)FT_WRITABLE << FRAME_TYPE_SHIFT))
         return frame_get_typed(f, d, FT_WRITABLE);
-    if (__builtin_expect(__atomic_load_n(&f->owner, __ATOMIC_RELAXED) == d->id, 1)) {
+    if (__builtin_expect(frame_owner(f) == d->id, 1)) {
         type_changed(f, d, s, FT_WRITABLE);
         return 0;
     }
@@ -157,7 +156,7 @@ int frame_get_validated(struct frame *f, const struct domain *d, enum frame_type
     uint64_t s = frame_state(f);
 
     do {
-        if (f->owner != d->id || !frame_refs(s))
+        if (frame_owner(f) != d->id || !frame_refs(s))
             return -XEN_EINVAL;
         if (frame_type_of(s) != t || !(s & (FRAME_VALIDATED | FRAME_PARTIAL)))
             return frame_typed(s) ? -XEN_EINVAL : -XEN_EAGAIN;
@@ -176,7 +175,7 @@ int frame_begin_type(struct frame *f, struct domain *d, enum frame_type t, uint6
     uint64_t s = frame_state(f), n;
 
     do {
-        if (f->owner != d->id || !frame_refs(s) || (s & FRAME_HV))
+        if (frame_owner(f) != d->id || !frame_refs(s) || (s & FRAME_HV))
             return -XEN_EINVAL;
         if (frame_typed(s) || (s & (FRAME_PARTIAL | FRAME_CHANGING)))
             return -XEN_EBUSY; /* it is something else */
@@ -185,7 +184,7 @@ int frame_begin_type(struct frame *f, struct domain *d, enum frame_type t, uint6
         n = (s & ~(FRAME_TYPE_MASK | FRAME_VALIDATED)) + FRAME_REF_ONE + as;
         n |= (uint64_t)t << FRAME_TYPE_SHIFT;
     } while (!frame_swap_state(f, &s, n));
-    if (__builtin_expect(f->owner != d->id, 0)) { /* it changed hands meanwhile */
+    if (__builtin_expect(frame_owner(f) != d->id, 0)) { /* it changed hands meanwhile */
         restore_type(f, s);
         return -XEN_EINVAL;
     }

@@ -58,10 +58,10 @@ static inline bool frame_get_fast(struct frame *f, domid_t owner)
     do {
         n = s + FRAME_REF_ONE;
         /* None, or the count would overflow. */
-        if ((n & FRAME_REF_MASK) <= 1 || __atomic_load_n(&f->owner, __ATOMIC_RELAXED) != owner)
+        if ((n & FRAME_REF_MASK) <= 1 || frame_owner(f) != owner)
             return false;
     } while (__builtin_expect(!frame_swap_state(f, &s, n), 0));
-    if (__builtin_expect(__atomic_load_n(&f->owner, __ATOMIC_RELAXED) == owner, 1))
+    if (__builtin_expect(frame_owner(f) == owner, 1))
         return true;
     frame_put(f); /* it changed hands meanwhile */
     return false;
@@ -86,12 +86,12 @@ static inline bool frame_get_writable_fast(struct frame *f, domid_t owner)
     do {
         n = s + FRAME_REF_ONE + FRAME_TYPED_ONE;
         /* None, or the count would overflow. */
-        if ((n & FRAME_REF_MASK) <= 1 || __atomic_load_n(&f->owner, __ATOMIC_RELAXED) != owner)
+        if ((n & FRAME_REF_MASK) <= 1 || frame_owner(f) != owner)
             return false;
         if ((s & FRAME_TYPE_MASK) != (uint64_t)FT_WRITABLE << FRAME_TYPE_SHIFT)
             return false;
     } while (__builtin_expect(!frame_swap_state(f, &s, n), 0));
-    if (__builtin_expect(__atomic_load_n(&f->owner, __ATOMIC_RELAXED) == owner, 1))
+    if (__builtin_expect(frame_owner(f) == owner, 1))
         return true;
     frame_put_typed(f); /* it changed hands meanwhile, and its state is as it was */
     return false;

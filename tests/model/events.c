@@ -183,11 +183,11 @@ static bool clean_up(uint64_t before)
     return ok && audit() == 0;
 }
 
-/* The test's own domains store the same values again; a frame's owner is looked at twice. */
+/* The test's own domains store the same values again. */
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
-    return "race:host_domain\nrace:release_last\nrace:frame_free_count\nrace:hv/core/"
+    return "race:host_domain\nrace:frame_free_count\nrace:hv/core/"
            "heap.c\nrace:publish_time\n"
            "race:clock_publish_wallclock\n";
 }

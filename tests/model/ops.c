@@ -132,7 +132,7 @@ static long do_evtchn(struct vcpu *v, struct rng *r)
     return host_call(v, __HYPERVISOR_event_channel_op, cmd, arg, 0, 0);
 }
 
-static void write_grant(struct vcpu *v, struct rng *r)
+BY_GUEST static void write_grant(struct vcpu *v, struct rng *r)
 {
     struct grant_entry_v1 *table = arch_map(grant_frame_mfn(v->domain, 0));
     unsigned int ref = (unsigned int)rng_below(r, 12);
@@ -359,7 +359,7 @@ static long do_garbage(struct vcpu *v, struct rng *r)
 
 /* Pages of words and control blocks, if they are: rubbish, or what a guest does when it takes one.
  */
-static void change_word(struct vcpu *v, struct rng *r, unsigned int port)
+BY_GUEST static void change_word(struct vcpu *v, struct rng *r, unsigned int port)
 {
     uint64_t page = HOST_PAGE(rng_below(r, MODEL_PAGES - 1));
     event_word_t *w = (event_word_t *)host_guest(v->domain, page) + port;
@@ -380,7 +380,7 @@ static void change_word(struct vcpu *v, struct rng *r, unsigned int port)
 }
 
 /* What a guest does by itself: take its events, change its masks. */
-static void guest_work(struct vcpu *v, struct rng *r)
+BY_GUEST static void guest_work(struct vcpu *v, struct rng *r)
 {
     struct shared_info *s = v->domain->shared;
     unsigned int port = (unsigned int)rng_below(r, 24);

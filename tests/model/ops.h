@@ -14,6 +14,9 @@
 #define MODEL_VCPUS 2
 #define MODEL_PAGES 8
 
+/* What a guest does to its own memory while others look at it: not the hypervisor's races. */
+#define BY_GUEST __attribute__((no_sanitize("thread")))
+
 extern struct domain *model_dom[MODEL_DOMAINS];
 
 /* The domains, their vCPUs up. */

@@ -18,9 +18,15 @@
 static uint64_t seed = 1;
 static unsigned int steps = 1500, rounds = 4;
 static uint32_t arrived; /* atomic: CPUs that finished the round, ever */
+static uint32_t quiet;   /* atomic: of these, who began its last exit path, and ended it */
 static uint32_t checked; /* atomic: rounds that were audited */
 static uint32_t stop;
 static unsigned int contradictions;
+
+BY_GUEST static void take_upcall(struct vcpu *v)
+{
+    __atomic_store_n(&v->info->evtchn_upcall_pending, 0, __ATOMIC_SEQ_CST);
+}
 
 /* Somebody is to be woken: the guests would do it by events. */
 static void wake_somebody(struct rng *r)
@@ -28,7 +34,7 @@ static void wake_somebody(struct rng *r)
     struct domain *d = model_dom[rng_below(r, MODEL_DOMAINS)];
     struct vcpu *v = d->vcpu[rng_below(r, MODEL_VCPUS)];
 
-    __atomic_store_n(&v->info->evtchn_upcall_pending, 0, __ATOMIC_SEQ_CST);
+    take_upcall(v);
     vcpu_mark_events_pending(v);
 }
 
@@ -62,9 +68,11 @@ static void *cpu_thread(void *arg)
         /* Others may still wait for this CPU: it goes on serving them. */
         while (__atomic_load_n(&arrived, __ATOMIC_SEQ_CST) < round * CPUS)
             host_exit_path();
-        __atomic_fetch_add(&arrived, 0, __ATOMIC_SEQ_CST);
+        /* Nobody begins an exit path any more, but one that goes on may wait for an answer. */
+        __atomic_fetch_add(&quiet, 1, __ATOMIC_SEQ_CST);
+        while (__atomic_load_n(&quiet, __ATOMIC_SEQ_CST) < round * CPUS)
+            arch_poll();
         if (cpu == 0) {
-            usleep(20000); /* the last exit paths end */
             contradictions += audit();
             __atomic_store_n(&checked, round, __ATOMIC_SEQ_CST);
         }
@@ -75,7 +83,7 @@ static void *cpu_thread(void *arg)
 }
 
 /* A guest that changes its memory while the hypervisor reads it. */
-__attribute__((no_sanitize("thread"))) static void *scribbler(void *arg)
+BY_GUEST static void *scribbler(void *arg)
 {
     struct rng r = { seed * 77 };
 
