@@ -73,7 +73,7 @@ static long op_getvcpuinfo(struct domain *d, struct xen_domctl_getvcpuinfo *op)
     op->blocked = (vcpu_flags(t) & VP_BLOCKED) != 0;
     op->running = __atomic_load_n(&t->sched.running, __ATOMIC_RELAXED);
     op->cpu_time = rs.time[RUNSTATE_running];
-    op->cpu = __atomic_load_n(&t->cpu, __ATOMIC_RELAXED)->id;
+    op->cpu = __atomic_load_n(&t->cpu, __ATOMIC_ACQUIRE)->id;
     return 0;
 }
 

@@ -78,10 +78,10 @@ bool sched_runnable(const struct vcpu *v)
 static struct pcpu *lock_queue(const struct vcpu *v)
 {
     for (;;) {
-        struct pcpu *p = __atomic_load_n(&v->cpu, __ATOMIC_RELAXED);
+        struct pcpu *p = __atomic_load_n(&v->cpu, __ATOMIC_ACQUIRE);
 
         spin_lock(&p->rq.lock);
-        if (__atomic_load_n(&v->cpu, __ATOMIC_RELAXED) == p)
+        if (__atomic_load_n(&v->cpu, __ATOMIC_ACQUIRE) == p)
             return p;
         spin_unlock(&p->rq.lock);
     }
@@ -239,7 +239,7 @@ static void place(struct pcpu *p, struct vcpu *v, bool woken)
     bool kick;
 
     while ((to = choose_cpu(v)) != p) {
-        __atomic_store_n(&v->cpu, to, __ATOMIC_RELAXED);
+        __atomic_store_n(&v->cpu, to, __ATOMIC_RELEASE);
         spin_unlock(&p->rq.lock);
         p = lock_queue(v);
         if (is_somewhere(v) || !sched_runnable(v)) {
@@ -406,7 +406,7 @@ static struct vcpu *take_first(struct pcpu *self, struct pcpu *p, vtime_t limit)
     if (v && allowed(v, self) &&
         (limit == VTIME_NONE || cpumask_test(&v->soft_affinity, self->id))) {
         dequeue(p, v);
-        __atomic_store_n(&v->cpu, self, __ATOMIC_RELAXED);
+        __atomic_store_n(&v->cpu, self, __ATOMIC_RELEASE);
     } else {
         v = NULL;
     }
@@ -433,7 +433,7 @@ static struct vcpu *take_allowed(struct pcpu *self, struct pcpu *p)
     }
     if (v) {
         dequeue(p, v);
-        __atomic_store_n(&v->cpu, self, __ATOMIC_RELAXED);
+        __atomic_store_n(&v->cpu, self, __ATOMIC_RELEASE);
     }
     spin_unlock(&p->rq.lock);
     return v;

@@ -46,7 +46,7 @@ void vcpu_set_period(struct vcpu *v, uint64_t period_ns)
 {
     spin_lock(&v->timer_lock);
     __atomic_store_n(&v->period_ns, period_ns, __ATOMIC_RELAXED);
-    arm_periodic(v, __atomic_load_n(&v->cpu, __ATOMIC_RELAXED), arch_now());
+    arm_periodic(v, __atomic_load_n(&v->cpu, __ATOMIC_ACQUIRE), arch_now());
     spin_unlock(&v->timer_lock);
 }
 
@@ -154,7 +154,7 @@ void vcpu_notify(struct vcpu *v)
         __atomic_fetch_and(&v->pause_flags, ~(uint32_t)VP_BLOCKED, __ATOMIC_SEQ_CST);
         sched_wake(v);
     } else if (__atomic_load_n(&v->sched.running, __ATOMIC_RELAXED)) {
-        struct pcpu *p = __atomic_load_n(&v->cpu, __ATOMIC_RELAXED);
+        struct pcpu *p = __atomic_load_n(&v->cpu, __ATOMIC_ACQUIRE);
 
         if (p != arch_this_cpu())
             arch_kick(p->id);
@@ -211,9 +211,9 @@ void vcpu_get_runstate(struct vcpu *v, struct vcpu_runstate_info *out)
     uint64_t now;
 
     for (;;) {
-        p = __atomic_load_n(&v->cpu, __ATOMIC_RELAXED);
+        p = __atomic_load_n(&v->cpu, __ATOMIC_ACQUIRE);
         spin_lock(&p->rq.lock);
-        if (p == __atomic_load_n(&v->cpu, __ATOMIC_RELAXED))
+        if (p == __atomic_load_n(&v->cpu, __ATOMIC_ACQUIRE))
             break;
         spin_unlock(&p->rq.lock);
     }

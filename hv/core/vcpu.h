@@ -34,7 +34,8 @@ struct evtchn_queues {
 struct vcpu {
     uint32_t id;             /* constant */
     struct domain *domain;   /* constant; NULL for idle vCPUs */
-    struct pcpu *cpu;        /* [its run queue lock] CPU it runs or is queued on */
+    struct pcpu *cpu;        /* [its run queue lock] CPU it runs or is queued on; who stores another
+                                releases to it what was done under the old lock */
     uint32_t pause_flags;    /* atomic, enum vcpu_pause */
     uint32_t pause_count;    /* atomic: domain_pause, and control operations */
     bool initialised;        /* has a context (VCPUOP_initialise or the builder) */
