@@ -3,7 +3,7 @@
  * The unit tests' frame. A test program is one C file that includes this header and has TEST(name)
  * { ... } blocks; each block runs and prints `ok name`, or `FAIL name` after a line for each CHECK
  * that did not hold. The program exits with 1 if any failed. With arguments only the named tests
- * run.
+ * run. What a test needs and this machine does not have, it names by SKIP(why) and returns.
  */
 #ifndef TESTS_UNIT_H
 #define TESTS_UNIT_H
@@ -21,6 +21,7 @@ struct unit_test {
 
 static struct unit_test *unit_tests, **unit_tail = &unit_tests;
 static int unit_failures;
+static char unit_skip[200]; /* why this test could not run; "" if it did */
 
 #define TEST(test_name)                                                                \
     static void test_##test_name(void);                                                \
@@ -31,6 +32,8 @@ static int unit_failures;
         unit_tail = &unit_##test_name.next;                                            \
     }                                                                                  \
     static void test_##test_name(void)
+
+#define SKIP(why) snprintf(unit_skip, sizeof(unit_skip), "%s", (why))
 
 #define CHECK(cond)                                                          \
     do {                                                                     \
@@ -97,8 +100,12 @@ int main(int argc, char **argv)
         if (!unit_selected(t->name, argc, argv))
             continue;
         unit_failures = 0;
+        unit_skip[0] = 0;
         t->run();
-        printf("%s %s\n", unit_failures ? "FAIL" : "ok", t->name);
+        if (unit_skip[0] && !unit_failures)
+            printf("SKIP %s: %s\n", t->name, unit_skip);
+        else
+            printf("%s %s\n", unit_failures ? "FAIL" : "ok", t->name);
         failed += unit_failures != 0;
     }
     return failed != 0;
