@@ -13,6 +13,7 @@
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
 #include "x86/irq/lapic.h"
+#include "x86/mm/paging.h"
 #include "x86/power.h"
 #include "x86/time/tsc.h"
 #include "x86/trap.h"
@@ -43,7 +44,7 @@ uint32_t symtab_size(void)
 
 void symbols_init(void)
 {
-    symtab = (const void *)(DIRECT_BASE + ((uint64_t)__image_end - IMAGE_BASE));
+    symtab = direct(image_pa(__image_end));
     if (symtab->magic != 0x4d59534f) /* "OSYM" */
         symtab = NULL;
 }

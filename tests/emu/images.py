@@ -118,7 +118,21 @@ def grub_head(partition_mib):
     return save("grub-head.gz", make)
 
 
-def boot_iso(cfg, entry=0):
+def image_wanting_highest():
+    """The hypervisor with another wish in its multiboot 2 header's tag 10: the highest place, not the lowest."""
+    tag = [10, 1, 24, 0x200000, 0xffffffff, 0x200000, 1]
+    with open(vm.hypervisor_image("orlop"), "rb") as f:
+        data = f.read()
+    lowest, highest = (struct.pack("<HH5I", *tag[:-1], wish) for wish in (1, 2))
+    if data.count(lowest) != 1:
+        raise RuntimeError("orlop.elf has no tag 10 as expected")
+    os.makedirs(TMP, exist_ok=True)
+    with open(f"{TMP}/orlop-highest.elf", "wb") as f:
+        f.write(data.replace(lowest, highest))
+    return f.name
+
+
+def boot_iso(cfg, entry=0, image=None):
     """A GRUB CD that boots the configuration, from `make iso`'s recipe with this test's command lines."""
     if reason := vm.cannot_run(cfg):
         return reason
@@ -127,7 +141,8 @@ def boot_iso(cfg, entry=0):
     command = ["make", "-s", "-C", vm.TOP, "iso", f"ISO={iso}", f"ISO_KERNEL={cfg.kernel}",
                f"ISO_INITRAMFS={vm.TOP}/build/dom0/{cfg.initramfs}.cpio",
                f"ISO_XEN_ARGS={vm.hypervisor_args(cfg)}", f"ISO_DOM0_ARGS={vm.kernel_args(cfg)}",
-               f"ISO_ENTRY={entry}", "ISO_TIMEOUT=0", f"ISO_FIRMWARE={'uefi' if cfg.uefi else 'bios'}"]
+               f"ISO_ENTRY={entry}", "ISO_TIMEOUT=0", f"ISO_GRUB={cfg.grub}",
+               *([f"ISO_IMAGE={image}"] if image else []), f"ISO_FIRMWARE={'uefi' if cfg.uefi else 'bios'}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError("make iso failed:\n" + done.stdout + done.stderr)

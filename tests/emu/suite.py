@@ -181,8 +181,8 @@ def kernel_cases():
                  hvs=("orlop", "xen")) for form in ("gzip", "lz4", "zstd", "elf")]
 
 
-def refusal(name, words, **changes):
-    """A machine that must not start Domain 0, but say why on its serial line."""
+def refusal(name, words, by=lambda cfg: cfg, long=False, **changes):
+    """A machine, which `by` makes, that must not start Domain 0, but say why on its serial line."""
     def drive(cfg, log):
         machine = vm.Machine(cfg, log)
         try:
@@ -197,8 +197,8 @@ def refusal(name, words, **changes):
 
     def make(cfg):
         prepared = {key: value() if callable(value) else value for key, value in changes.items()}
-        return dataclasses.replace(cfg, **prepared)
-    return Case("refuse-" + name, vm.Config(task="hello", mem=1024), make=make, drive=drive, hvs=("orlop",))
+        return by(dataclasses.replace(cfg, **prepared))
+    return Case("refuse-" + name, vm.Config(task="hello", mem=1024), make=make, drive=drive, hvs=("orlop",), long=long)
 
 
 def refusal_cases():
@@ -212,6 +212,30 @@ def refusal_cases():
                 kernel=lambda: images.damaged_kernel("text")),
         refusal("not-a-xen-kernel", r"\(orlop\) .*(Xen|PV)", kernel=lambda: images.damaged_kernel("no-notes")),
         refusal("too-little-memory", r"\(orlop\) .*(memory|[Mm]iB|does not fit|too (little|small|large))", mem=96),
+    ]
+
+
+# --- The image at another place than it is linked for, which the loader chooses. ---
+
+def loaded_between(start, end, then):
+    """The image lies in there, and then() has nothing to say."""
+    def check(result):
+        found = next((m for line in result.lines if (m := re.search(r"\(orlop\) Loaded by .* at (0x\w+);", line))), None)
+        at = int(found.group(1), 16) if found else 0
+        return then(result) if start <= at < end else f"the image lies at {at:#x}, not between {start:#x} and {end:#x}"
+    return check
+
+
+def place_cases():
+    """With every address in code that is patched at boot: SMAP, and all ways in and out."""
+    cfg = vm.Config(task="hello+cpus+warnings", machine="pc", cpus=2, mem=3500, qemu="10", cpu="max",
+                    hvargs=("spec-ctrl=all", "xpti=yes"))
+    return [
+        Case("image-highest", cfg, make=lambda c: images.boot_iso(c, image=images.image_wanting_highest()),
+             check=loaded_between(0xd0000000, 3500 << 20, new_warnings), hvs=("orlop",), long=True),
+        # GRUB on a BIOS takes memory that it was told to leave alone.
+        refusal("image-not-ram", r"\(orlop\) Cannot start: the boot loader put the image at 0x200000, where .* no RAM",
+                by=images.boot_iso, grub="cutmem 2M 64M", long=True),
     ]
 
 
@@ -233,7 +257,7 @@ def uefi_cases():
         return Case(name, dataclasses.replace(cfg, **changes), disks=("virtio",), make=images.boot_iso, check=check,
                     hvs=("orlop",), long=long)
     return [
-        case("uefi", long=False),
+        case("uefi", long=False, grub="cutmem 2M 64M", check=loaded_between(64 << 20, 1 << 30, reset_by_firmware)),
         case("uefi-again", check=None, reboots=True),
         case("uefi-poweroff", check=None, kargs=(), machine="pc"),
         Case("uefi-panic-on-screen", dataclasses.replace(cfg, kargs=(), hvargs=("crash-test=panic", "console=com1,vga")),
@@ -364,5 +388,5 @@ def scale_cases():
 
 
 def all_cases():
-    return boot_cases() + option_cases() + kernel_cases() + refusal_cases() + uefi_cases() + work_cases() + scale_cases() + \
+    return boot_cases() + option_cases() + kernel_cases() + refusal_cases() + place_cases() + uefi_cases() + work_cases() + scale_cases() + \
         guest_cases.all_cases(Case, audit_clean)

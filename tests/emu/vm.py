@@ -53,6 +53,7 @@ class Config:
     cdrom: str = ""     # boot this image by firmware instead of -kernel
     disk_boot: str = ""     # or this raw disk image
     uefi: bool = False      # by OVMF instead of SeaBIOS
+    grub: str = ""          # a command of GRUB's before it loads us from the CD
 
     def cpu_model(self):
         if self.cpu:

@@ -16,6 +16,7 @@
 
 struct spec_choice spec_choice;
 uint64_t nx_bit = PTE_NX;
+uint64_t image_moved = 0x3f000000;
 
 static unsigned char memory[2 << 20] __attribute__((aligned(4096)));
 static unsigned int used, limit;
@@ -113,9 +114,10 @@ static bool expected(const struct page *p, unsigned int cpu, const struct x86_pc
     uint64_t slot = STACKS_BASE + cpu * 0x10000ull, window = GDTS_BASE + cpu * 0x200000ull;
 
     if (p->va >= ENTRY && p->va < ENTRY + 3 * PAGE_SIZE)
-        return p->pa == p->va - IMAGE_BASE && !(p->flags & (PTE_RW | PTE_NX | PTE_G));
+        return p->pa == p->va - IMAGE_BASE + image_moved && !(p->flags & (PTE_RW | PTE_NX | PTE_G));
     if (p->va == IDT)
-        return p->pa == IDT - IMAGE_BASE && (p->flags & PTE_NX) && !(p->flags & (PTE_RW | PTE_G));
+        return p->pa == IDT - IMAGE_BASE + image_moved && (p->flags & PTE_NX) &&
+               !(p->flags & (PTE_RW | PTE_G));
     if (p->va == (uint64_t)xp)
         return p->pa == direct_pa(xp) && (p->flags & PTE_NX) && !(p->flags & (PTE_RW | PTE_G));
     for (size_t i = 0; i < ARRAY_SIZE(stack); i++)

@@ -112,7 +112,7 @@ static void patch_jumps(void)
         uint64_t site = (uint64_t)&j->site + (uint64_t)(int64_t)j->site;
         uint64_t target = (uint64_t)&j->target + (uint64_t)(int64_t)j->target;
         int32_t distance = (int32_t)(target - (site + 5));
-        uint8_t *at = direct(site - IMAGE_BASE);
+        uint8_t *at = direct(image_pa((void *)site));
 
         if (!wanted[j->kind])
             continue;
@@ -131,7 +131,7 @@ static void patch_alternatives(void)
         return;
     for (const int32_t *e = (const int32_t *)__alt_start; e < (const int32_t *)__alt_end; e += 2) {
         uint64_t va = (uint64_t)e + (uint64_t)(int64_t)e[0];
-        memcpy(direct(va - IMAGE_BASE), code[e[1]], 3);
+        memcpy(direct(image_pa((void *)va)), code[e[1]], 3);
     }
 }
 

@@ -92,7 +92,8 @@ static void announce(const char *boot_error)
                  options.console_vga ? serial ? " and the screen" : " the screen" : "");
     if (boot_error)
         panic("Cannot start: %s", boot_error);
-    log_info("Loaded by %s; command line: %s", boot_info.loader ? boot_info.loader : "multiboot",
+    log_info("Loaded by %s at %#lx; command line: %s",
+             boot_info.loader ? boot_info.loader : "multiboot", image_pa(__image_start),
              boot_info.cmdline);
 }
 
@@ -101,15 +102,23 @@ static bool overlaps(uint64_t start, uint64_t len, uint64_t other, uint64_t othe
     return start < other + other_len && other < start + len;
 }
 
+/* Inside of one range that the loader calls RAM. */
+static bool in_ram(uint64_t start, uint64_t end)
+{
+    for (unsigned int i = 0; i < boot_info.nr_mem; i++) {
+        const struct boot_memory *m = &boot_info.mem[i];
+        if (m->type == 1 && m->base <= start && m->base + m->len >= end)
+            return true;
+    }
+    return false;
+}
+
 /* Is the fixed place RAM, and free of what the loader left for us? */
 static bool ring_place_free(uint32_t info)
 {
     const struct boot_info *b = &boot_info;
-    bool ram = false;
+    bool ram = in_ram(CONRING_PHYS, CONRING_PHYS + CONRING_SIZE);
 
-    for (unsigned int i = 0; i < b->nr_mem; i++)
-        ram |= b->mem[i].type == 1 && b->mem[i].base <= CONRING_PHYS &&
-               b->mem[i].base + b->mem[i].len >= CONRING_PHYS + CONRING_SIZE;
     ram &= !overlaps(CONRING_PHYS, CONRING_SIZE, info, boot_info.info_len);
     for (unsigned int i = 0; i < b->nr_modules; i++) {
         const struct boot_module *m = &b->module[i];
@@ -122,10 +131,14 @@ static bool ring_place_free(uint32_t info)
 /* What must survive until it has been used: our image, the modules, the loader's strings. */
 static void reserve_boot_memory(uint32_t info)
 {
-    uint64_t start = (uint64_t)__image_start - IMAGE_BASE, end = (uint64_t)__image_end - IMAGE_BASE;
+    uint64_t start = image_pa(__image_start), end = image_pa(__image_end) + symtab_size();
 
+    if (!in_ram(start, end))
+        panic("Cannot start: the boot loader put the image at %#lx, where by its own memory map "
+              "is no RAM",
+              start);
     bootmem_reserve(0, 0x100000);
-    bootmem_reserve(start, end + symtab_size());
+    bootmem_reserve(start, end);
     bootmem_reserve(info, info + boot_info.info_len);
     for (unsigned int i = 0; i < boot_info.nr_modules; i++) {
         const struct boot_module *m = &boot_info.module[i];

@@ -51,10 +51,10 @@ static bool show(pte_t *l4, uint64_t va, uint64_t pa, pte_t flags)
 static bool show_entry_code(pte_t *l4)
 {
     uint64_t idt = cpu_idt_base();
-    bool ok = show(l4, idt, idt - IMAGE_BASE, FLAGS_READ | nx_bit);
+    bool ok = show(l4, idt, image_pa((void *)idt), FLAGS_READ | nx_bit);
 
     for (char *p = __entry_start; ok && p < __entry_end; p += PAGE_SIZE)
-        ok = show(l4, (uint64_t)p, (uint64_t)p - IMAGE_BASE, FLAGS_READ);
+        ok = show(l4, (uint64_t)p, image_pa(p), FLAGS_READ);
     return ok;
 }
 

@@ -33,11 +33,6 @@ uint64_t max_mfn;
 unsigned long frame_chunks[MAX_MFN >> FRAME_CHUNK_SHIFT >> 6];
 static bool heap_ready;
 
-static uint64_t image_pa(const void *p)
-{
-    return (uint64_t)p - IMAGE_BASE;
-}
-
 static void *new_table(void)
 {
     void *p = heap_ready ? frame_alloc_hv() : bootmem_pages(1);

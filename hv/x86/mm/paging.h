@@ -38,6 +38,15 @@ static inline uint64_t direct_pa(const void *p)
     return (uint64_t)p - DIRECT_BASE;
 }
 
+/* How far above the linked place the loader put the image: a multiple of 2 MiB. Set by boot/head.S.
+ */
+extern uint64_t image_moved;
+/* What is linked into the hypervisor. */
+static inline uint64_t image_pa(const void *p)
+{
+    return (uint64_t)p - IMAGE_BASE + image_moved;
+}
+
 /* Build the final tables from boot_info and switch to them; frame table and M2P exist after it. */
 void paging_init(void);
 /* From now on tables come from the frame allocator. */
