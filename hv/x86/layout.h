@@ -5,7 +5,7 @@
  *   256  ffff8000_00000000  machine-to-physical table, read-only, readable by guests
  *   257  ffff8080_00000000  the same, writable by the hypervisor
  *   258  ffff8100_00000000  frame table
- *   259  ffff8180_00000000  image (at +physical as linked), stacks, descriptor tables, vmap: within 2 GiB
+ *   259  ffff8180_00000000  image (from +2 MiB), stacks, descriptor tables, vmap: within 2 GiB
  *   262  ffff8300_00000000  direct map of RAM, up to slot 271
  *   272  ffff8800_00000000  from here on the guest's
  */
@@ -27,7 +27,7 @@
 #define M2P_RO_END VA(0xffff804000000000)
 #define M2P_RW_BASE VA(0xffff808000000000)
 #define FRAME_TABLE_BASE VA(0xffff810000000000)
-#define IMAGE_BASE VA(0xffff818000000000) /* + physical address where the image is linked */
+#define IMAGE_BASE VA(0xffff818000000000) /* + physical address as linked: image_pa() */
 /*
  * The console ring lies at a fixed place, so that it is found again after a warm reboot: just below
  * the image. (SeaBIOS clears the first 640 KiB.)
