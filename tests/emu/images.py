@@ -138,12 +138,14 @@ def boot_iso(cfg, entry=0, image=None):
         return reason
     iso = f"{TMP}/iso-{cfg.machine}{'-uefi' if cfg.uefi else ''}.iso"
     os.makedirs(TMP, exist_ok=True)
-    command = ["make", "-s", "-C", vm.TOP, "iso", f"ISO={iso}", f"ISO_KERNEL={cfg.kernel}",
-               f"ISO_INITRAMFS={vm.TOP}/build/dom0/{cfg.initramfs}.cpio",
+    initramfs = vm.add_files(cfg)
+    command = ["make", "-s", "-C", vm.TOP, "iso", f"ISO={iso}", f"ISO_KERNEL={cfg.kernel}", f"ISO_INITRAMFS={initramfs}",
                f"ISO_XEN_ARGS={vm.hypervisor_args(cfg)}", f"ISO_DOM0_ARGS={vm.kernel_args(cfg)}",
                f"ISO_ENTRY={entry}", "ISO_TIMEOUT=0", f"ISO_GRUB={cfg.grub}",
                *([f"ISO_IMAGE={image}"] if image else []), f"ISO_FIRMWARE={'uefi' if cfg.uefi else 'bios'}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if cfg.files:
+        os.unlink(initramfs)
     if done.returncode:
         raise RuntimeError("make iso failed:\n" + done.stdout + done.stderr)
     return dataclasses.replace(cfg, cdrom=iso)

@@ -171,8 +171,10 @@ def add_files(cfg):
     for name, path in files:
         more.file(name, path)
     # The image has those libraries that the distribution's tools need; the fetched ones go before the machine's.
-    for lib, path in newc.libraries([p for _, p in files], [FETCH + "/tools", FETCH + "/images", FETCH + "/hvm", "/"]).items():
+    for lib, path in newc.libraries([p for _, p in files], [*(f"{FETCH}/{g}" for g in ("tools", "images", "hvm", "efi")), "/"]).items():
         more.file("lib/x86_64-linux-gnu/" + lib, path)
+        more.dir("lib64")
+        more.link("lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2")
     os.makedirs(TOP + "/build/tmp", exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=TOP + "/build/tmp", prefix="initramfs-", delete=False) as out:
         with open(image, "rb") as f:
