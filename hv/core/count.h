@@ -10,6 +10,7 @@
 
 #define COUNT_CALLS 64 /* hypercalls by number */
 #define COUNT_WAITS 20 /* powers of two of a microsecond */
+#define COUNT_COSTS 8  /* 128 ns and its products with powers of four */
 
 enum count {
     COUNT_SWITCHES, /* another vCPU got the CPU */
@@ -25,10 +26,17 @@ enum count {
     NR_COUNTS
 };
 
+/* What calls of a number cost, while somebody looks (watch.h). */
+struct call_cost {
+    uint64_t ns;
+    uint32_t calls[COUNT_COSTS]; /* how many took so long, see count_cost() */
+};
+
 struct counts {
     uint64_t n[NR_COUNTS];
     uint64_t calls[COUNT_CALLS];
     uint64_t waits[COUNT_WAITS]; /* how long vCPUs waited for the CPU, see count_wait() */
+    struct call_cost costs[COUNT_CALLS];
 };
 
 /* The place of a wait in a histogram: 0 is below a microsecond, n below 2^n microseconds. */
@@ -38,6 +46,15 @@ static inline unsigned int count_wait(uint64_t ns)
     unsigned int n = us ? 64 - (unsigned int)__builtin_clzll(us) : 0;
 
     return n < COUNT_WAITS ? n : COUNT_WAITS - 1;
+}
+
+/* The place of a cost in a histogram: n is below 128 * 4^n ns, the last one whatever is more. */
+static inline unsigned int count_cost(uint64_t ns)
+{
+    uint64_t m = ns >> 7;
+    unsigned int n = m ? (65 - (unsigned int)__builtin_clzll(m)) / 2 : 0;
+
+    return n < COUNT_COSTS ? n : COUNT_COSTS - 1;
 }
 
 #define COUNT(pcpu, what) ((void)(pcpu)->counts.n[COUNT_##what]++)

@@ -5,6 +5,10 @@
  * the first vCPUs: how long it waited for a CPU. Domains come and go between two queries; a caller
  * goes by names. Resetting sets the CPUs' counters back; what another CPU counts at that moment may
  * survive it.
+ *
+ * What hypercalls cost is measured while somebody looks: for WATCHED_NS after each query. So the
+ * first one finds what was measured for those who looked before. Each part of a multicall is
+ * measured, too, as is each part of a call that gave way.
  */
 #include "core/hypercall.h"
 
@@ -13,7 +17,11 @@
 #include "lib/format.h"
 #include "lib/string.h"
 
-#define MOST_VCPUS 512 /* so that a query stays far below the bound of one call */
+#define WATCHED_NS 100000000000ull /* Prometheus asks once a minute, or more often */
+#define MOST_VCPUS 512             /* so that a query stays far below the bound of one call */
+
+uint32_t watched;
+static uint64_t costs_until; /* atomic: arch_now() when nobody looks at costs any more */
 
 struct query {
     struct vcpu *v;
@@ -83,6 +91,44 @@ static void put_machine(struct query *q)
     put_values(q, vals, COUNT_WAITS);
 }
 
+/* The low half and the high half of all nanoseconds, and the histogram. */
+#define COST_VALUES (2 + COUNT_COSTS)
+
+static bool sum_costs(unsigned int nr, uint32_t vals[COST_VALUES])
+{
+    uint64_t ns = 0;
+
+    memset(vals, 0, COST_VALUES * sizeof(*vals));
+    for (unsigned int i = 0; i < nr_pcpus; i++) {
+        const struct call_cost *c = &pcpus[i]->counts.costs[nr];
+        uint64_t here = __atomic_load_n(&c->ns, __ATOMIC_RELAXED);
+
+        if (here == 0)
+            continue;
+        ns += here;
+        for (unsigned int k = 0; k < COUNT_COSTS; k++)
+            vals[2 + k] += __atomic_load_n(&c->calls[k], __ATOMIC_RELAXED);
+    }
+    vals[0] = (uint32_t)ns;
+    vals[1] = (uint32_t)(ns >> 32);
+    return ns != 0;
+}
+
+/* Only of calls that were measured: most numbers are nobody's. */
+static void put_costs(struct query *q)
+{
+    uint32_t vals[COST_VALUES];
+    char name[40];
+
+    for (unsigned int nr = 0; nr < COUNT_CALLS; nr++) {
+        if (!sum_costs(nr, vals))
+            continue;
+        fmt_snprintf(name, sizeof(name), "cost of hypercall %u", nr);
+        put_name(q, name, COST_VALUES);
+        put_values(q, vals, COST_VALUES);
+    }
+}
+
 static void put_vcpu(struct query *q, const struct vcpu *t)
 {
     uint32_t vals[COUNT_WAITS];
@@ -118,6 +164,36 @@ static void reset(void)
     }
 }
 
+/* --- costs of hypercalls --- */
+
+static void watch_costs(void)
+{
+    __atomic_store_n(&costs_until, arch_now() + WATCHED_NS, __ATOMIC_RELAXED);
+    __atomic_fetch_or(&watched, WATCH_COSTS, __ATOMIC_RELAXED);
+}
+
+static long measured(struct vcpu *v, unsigned long nr, const struct hc_args *args, hc_fn *fn)
+{
+    struct call_cost *c = &arch_this_cpu()->counts.costs[nr];
+    uint64_t from = arch_now(), ns;
+    long rc;
+
+    if (from > __atomic_load_n(&costs_until, __ATOMIC_RELAXED))
+        __atomic_fetch_and(&watched, ~(uint32_t)WATCH_COSTS, __ATOMIC_RELAXED);
+    rc = fn(v, args);
+    ns = arch_now() - from;
+    __atomic_store_n(&c->ns, c->ns + ns, __ATOMIC_RELAXED);
+    __atomic_store_n(&c->calls[count_cost(ns)], c->calls[count_cost(ns)] + 1, __ATOMIC_RELAXED);
+    return rc;
+}
+
+long watched_hypercall(struct vcpu *v, unsigned long nr, const struct hc_args *args, hc_fn *fn)
+{
+    if (watching(WATCH_TRACE))
+        trace_hypercall(v, nr, args);
+    return watching(WATCH_COSTS) ? measured(v, nr, args, fn) : fn(v, args);
+}
+
 long sysctl_perfc(struct vcpu *v, struct xen_sysctl_perfc_op *op)
 {
     struct query q = { .v = v, .op = op };
@@ -126,7 +202,10 @@ long sysctl_perfc(struct vcpu *v, struct xen_sysctl_perfc_op *op)
         return E(EINVAL);
     if (op->cmd == XEN_SYSCTL_PERFCOP_reset)
         reset();
+    else
+        watch_costs();
     put_machine(&q);
+    put_costs(&q);
     put_vcpus(&q);
     op->nr_counters = q.counters;
     op->nr_vals = q.vals;

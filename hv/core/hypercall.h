@@ -12,6 +12,7 @@
 #include "core/guest.h"
 #include "core/pcpu.h"
 #include "core/trace.h"
+#include "core/watch.h"
 
 /* Error codes are the ABI's (<xen/errno.h>), returned negative. */
 #define E(x) (-(long)(XEN_##x))
@@ -100,8 +101,8 @@ static inline long hypercall_dispatch(struct vcpu *v, unsigned long nr, const st
     if (__builtin_expect(!(h->kinds[access_host(d)] & 1u << d->kind), 0))
         return h->kinds[1] & 1u << d->kind ? E(EPERM) : E(ENOSYS);
     v->cpu->counts.calls[nr]++;
-    if (__builtin_expect(__atomic_load_n(&trace_on, __ATOMIC_RELAXED), 0))
-        return trace_hypercall(v, nr, args, h->fn);
+    if (watching(WATCH_TRACE | WATCH_COSTS))
+        return watched_hypercall(v, nr, args, h->fn);
     return h->fn(v, args);
 }
 

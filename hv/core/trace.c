@@ -11,8 +11,8 @@
  * - No record goes around the end: padding (TRC_TRACE_WRAP_BUFFER) fills what is left there.
  * - Records for which there is no room are counted, and the next one that fits comes after a
  *   TRC_LOST_RECORDS with their number, who ran then, and the time of the first.
- * - Buffers are made once (sysctl tbuf_op, set_size) and stay; the masks and trace_on are all that
- *   changes. [domctl lock]
+ * - Buffers are made once (sysctl tbuf_op, set_size) and stay; the masks and WATCH_TRACE are all
+ * that changes. [domctl lock]
  */
 #include "core/trace.h"
 
@@ -38,7 +38,6 @@ struct buffer {
     uint64_t lost_at;   /* [own CPU] cycles: when the first of them was lost */
 };
 
-bool trace_on;
 static struct buffer buffers[MAX_CPUS];
 static struct t_info *info;                            /* [domctl lock to set] */
 static unsigned int info_order, cpus_made, cpus_shown; /* [domctl lock] */
@@ -165,8 +164,7 @@ void trace_notify(void)
         evtchn_send_global_virq(dom0, VIRQ_TBUF);
 }
 
-long trace_hypercall(struct vcpu *v, unsigned long nr, const struct hc_args *args,
-                     long (*fn)(struct vcpu *v, const struct hc_args *args))
+void trace_hypercall(struct vcpu *v, unsigned long nr, const struct hc_args *args)
 {
     uint32_t extra[TRACE_EXTRA_MAX] = { (uint32_t)nr };
 
@@ -177,7 +175,6 @@ long trace_hypercall(struct vcpu *v, unsigned long nr, const struct hc_args *arg
     }
     trace_record(v->in_multicall ? TRC_PV_HYPERCALL_SUBCALL : TRC_PV_HYPERCALL_V2, TRACE_EXTRA_MAX,
                  extra);
-    return fn(v, args);
 }
 
 /* --- sysctl tbuf_op: the buffers, the masks, on and off. [domctl lock] --- */
@@ -324,10 +321,10 @@ static long locked(struct vcpu *v, struct xen_sysctl_tbuf_op *op)
             log_warn("Tracing: there are no buffers yet (tbuf_op set_size)");
             return E(EINVAL);
         }
-        __atomic_store_n(&trace_on, true, __ATOMIC_RELAXED);
+        __atomic_fetch_or(&watched, WATCH_TRACE, __ATOMIC_RELAXED);
         return 0;
     case XEN_SYSCTL_TBUFOP_disable:
-        __atomic_store_n(&trace_on, false, __ATOMIC_RELAXED);
+        __atomic_fetch_and(&watched, ~(uint32_t)WATCH_TRACE, __ATOMIC_RELAXED);
         return 0;
     default:
         return E(EINVAL);

@@ -11,12 +11,11 @@
 #include <xen/trace.h>
 
 #include "core/types.h"
+#include "core/watch.h"
 #include "lib/macros.h"
 
 struct vcpu;
 struct hc_args;
-
-extern bool trace_on; /* atomic: records are wanted */
 
 /*
  * Writes a record of `n` words (at most TRACE_EXTRA_MAX) into this CPU's buffer, if the masks want
@@ -25,22 +24,18 @@ extern bool trace_on; /* atomic: records are wanted */
 void trace_record(uint32_t event, unsigned int n, const uint32_t *extra) __attribute__((cold));
 
 /* A record with the words that follow; while tracing is off one branch, predicted so. */
-#define TRACE(event, ...)                                                        \
-    do {                                                                         \
-        if (__builtin_expect(__atomic_load_n(&trace_on, __ATOMIC_RELAXED), 0)) { \
-            const uint32_t extra_[] = { __VA_ARGS__ };                           \
-            trace_record(event, ARRAY_SIZE(extra_), extra_);                     \
-        }                                                                        \
+#define TRACE(event, ...)                                    \
+    do {                                                     \
+        if (watching(WATCH_TRACE)) {                         \
+            const uint32_t extra_[] = { __VA_ARGS__ };       \
+            trace_record(event, ARRAY_SIZE(extra_), extra_); \
+        }                                                    \
     } while (0)
 
 /* How the records of the ABI name a vCPU: its domain's id above its own. */
 uint32_t trace_vcpu(const struct vcpu *v);
-/*
- * v, current, calls hypercall nr: tells its first three arguments, then makes the call by fn. In
- * one, so that the path without tracing keeps nothing for afterwards.
- */
-long trace_hypercall(struct vcpu *v, unsigned long nr, const struct hc_args *args,
-                     long (*fn)(struct vcpu *v, const struct hc_args *args)) __attribute__((cold));
+/* v, current, is about to call hypercall nr: tells its first three arguments. */
+void trace_hypercall(struct vcpu *v, unsigned long nr, const struct hc_args *args);
 
 /*
  * Orlop's own records. The ABI has none for events between domains: who sent (dom << 16 | vcpu), to

@@ -4,6 +4,7 @@
 
 #include <xen/sched.h>
 #include <xen/sysctl.h>
+#include <xen/vcpu.h>
 
 #include "core/hypercall.h"
 #include "host/host.h"
@@ -42,8 +43,8 @@ static long perfc(uint32_t cmd, unsigned long desc, unsigned long vals)
     return rc;
 }
 
-/* Value n of a counter, as a query gives it now. */
-static uint32_t value(const char *name, unsigned int n)
+/* Value n of a counter, as a query gives it now; ~0: there is none. */
+static uint32_t value_if_any(const char *name, unsigned int n)
 {
     const struct xen_sysctl_perfc_desc *desc = host_guest(d, DESC);
     const uint32_t *vals = host_guest(d, VALS);
@@ -53,12 +54,22 @@ static uint32_t value(const char *name, unsigned int n)
     for (uint32_t i = 0; i < last.nr_counters; vals += desc[i++].nr_vals)
         if (strcmp(desc[i].name, name) == 0 && n < desc[i].nr_vals)
             return vals[n];
-    printf("    no counter %s\n", name);
     return ~0u;
 }
 
+static uint32_t value(const char *name, unsigned int n)
+{
+    uint32_t value = value_if_any(name, n);
+
+    if (value == ~0u)
+        printf("    no counter %s\n", name);
+    return value;
+}
+
+/* First: nobody has looked yet. */
 TEST(numbers_without_buffers)
 {
+    CHECK(!watching(WATCH_COSTS));
     CHECK_EQ(perfc(XEN_SYSCTL_PERFCOP_query, 0, 0), 0);
     CHECK_EQ(last.nr_counters, NR_COUNTS + 2 + 3); /* three vCPUs */
     CHECK_EQ(last.nr_vals, NR_COUNTS + COUNT_CALLS + COUNT_WAITS * 4);
@@ -104,10 +115,73 @@ TEST(waits_and_switches)
           count_wait(1999) == 1 && count_wait(2000) == 2 && count_wait(~0ull) == COUNT_WAITS - 1);
 }
 
+static void call_version(int times)
+{
+    for (int i = 0; i < times; i++)
+        host_call(d->vcpu[0], __HYPERVISOR_xen_version, 0, 0, 0, 0);
+}
+
+#define VERSION_COST "cost of hypercall 17" /* __HYPERVISOR_xen_version */
+#define VCPU_COST "cost of hypercall 24"    /* __HYPERVISOR_vcpu_op */
+
+/* Here each look at the clock takes 100 ns, and a call that looks at none costs just that. */
+TEST(costs_while_somebody_looks)
+{
+    uint32_t ns, before;
+
+    value("hypercalls", 0); /* somebody looks */
+    CHECK(watching(WATCH_COSTS));
+    call_version(1);
+    ns = value(VERSION_COST, 0);
+    before = value(VERSION_COST, 2);
+    call_version(3);
+    CHECK_EQ(value(VERSION_COST, 0), ns + 300);
+    CHECK_EQ(value(VERSION_COST, 1), 0);
+    CHECK_EQ(value(VERSION_COST, 2), before + 3); /* below 128 ns */
+    CHECK_EQ(value(VERSION_COST, 3), 0);
+    host_call(d->vcpu[0], __HYPERVISOR_vcpu_op, VCPUOP_get_runstate_info, 0, HOST_PAGE(0), 0);
+    CHECK(value(VCPU_COST, 0) >= 200);
+    CHECK_EQ(value(VCPU_COST, 2), 0);
+    CHECK_EQ(value(VCPU_COST, 3), 1); /* below 512 ns */
+
+    host_advance(99000000000ull); /* somebody looked a while ago */
+    call_version(1);
+    CHECK(watching(WATCH_COSTS));
+    host_advance(2000000000ull); /* nobody looks: one call finds that out, and then none is told */
+    call_version(1);
+    CHECK(!watching(WATCH_COSTS));
+    call_version(7);
+    CHECK_EQ(value(VERSION_COST, 2), before + 5);
+    CHECK(watching(WATCH_COSTS));
+}
+
+/* Each part of a multicall is measured, and other numbers are not told. */
+TEST(costs_of_a_multicall)
+{
+    struct multicall_entry *list = host_guest(d, HOST_PAGE(1));
+    uint32_t version, multicalls = value_if_any("cost of hypercall 13", 2 + 1);
+
+    CHECK_EQ(multicalls, ~0u);
+    version = value(VERSION_COST, 2);
+    list[0] = list[1] = (struct multicall_entry){ .op = __HYPERVISOR_xen_version };
+    CHECK_EQ(host_call(d->vcpu[0], __HYPERVISOR_multicall, HOST_PAGE(1), 2, 0, 0), 0);
+    CHECK_EQ(value(VERSION_COST, 2), version + 2);
+    CHECK(value("cost of hypercall 13", 0) >= 500);
+}
+
+TEST(places_of_costs)
+{
+    CHECK(count_cost(0) == 0 && count_cost(127) == 0 && count_cost(128) == 1);
+    CHECK(count_cost(511) == 1 && count_cost(512) == 2 && count_cost(2047) == 2);
+    CHECK(count_cost(2048) == 3 && count_cost(128 << 12) == 7 && count_cost((128 << 12) - 1) == 6);
+    CHECK_EQ(count_cost(~0ull), COUNT_COSTS - 1);
+}
+
 TEST(reset)
 {
     CHECK(value("hypercalls", __HYPERVISOR_sysctl) > 5);
     CHECK_EQ(perfc(XEN_SYSCTL_PERFCOP_reset, 0, 0), 0);
     CHECK_EQ(value("hypercalls", __HYPERVISOR_sysctl), 1); /* this query itself */
     CHECK_EQ(value("hypercalls", __HYPERVISOR_xen_version), 0);
+    CHECK_EQ(value_if_any(VERSION_COST, 0), ~0u);
 }

@@ -172,7 +172,7 @@ TEST(nothing_before_there_are_buffers)
         CHECK_EQ(OP(set_size, .size = PAGES), E(ENOMEM));
     host_fail_every = 0;
     CHECK_EQ(frame_free_count(), free);
-    CHECK(!trace_on);
+    CHECK(!watching(WATCH_TRACE));
 }
 
 TEST(buffers_are_domid_xens)

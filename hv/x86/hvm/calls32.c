@@ -72,7 +72,10 @@ long hypercall_dispatch32(struct vcpu *v, unsigned long nr, const struct hc_args
     if (!h->fn32)
         return E(ENOSYS);
     v->narrow = true;
-    rc = h->fn32(v, args);
+    if (watching(WATCH_TRACE | WATCH_COSTS))
+        rc = watched_hypercall(v, nr, args, h->fn32);
+    else
+        rc = h->fn32(v, args);
     v->narrow = outer;
     return rc;
 }
