@@ -9,7 +9,7 @@ CLI_CFLAGS := -std=gnu11 -g -O1 -Wall -Wextra -Wno-unused-function -Wno-unused-p
 	-D__XEN_TOOLS__ -D__XEN_INTERFACE_VERSION__=0x00041100 -DUSERDATA_DIR='"$(CLI_OUT)/userdata"' -I. -Itools -Itests/unit -Itests/cli -I$(CLI_OUT)
 
 # The configuration's parser, from text to struct guest_config, and what the viewing commands compute.
-CLI_CFG_SRC := $(wildcard tools/cli/config*.c) tools/cli/names.c tools/cli/view.c tools/cli/top.c tools/cli/perfc.c tools/cli/metrics_text.c tools/cli/trace_json.c tools/cli/trace_file.c $(wildcard tools/lib/*.c)
+CLI_CFG_SRC := $(wildcard tools/cli/config*.c) tools/cli/names.c tools/cli/view.c tools/cli/top.c tools/cli/top_calls.c tools/cli/perfc.c tools/cli/metrics_text.c tools/cli/trace_json.c tools/cli/trace_file.c $(wildcard tools/lib/*.c)
 CLI_CFG_GEN := $(CLI_OUT)/gen/config_grammar.c $(CLI_OUT)/gen/config_scanner.c
 CLI_HDR := $(wildcard tools/cli/*.h tools/lib/*.h tests/cli/*.h) tests/unit/unit.h $(CLI_OUT)/gen/config_grammar.h
 CLI_CFG_OBJ := $(CLI_CFG_SRC:tools/%.c=$(CLI_OUT)/obj/%.o) $(CLI_CFG_GEN:$(CLI_OUT)/%.c=$(CLI_OUT)/obj/%.o)
@@ -64,7 +64,7 @@ $(LIFE_TESTS): $(CLI_OUT)/%: tests/cli/%.c $(LIFE_OBJ) $(CLI_CFG_OBJ) tests/cli/
 cli-tests: $(LIFE_TESTS)
 
 # The monitor over a guest's restarts, on a host and in a time of the test's own.
-RESTART_OBJ := $(patsubst %,$(CLI_OUT)/obj/cli/%.o,monitor_act policy record down dump_dir userdata vif) $(filter-out $(patsubst %,$(CLI_OUT)/obj/%.o,lib/xen cli/perfc cli/metrics_text cli/trace_json cli/trace_file),$(CLI_CFG_OBJ))
+RESTART_OBJ := $(patsubst %,$(CLI_OUT)/obj/cli/%.o,monitor_act policy record down dump_dir userdata vif) $(filter-out $(patsubst %,$(CLI_OUT)/obj/%.o,lib/xen cli/top cli/top_calls cli/perfc cli/metrics_text cli/trace_json cli/trace_file),$(CLI_CFG_OBJ))
 UNIT_TESTS += $(CLI_OUT)/restart_loop
 $(CLI_OUT)/restart_loop: tests/cli/restart_loop.c $(RESTART_OBJ) tests/cli/cli.mk | $(TOOLS_OUT)/xenstored
 	@mkdir -p $(@D)

@@ -31,7 +31,7 @@ static void counter(const char *name, unsigned int n)
     c->nr = n;
     c->vals = vals + used;
     for (unsigned int i = 0; i < n; i++, used++)
-        vals[used] = used * 40503u;
+        vals[used] = used * 40503u + 1;
 }
 
 static void fill_perfc(void)
@@ -46,6 +46,12 @@ static void fill_perfc(void)
     for (size_t i = 0; i < sizeof(single) / sizeof(single[0]); i++)
         counter(single[i], 1);
     counter("hypercalls", CALLS);
+    counter("cost of hypercall 1", 2 + CALL_COSTS); /* mmu_update */
+    counter("cost of hypercall 3", 2 + CALL_COSTS); /* stack_switch, nothing of which took long */
+    for (unsigned int i = 0; i < 2 + CALL_COSTS; i++)
+        vals[used - 1 - i] = i == 8 ? 7 : i == 7 ? 5 : i == 9 ? 1500 : 0;
+    counter("cost of hypercall 8", 3); /* of another hypervisor */
+    counter("cost of hypercall 99", 2 + CALL_COSTS);
     counter("waits for a CPU, below 2^n us", WAITS);
     counter("waits of d0v0", WAITS);
     counter("waits of d7v0", WAITS);
@@ -123,6 +129,22 @@ TEST(metrics_values)
     CHECK(strstr(text, "{domid=\"7\",domain=\"a \\\"name\\\" with \\\\, { and }, \xc3\xa9\"} "));
     CHECK(strstr(text, "\norlop_hypercalls_total{call=\"mmu_update\"} "));
     CHECK(strstr(text, "\norlop_vcpu_waits_total{domid=\"7\",vcpu=\"1\",below_us=\"1\"} "));
+}
+
+#define COST "\norlop_hypercall_duration_seconds"
+
+TEST(metrics_costs)
+{
+    const char *text = whole_host();
+
+    CHECK(strstr(text, "\n# TYPE orlop_hypercall_duration_seconds histogram\n"));
+    CHECK(strstr(text, COST "_bucket{call=\"mmu_update\",le=\"1.28e-07\"} "));
+    CHECK(strstr(text, COST "_bucket{call=\"stack_switch\",le=\"1.28e-07\"} 5\n"));
+    CHECK(strstr(text, COST "_bucket{call=\"stack_switch\",le=\"5.12e-07\"} 5\n"));
+    CHECK(strstr(text, COST "_bucket{call=\"stack_switch\",le=\"+Inf\"} 5\n"));
+    CHECK(strstr(text, COST "_sum{call=\"stack_switch\"} 30.064772572\n")); /* 7 << 32 | 1500 */
+    CHECK(strstr(text, COST "_count{call=\"stack_switch\"} 5\n"));
+    CHECK(!strstr(text, COST "_count{call=\"sched_op_compat\"}"));
 }
 
 TEST(metrics_by_promtool)

@@ -157,3 +157,34 @@ TEST(view_json)
     CHECK(strstr(json_object_to_json_string(j), "\"vcpus\": 0"));
     json_object_put(j);
 }
+
+TEST(view_calls)
+{
+    static struct top_sample before = { .when_ms = 1000 }, now = { .when_ms = 3000 };
+    const struct top_call *call[CALL_NUMBERS];
+    char text[256];
+
+    before.calls[1].all = (struct call_cost){ .calls = 10, .took = { 1, 5 }, .ns = 1000 };
+    now.calls[1].all = (struct call_cost){ .calls = 2010, .took = { 1, 8, 1 }, .ns = 5000 };
+    now.calls[1].name = "mmu_update";
+    now.calls[2].all = (struct call_cost){ .calls = 400, .took = { 0, 0, 200 }, .ns = 400000 };
+    now.calls[2].name = "set_gdt";
+    now.calls[3].name = before.calls[3].name = "stack_switch"; /* set back meanwhile */
+    before.calls[3].all = (struct call_cost){ .calls = 400, .took = { 2 }, .ns = 4000 };
+    now.calls[3].all = (struct call_cost){ .calls = 4, .took = { 1 }, .ns = 40 };
+    now.calls[4].name = "set_callbacks"; /* none was measured */
+    now.calls[4].all = (struct call_cost){ .calls = 6 };
+    top_calls_compare(&before, &now);
+    CHECK_EQ(top_calls_sorted(&now, call), 3);
+    CHECK_STR(call[0]->name, "set_gdt");
+    CHECK_STR(call[1]->name, "mmu_update");
+    CHECK_STR(call[2]->name, "set_callbacks");
+    CHECK(call[0]->per_second == 200 && call[0]->mean_ns == 2000 && call[2]->mean_ns == 0);
+    top_call_text(call[1], text, sizeof(text));
+    CHECK_STR(text,
+              "mmu_update                       1000     1000   0.00       -   75.0   25.0      "
+              "-      -      -      -      -");
+    CHECK_EQ(strlen(text), strlen(top_calls_columns));
+    top_call_text(call[2], text, 30); /* what does not fit is cut */
+    CHECK_EQ(strlen(text), 29);
+}

@@ -125,6 +125,7 @@ const struct command cmd_metrics = {
         "    orlop metrics >/var/lib/prometheus/node-exporter/orlop.prom.$$ &&\n"
         "        mv /var/lib/prometheus/node-exporter/orlop.prom{.$$,}\n"
         "Counters of hypercalls and events have 32 bits and begin anew at 0.\n"
+        "The histogram of what hypercalls cost grows up to 100 seconds after somebody read it.\n"
         "\n"
         "  -l, --listen [ADDR:]PORT  serve it as /metrics over HTTP until Ctrl-C; without ADDR\n"
         "                            on the loopback (127.0.0.1) only. Needs libmicrohttpd12\n",

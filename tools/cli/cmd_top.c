@@ -20,6 +20,7 @@ struct top {
     int64_t delay_ms;
     uint64_t rounds; /* 0: no end */
     bool batch;
+    bool calls; /* hypercalls rather than domains */
 };
 
 static const char *const order_name[] = { "CPU", "memory", "name", "id" };
@@ -84,8 +85,11 @@ static struct json_object *row_json(const struct top_row *r)
     return j;
 }
 
-static void print_json_sample(const struct top_sample *s)
+static void print_json_sample(const struct top *t, const struct top_sample *s)
 {
+    const struct top_call *call[CALL_NUMBERS];
+    struct json_object *calls;
+
     struct json_object *j = json_object_new_object(), *rows = json_object_new_array();
 
     for (int i = 0; i < s->count; i++)
@@ -94,34 +98,52 @@ static void print_json_sample(const struct top_sample *s)
     json_object_object_add(j, "memory_kib", json_object_new_int64(s->total_kib));
     json_object_object_add(j, "free_memory_kib", json_object_new_int64(s->free_kib));
     json_object_object_add(j, "domains", rows);
+    if (t->calls) {
+        int n = top_calls_sorted(s, call);
+
+        calls = json_object_new_array();
+        for (int i = 0; i < n; i++)
+            json_object_array_add(calls, top_call_json(call[i]));
+        json_object_object_add(j, "hypercalls", calls);
+    }
     print_json_line(j);
 }
 
 static void print_text_sample(const struct top *t, const struct top_sample *s)
 {
+    const struct top_call *call[CALL_NUMBERS];
+    int rows = t->calls ? top_calls_sorted(s, call) : s->count;
     char text[256];
 
     header_text(t, s, text, sizeof(text));
-    printf("%s\n%s\n", text, columns);
-    for (int i = 0; i < s->count; i++) {
-        row_text(s, &s->rows[i], text, sizeof(text));
+    printf("%s\n%s\n", text, t->calls ? top_calls_columns : columns);
+    for (int i = 0; i < rows; i++) {
+        if (t->calls)
+            top_call_text(call[i], text, sizeof(text));
+        else
+            row_text(s, &s->rows[i], text, sizeof(text));
         puts(text);
     }
     putchar('\n');
     fflush(stdout);
 }
 
-static void draw(const struct top *t, const struct top_sample *s)
+static void draw_calls(const struct top_sample *s)
+{
+    const struct top_call *call[CALL_NUMBERS];
+    int n = top_calls_sorted(s, call);
+    char text[256];
+
+    for (int i = 0; i < n && i + 4 < LINES; i++) {
+        top_call_text(call[i], text, sizeof(text));
+        mvaddnstr(3 + i, 0, text, COLS);
+    }
+}
+
+static void draw_domains(const struct top_sample *s)
 {
     char text[256], spark[TOP_STEPS + 1];
 
-    erase();
-    header_text(t, s, text, sizeof(text));
-    mvaddnstr(0, 0, text, COLS);
-    attron(A_REVERSE);
-    snprintf(text, sizeof(text), "%s%s", columns, minute);
-    mvprintw(2, 0, "%-*.*s", COLS, COLS, text);
-    attroff(A_REVERSE);
     for (int i = 0; i < s->count && i + 4 < LINES; i++) {
         row_text(s, &s->rows[i], text, sizeof(text));
         mvaddnstr(3 + i, 0, text, COLS);
@@ -129,17 +151,46 @@ static void draw(const struct top *t, const struct top_sample *s)
         if (COLS > (int)sizeof(columns) + 1)
             mvaddnstr(3 + i, sizeof(columns) + 1, spark, COLS - (int)sizeof(columns) - 1);
     }
-    mvaddnstr(LINES - 1, 0, "q quit   c by CPU   m by memory   n by name   i by id   + - interval",
+}
+
+static void draw(const struct top *t, const struct top_sample *s)
+{
+    char text[256];
+
+    erase();
+    header_text(t, s, text, sizeof(text));
+    mvaddnstr(0, 0, text, COLS);
+    attron(A_REVERSE);
+    snprintf(text, sizeof(text), "%s%s", t->calls ? top_calls_columns : columns,
+             t->calls ? "" : minute);
+    mvprintw(2, 0, "%-*.*s", COLS, COLS, text);
+    attroff(A_REVERSE);
+    if (t->calls)
+        draw_calls(s);
+    else
+        draw_domains(s);
+    mvaddnstr(LINES - 1, 0,
+              "q quit   c by CPU   m by memory   n by name   i by id   h hypercalls   + - interval",
               COLS);
     refresh();
+}
+
+static int read_sample(struct top *t, struct top_sample *s, struct error *e)
+{
+    if (top_read(&t->host, s, e) < 0)
+        return -1;
+    if (t->calls)
+        top_calls_read(&t->host, s);
+    return 0;
 }
 
 /* The next sample, compared with the one before, which it replaces; -1 with e. */
 static int next_sample(struct top *t, struct top_sample *now, struct error *e)
 {
-    if (top_read(&t->host, now, e) < 0)
+    if (read_sample(t, now, e) < 0)
         return -1;
     top_compare(&t->before, now);
+    top_calls_compare(&t->before, now);
     top_sort(now, t->order);
     top_free(&t->before);
     t->before = *now;
@@ -157,7 +208,7 @@ static int run_batch(struct top *t, struct error *e)
         if (next_sample(t, &now, e) < 0)
             return -1;
         if (json_output)
-            print_json_sample(&now);
+            print_json_sample(t, &now);
         else
             print_text_sample(t, &now);
     } while (!ferror(stdout) && (t->rounds == 0 || --left > 0));
@@ -182,6 +233,11 @@ static bool take_key(struct top *t, int key)
         break;
     case 'i':
         t->order = TOP_BY_ID;
+        break;
+    case 'h':
+        t->calls = !t->calls;
+        if (t->calls) /* what happened before is nothing to compare with */
+            top_calls_read(&t->host, &t->before);
         break;
     case '+':
         t->delay_ms += t->delay_ms < 60000 ? 500 : 0;
@@ -221,18 +277,20 @@ static int run_live(struct top *t, struct error *e)
 /* EXIT_DONE, or what to return. */
 static int parse_options(struct top *t, int argc, char **argv)
 {
-    static const struct option options[] = { { "batch", no_argument, NULL, 'b' },
-                                             { "iterations", required_argument, NULL, 'n' },
-                                             { "delay", required_argument, NULL, 'd' },
-                                             { "sort", required_argument, NULL, 's' },
-                                             { 0 } };
+    static const struct option options[] = {
+        { "batch", no_argument, NULL, 'b' },       { "iterations", required_argument, NULL, 'n' },
+        { "delay", required_argument, NULL, 'd' }, { "sort", required_argument, NULL, 's' },
+        { "hypercalls", no_argument, NULL, 'H' },  { 0 }
+    };
     double seconds;
     char *end;
     int c;
 
-    while ((c = getopt_long(argc, argv, ":bn:d:s:", options, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, ":bn:d:s:H", options, NULL)) != -1) {
         if (c == 'b') {
             t->batch = true;
+        } else if (c == 'H') {
+            t->calls = true;
         } else if (c == 'n') {
             if (!parse_number(optarg, 1, 1u << 30, &t->rounds))
                 return cmd_usage("-n %s: a number above 0", optarg);
@@ -275,7 +333,7 @@ static int top_run(int argc, char **argv)
                          "plain text");
     rc = view_open(&t.host, &e);
     if (rc == 0)
-        rc = top_read(&t.host, &t.before, &e);
+        rc = read_sample(&t, &t.before, &e);
     if (rc == 0)
         rc = t.batch ? run_batch(&t, &e) : run_live(&t, &e);
     top_free(&t.before);
@@ -287,17 +345,22 @@ static int top_run(int argc, char **argv)
 
 const struct command cmd_top = {
     .name = "top",
-    .synopsis = "[--batch] [-n N] [-d SECONDS] [--sort cpu|memory|name|id]",
+    .synopsis = "[--batch] [-n N] [-d SECONDS] [--sort cpu|memory|name|id] [--hypercalls]",
     .summary = "watch what the guests use: CPU, memory, network, disks",
-    .help = "  -b, --batch         plain text, for files and pipes; --json does the same as JSON\n"
-            "  -n, --iterations N  end after N samples\n"
-            "  -d, --delay SECONDS between two samples (2)\n"
-            "  -s, --sort KEY      cpu, memory, name or id\n"
-            "CPU% is of one CPU. NETTX is what the guest sends; rates are in bytes a second.\n"
-            "A wide terminal shows the last minute beside it: a letter for two seconds, from _\n"
-            "(nothing) over .:-=+*# to @, all that the guest's vCPUs could use.\n"
-            "Keys: q quits, c m n i sort, + and - change the delay.\n",
-    .options = "--batch --iterations --delay --sort",
+    .help =
+        "  -b, --batch         plain text, for files and pipes; --json does the same as JSON\n"
+        "  -n, --iterations N  end after N samples\n"
+        "  -d, --delay SECONDS between two samples (2)\n"
+        "  -s, --sort KEY      cpu, memory, name or id\n"
+        "  -H, --hypercalls    what hypercalls cost, rather than domains (JSON: besides them)\n"
+        "CPU% is of one CPU. NETTX is what the guest sends; rates are in bytes a second.\n"
+        "A wide terminal shows the last minute beside it: a letter for two seconds, from _\n"
+        "(nothing) over .:-=+*# to @, all that the guest's vCPUs could use.\n"
+        "With --hypercalls the columns on the right are percent of the calls that took less than\n"
+        "so long; the hypervisor measures them while somebody looks. A multicall's cost\n"
+        "contains that of its parts.\n"
+        "Keys: q quits, c m n i sort, h shows hypercalls, + and - change the delay.\n",
+    .options = "--batch --iterations --delay --sort --hypercalls",
     .group = GROUP_VIEW,
     .json = true,
     .run = top_run,

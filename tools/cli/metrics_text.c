@@ -134,6 +134,41 @@ static void put_hypercalls(FILE *out, const struct perfc_counter *c)
     }
 }
 
+static void put_cost(FILE *out, const char *call, const struct call_cost *c)
+{
+    uint64_t so_far = 0;
+
+    for (unsigned int i = 0; i < CALL_COSTS; i++) {
+        so_far += c->took[i];
+        fprintf(out, "orlop_hypercall_duration_seconds_bucket{call=\"%s\",le=", call);
+        if (i < CALL_COSTS - 1)
+            fprintf(out, "\"%g\"} ", call_cost_below_ns(i) / 1e9);
+        else
+            fprintf(out, "\"+Inf\"} ");
+        fprintf(out, "%" PRIu64 "\n", so_far);
+    }
+    fprintf(out, "orlop_hypercall_duration_seconds_sum{call=\"%s\"} %.9f\n", call, c->ns / 1e9);
+    fprintf(out, "orlop_hypercall_duration_seconds_count{call=\"%s\"} %" PRIu64 "\n", call, so_far);
+}
+
+static void put_costs(FILE *out, const struct perfc *p)
+{
+    struct call_cost c;
+    bool said = false;
+
+    for (unsigned int nr = 0; nr < CALL_NUMBERS; nr++) {
+        if (!perfc_call(p, nr, &c) || c.ns == 0)
+            continue;
+        if (!said)
+            family(
+                out, "hypercall_duration_seconds", "histogram",
+                "What hypercalls cost that were measured: those up to 100 seconds after somebody "
+                "read the counters.");
+        said = true;
+        put_cost(out, hypercall_name(nr), &c);
+    }
+}
+
 /* The hypervisor's single counters, by their names there. */
 static void put_counters(FILE *out, const struct perfc *p)
 {
@@ -190,5 +225,6 @@ void metrics_text(FILE *out, const struct metrics *m)
         return;
     put_counters(out, m->perfc);
     put_hypercalls(out, perfc_find(m->perfc, "hypercalls"));
+    put_costs(out, m->perfc);
     put_waits(out, m->perfc);
 }

@@ -5,6 +5,7 @@
 #include "tools/lib/util.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -122,4 +123,22 @@ const char *hypercall_name(unsigned int nr)
     };
 
     return nr < sizeof(names) / sizeof(names[0]) ? names[nr] : NULL;
+}
+
+bool perfc_call(const struct perfc *p, unsigned int nr, struct call_cost *c)
+{
+    const struct perfc_counter *calls = perfc_find(p, "hypercalls"), *cost;
+    char name[40];
+
+    memset(c, 0, sizeof(*c));
+    if (!hypercall_name(nr) || !calls || nr >= calls->nr || calls->vals[nr] == 0)
+        return false;
+    c->calls = calls->vals[nr];
+    snprintf(name, sizeof(name), "cost of hypercall %u", nr);
+    cost = perfc_find(p, name);
+    if (cost && cost->nr == 2 + CALL_COSTS) {
+        c->ns = cost->vals[0] | (uint64_t)cost->vals[1] << 32;
+        memcpy(c->took, cost->vals + 2, sizeof(c->took));
+    }
+    return true;
 }

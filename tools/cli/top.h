@@ -3,6 +3,7 @@
 #ifndef TOOLS_CLI_TOP_H
 #define TOOLS_CLI_TOP_H
 
+#include "tools/cli/perfc.h"
 #include "tools/cli/view.h"
 
 struct error;
@@ -31,12 +32,23 @@ struct top_row {
     struct top_past past;
 };
 
+/* A hypercall's number that was called. */
+struct top_call {
+    const char *name; /* NULL: never */
+    struct call_cost all;
+    /* between the moments */
+    double per_second, mean_ns; /* the latter 0: none was measured */
+    double cpu_percent;         /* of one CPU */
+    uint32_t took[CALL_COSTS];
+};
+
 struct top_sample {
     int64_t when_ms;
     struct top_row *rows;
     int count;
     uint64_t total_kib, free_kib;
     unsigned cpus;
+    struct top_call calls[CALL_NUMBERS]; /* by number */
 };
 
 /* Reads everything now; -1 with e. The caller frees with top_free. */
@@ -49,5 +61,18 @@ void top_spark(const struct top_past *past, char text[TOP_STEPS + 1]);
 
 enum top_order { TOP_BY_CPU, TOP_BY_MEMORY, TOP_BY_NAME, TOP_BY_ID };
 void top_sort(struct top_sample *s, enum top_order order);
+
+/*
+ * The hypercalls so far; nothing from a hypervisor that does not tell. Whoever asks makes the
+ * hypervisor measure them for a while.
+ */
+void top_calls_read(struct host *h, struct top_sample *s);
+/* Fills in what is between the moments. */
+void top_calls_compare(const struct top_sample *before, struct top_sample *now);
+/* Those that were called between the moments, the most expensive first: how many are in `out`. */
+int top_calls_sorted(const struct top_sample *s, const struct top_call *out[CALL_NUMBERS]);
+extern const char top_calls_columns[];
+void top_call_text(const struct top_call *c, char *text, size_t size);
+struct json_object *top_call_json(const struct top_call *c);
 
 #endif
