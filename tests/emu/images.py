@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Kernels and boot media made from Debian's kernel: other payload formats, damage, a GRUB CD, the head of a GRUB disk."""
 import dataclasses
+import glob
 import gzip
 import lzma
 import os
@@ -116,6 +117,34 @@ def grub_head(partition_mib):
         head[0x1fe:0x200] = b"\x55\xaa"
         return gzip.compress(bytes(head), 9, mtime=0)
     return save("grub-head.gz", make)
+
+
+def signed_disk(cfg):
+    """A disk with an EFI system partition (the whole disk is it) as Debian installs it for Secure Boot: shim, which
+    Microsoft signed, GRUB, which Debian signed, and GRUB's modules. GRUB is told to load us, and when it does not,
+    Debian's kernel without us."""
+    if reason := vm.cannot_run(cfg):
+        return reason
+    grub, shim, debian = f"{vm.FETCH}/efi/usr/lib/grub/", f"{vm.FETCH}/efi/usr/lib/shim/shimx64.efi.signed", "EFI/debian"
+    os.makedirs(TMP, exist_ok=True)
+    disk, initramfs = TMP + "/secure-boot.img", vm.add_files(cfg)
+    words = vm.kernel_args(dataclasses.replace(cfg, hv="bare"))
+    menu = [f"multiboot2 /orlop.gz placeholder {vm.hypervisor_args(cfg)}", "linux /vmlinuz " + words, "initrd /initramfs", "boot"]
+    with open(disk + ".cfg", "w", encoding="ascii") as f:
+        f.write("\n".join(menu) + "\n")
+    files = {"EFI/BOOT/BOOTX64.EFI": shim, "EFI/BOOT/grubx64.efi": grub + "x86_64-efi-signed/grubx64.efi.signed",
+             f"{debian}/grub.cfg": disk + ".cfg", "orlop.gz": vm.TOP + "/build/orlop.gz", "vmlinuz": cfg.kernel,
+             "initramfs": initramfs}
+    with open(disk, "wb") as f:
+        f.truncate(128 << 20)
+    subprocess.run(["mformat", "-i", disk, "-F", "::"], check=True)
+    subprocess.run(["mmd", "-i", disk, "::EFI", "::EFI/BOOT", f"::{debian}", f"::{debian}/x86_64-efi"], check=True)
+    for name, path in files.items():
+        subprocess.run(["mcopy", "-i", disk, path, f"::{name}"], check=True)
+    modules = [p for p in glob.glob(grub + "x86_64-efi/*") if p.endswith((".mod", ".lst"))]
+    subprocess.run(["mcopy", "-i", disk, *modules, f"::{debian}/x86_64-efi"], check=True)
+    os.unlink(initramfs)
+    return dataclasses.replace(cfg, disk_boot=disk)
 
 
 def image_wanting_highest():

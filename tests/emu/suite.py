@@ -276,6 +276,25 @@ def uefi_cases():
     ]
 
 
+# --- Secure Boot, which refuses us. ---
+
+def never_started(result):
+    if not any("prohibited by secure boot policy" in line for line in result.lines):
+        return "GRUB does not say why it does not load the hypervisor"
+    return "Orlop started under Secure Boot" if any("(orlop)" in line for line in result.lines) else None
+
+
+def secure_boot_cases():
+    cfg = vm.Config(task="secure-boot", uefi=True, secure_boot=True, mem=1024,
+                    files=(("orlop/orlop", vm.TOP + "/build/tools/orlop"),))
+    return [
+        Case("secure-boot", cfg, make=images.signed_disk, check=never_started, hvs=("orlop",), long=True),
+        # A CD with a GRUB that nobody signed.
+        refusal("secure-boot-unsigned", r"BdsDxe: failed to load Boot\d+ .*: Access Denied", by=images.boot_iso, uefi=True,
+                secure_boot=True, long=True),
+    ]
+
+
 # --- What programs, devices and tools do. ---
 
 def xl_case(cpus):
@@ -398,5 +417,5 @@ def scale_cases():
 
 
 def all_cases():
-    return boot_cases() + option_cases() + kernel_cases() + refusal_cases() + place_cases() + uefi_cases() + work_cases() + scale_cases() + \
+    return boot_cases() + option_cases() + kernel_cases() + refusal_cases() + place_cases() + uefi_cases() + secure_boot_cases() + work_cases() + scale_cases() + \
         guest_cases.all_cases(Case, audit_clean)

@@ -53,6 +53,7 @@ class Config:
     cdrom: str = ""     # boot this image by firmware instead of -kernel
     disk_boot: str = ""     # or this raw disk image
     uefi: bool = False      # by OVMF instead of SeaBIOS
+    secure_boot: bool = False   # the same with Microsoft's keys enrolled, as machines are sold
     grub: str = ""          # a command of GRUB's before it loads us from the CD
 
     def cpu_model(self):
@@ -186,8 +187,11 @@ def add_files(cfg):
 def firmware_options(cfg):
     """OVMF with variables of its own, which QEMU forgets at its end."""
     place = FETCH + "/efi/usr/share/OVMF/OVMF_"
-    return ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={place}CODE_4M.fd",
-            "-drive", f"if=pflash,unit=1,format=raw,snapshot=on,file={place}VARS_4M.fd"] if cfg.uefi else []
+    code, variables = ("CODE_4M.secboot", "VARS_4M.ms") if cfg.secure_boot else ("CODE_4M", "VARS_4M")
+    # The variables that hold the keys are written in system management mode only.
+    guarded = ["-global", "driver=cfi.pflash01,property=secure,value=on"] if cfg.secure_boot else []
+    return ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={place}{code}.fd",
+            "-drive", f"if=pflash,unit=1,format=raw,snapshot=on,file={place}{variables}.fd", *guarded] if cfg.uefi else []
 
 
 def boot_options(cfg):
@@ -223,7 +227,7 @@ def device_options(cfg):
 
 def command(cfg, serial="stdio"):
     """The whole QEMU command line."""
-    return [*qemu_binary(cfg.qemu), "-machine", cfg.machine, "-accel", cfg.accel, "-cpu", cfg.cpu_model(),
+    return [*qemu_binary(cfg.qemu), "-machine", cfg.machine + ",smm=on" * cfg.secure_boot, "-accel", cfg.accel, "-cpu", cfg.cpu_model(),
             "-smp", str(cfg.cpus), "-m", str(cfg.mem), "-display", "none", "-monitor", "none",
             "-serial", serial, *([] if cfg.reboots else ["-no-reboot"]), *boot_options(cfg),
             *device_options(cfg), *cfg.extra]

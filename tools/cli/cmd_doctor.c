@@ -99,6 +99,19 @@ int doctor_say_how_to_boot(void)
 
 /* --- the checks --- */
 
+/* UEFI's variable: four bytes of attributes, then 0 or 1. */
+static bool secure_boot(void)
+{
+    FILE *f = fopen("/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c",
+                    "re");
+    unsigned char value[5] = { 0 };
+    bool on = f && fread(value, 1, sizeof(value), f) == sizeof(value) && value[4] == 1;
+
+    if (f)
+        fclose(f);
+    return on;
+}
+
 static void check_hypervisor(struct patient *p, struct finding *f)
 {
     char *extra = line_of("/sys/hypervisor/version/extra");
@@ -106,7 +119,11 @@ static void check_hypervisor(struct patient *p, struct finding *f)
     p->orlop = extra && strstr(extra, "orlop");
     free(extra);
     if (!doctor_hypervisor_runs())
-        found(f, BAD, BOOT_REMEDY, "no hypervisor runs");
+        found(f, BAD,
+              secure_boot()
+                  ? "Turn Secure Boot off in the firmware's menu: with it GRUB loads none."
+                  : BOOT_REMEDY,
+              "no hypervisor runs");
     else
         found(f, GOOD, NULL, "%s runs", p->orlop ? "Orlop" : "Xen");
 }
@@ -271,19 +288,6 @@ static void check_space(struct patient *p, struct finding *f)
               "/var has %llu MiB free", mib);
     else
         found(f, GOOD, NULL, "/var has %llu MiB free", mib);
-}
-
-/* UEFI's variable: four bytes of attributes, then 0 or 1. */
-static bool secure_boot(void)
-{
-    FILE *f = fopen("/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c",
-                    "re");
-    unsigned char value[5] = { 0 };
-    bool on = f && fread(value, 1, sizeof(value), f) == sizeof(value) && value[4] == 1;
-
-    if (f)
-        fclose(f);
-    return on;
 }
 
 static void check_firmware(struct patient *p, struct finding *f)
