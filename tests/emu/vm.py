@@ -53,7 +53,7 @@ class Config:
     cdrom: str = ""     # boot this image by firmware instead of -kernel
     disk_boot: str = ""     # or this raw disk image
     uefi: bool = False      # by OVMF instead of SeaBIOS
-    secure_boot: bool = False   # the same with Microsoft's keys enrolled, as machines are sold
+    secure_boot: str = ""   # that of the OVMF made for it, which keeps more memory to itself: on (Microsoft's keys are in), off
     grub: str = ""          # a command of GRUB's before it loads us from the CD
 
     def cpu_model(self):
@@ -187,7 +187,7 @@ def add_files(cfg):
 def firmware_options(cfg):
     """OVMF with variables of its own, which QEMU forgets at its end."""
     place = FETCH + "/efi/usr/share/OVMF/OVMF_"
-    code, variables = ("CODE_4M.secboot", "VARS_4M.ms") if cfg.secure_boot else ("CODE_4M", "VARS_4M")
+    code, variables = ("CODE_4M.secboot" if cfg.secure_boot else "CODE_4M"), ("VARS_4M.ms" if cfg.secure_boot == "on" else "VARS_4M")
     # The variables that hold the keys are written in system management mode only.
     guarded = ["-global", "driver=cfi.pflash01,property=secure,value=on"] if cfg.secure_boot else []
     return ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={place}{code}.fd",
@@ -227,7 +227,7 @@ def device_options(cfg):
 
 def command(cfg, serial="stdio"):
     """The whole QEMU command line."""
-    return [*qemu_binary(cfg.qemu), "-machine", cfg.machine + ",smm=on" * cfg.secure_boot, "-accel", cfg.accel, "-cpu", cfg.cpu_model(),
+    return [*qemu_binary(cfg.qemu), "-machine", cfg.machine + (",smm=on" if cfg.secure_boot else ""), "-accel", cfg.accel, "-cpu", cfg.cpu_model(),
             "-smp", str(cfg.cpus), "-m", str(cfg.mem), "-display", "none", "-monitor", "none",
             "-serial", serial, *([] if cfg.reboots else ["-no-reboot"]), *boot_options(cfg),
             *device_options(cfg), *cfg.extra]

@@ -280,6 +280,26 @@ static const char *fill(struct build *b)
     return err;
 }
 
+/*
+ * Linux keeps what the firmware keeps out of its memory at the same addresses in its own, and its
+ * kernel must be where it is: older ones stop then, with a line that does not say what to do.
+ */
+static void report_conflicts(const struct build *b)
+{
+    const struct pv_range *k = &b->plan.part[PV_KERNEL];
+    uint64_t start = k->pfn << PAGE_SHIFT, end = start + (k->pages << PAGE_SHIFT);
+
+    for (unsigned int i = 0; i < boot_info.nr_mem; i++) {
+        const struct boot_memory *m = &boot_info.mem[i];
+
+        if (m->type == 1 || m->type == 5 || m->base >= end || m->base + m->len <= start)
+            continue; /* (5 is RAM that does not work, which Linux takes for RAM in a PV guest) */
+        log_warn("Dom0: the firmware keeps %#lx to %#lx (type %u), where a Linux kernel has its "
+                 "own place: before 6.12 it stops with \"conflicts with E820 map\"",
+                 m->base, m->base + m->len, m->type);
+    }
+}
+
 static void report(const struct build *b, uint64_t unpacked)
 {
     const struct xen_notes *n = &b->im->notes;
@@ -311,6 +331,7 @@ const char *dom0_build(struct dom0_image *im, const struct dom0_options *o)
         return err;
     }
     report(&b, im->elf.size);
+    report_conflicts(&b);
     dom0 = &b.pd->x.d;
     domain_publish(dom0);
     start_vcpu(&b);
