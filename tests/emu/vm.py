@@ -174,8 +174,7 @@ def add_files(cfg):
     # The image has those libraries that the distribution's tools need; the fetched ones go before the machine's.
     for lib, path in newc.libraries([p for _, p in files], [*(f"{FETCH}/{g}" for g in ("tools", "images", "hvm", "efi")), "/"]).items():
         more.file("lib/x86_64-linux-gnu/" + lib, path)
-        more.dir("lib64")
-        more.link("lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2")
+    more.link("lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2")
     os.makedirs(TOP + "/build/tmp", exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=TOP + "/build/tmp", prefix="initramfs-", delete=False) as out:
         with open(image, "rb") as f:
