@@ -155,6 +155,12 @@ struct frame *frame_alloc(unsigned int order, unsigned int max_bits);
  */
 extern unsigned int frame_low_bits;
 struct frame *frame_alloc_for(struct domain *d, unsigned int order, unsigned int max_bits);
+/* Of a block just allocated: nobody has had any of it since boot. */
+static inline bool frame_is_unused(const struct frame *f)
+{
+    return f->progress == 0;
+}
+
 /*
  * Set `pages` aside for d, in place of what was: nobody else gets them. 0 gives them back. -ENOMEM:
  * that many are not free; then all is as before. Takes RANK_HEAP.

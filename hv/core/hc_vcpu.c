@@ -210,9 +210,9 @@ long hc_vcpu_op(struct vcpu *v, const struct hc_args *args)
         if (id >= d->max_vcpus || !(target = d->vcpu[index_nospec(id, MAX_VCPUS)]))
             return E(ENOENT);
     }
-    switch ((uint32_t)args->a[0]) {
-    case VCPUOP_set_singleshot_timer:
+    if (__builtin_expect((uint32_t)args->a[0] == VCPUOP_set_singleshot_timer, 1))
         return op_set_singleshot(v, target, p);
+    switch ((uint32_t)args->a[0]) {
     case VCPUOP_stop_singleshot_timer:
         if (target != v)
             return E(EINVAL);

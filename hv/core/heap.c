@@ -16,6 +16,7 @@
 #include <xen/errno.h>
 
 #define NR_ZONES 42
+#define FIRST_STAMP 1        /* of what was used, and has no translations of guests' */
 unsigned int frame_low_bits; /* boot */
 
 static spinlock_t heap_lock = SPINLOCK_INIT(RANK_HEAP);
@@ -184,6 +185,7 @@ struct frame *frame_alloc_for(struct domain *d, unsigned int order, unsigned int
     if (!f)
         return NULL;
     mark(f, FRAME_RAM);
+    f->progress = f->stamp != 0; /* frame_is_unused() */
     if (f->stamp) {
         arch_tlb_flush_stamped(&cpumask_all, f->stamp);
         /* Larger blocks keep what is over: an old stamp costs a flush at most. */
@@ -214,6 +216,8 @@ void frame_free_hv_order(void *p, unsigned int order)
         BUG_ON(frame_refs(f[i].state) != 1);
         if (f[i].owner != DOMID_INVALID) /* it was shared: CPUs may still reach it */
             f[i].stamp = tlb_stamp();
+        else if (!f[i].stamp)
+            f[i].stamp = FIRST_STAMP;
     }
     frame_free(f, order);
 }

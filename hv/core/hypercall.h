@@ -36,9 +36,9 @@ extern const struct hypercall hypercall_table[NR_HYPERCALLS]; /* glue/hypercall_
 /*
  * Returned by a handler that gave way to pending work after storing its new arguments by
  * hc_restart(); never seen by a guest. No result can be this: get_debugreg gives addresses, and
- * this one is not canonical.
+ * this one is not canonical. It and the next are the two least numbers, as pv/entry.S has it.
  */
-#define HC_RESTART (-(1l << 62))
+#define HC_RESTART (-__LONG_MAX__ - 1)
 /* The same for a handler that has replaced the vCPU's registers: there is no result to store. */
 #define HC_LEFT (HC_RESTART + 1)
 static inline long hc_restart(struct vcpu *v, struct hc_args again)
@@ -88,7 +88,7 @@ static inline unsigned long index_nospec(unsigned long i, unsigned long n)
 
 /*
  * Dispatch for a caller in 64-bit mode: checks number, guest kind and privilege, calls the handler.
- * May return HC_RESTART or HC_LEFT.
+ * May return HC_RESTART or HC_LEFT. pv/entry.S does the same by itself for a PV guest's calls.
  */
 static inline long hypercall_dispatch(struct vcpu *v, unsigned long nr, const struct hc_args *args)
 {

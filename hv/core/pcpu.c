@@ -63,6 +63,21 @@ uint64_t pcpu_idle_time(const struct pcpu *p)
     return ns;
 }
 
+/* What comes seldom; log and keys before another vCPU is chosen. */
+static __attribute__((noinline)) void do_rare_work(uint32_t work)
+{
+    if (work & WORK_REAP)
+        domain_reap();
+    if (work & WORK_CONRING)
+        log_notify();
+    if (work & WORK_LOG)
+        log_late();
+    if (work & WORK_TRACE)
+        trace_notify();
+    if (work & WORK_KEY)
+        keys_run();
+}
+
 void pcpu_do_pending(struct pcpu *p)
 {
     while (__atomic_load_n(&p->pending, __ATOMIC_RELAXED) != 0) {
@@ -72,16 +87,8 @@ void pcpu_do_pending(struct pcpu *p)
 
         if (work & WORK_TIMER)
             timer_run(p);
-        if (work & WORK_REAP)
-            domain_reap();
-        if (work & WORK_CONRING)
-            log_notify();
-        if (work & WORK_LOG)
-            log_late();
-        if (work & WORK_TRACE)
-            trace_notify();
-        if (work & WORK_KEY)
-            keys_run();
+        if (__builtin_expect(work & ~(uint32_t)(WORK_TIMER | WORK_SCHED | WORK_CLOCK), 0))
+            do_rare_work(work);
         if (work & WORK_SCHED)
             sched_run(p);
         if ((work & WORK_CLOCK) && p->current != p->idle)

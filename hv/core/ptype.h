@@ -78,8 +78,8 @@ static inline bool frame_put_fast(struct frame *f)
     return false;
 }
 
-/* frame_get_typed() of a use as FT_WRITABLE of a frame that is data already. */
-static inline bool frame_get_writable_fast(struct frame *f, domid_t owner)
+/* One more use of a frame whose state is `is` in the bits of `mask`, type among them. */
+static inline bool frame_get_typed_fast(struct frame *f, domid_t owner, uint64_t mask, uint64_t is)
 {
     uint64_t s = frame_state(f), n;
 
@@ -88,13 +88,27 @@ static inline bool frame_get_writable_fast(struct frame *f, domid_t owner)
         /* None, or the count would overflow. */
         if ((n & FRAME_REF_MASK) <= 1 || frame_owner(f) != owner)
             return false;
-        if ((s & FRAME_TYPE_MASK) != (uint64_t)FT_WRITABLE << FRAME_TYPE_SHIFT)
+        if ((s & mask) != is)
             return false;
     } while (__builtin_expect(!frame_swap_state(f, &s, n), 0));
     if (__builtin_expect(frame_owner(f) == owner, 1))
         return true;
     frame_put_typed(f); /* it changed hands meanwhile, and its state is as it was */
     return false;
+}
+
+/* frame_get_typed() of a use as FT_WRITABLE of a frame that is data already. */
+static inline bool frame_get_writable_fast(struct frame *f, domid_t owner)
+{
+    return frame_get_typed_fast(f, owner, FRAME_TYPE_MASK,
+                                (uint64_t)FT_WRITABLE << FRAME_TYPE_SHIFT);
+}
+
+/* The same of a use as a page table of a frame that is a validated one of this level's type. */
+static inline bool frame_get_table_fast(struct frame *f, domid_t owner, enum frame_type t)
+{
+    return frame_get_typed_fast(f, owner, FRAME_TYPE_MASK | FRAME_VALIDATED,
+                                (uint64_t)t << FRAME_TYPE_SHIFT | FRAME_VALIDATED);
 }
 
 /*

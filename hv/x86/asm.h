@@ -50,13 +50,13 @@
         .popsection
         .endm
 
-        .macro PUSH_REGS
+        .macro PUSH_REGS rcx=%rcx
         pushq   %r8
         pushq   %r10
         pushq   %rdx
         pushq   %rsi
         pushq   %rdi
-        pushq   %rcx
+        pushq   \rcx
         pushq   %rax
         pushq   %r9
         pushq   %r11

@@ -34,6 +34,7 @@ void asm_offsets(void)
     DEFINE(CI_GUEST_CR3, offsetof(struct cpu_info, guest_cr3));
     DEFINE(CI_ISOLATED_CR3, offsetof(struct cpu_info, isolated_cr3));
     DEFINE(PCPU_PENDING, offsetof(struct pcpu, pending));
+    DEFINE(PCPU_CALLS, offsetof(struct pcpu, counts.calls));
     DEFINE(V_INFO, offsetof(struct vcpu, info));
     DEFINE(VI_PENDING, offsetof(struct vcpu_info, evtchn_upcall_pending));
     DEFINE(VI_MASK, offsetof(struct vcpu_info, evtchn_upcall_mask));
@@ -42,6 +43,8 @@ void asm_offsets(void)
     DEFINE(HVM_CONTROL_PA, offsetof(struct hvm_vcpu, control_pa));
     DEFINE(XV_ENTER, offsetof(struct x86_vcpu, enter));
     DEFINE(PV_KERNEL_MODE, offsetof(struct pv_vcpu, kernel_mode));
+    DEFINE(PV_CALLS, offsetof(struct pv_vcpu, calls));
+    DEFINE(PV_NR_CALLS, NR_HYPERCALLS);
     DEFINE(PV_SYSCALL_MASK, offsetof(struct pv_vcpu, syscall_mask));
     DEFINE(PV_EXIT_WORK, offsetof(struct pv_vcpu, exit_work));
     DEFINE(PV_KERNEL_SP, offsetof(struct pv_vcpu, kernel_sp));

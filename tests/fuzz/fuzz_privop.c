@@ -55,6 +55,26 @@ static void prepare(const struct setup *s, const uint8_t *code, size_t n)
         guest_mem[guest_regs.rip + i - MEM_BASE] = code[i];
 }
 
+/* What needs no decoder ends the same way without it, from the state before. */
+static void compare_quick(const struct x86_regs *before, bool done)
+{
+    struct x86_regs after = guest_regs;
+    static struct pv_vcpu vcpu;
+    unsigned int two, ins = ports.ins, outs = ports.outs, debugs = seen.debugs;
+
+    vcpu = guest_vcpu;
+    guest_regs = *before;
+    if (guest_is_quick(&two)) {
+        guest_vcpu = saved_vcpu;
+        ports.ins = ports.outs = seen.debugs = 0;
+        MUST(pv_quick_privop(&guest_vcpu, &guest_regs, two) == done);
+        MUST(memcmp(&after, &guest_regs, sizeof(after)) == 0);
+        MUST(memcmp(&vcpu, &guest_vcpu, sizeof(vcpu)) == 0);
+        MUST(ports.ins == ins && ports.outs == outs && seen.debugs == debugs);
+    }
+    guest_regs = after;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct x86_regs before;
@@ -70,6 +90,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     saved_vcpu = guest_vcpu;
 
     done = pv_emulate_privop(&guest_vcpu, &guest_regs);
+    compare_quick(&before, done);
 
     if (!done) {
         MUST(memcmp(&before, &guest_regs, sizeof(before)) == 0);

@@ -10,7 +10,7 @@ TSAN_TESTS += $(MODEL_OUT)/pv_tsan
 
 PV_CPPFLAGS := -Itests/host/pv_inc -I. -Ihv -Itests -DORLOP_DEBUG
 PV_HV := $(addprefix hv/x86/pv/,ptable.c ptwalk.c mmu_update.c mmuext.c ptwr.c desc.c descriptor.c grant_pte.c \
-	teardown.c hc_memory.c exchange.c hc_physdev.c hc_domctl.c hc_vcpu_state.c log_dirty.c domain.c context.c bounce.c audit.c) hv/x86/switch.c hv/x86/mm/tlb.c hv/x86/insn/ptwrite.c hv/x86/insn/decode.c \
+	teardown.c hc_memory.c exchange.c hc_physdev.c hc_domctl.c hc_vcpu_state.c log_dirty.c domain.c context.c bounce.c calls.c audit.c) hv/x86/switch.c hv/x86/mm/tlb.c hv/x86/insn/ptwrite.c hv/x86/insn/decode.c \
 	hv/x86/emul/emul.c hv/x86/emul/alu.c \
 	hv/x86/hypercall/memory.c hv/x86/policy/told.c $(wildcard hv/x86/hvm/*32*.c)
 PV_SRC := $(PV_HV) $(wildcard hv/core/*.c) hv/x86/glue/hypercall_table.c tests/host/host.c tests/host/step.c tests/host/pv_machine.c \

@@ -37,6 +37,29 @@ static long call(struct vcpu *c, unsigned long nr, unsigned long a0, unsigned lo
     return host_call(c, nr, a0, a1, a2, 0);
 }
 
+/* Blocks tell whether anybody has had a part of them since boot (0008): first, of a fresh heap. */
+TEST(memory_that_nobody_had)
+{
+    static struct frame *kept[4096];
+    struct frame *f = frame_alloc(8, 0);
+    unsigned int n = 0;
+    void *page;
+
+    CHECK(f != NULL);
+    CHECK(frame_is_unused(f));
+    frame_free(f, 8);
+    page = frame_alloc_hv();
+    f = frame_of(arch_unmap(page));
+    frame_free_hv(page);
+    do {
+        kept[n] = frame_alloc(0, 0);
+        CHECK(kept[n] != NULL);
+    } while (kept[n++] != f);
+    CHECK(!frame_is_unused(f));
+    while (n-- > 0)
+        frame_free(kept[n], 0);
+}
+
 TEST(log_ring_keeps_the_latest)
 {
     static char text[70000];

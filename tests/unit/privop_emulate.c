@@ -13,7 +13,7 @@ static bool run(const uint8_t *code, size_t n)
 {
     last_len = n;
     memcpy(&guest_mem[guest_regs.rip - MEM_BASE], code, n);
-    return pv_emulate_privop(&guest_vcpu, &guest_regs);
+    return guest_privop();
 }
 
 /* The instruction was completed and RIP is behind it; back to its start for the next one. */
@@ -287,9 +287,9 @@ TEST(fetch_over_page_ends)
     guest_regs.rip = READ_ONLY + 0xfff;
     CHECK(!RUN(0x0f));
     guest_regs.rip = HOLE;
-    CHECK(!pv_emulate_privop(&guest_vcpu, &guest_regs));
+    CHECK(!guest_privop());
     guest_regs.rip = ~0ull;
-    CHECK(!pv_emulate_privop(&guest_vcpu, &guest_regs));
+    CHECK(!guest_privop());
 }
 
 TEST(retires_as_the_cpu_does)

@@ -310,4 +310,24 @@ static void guest_reset(void)
                                     .rsp = DATA + 0x800 };
 }
 
+/* Can what is at RIP go without a decoder? As traps.c asks; then its first two bytes. */
+static inline bool guest_is_quick(unsigned int *two)
+{
+    uint64_t at = guest_regs.rip;
+
+    if (guest_regs.vector != VECTOR_GP || guest_regs.error_code ||
+        guest_regs.cs != SEL_RING3_CS64 || !mapped(at, false) || !mapped(at + 1, false))
+        return false;
+    *two = guest_mem[at - MEM_BASE] | (unsigned int)guest_mem[at + 1 - MEM_BASE] << 8;
+    return pv_is_quick_privop(*two);
+}
+
+static inline bool guest_privop(void)
+{
+    unsigned int two;
+
+    return guest_is_quick(&two) ? pv_quick_privop(&guest_vcpu, &guest_regs, two)
+                                : pv_emulate_privop(&guest_vcpu, &guest_regs);
+}
+
 #endif

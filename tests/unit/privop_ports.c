@@ -11,7 +11,7 @@ static bool run(const uint8_t *code, size_t n)
     bool ok;
 
     memcpy(&guest_mem[0], code, n);
-    ok = pv_emulate_privop(&guest_vcpu, &guest_regs);
+    ok = guest_privop();
     if (ok && guest_regs.rip == CODE + n)
         guest_regs.rip = CODE;
     return ok;
@@ -244,7 +244,7 @@ TEST(string_io_is_resumed_and_may_fault)
     guest_regs.rcx = 8; /* two elements fit before the read-only page */
     guest_regs.rdi = READ_ONLY - 2;
     memcpy(guest_mem, "\xf3\x6c", 2);
-    CHECK(pv_emulate_privop(&guest_vcpu, &guest_regs));
+    CHECK(guest_privop());
     CHECK_EQ(guest_regs.rip, CODE);
     CHECK_EQ(guest_regs.rcx, 6);
     CHECK_EQ(guest_regs.rdi, READ_ONLY);

@@ -31,7 +31,7 @@ static bool run(const uint8_t *code, size_t n, uint32_t msr, uint64_t val)
     guest_regs.rcx = msr;
     guest_regs.rax = (uint32_t)val;
     guest_regs.rdx = val >> 32;
-    ok = pv_emulate_privop(&guest_vcpu, &guest_regs);
+    ok = guest_privop();
     return ok;
 }
 
@@ -231,7 +231,7 @@ TEST(no_port_instruction)
     CHECK(run((const uint8_t[]){ 0x66, 0xed }, 2, 0, 0x300ull << 32));
     guest_mem[HOLE - 1 - MEM_BASE] = 0x66; /* and no page behind it */
     guest_regs.rip = HOLE - 1;
-    CHECK(!pv_emulate_privop(&guest_vcpu, &guest_regs));
+    CHECK(!guest_privop());
     CHECK_EQ(guest_regs.rip, HOLE - 1);
 }
 

@@ -9,6 +9,7 @@
 #include <xen/grant_table.h>
 #include <xen/memory.h>
 
+#include "core/access.h"
 #include "core/audit.h"
 #include "core/grant.h"
 #include "core/parked.h"
@@ -553,6 +554,28 @@ TEST(audit_sees_wrong_tables)
     CHECK(audit() != 0);
     page(l2)[511] = 0;
     CHECK_EQ(audit(), 0);
+}
+
+/* The entry code's arrays of hypercalls say what hypercall_dispatch() says. */
+TEST(calls_by_privilege)
+{
+    struct hc_args none = { { 0 } };
+    struct vcpu *v[2] = { as(1), as(0) };
+
+    CHECK(access_host(v[1]->domain) && !access_host(v[0]->domain));
+    for (unsigned int p = 0; p < 2; p++) {
+        hc_fn *const *calls = pv_calls_of(v[p]->domain);
+
+        CHECK(calls == pv_vcpu(v[p])->calls);
+        for (unsigned int i = 0; i < NR_HYPERCALLS; i++) {
+            const struct hypercall *h = &hypercall_table[i];
+
+            if (h->kinds[p] & BIT(GUEST_PV))
+                CHECK(calls[i] == h->fn);
+            else
+                CHECK_EQ(calls[i](v[p], &none), hypercall_dispatch(v[p], i, &none));
+        }
+    }
 }
 
 /* With so little memory that the recount looks at some frames at a time. */

@@ -160,7 +160,8 @@ unsigned long copy_user(void *dst, const void *src, unsigned long n);
 /* The same of 16 bytes from the guest. */
 unsigned long copy_user16(void *dst, const void *src);
 
-/* Access to guest memory by user_store(), on and off; nothing else is done in between. */
+/* Access to guest memory by user_store() and user_load(), on and off; nothing else is done in
+ * between. */
 static inline void user_begin(void)
 {
     __asm__ volatile("1: .byte 0x0f, 0x1f, 0x00\n\t"
@@ -181,6 +182,22 @@ static inline void user_end(void)
                  ".long %l[" #fault "] - .\n\t.popsection" ::"r"((uint64_t)(val)),     \
                  "m"(*(uint64_t *)(at))                                                \
                  : "memory"                                                            \
+                 : fault)
+
+/* The same way 8 and 2 bytes are loaded into `to`. */
+#define user_load(to, at, fault)                                                       \
+    __asm__ goto("1: movq %1, %0\n\t.pushsection .ex_table, \"a\"\n\t.long 1b - .\n\t" \
+                 ".long %l[" #fault "] - .\n\t.popsection"                             \
+                 : "=r"(to)                                                            \
+                 : "m"(*(const uint64_t *)(at))                                        \
+                 :                                                                     \
+                 : fault)
+#define user_load2(to, at, fault)                                                        \
+    __asm__ goto("1: movzwl %1, %0\n\t.pushsection .ex_table, \"a\"\n\t.long 1b - .\n\t" \
+                 ".long %l[" #fault "] - .\n\t.popsection"                               \
+                 : "=r"(to)                                                              \
+                 : "m"(*(const uint16_t *)(at))                                          \
+                 :                                                                       \
                  : fault)
 
 static inline void clts(void)

@@ -90,6 +90,7 @@ struct pv_vcpu *pv_vcpu_create(struct domain *d, unsigned int id)
         return NULL;
     }
     pv_set_short_paths(pv);
+    pv->calls = pv_calls_of(d);
     pv->x.v.period_ns = TICK_NS;
     return pv;
 }

@@ -48,6 +48,9 @@ entry_stubs:
         sarq    $16, %rcx
         cmpq    %rcx, 8(%rsp)
         jne     1f
+        GO_BY_SYSRET
+        .endm
+        .macro GO_BY_SYSRET             /* to rcx */
         movq    24(%rsp), %r11
         movq    32(%rsp), %rsp
         LEAVE_SYSRET
@@ -63,12 +66,12 @@ entry_stubs:
         EX(2b, iret_fault)
         .endm
 
-        /* rsp: &regs.rip, rcx is free, all others are the guest's: the rest of regs. */
+        .set RCX_TO_RIP, REGS_rip - REGS_rcx - 8
+        /* rsp: &regs.rip, rcx is ours, all others are the guest's: the rest of regs. */
         .macro PUSH_SYSCALL_REGS
         pushq   $0
         movl    $REGS_SYSCALL, 4(%rsp)
-        movq    8(%rsp), %rcx           /* as SYSCALL left it */
-        PUSH_REGS
+        PUSH_REGS RCX_TO_RIP(%rsp)      /* rcx as SYSCALL left it */
         .endm
 
         .balign 16
@@ -84,9 +87,24 @@ syscall_entry:
         cmpl    $HYPERCALL_IRET, %eax
         je      iret_hypercall
         PUSH_SYSCALL_REGS
-        movq    %rsp, %rdi
-        movq    CI_CURRENT - CI_REGS(%rsp), %rsi
-        CALL_C  pv_hypercall
+        /* hypercall_dispatch(), by the vCPU's table; what is unusual goes through C. */
+779:    cmpl    $0, watched(%rip)
+        PATCHED 779b, hypercall_in_c, JUMP_RSB
+        jne     hypercall_in_c
+        cmpq    $PV_NR_CALLS, %rax
+        jae     hypercall_in_c
+        andl    $PV_NR_CALLS - 1, %eax  /* no speculation past the table */
+        movq    CI_PCPU - CI_REGS(%rsp), %rdx
+        incq    PCPU_CALLS(%rdx,%rax,8)
+        movq    PV_CALLS(%rcx), %rdx
+        movq    (%rdx,%rax,8), %rax
+        movq    %rcx, %rdi
+        leaq    REGS_rcx + 8(%rsp), %rsi
+        call    __x86_indirect_thunk_rax
+        cmpq    $2, %rax                /* HC_RESTART and HC_LEFT alone overflow */
+        jo      hypercall_unfinished
+        movq    %rax, REGS_rax(%rsp)
+hypercall_done:
         movq    CI_CURRENT - CI_REGS(%rsp), %rcx
         LOOK_FOR_WORK cmpb, PV_EXIT_WORK, %rcx
         jne     exit_upcall
@@ -95,11 +113,25 @@ syscall_entry:
         /* What C functions preserve is as it came, and rcx and r11 go by SYSRET. */
         addq    $REGS_r11 + 8, %rsp
         POP_VOLATILE_REGS
-        TRY_SYSRET
-1:      movq    8(%rsp), %rcx           /* IRET will fault: not with what is the hypervisor's */
-        movq    24(%rsp), %r11
+        /* RIP follows a SYSCALL or is a handler's: canonical, or 2^47 */
+        cmpw    $0x80, 8 + 5(%rsp)
+        movq    8(%rsp), %rcx
+        je      1f
+        GO_BY_SYSRET
+1:      movq    24(%rsp), %r11          /* IRET will fault: not with what is the hypervisor's */
         addq    $8, %rsp
         jmp     iret_direct
+
+hypercall_unfinished:
+        movq    %rsp, %rdi
+        movq    %rax, %rsi
+        call    pv_hypercall_unfinished
+        jmp     hypercall_done
+hypercall_in_c:
+        movq    %rsp, %rdi
+        movq    %rcx, %rsi
+        CALL_C  pv_hypercall
+        jmp     hypercall_done
 
 syscall_slow:
         PUSH_SYSCALL_REGS

@@ -33,6 +33,7 @@ struct exchange {
     unsigned long claimed, cleared, done;
     uint32_t *in;  /* frames given */
     uint32_t *out; /* first frames of the extents taken; room for 2^chunk_order as well */
+    bool as_is;    /* the extent in work need not be cleared */
     bool lists;    /* these two are blocks of their own, and the chunk can be parked */
     bool undoing;
     long fault;   /* what to say of a chunk that is exchanged all the same */
@@ -137,6 +138,7 @@ static long allocate_extent(struct vcpu *v, struct exchange *e, unsigned long i)
         return E(ENOMEM);
     }
     e->out[i] = (uint32_t)frame_mfn(f).v;
+    e->as_is = access_host(v->domain) && frame_is_unused(f); /* as its first memory: 0008 */
     return 0;
 }
 
@@ -152,7 +154,7 @@ static long allocate_some(struct vcpu *v, struct exchange *e)
 
         if (!within)
             rc = allocate_extent(v, e, e->cleared >> order);
-        if (rc == 0)
+        if (rc == 0 && !e->as_is)
             arch_clear_page(arch_map(MFN(e->out[e->cleared >> order] + within)));
     }
     return rc;

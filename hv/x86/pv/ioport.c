@@ -87,15 +87,13 @@ bool pv_ioport_allowed(struct pv_vcpu *v, uint16_t port, unsigned int size)
 /* The domain's permission for all the ports of an access, which the guest's own is for. */
 static bool domain_may(const struct pv_vcpu *v, unsigned int port, unsigned int size)
 {
-    const unsigned long *bitmap = x86_domain(v->x.v.domain)->ioports;
+    const uint8_t *at = (const uint8_t *)x86_domain(v->x.v.domain)->ioports;
+    unsigned int mask = ((1u << size) - 1) << (port & 7);
 
-    if (!bitmap)
+    if (!at)
         return false;
-    for (unsigned int i = 0; i < size; i++) {
-        if (!bitmap_test(bitmap, port + i))
-            return false;
-    }
-    return true;
+    at += port / 8;
+    return !(mask & ~(at[0] | (mask > 0xff ? (unsigned int)at[1] << 8 : 0)));
 }
 
 static uint32_t ones(unsigned int size)

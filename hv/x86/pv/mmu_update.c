@@ -234,23 +234,32 @@ static long finish_batch(struct batch *b, long rc, uint32_t before, unsigned lon
 static inline long update_single(struct vcpu *v, unsigned long reqs, unsigned long pdone)
 {
     struct pv_domain *pd = pv_domain(v->domain);
-    struct mmu_update u;
+    const struct mmu_update *at = (const struct mmu_update *)reqs;
+    uint64_t ptr, val;
     uint32_t done;
     long rc;
 
-    _Static_assert(sizeof(u) == 16, "read by copy_user16()");
-    if (!pv_range_ok(reqs, sizeof(u)) || copy_user16(&u, (const void *)reqs))
+    if (!pv_range_ok(reqs, sizeof(*at)))
         return E(EFAULT);
+    user_begin();
+    user_load(ptr, &at->ptr, fault);
+    user_load(val, &at->val, fault);
+    user_end();
     spin_lock(&pd->pt_lock);
-    rc = update_one(&pv_vcpu(v)->drop, v->domain, NULL, &u);
+    rc = update_one(&pv_vcpu(v)->drop, v->domain, NULL, &(struct mmu_update){ ptr, val });
     spin_unlock(&pd->pt_lock);
     pv_mm_done(v);
+    if (likely(rc == 0 && !pdone))
+        return 0;
     if (unlikely(rc == -PT_ERESTART))
         return hc_restart(v, HC_ARGS(reqs, 1, pdone, DOMID_SELF));
     done = rc == 0;
     if (unlikely(pdone))
         (void)guest_put(v, GPTR(pdone), &done);
     return rc;
+fault:
+    user_end();
+    return E(EFAULT);
 }
 
 /* Any number of entries, of whomever's tables. */

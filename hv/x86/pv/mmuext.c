@@ -93,6 +93,8 @@ int pv_get_l4(struct domain *d, mfn_t mfn)
 
     if (!f)
         return -XEN_EINVAL;
+    if (likely(frame_get_table_fast(f, d->id, FT_L4)))
+        return 0;
     rc = frame_get_typed(f, d, FT_L4);
     if (rc != -XEN_EAGAIN)
         return rc == -XEN_EBUSY ? -XEN_EINVAL : rc;
@@ -337,6 +339,54 @@ static void run_ops(struct vcpu *v, struct domain *d, gptr_t ops, struct ext_bat
         b->rc = -PT_ERESTART;
 }
 
+/*
+ * What a kernel does at each switch of processes: operations that change the bases of its own
+ * vCPU. Does those of them that come first, until one fails or is not as most are: run_ops() goes
+ * on, unless b->rc says that the call gives way.
+ */
+static void run_bases(struct vcpu *v, gptr_t ops, struct ext_batch *b)
+{
+    if (unlikely(!pv_range_ok(ops.v, (uint64_t)b->count * sizeof(struct mmuext_op))))
+        return;
+    while (b->done < b->count && !__atomic_load_n(&pv_vcpu(v)->drop.any, __ATOMIC_RELAXED)) {
+        const struct mmuext_op *op = (const struct mmuext_op *)ops.v + b->done;
+        uint64_t cmd, mfn;
+
+        user_begin();
+        user_load(cmd, &op->cmd, fault);
+        user_load(mfn, &op->arg1.mfn, fault);
+        user_end();
+        if ((uint32_t)cmd == MMUEXT_NEW_BASEPTR        ? pv_new_kernel_base(v, MFN(mfn))
+            : (uint32_t)cmd == MMUEXT_NEW_USER_BASEPTR ? pv_new_user_base(v, MFN(mfn))
+                                                       : -XEN_ENOSYS)
+            return;
+        b->done++;
+        if (pcpu_gives_way(cpu_info()->pcpu, 4) && b->done < b->count) {
+            b->rc = -PT_ERESTART;
+            return;
+        }
+    }
+    return;
+fault:
+    user_end();
+}
+
+/* On frames of the domain that `foreign` names; not 0: the caller may not. */
+static long run_for(struct vcpu *v, unsigned long foreign, gptr_t ops, struct ext_batch *b)
+{
+    struct domain *pg_owner;
+    long rc = pv_foreign_get(v, foreign & 0xffff, &pg_owner);
+
+    if (rc)
+        return rc;
+    if (pg_owner && !is_pv(pg_owner)) /* it has no tables of this sort */
+        b->rc = E(EINVAL);
+    else
+        run_ops(v, pg_owner ? pg_owner : v->domain, ops, b);
+    pv_foreign_put(pg_owner);
+    return 0;
+}
+
 long hc_mmuext_op(struct vcpu *v, const struct hc_args *args)
 {
     unsigned long ops = args->a[0];
@@ -345,21 +395,21 @@ long hc_mmuext_op(struct vcpu *v, const struct hc_args *args)
     unsigned long foreign = args->a[3];
     struct ext_batch b = { .count = (uint32_t)count & ~UPDATE_PREEMPTED };
     uint32_t before = 0;
-    struct domain *pg_owner;
-    long rc;
+    long rc = 0;
 
+    if (likely((uint16_t)foreign == DOMID_SELF && !pdone)) {
+        run_bases(v, GPTR(ops), &b);
+        if (likely(b.done == b.count))
+            return 0;
+    }
     if (((uint32_t)count & UPDATE_PREEMPTED) && pdone)
         (void)guest_get(v, &before, GPTR(pdone));
     if (ops + (uint64_t)b.count * sizeof(struct mmuext_op) < ops)
         return E(EFAULT);
-    rc = pv_foreign_get(v, foreign & 0xffff, &pg_owner);
+    if (!b.rc)
+        rc = run_for(v, foreign, GPTR(ops), &b);
     if (rc)
         return rc;
-    if (pg_owner && !is_pv(pg_owner)) /* it has no tables of this sort */
-        b.rc = E(EINVAL);
-    else
-        run_ops(v, pg_owner ? pg_owner : v->domain, GPTR(ops), &b);
-    pv_foreign_put(pg_owner);
     before += b.done;
     if (pdone) /* the ABI says nothing of a count that cannot be told */
         (void)guest_put(v, GPTR(pdone), &before);

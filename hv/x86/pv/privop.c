@@ -509,25 +509,32 @@ static bool code_segment(struct privop *op, uint64_t *base)
     return pv_code_segment(op->v, cs, &op->mode, base);
 }
 
+/* RIP is behind an instruction: RF, and the trap that TF or I/O breakpoints (`dr6`) ask for. */
+static void stepped(struct pv_vcpu *v, struct x86_regs *regs, uint64_t dr6)
+{
+    regs->rflags &= ~X86_FLAGS_RF;
+    if (unlikely(regs->rflags & X86_FLAGS_TF))
+        dr6 |= DR6_BS;
+    if (unlikely(dr6))
+        pv_inject_debug(v, regs, dr6);
+}
+
 /*
- * Behind the instruction: RIP at the code's width, RF. Then the trap that TF or an I/O breakpoint
- * asks for; the latter also comes between the elements of a repeated instruction.
+ * Behind the instruction: RIP at the code's width. The trap for I/O breakpoints also comes between
+ * the elements of a repeated instruction.
  */
 static bool retire(struct privop *op, enum outcome done)
 {
     struct x86_regs *regs = op->regs;
-    uint64_t dr6 = op->io_hits;
 
     if (done == COMPLETE) {
         regs->rip += op->insn.len;
         if (op->mode != INSN_MODE_64)
             regs->rip &= op->mode == INSN_MODE_32 ? 0xffffffffu : 0xffffu;
-        regs->rflags &= ~X86_FLAGS_RF;
-        if (unlikely(regs->rflags & X86_FLAGS_TF))
-            dr6 |= DR6_BS;
+        stepped(op->v, regs, op->io_hits);
+    } else if (unlikely(op->io_hits)) {
+        pv_inject_debug(op->v, regs, op->io_hits);
     }
-    if (unlikely(dr6))
-        pv_inject_debug(op->v, regs, dr6);
     return done != REFUSE;
 }
 
@@ -550,21 +557,36 @@ static enum outcome emulate(struct privop *op, const uint8_t *bytes, size_t len)
     return h->fn(op);
 }
 
-/* IN and OUT with the port in DX, of which a PC's drivers make thousands, need no decoder either.
- */
-static bool port_op(struct privop *op, const uint8_t *bytes, size_t len)
+bool pv_quick_privop(struct pv_vcpu *v, struct x86_regs *regs, unsigned int two)
 {
-    unsigned int prefix = bytes[0] == 0x66;
+    unsigned int code = two & 0xff, len, size, port;
+    uint64_t hits = 0;
 
-    /* untested: of one byte, since what the stack has behind it may be anything */
-    if (op->regs->vector != VECTOR_GP || len < 2 || (bytes[prefix] & 0xfc) != 0xec ||
-        op->mode == INSN_MODE_16)
+    if (two == 0x320f) {
+        if (!v->kernel_mode || rdmsr_for(v, regs) == REFUSE)
+            return false;
+        regs->rip += 2;
+        stepped(v, regs, 0);
+        return true;
+    }
+    if (code == 0x66) { /* of a word, by DX */
+        code = two >> 8;
+        len = size = 2;
+    } else {
+        len = code & 8 ? 1 : 2;
+        size = code & 1 ? 4 : 1;
+    }
+    port = code & 8 ? (uint16_t)regs->rdx : two >> 8;
+    if (!pv_ioport_allowed(v, (uint16_t)port, size))
         return false;
-    op->insn = (struct insn){ .op = bytes[prefix] & 2 ? INSN_OUT : INSN_IN,
-                              .len = (uint8_t)(1 + prefix),
-                              .size = (uint8_t)(!(bytes[prefix] & 1) ? 1
-                                                : prefix             ? 2
-                                                                     : 4) };
+    if (code & 2)
+        pv_ioport_out(v, (uint16_t)port, size, (uint32_t)(regs->rax & x86_size_mask(size)));
+    else
+        x86_gpr_write(regs, 0, pv_ioport_in(v, (uint16_t)port, size), size);
+    if (unlikely(v->dr[7] & 0xff))
+        hits = pv_io_breakpoints(v->dr, port, size);
+    regs->rip += len;
+    stepped(v, regs, hits);
     return true;
 }
 
@@ -572,7 +594,6 @@ bool pv_emulate_privop(struct pv_vcpu *v, struct x86_regs *regs)
 {
     struct privop op = { .v = v, .regs = regs };
     uint8_t bytes[INSN_MAX_LEN];
-    enum outcome done;
     uint64_t base;
     size_t len;
 
@@ -585,17 +606,5 @@ bool pv_emulate_privop(struct pv_vcpu *v, struct x86_regs *regs)
     /* untested: emulate() makes nothing of no bytes */
     if (len == 0)
         return false;
-
-    if (port_op(&op, bytes, len)) {
-        return retire(&op, op.insn.op == INSN_IN ? do_in(&op) : do_out(&op));
-    }
-    /* RDMSR, by far the most frequent where Linux uses FSGSBASE, needs no decoder. */
-    if (len >= 2 && bytes[0] == 0x0f && bytes[1] == 0x32 && v->kernel_mode &&
-        regs->vector == VECTOR_GP && op.mode == INSN_MODE_64) {
-        op.insn.len = 2;
-        done = rdmsr_for(v, regs);
-    } else {
-        done = emulate(&op, bytes, len);
-    }
-    return retire(&op, done);
+    return retire(&op, emulate(&op, bytes, len));
 }

@@ -22,6 +22,17 @@
  */
 bool pv_emulate_privop(struct pv_vcpu *v, struct x86_regs *regs);
 
+/*
+ * What makes #GP most often needs no decoder: RDMSR, and IN and OUT, which a PC's drivers do by the
+ * thousand. `two`: the first bytes, in flat 64-bit code.
+ */
+static inline bool pv_is_quick_privop(unsigned int two)
+{
+    return two == 0x320f || (two & 0xf4) == 0xe4 || (two & 0xfdff) == 0xed66;
+}
+/* pv_emulate_privop() of these. */
+bool pv_quick_privop(struct pv_vcpu *v, struct x86_regs *regs, unsigned int two);
+
 /* Initial state of v->priv (zeroed before): CR0 and CR4 as a new vCPU finds them. */
 void pv_priv_init(struct pv_vcpu *v);
 /*

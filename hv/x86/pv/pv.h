@@ -3,6 +3,7 @@
 #ifndef X86_PV_PV_H
 #define X86_PV_PV_H
 
+#include "core/hypercall.h"
 #include "core/types.h"
 #include "x86/pv/privstate.h"
 #include "x86/guest.h"
@@ -40,10 +41,11 @@ struct pv_vcpu {
     struct x86_vcpu x; /* first */
 
     /* Read by the entry code: see asm_offsets.c. */
-    bool kernel_mode;   /* in its kernel (or: in its program) */
-    bool syscall_mask;  /* SYSCALL masks events */
-    uint8_t exit_work;  /* enum pv_exit_work: what the exit path has to do before the guest runs */
-    uint64_t kernel_sp; /* stack for entries from user mode; any value */
+    bool kernel_mode;    /* in its kernel (or: in its program) */
+    bool syscall_mask;   /* SYSCALL masks events */
+    uint8_t exit_work;   /* enum pv_exit_work: what the exit path has to do before the guest runs */
+    hc_fn *const *calls; /* by number, one that refuses where there is none: see calls.c */
+    uint64_t kernel_sp;  /* stack for entries from user mode; any value */
     uint64_t kernel_ss;
     uint64_t cr3_kernel; /* machine addresses of the two L4s; user may be 0 */
     uint64_t cr3_user;
@@ -147,6 +149,9 @@ static inline void pv_set_short_paths(struct pv_vcpu *pv)
      BIT64(VMASST_TYPE_m2p_strict))
 
 extern const struct x86_guest_ops pv_guest_ops;
+
+/* The hypercalls of a PV domain as its privilege has them, NR_HYPERCALLS of them. calls.c */
+hc_fn *const *pv_calls_of(const struct domain *d);
 
 static inline bool is_pv(const struct domain *d)
 {

@@ -66,13 +66,35 @@ static void int80(struct vcpu *v, struct x86_regs *regs)
     pv_inject(v, regs, TRAP_GP, VEC_INT80 * 8 + 2);
 }
 
+/* #GP without an error code. Whether it was an instruction that was completed. */
+static bool privileged_instruction(struct pv_vcpu *pv, struct x86_regs *regs)
+{
+    unsigned int two;
+
+    if (unlikely(regs->cs != SEL_RING3_CS64) || !pv_range_ok(regs->rip, 2))
+        return pv_emulate_privop(pv, regs);
+    user_begin();
+    user_load2(two, regs->rip, fault);
+    user_end();
+    return pv_is_quick_privop(two) ? pv_quick_privop(pv, regs, two) : pv_emulate_privop(pv, regs);
+fault: /* of one byte at the end of what is there, perhaps */
+    user_end();
+    return pv_emulate_privop(pv, regs);
+}
+
 void pv_exception(struct vcpu *v, struct x86_regs *regs)
 {
     struct pv_vcpu *pv = pv_vcpu(v);
 
+    if (likely(regs->vector == TRAP_GP && !regs->error_code)) {
+        if (likely(privileged_instruction(pv, regs)))
+            return;
+        pv_inject(v, regs, TRAP_GP, 0);
+        return;
+    }
     switch (regs->vector) {
     case TRAP_GP:
-        if (regs->error_code ? software_interrupt(v, regs) : pv_emulate_privop(pv, regs))
+        if (software_interrupt(v, regs))
             return;
         break;
     case TRAP_UD:
@@ -231,18 +253,22 @@ void pv_iret_fault(struct x86_regs *regs)
 
 /* --- system calls and hypercalls --- */
 
+void pv_hypercall_unfinished(struct x86_regs *regs, long rc)
+{
+    if (rc == HC_LEFT)
+        return;
+    regs->rip -= 2; /* the SYSCALL instruction again, after what is pending */
+    regs->args = cpu_info()->current->restart_args;
+}
+
 void pv_hypercall(struct x86_regs *regs, struct vcpu *v)
 {
     long rc = hypercall_dispatch(v, regs->rax, &regs->args);
 
-    if (__builtin_expect(rc < HC_RESTART || rc > HC_LEFT, 1)) {
+    if (likely(rc > HC_LEFT))
         regs->rax = (uint64_t)rc;
-        return;
-    }
-    if (rc == HC_LEFT)
-        return;
-    regs->rip -= 2; /* the SYSCALL instruction again, after what is pending */
-    regs->args = v->restart_args;
+    else
+        pv_hypercall_unfinished(regs, rc);
 }
 
 void pv_syscall(struct x86_regs *regs)

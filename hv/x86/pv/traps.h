@@ -35,6 +35,8 @@ void pv_vm_assist_changed(struct domain *d);
  * they are in regs, or regs->vector says no more that it was a SYSCALL.
  */
 void pv_hypercall(struct x86_regs *regs, struct vcpu *v);
+/* A handler returned rc, HC_RESTART or HC_LEFT: what of current's registers changes. */
+void pv_hypercall_unfinished(struct x86_regs *regs, long rc);
 void pv_syscall(struct x86_regs *regs);
 void pv_syscall32(struct x86_regs *regs);
 void pv_sysenter(struct x86_regs *regs);

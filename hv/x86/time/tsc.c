@@ -32,7 +32,9 @@ struct tsc_record {
 
 static struct {
     bool running;
-    bool unstable; /* atomic: written once, with the records filled in before */
+    bool unstable;    /* atomic: written once, with the records filled in before */
+    bool steady;      /* atomic: running and not unstable */
+    uint8_t up, down; /* to_ns.shift, or its negative: one is 0 */
     struct tsc_record common;
     struct clock_scale to_ns;    /* TSC ticks to ns */
     struct clock_scale from_ns;  /* ns to TSC ticks */
@@ -153,6 +155,9 @@ void tsc_init(const struct time_hw *hw)
     lapic_timer_calibrated(lapic_hz, cpu_feat.tsc_deadline);
     tsc.common = (struct tsc_record){ rdtsc(), 0 };
     tsc.running = true;
+    tsc.up = (uint8_t)MAX(tsc.to_ns.shift, 0);
+    tsc.down = (uint8_t)MAX(-tsc.to_ns.shift, 0);
+    tsc.steady = !tsc.unstable;
     if (tsc_ref)
         tsc_first = tsc_sample(tsc_ref);
     log_info("TSC: %llu.%03llu MHz by %s; timer: %s", (unsigned long long)(tsc.hz / 1000000),
@@ -192,6 +197,10 @@ uint64_t arch_now(void)
     const struct tsc_record *r;
     uint64_t now;
 
+    if (likely(__atomic_load_n(&tsc.steady, __ATOMIC_RELAXED))) { /* clock_scale(), for short */
+        now = (rdtsc() - tsc.common.base_tsc) << (tsc.up & 63) >> (tsc.down & 63);
+        return tsc.common.base_ns + (uint64_t)((unsigned __int128)now * tsc.to_ns.mul >> 32);
+    }
     if (unlikely(!tsc.running))
         return 0;
     r = record();
@@ -218,6 +227,7 @@ void tsc_make_unstable(void)
         records[cpu] = tsc.common;
     tsc.last_ns = tsc_to_ns(rdtsc());
     __atomic_store_n(&tsc.unstable, true, __ATOMIC_RELEASE);
+    __atomic_store_n(&tsc.steady, false, __ATOMIC_RELEASE);
 }
 
 void tsc_rebase_cpu(uint64_t at, uint64_t ns)

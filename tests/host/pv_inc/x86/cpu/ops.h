@@ -32,6 +32,12 @@ static inline void user_end(void)
             goto fault;                                     \
     } while (0)
 
+#define user_load(to, at, fault)                              \
+    do {                                                      \
+        if (copy_user(&(to), (const void *)(at), sizeof(to))) \
+            goto fault;                                       \
+    } while (0)
+
 static inline void wbinvd(void)
 {
 }
