@@ -60,6 +60,9 @@ void arch_switch(struct vcpu *prev, struct vcpu *next);
 /* CPU's identity for VCPUOP_get_physid: APIC id in bits 31:0, ACPI id in bits 63:32. */
 uint64_t arch_physid(unsigned int cpu);
 
+/* CPUs of which this is the same number are threads of one core. */
+uint64_t arch_core(unsigned int cpu);
+
 /* --- what the ABI tells guests and tools of the machine --- */
 /* XENVER_capabilities: the guest kinds that run here, as "xen-3.0-x86_64 ". */
 const char *arch_capabilities(void);

@@ -23,6 +23,7 @@ enum count {
     COUNT_MAPS,     /* grants mapped */
     COUNT_UNMAPS,   /* and unmapped */
     COUNT_COPIES,   /* grant copies */
+    COUNT_FORCED,   /* ns that it idled beside another domain though vCPUs waited for it */
     NR_COUNTS
 };
 

@@ -50,13 +50,19 @@ static void put_values(struct query *q, const uint32_t *vals, uint32_t n)
 }
 
 /* The sum over all CPUs of the counter that lies at `offset` in struct counts. */
-static uint32_t sum(size_t offset)
+static uint64_t sum64(size_t offset)
 {
-    uint64_t n = 0; /* its low half is told: tools take differences */
+    uint64_t n = 0;
 
     for (unsigned int i = 0; i < nr_pcpus; i++)
         n += __atomic_load_n((uint64_t *)((char *)&pcpus[i]->counts + offset), __ATOMIC_RELAXED);
-    return (uint32_t)n;
+    return n;
+}
+
+/* Its low half is told: tools take differences. */
+static uint32_t sum(size_t offset)
+{
+    return (uint32_t)sum64(offset);
 }
 
 static const char *const names[NR_COUNTS] = {
@@ -70,6 +76,7 @@ static const char *const names[NR_COUNTS] = {
     [COUNT_MAPS] = "grants mapped",
     [COUNT_UNMAPS] = "grants unmapped",
     [COUNT_COPIES] = "grant copies",
+    [COUNT_FORCED] = "us idled beside another domain",
 };
 
 static void put_machine(struct query *q)
@@ -78,7 +85,8 @@ static void put_machine(struct query *q)
 
     for (unsigned int i = 0; i < NR_COUNTS; i++) {
         put_name(q, names[i], 1);
-        vals[i] = sum(offsetof(struct counts, n[i]));
+        vals[i] = i == COUNT_FORCED ? (uint32_t)(sum64(offsetof(struct counts, n[i])) / 1000)
+                                    : sum(offsetof(struct counts, n[i]));
     }
     put_values(q, vals, NR_COUNTS);
     put_name(q, "hypercalls", COUNT_CALLS);

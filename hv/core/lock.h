@@ -30,6 +30,7 @@ enum lock_rank {
     RANK_PAGELIST,   /* a domain's list of frames and its totals */
     RANK_VCPU,       /* a vCPU's timers and pause state */
     RANK_SCHED,      /* a CPU's run queue */
+    RANK_CORE,       /* which domain has a core */
     RANK_CAP,        /* what a domain may run under its cap */
     RANK_TIMER,      /* a CPU's timer heap */
     RANK_DOMLIST,    /* the list of domains and domain ids: nothing is taken inside */

@@ -36,6 +36,9 @@ struct pcpu {
     uint32_t lock_ranks;      /* bit per rank held (debug) */
     int32_t work_left;        /* units until the next long operation gives way: pcpu_gives_way() */
     struct counts counts;     /* read anywhere */
+    struct core *core;        /* sched_core.h; NULL: each CPU is scheduled by itself. Constant */
+    bool on_core;             /* [core lock to write] its vCPU is counted there */
+    uint64_t forced_since;    /* ns: it idles though vCPUs wait for it; 0: not so */
     uint64_t heartbeat;       /* counts seconds on the exit path, for the architecture's watchdog */
 };
 

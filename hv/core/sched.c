@@ -27,6 +27,7 @@
 #include "core/domain.h"
 #include "core/log.h"
 #include "core/pcpu.h"
+#include "core/sched_core.h"
 #include "core/sched_credit.h"
 #include "core/trace.h"
 
@@ -123,8 +124,8 @@ static inline uint32_t pool_of(const struct pcpu *p)
     return __atomic_load_n(&p->rq.pool, __ATOMIC_RELAXED);
 }
 
-/* Exact under p's queue lock, which who changes p's pool takes; else a hint. */
-static bool allowed(const struct vcpu *v, const struct pcpu *p)
+/* Who changes p's pool takes p's queue lock. */
+bool sched_allowed(const struct vcpu *v, const struct pcpu *p)
 {
     return cpumask_test(&v->affinity, p->id) &&
            pool_of(p) == __atomic_load_n(&v->domain->sched.pool, __ATOMIC_RELAXED);
@@ -142,12 +143,24 @@ static bool is_free(const struct pcpu *p)
            waiting(p) == 0;
 }
 
+/* The same where cores are shared by one domain's vCPUs only: best beside its own domain's. */
+static unsigned int core_distance(const struct vcpu *v, const struct pcpu *p)
+{
+    int with = core_beside(p, v->domain);
+
+    if (!is_free(p) || with < 0)
+        return 3 + waiting(p);
+    return with > 0 ? 0 : cpumask_test(&v->soft_affinity, p->id) ? 1 : 2;
+}
+
 /*
  * How good a place p is for v, 0 the best: free and preferred by its soft affinity, free, or by the
  * number that wait.
  */
 static unsigned int distance(const struct vcpu *v, const struct pcpu *p)
 {
+    if (p->core)
+        return core_distance(v, p);
     if (is_free(p))
         return cpumask_test(&v->soft_affinity, p->id) ? 0 : 1;
     return 2 + waiting(p);
@@ -161,12 +174,12 @@ static struct pcpu *choose_cpu(const struct vcpu *v)
 
     if (nr_pcpus == 1)
         return best;
-    if (allowed(v, best) && best->online)
+    if (sched_allowed(v, best) && best->online)
         least = distance(v, best);
     for (unsigned int i = 0; i < nr_pcpus && least != 0; i++) {
         struct pcpu *p = pcpus[i];
 
-        if (p && p->online && allowed(v, p) && distance(v, p) < least) {
+        if (p && p->online && sched_allowed(v, p) && distance(v, p) < least) {
             best = p;
             least = distance(v, p);
         }
@@ -246,7 +259,7 @@ static void place(struct pcpu *p, struct vcpu *v, bool woken)
             spin_unlock(&p->rq.lock);
             return;
         }
-        if (allowed(v, p)) /* else pools changed meanwhile */
+        if (sched_allowed(v, p)) /* else pools changed meanwhile */
             break;
     }
     if (v->runstate.state != RUNSTATE_runnable)
@@ -254,6 +267,8 @@ static void place(struct pcpu *p, struct vcpu *v, bool woken)
     cur = p->current;
     if (!is_idle(cur) && p->rq.nr == 0)
         credit_charge(&p->rq, cur, now, true);
+    if (p->core)
+        core_level(p);
     if (woken)
         credit_place_woken(&p->rq, v);
     else if (to == p)
@@ -352,7 +367,9 @@ void sched_give_way(struct vcpu *v)
  */
 static bool retire(struct pcpu *p, struct vcpu *prev, uint64_t now)
 {
-    bool give_way = prev->sched.yielding || p->rq.preempt || now >= prev->sched.slice_end;
+    bool core_over = p->core && core_gives_way(p->core);
+    bool give_way = prev->sched.yielding || p->rq.preempt || now >= prev->sched.slice_end ||
+                    core_over;
 
     credit_charge(&p->rq, prev, now, p->rq.nr == 0);
     if (!sched_runnable(prev)) {
@@ -363,10 +380,11 @@ static bool retire(struct pcpu *p, struct vcpu *prev, uint64_t now)
     if (prev->sched.yielding)
         credit_yield(&p->rq, prev);
     prev->sched.yielding = false;
-    if (allowed(prev, p) && credit_cap_allows(prev, p, now)) {
+    if (sched_allowed(prev, p) && credit_cap_allows(prev, p, now)) {
         if (!give_way)
             return true;
-        if (prev->sched.vtime <= p->rq.first) { /* it is its own successor */
+        if (!core_over && (prev->sched.vtime <= p->rq.first || /* it is its own successor */
+                           (p->core && core_keeps(p, prev, now)))) {
             credit_start(&p->rq, prev, now);
             return true;
         }
@@ -403,7 +421,7 @@ static struct vcpu *take_first(struct pcpu *self, struct pcpu *p, vtime_t limit)
     first = pqueue_first(&p->rq.waiting);
     if (first && first->key < limit)
         v = list_entry(first, struct vcpu, sched.node);
-    if (v && allowed(v, self) &&
+    if (v && sched_allowed(v, self) &&
         (limit == VTIME_NONE || cpumask_test(&v->soft_affinity, self->id))) {
         dequeue(p, v);
         __atomic_store_n(&v->cpu, self, __ATOMIC_RELEASE);
@@ -426,7 +444,7 @@ static struct vcpu *take_allowed(struct pcpu *self, struct pcpu *p)
     if (!spin_trylock(&p->rq.lock))
         return NULL;
     list_for_each (w, &p->rq.movable, sched.link) {
-        if (allowed(w, self))
+        if (sched_allowed(w, self))
             v = w;
         if (v || ++looked == MOST_LOOKED_AT)
             break;
@@ -457,6 +475,23 @@ static struct vcpu *take_any(struct pcpu *self)
     return NULL;
 }
 
+/* A vCPU that waits elsewhere and may run on p beside its own domain's, or NULL. No lock held. */
+static struct vcpu *take_beside(struct pcpu *p)
+{
+    struct pcpu *q = core_others(p);
+    struct vcpu *v;
+
+    if (!q || !spin_trylock(&q->rq.lock))
+        return NULL;
+    v = core_first_on(p, q);
+    if (v) {
+        dequeue(q, v);
+        __atomic_store_n(&v->cpu, p, __ATOMIC_RELEASE);
+    }
+    spin_unlock(&q->rq.lock);
+    return v;
+}
+
 /*
  * A vCPU of another CPU that is to run on p rather than those that are there: when p would idle any
  * one, else one that is further behind. No lock held.
@@ -464,9 +499,11 @@ static struct vcpu *take_any(struct pcpu *self)
 static struct vcpu *steal(struct pcpu *p, const struct vcpu *prev)
 {
     vtime_t limit = __atomic_load_n(&p->rq.first, __ATOMIC_RELAXED);
-    bool stays = !is_idle(prev) && sched_runnable(prev) && allowed(prev, p);
+    bool stays = !is_idle(prev) && sched_runnable(prev) && sched_allowed(prev, p);
     struct pcpu *from;
 
+    if (!stays && p->core && core_beside(p, NULL) != 0)
+        return take_beside(p);
     if (limit == VTIME_NONE && !stays)
         return take_any(p);
     if (stays)
@@ -480,7 +517,7 @@ static struct vcpu *steal(struct pcpu *p, const struct vcpu *prev)
 static void leave_wrong_cpu(struct vcpu *v)
 {
     struct pcpu *p = lock_queue(v);
-    bool stays = allowed(v, p), running = is_running(v);
+    bool stays = sched_allowed(v, p), running = is_running(v);
 
     if (!stays && v->sched.queued) {
         dequeue(p, v);
@@ -492,24 +529,43 @@ static void leave_wrong_cpu(struct vcpu *v)
         pcpu_raise(p, WORK_SCHED);
 }
 
-/* Takes the next vCPU to run on p, or its idle one. Queue lock held. */
-static struct vcpu *choose(struct pcpu *p, uint64_t now)
+/* The first in p's queue that may run; those before it are let go. Queue lock held. */
+static struct vcpu *first_ready(struct pcpu *p, uint64_t now)
 {
     struct pqnode *first;
 
-    p->rq.preempt = false;
     while ((first = pqueue_first(&p->rq.waiting)) != NULL) {
         struct vcpu *v = list_entry(first, struct vcpu, sched.node);
+        bool runnable = sched_runnable(v);
 
-        dequeue(p, v);
-        if (!sched_runnable(v))
-            stop(v, now);
-        else if (credit_cap_allows(v, p, now))
+        if (runnable && credit_cap_allows(v, p, now))
             return v;
-        else
+        dequeue(p, v);
+        if (runnable)
             v->sched.parked = true;
+        else
+            stop(v, now);
     }
-    return p->idle;
+    return NULL;
+}
+
+/* Takes the next vCPU to run on p, or its idle one. Queue lock held. */
+static struct vcpu *choose(struct pcpu *p, uint64_t now)
+{
+    struct vcpu *v = first_ready(p, now);
+
+    p->rq.preempt = false;
+    if (p->core) {
+        if (v)
+            v = core_pick(p, v, now);
+        else
+            core_unused(p);
+        core_account(p, now, !v && p->rq.nr != 0);
+    }
+    if (!v)
+        return p->idle;
+    dequeue(p, v);
+    return v;
 }
 
 /* Who runs on p is to be looked at again when its slice ends, if that matters. Queue lock held. */
@@ -600,6 +656,8 @@ static void take_in(struct pcpu *p, struct vcpu *v, uint64_t now)
     }
     if (!is_idle(p->current) && p->rq.nr == 0)
         credit_charge(&p->rq, p->current, now, true);
+    if (p->core)
+        core_level(p);
     credit_place_moved(&p->rq, v);
     enqueue(p, v);
     p->rq.preempt = true;
@@ -608,8 +666,9 @@ static void take_in(struct pcpu *p, struct vcpu *v, uint64_t now)
 /* Nobody else waits and the current one may stay: nothing to do, no clock to read. */
 static bool nothing_changes(struct pcpu *p, struct vcpu *cur)
 {
-    return !is_idle(cur) && sched_runnable(cur) && allowed(cur, p) && waiting(p) == 0 &&
-           !__atomic_load_n(&p->rq.help, __ATOMIC_RELAXED) && !credit_capped(cur);
+    return !is_idle(cur) && sched_runnable(cur) && sched_allowed(cur, p) && waiting(p) == 0 &&
+           !__atomic_load_n(&p->rq.help, __ATOMIC_RELAXED) && !credit_capped(cur) &&
+           !(p->core && core_gives_way(p->core));
 }
 
 /* The choice: switches from prev to who is next. `stolen` (or NULL) comes from another queue. */
@@ -630,6 +689,8 @@ static void run_next(struct pcpu *p, struct vcpu *prev, struct vcpu *stolen)
         spin_unlock(&p->rq.lock);
         return;
     }
+    if (p->core)
+        core_drop(p);
     next = choose(p, now);
     if (next == prev) { /* idle stays idle */
         spin_unlock(&p->rq.lock);

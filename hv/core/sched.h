@@ -112,6 +112,8 @@ void sched_give_way(struct vcpu *v);
 void sched_run(struct pcpu *p);
 /* May v run? (online, not paused, not blocked, domain not paused or dying) */
 bool sched_runnable(const struct vcpu *v);
+/* May v run on p, by affinity and pool? Exact under p's queue lock, else a hint. */
+bool sched_allowed(const struct vcpu *v, const struct pcpu *p);
 /* The CPUs of a pool. */
 struct cpumask sched_pool_cpus(unsigned int pool);
 /* CPU p belongs to that pool from now on: who is not to run there any more is moved by

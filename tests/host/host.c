@@ -337,6 +337,13 @@ long arch_domctl(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *
     return E(ENOSYS);
 }
 
+unsigned int host_threads = 1;
+
+uint64_t arch_core(unsigned int cpu)
+{
+    return cpu / host_threads;
+}
+
 void arch_physinfo(struct xen_sysctl_physinfo *info)
 {
     (void)info;

@@ -58,6 +58,7 @@ void host_boot(uint64_t frames, unsigned int cpus);
 /* From now on this thread is CPU `id`. */
 void host_be(unsigned int id);
 /* Let time pass; timers whose deadline is reached raise their work. */
+extern unsigned int host_threads; /* of a core: CPUs of successive numbers */
 void host_advance(uint64_t ns);
 /* The exit path and the idle loop of all CPUs, in turn, until no work is pending. One thread only.
  */

@@ -8,6 +8,8 @@
  *
  * A workload file has one statement a line ('#' begins a comment):
  *   cpus N | seconds N | slice MS | ratelimit US
+ *   threads N                                      core scheduling: so many CPUs are a core, which
+ * runs one domain at a time; that it does is looked at throughout
  *   pool N CPUS                                    a pool, which takes that many CPUs, the last
  * ones, from pool 0 guest NAME [weight N] [cap N] [vcpus N] [pin CPU] [copies N] [pool N] DO DO:
  * busy | run US sleep US | random US sleep US | hop US | yield US run: computes so long, then
@@ -31,6 +33,7 @@
 
 #include "core/audit.h"
 #include "core/hypercall.h"
+#include "core/sched_core.h"
 #include "host/host.h"
 
 #include <stdio.h>
@@ -68,7 +71,7 @@ struct task {
 
 static struct guest guests[MAX_GUESTS];
 static struct task tasks[MAX_TASKS];
-static unsigned int nr_guests, nr_tasks, cpus = 1, seconds = 10;
+static unsigned int nr_guests, nr_tasks, cpus = 1, seconds = 10, threads;
 static unsigned int pool_cpus[MAX_CPUPOOLS];
 static const char *file;
 static bool verbose;
@@ -248,6 +251,23 @@ static uint64_t next_event(uint64_t end)
     return next;
 }
 
+/* No two domains are on one core. */
+static void look_at_cores(void)
+{
+    const struct domain *on[MAX_CPUS] = { NULL };
+
+    for (unsigned int i = 0; i < cpus; i++) {
+        const struct domain *d = host_cpus[i].p.current->domain;
+        unsigned int core = i / threads;
+
+        if (d && on[core] && on[core] != d && failures++ < 5)
+            printf("    domains %u and %u on core %u at %llu ns\n", d->id, on[core]->id, core,
+                   (unsigned long long)host_time);
+        if (d)
+            on[core] = d;
+    }
+}
+
 static void account(uint64_t from, uint64_t start)
 {
     uint64_t ns = host_time - from;
@@ -284,6 +304,8 @@ static void run_until(uint64_t start, uint64_t end)
         uint64_t from = host_time, next = next_event(end);
 
         host_advance(next > from ? next - from : 0);
+        if (threads)
+            look_at_cores();
         account(from, start);
         for (struct task *t = tasks; t < tasks + nr_tasks; t++) {
             if (t->v->sched.running && t->left == 0)
@@ -411,7 +433,8 @@ static void read_file(FILE *f, char expects[][128], unsigned int *nr)
             continue;
         }
         word = strtok(line, " \t\n");
-        if (!word || takes(word, "cpus", &cpus) || takes(word, "seconds", &seconds))
+        if (!word || takes(word, "cpus", &cpus) || takes(word, "seconds", &seconds) ||
+            takes(word, "threads", &threads))
             continue;
         if (takes(word, "slice", &n))
             sched_settings[0].slice_ns = n * 1000 * US;
@@ -437,6 +460,10 @@ static int run_file(void)
     read_file(f, expects, &nr);
     fclose(f);
     host_boot(4096, cpus);
+    if (threads) {
+        host_threads = threads;
+        sched_core_init();
+    }
     for (unsigned int pool = MAX_CPUPOOLS, cpu = cpus; pool-- > 1;)
         for (unsigned int n = 0; n < pool_cpus[pool] && cpu > 1; n++)
             sched_set_cpu_pool(pcpus[--cpu], pool);

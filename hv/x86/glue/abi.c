@@ -69,6 +69,11 @@ static struct topology topology(void)
     return t;
 }
 
+uint64_t arch_core(unsigned int cpu)
+{
+    return ((const struct x86_pcpu *)pcpus[cpu])->apic_id >> topology().thread_bits;
+}
+
 /* CPUs that share `bits` upper APIC id bits with CPU 0. */
 static uint32_t siblings(unsigned int bits)
 {
