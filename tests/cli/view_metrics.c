@@ -37,9 +37,17 @@ static void counter(const char *name, unsigned int n)
 static void fill_perfc(void)
 {
     static const char *const single[] = {
-        "switches of vCPUs", "vCPUs taken from another CPU", "wake-ups",     "events sent",
-        "timers fired",      "interrupts to other CPUs",     "grant copies", "grants mapped",
-        "grants unmapped",   "looks at pending work",
+        "switches of vCPUs",
+        "vCPUs taken from another CPU",
+        "wake-ups",
+        "events sent",
+        "timers fired",
+        "interrupts to other CPUs",
+        "grant copies",
+        "grants mapped",
+        "grants unmapped",
+        "looks at pending work",
+        "us idled beside another domain",
     };
 
     perfc.nr = used = 0;
@@ -127,6 +135,7 @@ TEST(metrics_values)
     CHECK(
         strstr(text, "\norlop_domain_memory_bytes{domid=\"0\",domain=\"Domain-0\"} 2147483648\n"));
     CHECK(strstr(text, "{domid=\"7\",domain=\"a \\\"name\\\" with \\\\, { and }, \xc3\xa9\"} "));
+    CHECK(strstr(text, "\norlop_forced_idle_seconds_total 0.405031\n"));
     CHECK(strstr(text, "\norlop_hypercalls_total{call=\"mmu_update\"} "));
     CHECK(strstr(text, "\norlop_vcpu_waits_total{domid=\"7\",vcpu=\"1\",below_us=\"1\"} "));
 }

@@ -7,6 +7,7 @@ import os
 import subprocess
 
 import cases
+import cores
 import images
 import traces
 import views
@@ -114,6 +115,11 @@ def own_programs(case, check):
 
     def trace(result):
         return check(result) or traces.check(result)
+
+    def core(result):
+        return check(result) or cores.check(result)
+    one_domain = dataclasses.replace(config("cores", "orlop", 4, 4), extra=("-smp", "4,sockets=1,cores=2,threads=2"),
+                                     hvargs=("dom0_mem=768M,max:768M", "sched-gran=core"))
     configs = vm.TOP + "/tests/cli/configs"
     view_config = dataclasses.replace(config("view", "orlop", 2, 1), files=tuple(
         ("configs/" + name, f"{configs}/{name}") for name in sorted(os.listdir(configs))) + (
@@ -122,6 +128,7 @@ def own_programs(case, check):
             case("guest-images", config("images", "orlop", 2, 1), check=check, make=add_images, long=True, hvs=("orlop", "xen")),
             case("guest-actions", config("actions", "orlop", 2, 1), check=check, long=True, hvs=("orlop", "xen")),
             case("guest-pools", config("pools", "orlop", 2, 1), check=check, long=True, hvs=("orlop", "xen")),
+            case("guest-cores", one_domain, check=core, long=True),
             case("guest-trace", config("trace", "orlop", 2, 1), check=trace, long=True, hvs=("orlop", "xen")),
             case("guest-cut", config("cut", "orlop", 2, 1), check=check, long=True, hvs=("orlop", "xen"))]
 

@@ -195,6 +195,17 @@ static void put_counters(FILE *out, const struct perfc *p)
     }
 }
 
+/* Told in microseconds. */
+static void put_forced(FILE *out, const struct perfc_counter *c)
+{
+    if (!c || c->nr != 1)
+        return;
+    family(out, "forced_idle_seconds_total", "counter",
+           "Time in which CPUs idled beside another domain, though vCPUs waited for them "
+           "(sched-gran=core; begins anew after 4,294 s).");
+    fprintf(out, "orlop_forced_idle_seconds_total %.6f\n", c->vals[0] / 1e6);
+}
+
 static void put_waits(FILE *out, const struct perfc *p)
 {
     bool said = false;
@@ -225,6 +236,7 @@ void metrics_text(FILE *out, const struct metrics *m)
         return;
     put_counters(out, m->perfc);
     put_hypercalls(out, perfc_find(m->perfc, "hypercalls"));
+    put_forced(out, perfc_find(m->perfc, "us idled beside another domain"));
     put_costs(out, m->perfc);
     put_waits(out, m->perfc);
 }

@@ -24,6 +24,7 @@ struct options {
     bool dom0_pvh;          /* dom0=pvh */
     struct cmdline_dom0_mem dom0_mem;
     unsigned int dom0_min_vcpus, dom0_max_vcpus;
+    bool sched_core;     /* a core runs one domain at a time (core/sched_core.h) */
     bool dom0_vcpus_pin; /* vCPU n of Domain 0 stays on CPU n */
 };
 extern struct options options;

@@ -131,7 +131,6 @@ static const struct {
     { "real-mode", LOADER },
     { "reboot", AUTO },
     { "ro-hpet", AUTO },
-    { "sched-gran", SCHED },
     { "sched_credit2_max_cpus_runqueue", SCHED },
     { "sched_smt_power_savings", POWER },
     { "scrub-domheap", "pages are cleared when they are given away" },

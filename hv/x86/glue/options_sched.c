@@ -52,6 +52,16 @@ static const char *parse_rate_limit(const struct cmdline_opt *o)
     return NULL;
 }
 
+static const char *parse_gran(const struct cmdline_opt *o)
+{
+    options.sched_core = !str_eq(o->value, "cpu");
+    if (str_eq(o->value, "socket"))
+        log_warn("Option \"sched-gran=socket\": cores are what one domain has at a time");
+    else if (options.sched_core && !str_eq(o->value, "core"))
+        return "cpu, core or socket expected";
+    return NULL;
+}
+
 /* A vCPU moves when another CPU is behind by a margin; there is no delay to be set. */
 static const char *parse_migration_delay(const struct cmdline_opt *o)
 {
@@ -71,6 +81,7 @@ bool options_sched(const struct cmdline_opt *o, const char **why)
         const char *name;
         const char *(*parse)(const struct cmdline_opt *o);
     } known[] = { { "sched", parse_sched },
+                  { "sched-gran", parse_gran },
                   { "sched_credit_tslice_ms", parse_slice },
                   { "sched_ratelimit_us", parse_rate_limit },
                   { "vcpu_migration_delay", parse_migration_delay } };

@@ -5,6 +5,7 @@
 #include "core/grant.h"
 #include "core/keys.h"
 #include "core/log.h"
+#include "core/sched_core.h"
 #include "core/version.h"
 #include "lib/string.h"
 #include "x86/acpi/acpi.h"
@@ -355,6 +356,8 @@ void boot_main(uint32_t magic, uint32_t info)
     mc_init_cpu();
     watchdog_start_cpu();
     cpus_init();
+    if (options.sched_core)
+        sched_core_init();
     hvm_start();
     publish_tsc();
     policy_init();
