@@ -101,7 +101,7 @@ static void enqueue(struct pcpu *p, struct vcpu *v)
 {
     credit_activate(v);
     pqueue_insert(&p->rq.waiting, &v->sched.node, v->sched.vtime);
-    v->sched.queued = true;
+    __atomic_store_n(&v->sched.queued, true, __ATOMIC_RELAXED);
     if (!v->sched.bound)
         list_add_tail(&p->rq.movable, &v->sched.link);
     v->sched.share = credit_share(v);
@@ -114,7 +114,7 @@ static void dequeue(struct pcpu *p, struct vcpu *v)
     pqueue_remove(&p->rq.waiting, &v->sched.node);
     if (list_linked(&v->sched.link))
         list_del(&v->sched.link);
-    v->sched.queued = false;
+    __atomic_store_n(&v->sched.queued, false, __ATOMIC_RELAXED);
     p->rq.load -= v->sched.share;
     tell_queue(&p->rq, p->rq.nr - 1);
 }

@@ -50,7 +50,7 @@ struct sched_unit {
     struct pqnode node; /* [rq lock] in runqueue.waiting while `queued` */
     struct list link;   /* [rq lock] in runqueue.movable while queued and not bound */
     bool bound;         /* [rq lock] its affinity names one CPU */
-    bool queued;        /* [rq lock] */
+    bool queued;        /* [rq lock to write] */
     bool running;       /* [rq lock] on its CPU now */
     bool parked;        /* [rq lock] may run, but its domain has used what its cap allows */
     bool active;        /* [rq lock] counted in sched_domain.active: runs, is queued or parked */

@@ -85,7 +85,7 @@ static bool take(struct pcpu *p, const struct vcpu *v, uint64_t now)
     }
     if (mine && !p->on_core) {
         __atomic_store_n(&p->on_core, true, __ATOMIC_RELAXED);
-        c->running++;
+        __atomic_store_n(&c->running, c->running + 1, __ATOMIC_RELAXED);
     }
     spin_unlock(&c->lock);
     return mine;
@@ -98,7 +98,8 @@ void core_drop(struct pcpu *p)
     spin_lock(&c->lock);
     if (p->on_core) {
         __atomic_store_n(&p->on_core, false, __ATOMIC_RELAXED);
-        if (--c->running == 0) {
+        __atomic_store_n(&c->running, c->running - 1, __ATOMIC_RELAXED);
+        if (c->running == 0) {
             __atomic_store_n(&c->owner, NULL, __ATOMIC_RELAXED);
             __atomic_store_n(&c->give_way, false, __ATOMIC_RELAXED);
         }
@@ -228,7 +229,7 @@ struct pcpu *core_others(struct pcpu *p)
         for_each_vcpu (d, v) {
             struct pcpu *q = __atomic_load_n(&v->cpu, __ATOMIC_ACQUIRE);
 
-            if (!__atomic_load_n(&v->sched.queued, __ATOMIC_RELAXED) || !sched_allowed(v, p))
+            if (!__atomic_load_n(&v->sched.queued, __ATOMIC_RELAXED))
                 continue;
             found = q;
             if (q == p) /* it need not look elsewhere */

@@ -13,8 +13,8 @@
 
 struct core {
     spinlock_t lock;            /* RANK_CORE */
-    const struct domain *owner; /* [lock] whose vCPUs run on it; NULL: nobody's */
-    unsigned int running;       /* [lock] on how many of its CPUs */
+    const struct domain *owner; /* [lock to write] whose vCPUs run on it; NULL: nobody's */
+    unsigned int running;       /* [lock to write] on how many of its CPUs */
     uint64_t since;             /* [lock to write] ns: when the owner got it */
     bool give_way;              /* [lock to write] the owner's vCPUs are to leave */
     unsigned int nr;            /* its CPUs; constant */
@@ -45,9 +45,10 @@ static inline bool core_gives_way(const struct core *c)
 bool core_keeps(struct pcpu *p, const struct vcpu *prev, uint64_t now);
 /* Does a vCPU of d run on a sibling of p (1), of another domain (-1), or none (0)? A hint. */
 int core_beside(const struct pcpu *p, const struct domain *d);
-/* A CPU other than p where a vCPU waits that may run on p now, beside its own domain; or NULL. */
+/* A CPU other than p where a vCPU waits of the domain that runs beside p, and none on p; or NULL.
+ */
 struct pcpu *core_others(struct pcpu *p);
-/* That vCPU, with q's rq lock held. */
+/* The first of those on q that may run on p, or NULL. [q's rq lock] */
 struct vcpu *core_first_on(struct pcpu *p, struct pcpu *q);
 /* p's virtual time is at least its siblings', before a vCPU gets its place by it. [p's rq lock] */
 void core_level(struct pcpu *p);

@@ -337,7 +337,7 @@ long arch_domctl(struct vcpu *v, struct domain *d, struct xen_domctl *op, bool *
     return E(ENOSYS);
 }
 
-unsigned int host_threads = 1;
+unsigned int host_threads = 1, host_beside;
 
 uint64_t arch_core(unsigned int cpu)
 {
@@ -418,11 +418,29 @@ void host_advance(uint64_t ns)
         fire_timer(&host_cpus[i]);
 }
 
+/* From here to its next exit path this CPU is in guest mode: beside whom? */
+static void enter_guest(void)
+{
+    const struct domain *d = self->p.current->domain;
+    unsigned int core = arch_core(self->p.id);
+
+    __atomic_store_n(&self->in_guest, d, __ATOMIC_SEQ_CST);
+    for (unsigned int i = 0; d && i < nr_pcpus; i++) {
+        const struct domain *other = __atomic_load_n(&host_cpus[i].in_guest, __ATOMIC_SEQ_CST);
+
+        if (arch_core(i) == core && other && other != d)
+            __atomic_fetch_add(&host_beside, 1, __ATOMIC_RELAXED);
+    }
+}
+
 void host_exit_path(void)
 {
+    __atomic_store_n(&self->in_guest, NULL, __ATOMIC_SEQ_CST);
     answer_call(self);
     fire_timer(self);
     pcpu_do_pending(&self->p);
+    if (host_threads > 1)
+        enter_guest();
 }
 
 void host_settle(void)

@@ -24,8 +24,10 @@ struct host_cpu {
     /* Cross-call mailbox: who asks sets fn, the CPU clears it; atomic. */
     void (*call_fn)(void *);
     void *call_arg;
-    uint32_t called; /* calls answered */
-    uint32_t alive;  /* a thread plays this CPU now: it answers calls by itself; atomic */
+    uint32_t called;               /* calls answered */
+    const struct domain *in_guest; /* whose vCPU it is running as, with several threads a core;
+                                    * atomic */
+    uint32_t alive; /* a thread plays this CPU now: it answers calls by itself; atomic */
 };
 
 extern struct host_cpu host_cpus[HOST_MAX_CPUS];
@@ -59,6 +61,7 @@ void host_boot(uint64_t frames, unsigned int cpus);
 void host_be(unsigned int id);
 /* Let time pass; timers whose deadline is reached raise their work. */
 extern unsigned int host_threads; /* of a core: CPUs of successive numbers */
+extern unsigned int host_beside;  /* how often two domains were in guest mode on a core; atomic */
 void host_advance(uint64_t ns);
 /* The exit path and the idle loop of all CPUs, in turn, until no work is pending. One thread only.
  */

@@ -26,6 +26,10 @@ $(MODEL_OUT)/tsan/%.o: %.c $(CORE_HDR) $(MODEL_HDR) tests/model/model.mk
 $(MODEL_OUT)/threads $(MODEL_OUT)/events: $(MODEL_OUT)/%: $(MODEL_OUT)/tsan/tests/model/%.o $(TSAN_OBJ)
 	@$(HOSTCC) $(TSAN_CFLAGS) -o $@ $^ $(CORE_LDFLAGS)
 
+UNIT_TESTS += $(MODEL_OUT)/threads-cores
+$(MODEL_OUT)/threads-cores: $(MODEL_OUT)/threads
+	@cp $< $@
+
 # The scheduler in simulated time, on the workloads of tests/model/sched.
 UNIT_TESTS += $(MODEL_OUT)/sched
 # Its pictures: drawn from a run, and looked at.

@@ -3,14 +3,19 @@
  * The model test with a thread for each CPU, all at once, and one that rewrites the guests' memory
  * under them; for ThreadSanitizer. From time to time all stop and audit() looks.
  *
- *   threads [-s seed] [-n steps a round] [-r rounds]
+ *   threads [-s seed] [-n steps a round] [-r rounds] [-c]
+ *
+ * -c, or the name threads-cores: the first two CPUs are a core that runs one domain at a time, and
+ * each CPU looks beside whom it is in guest mode.
  */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "core/audit.h"
+#include "core/sched_core.h"
 #include "model/ops.h"
 
 #define CPUS 3
@@ -104,21 +109,28 @@ BY_GUEST static void *scribbler(void *arg)
 
 int main(int argc, char **argv)
 {
+    bool cores = strstr(argv[0], "threads-cores") != NULL;
     pthread_t cpus[CPUS], noise;
     int opt;
 
-    while ((opt = getopt(argc, argv, "s:n:r:")) != -1) {
+    while ((opt = getopt(argc, argv, "s:n:r:c")) != -1) {
         if (opt == 's')
             seed = strtoull(optarg, NULL, 0);
         else if (opt == 'n')
             steps = (unsigned int)atoi(optarg);
         else if (opt == 'r')
             rounds = (unsigned int)atoi(optarg);
+        else if (opt == 'c')
+            cores = true;
         else
             return 2;
     }
     alarm(900);
     host_boot(2048, CPUS);
+    if (cores) {
+        host_threads = 2;
+        sched_core_init();
+    }
     model_setup();
     for (unsigned int i = 0; i < CPUS; i++)
         host_cpus[i].alive = 1;
@@ -129,6 +141,9 @@ int main(int argc, char **argv)
         pthread_join(cpus[i], NULL);
     stop = 1;
     pthread_join(noise, NULL);
+    if (host_beside)
+        printf("two domains were on one core %u times\n", host_beside);
+    contradictions += host_beside;
     printf("%s threads: %u CPUs, %u rounds of %u steps from seed %lu\n",
            contradictions ? "FAIL" : "ok", CPUS, rounds, steps, (unsigned long)seed);
     return contradictions != 0;
