@@ -9,13 +9,13 @@ SLACK = 0.002  # us: what the file rounds to
 
 
 def runs_of(trace):
-    """{cpu: [(from, to, domain)]} of guests' and Domain 0's vCPUs, in order."""
+    """{cpu: [(from, to, domain)]} of guests' and Domain 0's vCPUs, in order. A CPU's track has its number and one."""
     events = trace["traceEvents"]
     cpus = next(e["pid"] for e in events if e["ph"] == "M" and e["name"] == "process_name" and e["args"]["name"] == "CPUs")
     runs = {}
     for e in events:
         if e["ph"] == "X" and e["pid"] == cpus and " v" in e["name"] and not e["name"].startswith("idle"):
-            runs.setdefault(e["tid"], []).append((e["ts"], e["ts"] + e["dur"], e["name"].rsplit(" v", 1)[0]))
+            runs.setdefault(e["tid"] - 1, []).append((e["ts"], e["ts"] + e["dur"], e["name"].rsplit(" v", 1)[0]))
     return {cpu: sorted(r) for cpu, r in runs.items()}
 
 
