@@ -235,7 +235,7 @@ static inline long update_single(struct vcpu *v, unsigned long reqs, unsigned lo
 {
     struct pv_domain *pd = pv_domain(v->domain);
     const struct mmu_update *at = (const struct mmu_update *)reqs;
-    uint64_t ptr, val;
+    uint64_t ptr = 0, val = 0;
     uint32_t done;
     long rc;
 

@@ -350,7 +350,7 @@ static void run_bases(struct vcpu *v, gptr_t ops, struct ext_batch *b)
         return;
     while (b->done < b->count && !__atomic_load_n(&pv_vcpu(v)->drop.any, __ATOMIC_RELAXED)) {
         const struct mmuext_op *op = (const struct mmuext_op *)ops.v + b->done;
-        uint64_t cmd, mfn;
+        uint64_t cmd = 0, mfn = 0;
 
         user_begin();
         user_load(cmd, &op->cmd, fault);

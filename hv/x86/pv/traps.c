@@ -69,7 +69,7 @@ static void int80(struct vcpu *v, struct x86_regs *regs)
 /* #GP without an error code. Whether it was an instruction that was completed. */
 static bool privileged_instruction(struct pv_vcpu *pv, struct x86_regs *regs)
 {
-    unsigned int two;
+    unsigned int two = 0;
 
     if (unlikely(regs->cs != SEL_RING3_CS64) || !pv_range_ok(regs->rip, 2))
         return pv_emulate_privop(pv, regs);
