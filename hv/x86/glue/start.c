@@ -103,15 +103,20 @@ static bool overlaps(uint64_t start, uint64_t len, uint64_t other, uint64_t othe
     return start < other + other_len && other < start + len;
 }
 
-/* Inside of one range that the loader calls RAM. */
+/* Inside of what the loader calls RAM, perhaps in pieces that touch. */
 static bool in_ram(uint64_t start, uint64_t end)
 {
-    for (unsigned int i = 0; i < boot_info.nr_mem; i++) {
-        const struct boot_memory *m = &boot_info.mem[i];
-        if (m->type == 1 && m->base <= start && m->base + m->len >= end)
-            return true;
-    }
-    return false;
+    uint64_t was;
+
+    do {
+        was = start;
+        for (unsigned int i = 0; i < boot_info.nr_mem; i++) {
+            const struct boot_memory *m = &boot_info.mem[i];
+            if (m->type == 1 && m->base <= start && m->base + m->len > start)
+                start = m->base + m->len;
+        }
+    } while (start != was && start < end);
+    return start >= end;
 }
 
 /* Is the fixed place RAM, and free of what the loader left for us? */
