@@ -151,6 +151,7 @@ void panic_stop_this_cpu(struct x86_regs *regs)
                 off);
         if (!(regs->cs & 3))
             dump_stack(regs->rsp);
+        lapic_log_pending();
         __atomic_store_n(&stop_turn, ~0u, __ATOMIC_RELEASE);
     }
     stop();
@@ -244,6 +245,7 @@ void arch_panic(const char *msg)
     uint64_t sp;
     __asm__("mov %%rsp, %0" : "=r"(sp));
     dump_stack(fault_regs ? fault_regs->rsp : sp);
+    lapic_log_pending();
     collect_others(self);
     end_machine();
     __builtin_unreachable();

@@ -7,6 +7,7 @@
 
 #include "core/bug.h"
 #include "core/log.h"
+#include "lib/format.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/registers.h"
 #include "x86/mm/vmap.h"
@@ -35,6 +36,7 @@
 #define ICR_SPINS 1000000
 
 volatile uint32_t *lapic_regs;
+static bool mode_known; /* lapic_init_bsp() ran: registers may be read */
 
 static struct {
     uint64_t hz;
@@ -83,6 +85,7 @@ void lapic_init_bsp(uint32_t max_apic_id, int x2apic_option)
             panic("no address space for the local APIC");
     }
     lapic_init_cpu();
+    mode_known = true;
     log_info("local APIC: %s mode, version 0x%x", lapic_regs ? "xAPIC" : "x2APIC",
              lapic_read(LAPIC_VERSION) & 0xff);
 }
@@ -208,6 +211,34 @@ void lapic_handle_error(void)
                  esr & 0x20 ? ", sent illegal vector" : "",
                  esr & 0x40 ? ", received illegal vector" : "",
                  esr & 0x80 ? ", illegal register" : "");
+}
+
+/* The vectors in one of the three bitmaps, in hexadecimal, after `what`; nothing if there is none.
+ */
+static void append_vectors(char *line, size_t size, const char *what, unsigned int reg)
+{
+    bool first = true;
+
+    for (unsigned int v = 0; v < 256; v++) {
+        if (v % 32 == 0 && !lapic_read(reg + 16 * (v / 32)))
+            v += 31;
+        else if (lapic_test_vector(reg, (uint8_t)v)) {
+            fmt_append(line, size, "%s %x", first ? what : "", v);
+            first = false;
+        }
+    }
+}
+
+void lapic_log_pending(void)
+{
+    char line[160] = "";
+
+    if (!mode_known)
+        return;
+    append_vectors(line, sizeof(line), " in service", LAPIC_ISR);
+    append_vectors(line, sizeof(line), " requested", LAPIC_IRR);
+    if (line[0])
+        log_err("Local APIC of CPU %u: vectors%s", this_cpu_id(), line);
 }
 
 void lapic_timer_start_counting(void)

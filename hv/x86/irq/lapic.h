@@ -101,6 +101,12 @@ void lapic_start_cpu(uint32_t apic_id, uint8_t page);
 void lapic_handle_error(void);
 
 /*
+ * Logs which vectors this CPU has in service and which wait, if any (SDM 3, 11.8.4): for a panic,
+ * where a vector in service on a CPU that idles says that an end of interrupt was lost.
+ */
+void lapic_log_pending(void);
+
+/*
  * The one-shot timer (VEC_TIMER). By TSC deadline where the CPU has it, else a counter whose
  * frequency lapic_timer_calibrated() was told.
  */
