@@ -49,8 +49,8 @@ void asm_offsets(void)
     DEFINE(PV_EXIT_WORK, offsetof(struct pv_vcpu, exit_work));
     DEFINE(PV_KERNEL_SP, offsetof(struct pv_vcpu, kernel_sp));
     DEFINE(PV_KERNEL_SS, offsetof(struct pv_vcpu, kernel_ss));
-    DEFINE(PV_CR3_KERNEL, offsetof(struct pv_vcpu, cr3_kernel));
-    DEFINE(PV_CR3_USER, offsetof(struct pv_vcpu, cr3_user));
+    DEFINE(PV_CR3_KERNEL, offsetof(struct pv_vcpu, load_cr3[1]));
+    DEFINE(PV_CR3_USER, offsetof(struct pv_vcpu, load_cr3[0]));
     DEFINE(PV_SHORT_SYSCALL, offsetof(struct pv_vcpu, short_syscall));
     DEFINE(PV_SHORT_IRET, offsetof(struct pv_vcpu, short_iret));
 }

@@ -23,7 +23,7 @@ struct x86_guest_ops {
     void (*save)(struct vcpu *v, bool leaving);
     /*
      * v becomes resident here. First the page tables: after this the CPU is on none of the old
-     * vCPU's (HVM: on the hypervisor's own). It notes a flush (tlb_note_flush) if CR3 was loaded.
+     * vCPU's (HVM: on the hypervisor's own). By tlb_load(), if CR3 changes.
      */
     void (*load_tables)(struct vcpu *v);
     /* Then everything else: registers into cpu_info()->regs, FPU, MSRs, debug registers. */

@@ -12,6 +12,7 @@
 #include "x86/cpu/spec.h"
 #include "x86/guest.h"
 #include "x86/mm/paging.h"
+#include "x86/mm/tlb.h"
 
 /* The domain that each CPU ran last, + 1; SOMEBODY: one that is gone. */
 static uint16_t last_domain[MAX_CPUS];
@@ -44,8 +45,7 @@ static void evict(void *arg)
     if (xp->resident != v || cpu_info()->current == v)
         return;
     save(xp, v);
-    tlb_note_flush();
-    write_cr3(idle_cr3);
+    tlb_load(idle_cr3);
     release(xp, v, NULL);
 }
 

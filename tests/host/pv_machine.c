@@ -28,6 +28,7 @@
 struct tlb_entry {
     bool valid, writable;
     uint64_t page, mfn;
+    uint64_t cr3;       /* the L4 and the tag that it was found under */
     domid_t dom, owner; /* whose tables said so, whose frame it was */
 };
 
@@ -35,14 +36,15 @@ struct tlb_entry {
 struct psc_entry {
     bool valid, writable;
     int level;
-    uint64_t prefix, mfn;
+    uint64_t prefix, mfn, cr3;
     domid_t owner;
 };
 
 struct pv_cpu {
     struct cpu_info info;
     struct x86_pcpu x;
-    uint64_t cr3, gdt_ptes[32], gdt_page[512];
+    uint64_t cr3; /* as read: without CR3_KEEP */
+    uint64_t gdt_ptes[32], gdt_page[512];
     struct tlb_entry tlb[TLB_SIZE];
     struct psc_entry psc[PSC_SIZE];
 };
@@ -237,11 +239,39 @@ struct cpu_info *cpu_info(void)
     return &this_cpu()->info;
 }
 
-static void forget_all(struct pv_cpu *c)
+#define TAG_BITS (PAGE_SIZE - 1)
+
+static bool same_tag(uint64_t cr3, uint64_t other)
 {
-    memset(c->tlb, 0, sizeof(c->tlb));
-    memset(c->psc, 0, sizeof(c->psc));
+    return !((cr3 ^ other) & TAG_BITS);
+}
+
+/* Which of a CPU's translations go: all of a page (~0: of all) under a tag (~0: under all). */
+static void forget(struct pv_cpu *c, uint64_t tag, uint64_t page)
+{
+    for (unsigned int i = 0; i < TLB_SIZE; i++)
+        if ((tag == ~0ull || same_tag(c->tlb[i].cr3, tag)) &&
+            (page == ~0ull || c->tlb[i].page == page))
+            c->tlb[i].valid = false;
+    for (unsigned int i = 0; i < PSC_SIZE; i++)
+        if ((tag == ~0ull || same_tag(c->psc[i].cr3, tag)) &&
+            (page == ~0ull || same_tag(c->cr3, c->psc[i].cr3) ||
+             c->psc[i].prefix == page >> (9 * c->psc[i].level)))
+            c->psc[i].valid = false;
     pv_flushes++;
+}
+
+/* A tag's translations are those of the one table it is used with. */
+static void check_tag(const struct pv_cpu *c)
+{
+    for (unsigned int i = 0; i < TLB_SIZE; i++)
+        if (c->tlb[i].valid && same_tag(c->tlb[i].cr3, c->cr3) && c->tlb[i].cr3 != c->cr3)
+            pv_fail("CPU %lu: cached under the tag of CR3 %#lx, but found by %#lx: page %#lx",
+                    (unsigned long)(c - cpus), c->cr3, c->tlb[i].cr3, c->tlb[i].page);
+    for (unsigned int i = 0; i < PSC_SIZE; i++)
+        if (c->psc[i].valid && same_tag(c->psc[i].cr3, c->cr3) && c->psc[i].cr3 != c->cr3)
+            pv_fail("CPU %lu: cached L%d table under the tag of CR3 %#lx, but found by %#lx",
+                    (unsigned long)(c - cpus), c->psc[i].level, c->cr3, c->psc[i].cr3);
 }
 
 uint64_t read_cr3(void)
@@ -251,12 +281,16 @@ uint64_t read_cr3(void)
 
 void write_cr3(uint64_t v)
 {
-    struct frame *f = frame_of(MFN(v >> PAGE_SHIFT));
+    struct pv_cpu *c = this_cpu();
+    struct frame *f = frame_of(MFN((v & PTE_ADDR) >> PAGE_SHIFT));
 
     if (v != idle_cr3 && (!f || frame_type_of(f->state) != FT_L4 || !(f->state & FRAME_VALIDATED)))
         pv_fail("CR3 %#lx is no L4", v);
-    this_cpu()->cr3 = v;
-    forget_all(this_cpu());
+    if (!spec_choice.tags && (v & (CR3_KEEP | TAG_BITS)))
+        pv_fail("CR3 %#lx has a tag where there are none", v);
+    c->cr3 = v & ~CR3_KEEP;
+    if (!(v & CR3_KEEP))
+        forget(c, c->cr3, ~0ull);
     pv_machine_tick();
 }
 
@@ -264,10 +298,18 @@ void invlpg(uint64_t va)
 {
     struct pv_cpu *c = this_cpu();
 
-    for (unsigned int i = 0; i < TLB_SIZE; i++)
-        if (c->tlb[i].page == va >> PAGE_SHIFT)
-            c->tlb[i].valid = false;
-    memset(c->psc, 0, sizeof(c->psc));
+    forget(c, c->cr3, va >> PAGE_SHIFT);
+    pv_machine_tick();
+}
+
+void invpcid(uint64_t kind, uint64_t tag, uint64_t va)
+{
+    struct pv_cpu *c = this_cpu();
+
+    if (!spec_choice.tags || kind > INVPCID_ALL || !pv_canonical(va))
+        pv_fail("invpcid %lu of tag %#lx, %#lx: #GP", kind, tag, va);
+    forget(c, kind == INVPCID_ALL ? ~0ull : tag,
+           kind == INVPCID_ADDRESS ? va >> PAGE_SHIFT : ~0ull);
     pv_machine_tick();
 }
 
@@ -401,8 +443,10 @@ static void check_cpu(unsigned int id)
 void pv_check_tlbs(void)
 {
     for (unsigned int i = 0; i < PV_CPUS; i++)
-        if (!pv_threaded || i == arch_this_cpu()->id)
+        if (!pv_threaded || i == arch_this_cpu()->id) {
             check_cpu(i);
+            check_tag(&cpus[i]);
+        }
 }
 
 /* --- walks --- */
@@ -410,7 +454,7 @@ void pv_check_tlbs(void)
 static const struct psc_entry *psc_find(const struct pv_cpu *c, uint64_t va, int level)
 {
     for (unsigned int i = 0; i < PSC_SIZE; i++)
-        if (c->psc[i].valid && c->psc[i].level == level &&
+        if (c->psc[i].valid && same_tag(c->psc[i].cr3, c->cr3) && c->psc[i].level == level &&
             c->psc[i].prefix == va >> (12 + 9 * level))
             return &c->psc[i];
     return NULL;
@@ -432,6 +476,7 @@ static void remember_table(struct pv_cpu *c, struct rng *r, uint64_t va, int lev
         .level = level,
         .prefix = va >> (12 + 9 * level),
         .mfn = mfn,
+        .cr3 = c->cr3,
         .owner = frame_table[mfn].owner,
     };
 }
@@ -489,6 +534,7 @@ static bool walk(struct pv_cpu *c, struct rng *r, uint64_t va, bool write, struc
         .writable = writable,
         .page = va >> PAGE_SHIFT,
         .mfn = table,
+        .cr3 = c->cr3,
         .dom = tables_domain(c),
         .owner = frame_of(MFN(table)) ? frame_table[table].owner : DOMID_IO,
     };
@@ -502,7 +548,8 @@ static const struct tlb_entry *translate(struct pv_cpu *c, struct rng *r, uint64
     const char *what;
 
     for (unsigned int i = 0; i < TLB_SIZE; i++)
-        if (c->tlb[i].valid && c->tlb[i].page == va >> PAGE_SHIFT && (!write || c->tlb[i].writable))
+        if (c->tlb[i].page == va >> PAGE_SHIFT && c->tlb[i].valid &&
+            same_tag(c->tlb[i].cr3, c->cr3) && (!write || c->tlb[i].writable))
             return &c->tlb[i];
     if (!walk(c, r, va, write, &new))
         return NULL;

@@ -21,6 +21,7 @@
 #include "core/audit.h"
 #include "core/parked.h"
 #include "model/pv_ops.h"
+#include "x86/cpu/spec.h"
 
 #define MAX_STEPS 100000
 #define AUDIT_EVERY 8
@@ -32,6 +33,7 @@ static void run_stream(unsigned int n, unsigned int audit_every, bool verbose)
 {
     pv_machine_boot(verbose);
     pt_l1tf = n && words[0] % 4 == 0;
+    spec_choice.tags = n && words[0] / 16 % 4 != 0;
     step_order = n && words[0] % 16 < 8 ? 1 : 9; /* extents of 4 frames are parked, or none */
     pv_model_setup();
     if (audit())

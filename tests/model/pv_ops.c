@@ -805,8 +805,13 @@ static void op_mode(struct vcpu *v)
 {
     struct pv_vcpu *pv = pv_vcpu(v);
 
+    if (pv->kernel_mode && one_in(2))
+        ext_one(v, MMUEXT_NEW_USER_BASEPTR,
+                one_in(2) ? own_frame(v->domain, FT_L4) : pv->cr3_kernel >> PAGE_SHIFT);
     if (!pv->kernel_mode || pv->cr3_user)
         pv_toggle_mode(pv);
+    for (unsigned int i = 0; i < 32; i++) /* the program runs for a while */
+        pv_machine_tick();
     note("d%uv%u is in its %s", v->domain->id, v->id, pv->kernel_mode ? "kernel" : "program");
 }
 
@@ -861,12 +866,12 @@ static void op_unpin_all(struct vcpu *v)
 static void op_call(struct vcpu *v)
 {
     static void (*const ops[])(struct vcpu *) = {
-        op_uvm,         op_uvm,        op_uvm,      op_peek,      op_mmu,       op_mmu,
-        op_mmu,         op_ext,        op_ext,      op_build,     op_build,     op_ptwr,
-        op_ptwr,        op_memory,     op_exchange, op_grant_map, op_grant_map, op_grant_unmap,
-        op_grant_unmap, op_grant_copy, op_transfer, op_gdt,       op_ldt,       op_descriptor,
-        op_ldt_fault,   op_vcpu,       op_mode,     op_multicall, op_unpin_all, pv_model_tools,
-        op_grow,        op_linear,     op_linear,
+        op_uvm,         op_uvm,         op_uvm,      op_peek,      op_mmu,       op_mmu,
+        op_mmu,         op_ext,         op_ext,      op_build,     op_build,     op_ptwr,
+        op_ptwr,        op_memory,      op_exchange, op_grant_map, op_grant_map, op_grant_unmap,
+        op_grant_unmap, op_grant_copy,  op_transfer, op_gdt,       op_ldt,       op_descriptor,
+        op_ldt_fault,   op_vcpu,        op_mode,     op_mode,      op_mode,      op_multicall,
+        op_unpin_all,   pv_model_tools, op_grow,     op_linear,    op_linear,
     };
     unsigned int which = (unsigned int)below(ARRAY_SIZE(ops));
 

@@ -24,6 +24,12 @@ $(UNIT_OUT)/mm_isolation: tests/unit/mm_isolation.c hv/x86/mm/isolation.c tests/
 	$(HOSTCC) $(HOST_CFLAGS) -fPIC -no-pie -Itests/host/pv_inc -Itests/host -I. -Ihv -Itests/unit -o $@ $< \
 		-Wl,--no-relax,--defsym=__entry_start=0xffff818000401000,--defsym=__entry_end=0xffff818000404000
 
+UNIT_TESTS += $(UNIT_OUT)/mm_tlb
+$(UNIT_OUT)/mm_tlb: tests/unit/mm_tlb.c hv/x86/mm/tlb.c tests/unit/unit.h $(wildcard hv/x86/mm/*.h hv/x86/cpu/*.h hv/core/*.h \
+		tests/host/pv_inc/*/*/*.h) tests/unit/machine.mk
+	@mkdir -p $(@D)
+	$(HOSTCC) $(HOST_CFLAGS) -Itests/host/pv_inc -Itests/host -I. -Ihv -Itests/unit -o $@ $<
+
 UNIT_TESTS += $(UNIT_OUT)/efi_calls
 $(UNIT_OUT)/efi_calls: tests/unit/efi_calls.c hv/x86/hypercall/efi.c lib/efi_map.c tests/unit/unit.h $(wildcard hv/x86/*/efi.h hv/x86/efi/*.h hv/core/*.h) \
 		tests/unit/machine.mk

@@ -211,3 +211,31 @@ TEST(the_guests_part)
     CHECK_EQ(r->l4[8], 0);
     isolation_forget(NULL);
 }
+
+/* With tags: what the root's has stays as long as its table does. */
+TEST(tags)
+{
+    struct x86_pcpu *xp;
+    uint64_t changes = 1, kept[2];
+    pte_t *l4;
+
+    start();
+    xp = record(0);
+    CHECK(isolation_create(xp));
+    l4 = frame_alloc_hv();
+    spec_choice.tags = true;
+    for (unsigned int i = 0; i < 2; i++) {
+        struct isolation_root *r = &xp->isolation->root[i];
+
+        kept[i] = direct_pa(r->l4) | (i ? 4 : 3) | 1ull << 63;
+        CHECK_EQ(isolation_load(r, direct_pa(l4), &changes), kept[i] & ~CR3_KEEP);
+        CHECK_EQ(isolation_load(r, direct_pa(l4), &changes), kept[i]);
+        changes++;
+        CHECK_EQ(isolation_load(r, direct_pa(l4), &changes), kept[i] & ~CR3_KEEP);
+        CHECK_EQ(isolation_load(r, direct_pa(l4), &changes), kept[i]);
+        isolation_forget(xp->isolation);
+        CHECK_EQ(isolation_load(r, direct_pa(l4), &changes), kept[i] & ~CR3_KEEP);
+        CHECK_EQ(isolation_load(r, direct_pa(l4) + PAGE_SIZE, &changes), kept[i] & ~CR3_KEEP);
+    }
+    spec_choice.tags = false;
+}

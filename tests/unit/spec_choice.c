@@ -193,6 +193,7 @@ TEST(reads_the_machine)
     CHECK_EQ(bits(&spec_choice), RSB | VERW | IBPB | HISTORY | SIBLING);
     CHECK(strstr(logged, "family 0x6 model 0x55)"));
     CHECK(strstr(logged, "enhanced IBRS"));
+    CHECK(spec_choice.tags && strstr(logged, "address-space tags"));
     spec_init_cpu();
     CHECK_EQ(host_machine.msr[1].val, 3);
     spec_switch_domain();
@@ -201,6 +202,7 @@ TEST(reads_the_machine)
     host_machine = (struct host_machine){ .cpuid = tcg };
     spec_init(&by_need);
     CHECK_EQ(bits(&spec_choice), 0);
+    CHECK(!spec_choice.tags && !strstr(logged, "tags"));
     CHECK(strstr(logged, "emulated): retpolines, index clamping"));
     CHECK(!strstr(logged, "open"));
     spec_init_cpu();
@@ -240,6 +242,22 @@ TEST(isolation)
     }
     spec_decide(&amd, &c);
     CHECK(!c.isolate_dom0 && !c.isolate_domu);
+}
+
+/* PCID and INVPCID, or none; before anything else is known of the processor. */
+TEST(tags)
+{
+    for (unsigned int i = 0; i < 16; i++) {
+        struct spec_input in = { .vendor = i & 4 ? SPEC_AMD : SPEC_INTEL,
+                                 .family = 6,
+                                 .emulated = i & 8,
+                                 .pcid = i & 1,
+                                 .invpcid = i & 2 };
+        struct spec_choice c;
+
+        spec_decide(&in, &c);
+        CHECK_EQ(c.tags, (i & 3) == 3);
+    }
 }
 
 TEST(family_and_model)

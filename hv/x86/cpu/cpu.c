@@ -69,7 +69,6 @@ void cpu_detect(bool want_smap, bool want_smep)
     cpu_feat.xsave = bit_of(c, 26);
     cpu_feat.x2apic = bit_of(c, 21);
     cpu_feat.tsc_deadline = bit_of(c, 24);
-    cpu_feat.pcid = bit_of(c, 17);
     if (max >= 7) {
         cpuid(7, 0, &a, &b, &c, &d);
         cpu_feat.fsgsbase = bit_of(b, 0);
@@ -305,6 +304,8 @@ void cpu_init_this(struct x86_pcpu *xp)
     load_tables(xp);
     if (!spec_isolates()) /* global translations would outlive the switch to a guest's root */
         cr4 |= CR4_PGE;
+    if (spec_choice.tags) /* CR3 has tag 0 now */
+        cr4 |= CR4_PCIDE;
     if (cpu_feat.fsgsbase)
         cr4 |= CR4_FSGSBASE;
     if (cpu_feat.xsave)

@@ -70,7 +70,7 @@ static inline unsigned int this_cpu_id(void)
 
 /* What the boot CPU offers and we use; others must offer no less. */
 struct cpu_features {
-    bool nx, smep, smap, fsgsbase, page1gb, xsave, xsaveopt, osxsave_ok, fxsr_opt, x2apic, pcid;
+    bool nx, smep, smap, fsgsbase, page1gb, xsave, xsaveopt, osxsave_ok, fxsr_opt, x2apic;
     bool invariant_tsc, tsc_deadline, intel, amd, umip, cet;
     bool fpu_pointers_stay; /* AMD: restoring x87 state may leave the last instruction's address */
     uint64_t xcr0_mask;     /* states we let guests use */

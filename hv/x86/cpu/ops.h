@@ -122,6 +122,20 @@ static inline void invlpg(uint64_t va)
     __asm__ volatile("invlpg (%0)" ::"r"(va) : "memory");
 }
 
+/* Kinds of INVPCID; none of them drops global translations. */
+#define INVPCID_ADDRESS 0ul /* of a canonical address, under one tag */
+#define INVPCID_TAG 1ul     /* all under one tag */
+#define INVPCID_ALL 3ul     /* all under all tags */
+
+static inline void invpcid(uint64_t kind, uint64_t tag, uint64_t va)
+{
+    const struct {
+        uint64_t tag, va;
+    } what = { tag, va };
+
+    __asm__ volatile("invpcid %0, %1" ::"m"(what), "r"(kind) : "memory");
+}
+
 static inline void wbinvd(void)
 {
     __asm__ volatile("wbinvd" ::: "memory");

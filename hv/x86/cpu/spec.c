@@ -144,7 +144,7 @@ static void decide_amd(const struct spec_input *in, struct spec_choice *c)
 
 void spec_decide(const struct spec_input *in, struct spec_choice *out)
 {
-    *out = (struct spec_choice){ 0 };
+    *out = (struct spec_choice){ .tags = in->pcid && in->invpcid };
     if (in_order(in))
         return;
     out->rsb_fill = true;
@@ -183,6 +183,7 @@ const char *spec_describe(const struct spec_choice *c, char *out, size_t size)
     add(out, size, c->isolate_domu && !c->isolate_dom0,
         ", isolated page tables for PV guests but Domain 0");
     add(out, size, c->isolate_dom0 && !c->isolate_domu, ", isolated page tables for Domain 0");
+    add(out, size, c->tags, ", address-space tags");
     add(out, size, open, "; open:");
     add(out, size, melts,
         c->isolate_domu   ? " Meltdown (Domain 0)"
@@ -242,6 +243,8 @@ static void read_input(struct spec_input *in)
     in->smt = (leaf(1, 0, 'd') >> 28 & 1) && (leaf(0xb, 0, 'b') & 0xffff) > 1;
     in->leaf7_edx = leaf(7, 0, 'd');
     in->rtm = leaf(7, 0, 'b') >> 11 & 1;
+    in->pcid = leaf(1, 0, 'c') >> 17 & 1;
+    in->invpcid = leaf(7, 0, 'b') >> 10 & 1;
     if (leaf(7, 0, 'a') >= 2)
         in->leaf7_2_edx = leaf(7, 2, 'd');
     in->ext8_ebx = leaf(0x80000008, 0, 'b');
@@ -253,7 +256,7 @@ static void read_input(struct spec_input *in)
 void spec_init(const struct spec_wish *wish)
 {
     struct spec_input in;
-    char text[384];
+    char text[416];
 
     read_input(&in);
     spec_decide(&in, &spec_choice);

@@ -21,11 +21,13 @@ struct spec_input {
     bool rtm, smt;
     bool emulated;      /* QEMU's TCG: executes nothing ahead of time */
     uint64_t arch_caps; /* MSR_ARCH_CAPABILITIES; 0 without it */
+    bool pcid, invpcid;
 };
 
 struct spec_choice {
     bool meltdown; /* user code reads what the tables map: the hypervisor must not be in them */
     bool isolate_dom0, isolate_domu; /* so PV guests run on tables without it (mm/isolation.h) */
+    bool tags;                       /* PCIDs keep translations over changes of CR3 (mm/tlb.h) */
     bool l1tf;                       /* non-present entries must not hold addresses of RAM */
     bool verw;                       /* VERW on each way to a guest empties buffers */
     bool ibpb;                       /* barrier when a CPU goes from one domain to another */

@@ -15,6 +15,7 @@
 #include "x86/efi/efi.h"
 #include "x86/efi/private.h"
 #include "x86/mm/paging.h"
+#include "x86/mm/tlb.h"
 
 #define LOW_HALF_END (1ull << 47)
 #define SIZE_2M (1ull << 21)
@@ -131,8 +132,7 @@ static void enter(struct before *b)
 
 static void leave(const struct before *b)
 {
-    tlb_note_flush();
-    write_cr3(b->cr3);
+    tlb_load(b->cr3);
     __atomic_store_n(&inside, false, __ATOMIC_RELAXED);
     __asm__ volatile("fxrstor64 %0" ::"m"(kept_fpu));
     if (b->cr0 & CR0_TS)

@@ -24,6 +24,7 @@
 #include "x86/hvm/memory.h"
 #include "x86/hvm/state.h"
 #include "x86/mm/paging.h"
+#include "x86/mm/tlb.h"
 #include "x86/policy/cpu_policy.h"
 #include "x86/switch.h"
 #include "x86/time/tsc.h"
@@ -260,8 +261,7 @@ static void load_tables(struct vcpu *c)
     (void)c;
     if (read_cr3() == idle_cr3)
         return;
-    tlb_note_flush();
-    write_cr3(idle_cr3);
+    tlb_load(idle_cr3);
 }
 
 static void load(struct vcpu *c)

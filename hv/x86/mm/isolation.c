@@ -7,6 +7,7 @@
 #include "lib/string.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/spec.h"
+#include "x86/mm/tlb.h"
 
 #define FLAGS_TABLE (PTE_P | PTE_RW | PTE_A | PTE_D)
 #define FLAGS_READ (PTE_P | PTE_A)
@@ -94,6 +95,8 @@ bool isolation_create(struct x86_pcpu *xp)
     memcpy(b, a, PAGE_SIZE);
     i->root[0].l4 = a;
     i->root[1].l4 = b;
+    i->root[0].tag = TAG_ROOT_USER;
+    i->root[1].tag = TAG_ROOT_KERNEL;
     xp->isolation = i;
     return true;
 }
@@ -110,12 +113,14 @@ static void copy(struct isolation_root *r, const pte_t *l4)
 uint64_t isolation_load(struct isolation_root *r, uint64_t from, const uint64_t *changes)
 {
     uint64_t now = __atomic_load_n(changes, __ATOMIC_ACQUIRE);
+    uint64_t load = tlb_cr3(direct_pa(r->l4), r->tag);
     const pte_t *l4 = direct(from);
 
     if (r->from != from || r->seen != now || r->l4[HV_FIRST_SLOT] != l4[HV_FIRST_SLOT]) {
         r->from = from;
         r->seen = now;
         copy(r, l4);
+        load &= ~CR3_KEEP;
     }
-    return direct_pa(r->l4);
+    return load;
 }

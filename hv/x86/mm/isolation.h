@@ -36,8 +36,9 @@ struct x86_pcpu;
 /* One of a CPU's two roots. */
 struct isolation_root {
     pte_t *l4;
-    uint64_t from; /* machine address of the L4 that it stands for; 0: of none */
-    uint64_t seen; /* that domain's l4_changes when it was copied */
+    unsigned int tag; /* mm/tlb.h */
+    uint64_t from;    /* machine address of the L4 that it stands for; 0: of none */
+    uint64_t seen;    /* that domain's l4_changes when it was copied */
 };
 
 struct isolation {
@@ -50,8 +51,8 @@ struct isolation {
  */
 bool isolation_create(struct x86_pcpu *xp);
 /*
- * Makes r stand for the L4 at the machine address `from`, whose changes *changes counts. Its
- * machine address.
+ * Makes r stand for the L4 at the machine address `from`, whose changes *changes counts. What CR3
+ * is to be loaded with: where something was copied, without what the root's tag has.
  */
 uint64_t isolation_load(struct isolation_root *r, uint64_t from, const uint64_t *changes);
 /* Another vCPU comes to the CPU with these roots (NULL: it has none): what they have is not its. */

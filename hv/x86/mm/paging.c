@@ -308,6 +308,8 @@ static void flush_global(void *unused)
     if (cr4 & CR4_PGE) {
         write_cr4(cr4 & ~CR4_PGE);
         write_cr4(cr4);
+    } else if (cr4 & CR4_PCIDE) {
+        invpcid(INVPCID_ALL, 0, 0);
     } else {
         write_cr3(read_cr3());
     }

@@ -68,10 +68,6 @@ static inline void paging_show_m2p(pte_t *l4, bool show)
 void paging_seal(void);
 /* The decompressors' pages become executable (true) or go back to the allocator (false). */
 void paging_unpack(bool on);
-/* Drop translations of guest addresses on this CPU and record the flush. */
-void tlb_flush_local(void);
-/* Record that this CPU is about to flush everything of the guest's by loading CR3. */
-void tlb_note_flush(void);
 /* Frames whose M2P entries fill one 2 MiB page; the i-th such page's first frame, 0: not there. */
 #define M2P_EXTENT_FRAMES (1ull << 18)
 uint64_t paging_m2p_extent(uint64_t i);

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Flushes of guest translations by the flush clock (core/frame.h). Apart from the hypervisor's own
- * tables, so that host programs run these lines against a simulated TLB.
+ * Flushes of guest translations by the flush clock (core/frame.h) and by tags (tlb.h). Apart from
+ * the hypervisor's own tables, so that host programs run these lines against a simulated TLB.
  */
+#include "x86/mm/tlb.h"
+
 #include "core/frame.h"
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
-#include "x86/mm/paging.h"
 
-void tlb_note_flush(void)
+static void note_flush(void)
 {
     uint64_t now = __atomic_add_fetch(&tlb_clock, 2, __ATOMIC_SEQ_CST);
 
@@ -17,8 +18,35 @@ void tlb_note_flush(void)
 
 void tlb_flush_local(void)
 {
-    tlb_note_flush();
-    write_cr3(read_cr3());
+    note_flush();
+    if (spec_choice.tags)
+        invpcid(INVPCID_ALL, 0, 0);
+    else
+        write_cr3(read_cr3());
+}
+
+void tlb_load(uint64_t cr3)
+{
+    note_flush();
+    write_cr3(cr3 & ~CR3_KEEP);
+    if (spec_choice.tags) /* the other tags, after the old table was left: see tlb.h */
+        invpcid(INVPCID_ALL, 0, 0);
+}
+
+void tlb_flush_va(uint64_t va)
+{
+    invlpg(va);
+    for (unsigned int tag = TAG_USER; spec_choice.tags && tag < NR_TAGS; tag++)
+        invpcid(INVPCID_ADDRESS, tag, va);
+}
+
+void tlb_flush_user(void)
+{
+    if (!spec_choice.tags) /* each change of mode flushes */
+        return;
+    invpcid(INVPCID_TAG, TAG_USER, 0);
+    if (spec_isolates())
+        invpcid(INVPCID_TAG, TAG_ROOT_USER, 0);
 }
 
 static void flush_if_older(void *since)

@@ -21,7 +21,7 @@ void pv_toggle_mode(struct pv_vcpu *pv)
 {
     pv->kernel_mode = !pv->kernel_mode;
     swapgs();
-    write_cr3(pv->kernel_mode ? pv->cr3_kernel : pv->cr3_user);
+    write_cr3(pv->load_cr3[pv->kernel_mode]);
 }
 
 #define EXTRA_MAX 4
@@ -58,7 +58,7 @@ static inline __attribute__((always_inline)) void enter(struct vcpu *v, struct x
     } else {
         pv->kernel_mode = true;
         swapgs();
-        write_cr3(pv->cr3_kernel);
+        write_cr3(pv->load_cr3[true]);
     }
     if (!masked)
         flags |= X86_FLAGS_IF;

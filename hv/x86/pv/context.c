@@ -105,8 +105,7 @@ void pv_load_tables(struct vcpu *v)
 
     desc_load(pv, false);
     isolation_forget(this_x86()->isolation);
-    tlb_note_flush();
-    write_cr3(pv->kernel_mode ? pv->cr3_kernel : pv->cr3_user);
+    tlb_load(pv->load_cr3[pv->kernel_mode]);
 }
 
 void pv_load(struct vcpu *v)

@@ -83,7 +83,7 @@ static void set_window_page(unsigned int i, mfn_t mfn, bool flush)
         return;
     xp->gdt_ptes[i] = pte;
     if (flush)
-        invlpg(desc_window(xp->p.id) + i * PAGE_SIZE);
+        tlb_flush_va(desc_window(xp->p.id) + i * PAGE_SIZE);
 }
 
 static void load_gdt(const struct pv_vcpu *v, bool flush)

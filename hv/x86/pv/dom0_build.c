@@ -239,7 +239,7 @@ static void start_vcpu(struct build *b)
     const struct pv_layout *l = &b->plan;
     struct pv_vcpu *pv = pv_vcpu(b->pd->x.d.vcpu[0]);
 
-    pv->cr3_kernel = mfn_maddr(b->l4).v;
+    pv_set_base(pv, true, mfn_maddr(b->l4).v);
     paging_show_m2p(direct(pv->cr3_kernel), true);
     pv->kernel_ss = FLAT_KERNEL_SS64;
     pv->x.regs = (struct x86_regs){

@@ -123,7 +123,7 @@ static void kernel_view(struct vcpu *v, bool on)
     const struct pv_vcpu *pv = pv_vcpu(v);
 
     if (!pv->kernel_mode)
-        write_cr3(on ? pv->cr3_kernel : pv->cr3_user);
+        write_cr3(pv->load_cr3[on]);
 }
 
 static const struct x86_regs *regs_of(const struct vcpu *v)
@@ -278,9 +278,9 @@ static int set_context(struct vcpu *v, const struct vcpu_guest_context *c)
         put_l4s(v->domain, c->ctrlreg[3] & PAGE_MASK, c->ctrlreg[1] & PAGE_MASK);
         return rc;
     }
-    pv->cr3_kernel = c->ctrlreg[3] & PAGE_MASK;
+    pv_set_base(pv, true, c->ctrlreg[3] & PAGE_MASK);
     paging_show_m2p(direct(pv->cr3_kernel), true);
-    pv->cr3_user = c->ctrlreg[1] & PAGE_MASK;
+    pv_set_base(pv, false, c->ctrlreg[1] & PAGE_MASK);
     if (pv->cr3_user)
         pv_hide_m2p(pv);
     put_l4s(v->domain, old_kernel, old_user);
@@ -373,11 +373,12 @@ static void get_context(struct vcpu *v, struct vcpu_guest_context *c)
 /* --- the end --- */
 
 /* Drops one L4 of a vCPU that will never run again. */
-static void drop_l4(struct pv_domain *pd, uint64_t *cr3)
+static void drop_l4(struct pv_domain *pd, struct pv_vcpu *pv, bool kernel)
 {
-    struct frame *f = *cr3 ? frame_of(MFN(*cr3 >> PAGE_SHIFT)) : NULL;
+    uint64_t l4 = kernel ? pv->cr3_kernel : pv->cr3_user;
+    struct frame *f = l4 ? frame_of(MFN(l4 >> PAGE_SHIFT)) : NULL;
 
-    *cr3 = 0;
+    pv_set_base(pv, kernel, 0);
     if (f)
         pt_put_table(&pd->drop, &pd->x.d, f, 4);
 }
@@ -394,11 +395,11 @@ static bool drop_cr3s(struct pv_domain *pd)
         struct pv_vcpu *pv = pv_vcpu(v);
 
         if (done && pv->cr3_kernel) {
-            drop_l4(pd, &pv->cr3_kernel);
+            drop_l4(pd, pv, true);
             done = pt_drop_continue(&pd->drop, d);
         }
         if (done && pv->cr3_user) {
-            drop_l4(pd, &pv->cr3_user);
+            drop_l4(pd, pv, false);
             done = pt_drop_continue(&pd->drop, d);
         }
     }

@@ -30,10 +30,10 @@ int pv_read_kernel(struct pv_vcpu *v, void *dst, gptr_t src, size_t n)
     if (!pv_range_ok(src.v, n))
         return -XEN_EFAULT;
     if (user)
-        write_cr3(v->cr3_kernel);
+        write_cr3(v->load_cr3[true]);
     fault = copy_user(dst, (const void *)src.v, n);
     if (user)
-        write_cr3(v->cr3_user);
+        write_cr3(v->load_cr3[false]);
     return fault ? -XEN_EFAULT : 0;
 }
 

@@ -326,7 +326,7 @@ static long flush_after(struct vcpu *v, uint64_t va, unsigned long flags)
         if (type == UVMF_TLB_FLUSH)
             tlb_flush_local();
         else
-            invlpg(va);
+            tlb_flush_va(va);
         return 0;
     }
     if (flags & UVMF_ALL)

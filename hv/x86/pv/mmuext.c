@@ -20,7 +20,7 @@ static void flush_all_here(void *unused)
 
 static void flush_va_here(void *va)
 {
-    invlpg(*(uint64_t *)va);
+    tlb_flush_va(*(uint64_t *)va);
 }
 
 void pv_flush_all(const struct cpumask *cpus)
@@ -34,7 +34,7 @@ void pv_flush_all(const struct cpumask *cpus)
 void pv_flush_va(const struct cpumask *cpus, uint64_t va)
 {
     if (cpumask_test(cpus, this_cpu_id()))
-        invlpg(va);
+        tlb_flush_va(va);
     if (nr_pcpus > 1)
         arch_call_others(cpus, flush_va_here, &va);
 }
@@ -130,10 +130,9 @@ int pv_new_kernel_base(struct vcpu *v, mfn_t mfn)
     rc = pv_get_l4(v->domain, mfn);
     if (rc)
         return rc;
-    pv->cr3_kernel = mfn.v << PAGE_SHIFT;
+    pv_set_base(pv, true, mfn.v << PAGE_SHIFT);
     paging_show_m2p(direct(pv->cr3_kernel), true);
-    tlb_note_flush();
-    write_cr3(pv->cr3_kernel);
+    tlb_load(pv->load_cr3[true]);
     pv_put_table(v->domain, MFN(old >> PAGE_SHIFT));
     return 0;
 }
@@ -144,12 +143,15 @@ int pv_new_user_base(struct vcpu *v, mfn_t mfn)
     uint64_t old = pv->cr3_user;
     int rc;
 
-    if (mfn.v == old >> PAGE_SHIFT)
+    if (mfn.v == old >> PAGE_SHIFT) {
+        tlb_flush_user();
         return 0;
+    }
     rc = mfn.v ? pv_get_l4(v->domain, mfn) : 0;
     if (rc)
         return rc;
-    pv->cr3_user = mfn.v << PAGE_SHIFT;
+    pv_set_base(pv, false, mfn.v << PAGE_SHIFT);
+    tlb_flush_user();
     if (mfn.v)
         pv_hide_m2p(pv);
     if (old)
@@ -295,7 +297,7 @@ static long one_op(struct vcpu *v, struct domain *d, const struct mmuext_op *op)
         return 0;
     case MMUEXT_INVLPG_LOCAL:
         if (pv_range_ok(op->arg1.linear_addr, 1))
-            invlpg(op->arg1.linear_addr);
+            tlb_flush_va(op->arg1.linear_addr);
         return 0;
     case MMUEXT_TLB_FLUSH_MULTI:
     case MMUEXT_INVLPG_MULTI:

@@ -7,6 +7,7 @@
 #include "core/types.h"
 #include "x86/pv/privstate.h"
 #include "x86/guest.h"
+#include "x86/mm/tlb.h"
 #include "x86/vcpu.h"
 
 /*
@@ -47,8 +48,9 @@ struct pv_vcpu {
     hc_fn *const *calls; /* by number, one that refuses where there is none: see calls.c */
     uint64_t kernel_sp;  /* stack for entries from user mode; any value */
     uint64_t kernel_ss;
-    uint64_t cr3_kernel; /* machine addresses of the two L4s; user may be 0 */
+    uint64_t cr3_kernel; /* machine addresses of the two L4s; user may be 0: pv_set_base() */
     uint64_t cr3_user;
+    uint64_t load_cr3[2]; /* by kernel_mode: CR3's value for them (mm/tlb.h), 0 for none */
     uint64_t syscall_rip; /* 0: none registered; any value */
     /* What the short paths of pv/entry.S go by; derived, see pv_set_short_paths(). */
     uint64_t short_syscall; /* syscall_rip, or 0: the long way */
@@ -116,6 +118,13 @@ static inline bool pv_range_ok(uint64_t addr, uint64_t len)
 static inline bool pv_canonical(uint64_t a)
 {
     return (uint64_t)((int64_t)(a << 16) >> 16) == a;
+}
+
+/* The L4 at this machine address is v's kernel's or its programs' (0: none). */
+static inline void pv_set_base(struct pv_vcpu *pv, bool kernel, uint64_t l4)
+{
+    *(kernel ? &pv->cr3_kernel : &pv->cr3_user) = l4;
+    pv->load_cr3[kernel] = l4 ? tlb_cr3(l4, kernel ? TAG_KERNEL : TAG_USER) : 0;
 }
 
 /* Frames of its kernel show and set the I/O privilege level (VMASST_TYPE_architectural_iopl). */

@@ -166,13 +166,15 @@ uint64_t pv_isolated_root(void)
     struct cpu_info *ci = cpu_info();
     const struct pv_vcpu *v = pv_vcpu(ci->current);
     const struct pv_domain *d = pv_domain(v->x.v.domain);
+    uint64_t load;
 
     if (!d->isolated)
         return 0;
-    ci->guest_cr3 = v->kernel_mode ? v->cr3_kernel : v->cr3_user;
-    ci->isolated_cr3 = isolation_load(&this_x86()->isolation->root[v->kernel_mode], ci->guest_cr3,
-                                      &d->l4_changes);
-    return ci->isolated_cr3;
+    load = isolation_load(&this_x86()->isolation->root[v->kernel_mode],
+                          v->kernel_mode ? v->cr3_kernel : v->cr3_user, &d->l4_changes);
+    ci->guest_cr3 = v->load_cr3[v->kernel_mode];
+    ci->isolated_cr3 = load & ~CR3_KEEP; /* as CR3 reads */
+    return load;
 }
 
 void pv_isolated_page_fault(struct x86_regs *regs)

@@ -53,6 +53,10 @@ void write_cr3(uint64_t v);
 uint64_t read_cr4(void);
 void write_cr4(uint64_t v);
 void invlpg(uint64_t va);
+#define INVPCID_ADDRESS 0ul
+#define INVPCID_TAG 1ul
+#define INVPCID_ALL 3ul
+void invpcid(uint64_t kind, uint64_t tag, uint64_t va);
 void wbinvd(void);
 void cpu_pause(void);
 void cli(void);

@@ -10,6 +10,10 @@
 uint64_t read_cr3(void);
 void write_cr3(uint64_t v);
 void invlpg(uint64_t va);
+#define INVPCID_ADDRESS 0ul
+#define INVPCID_TAG 1ul
+#define INVPCID_ALL 3ul
+void invpcid(uint64_t kind, uint64_t tag, uint64_t va);
 unsigned long copy_user(void *dst, const void *src, unsigned long n);
 
 static inline unsigned long copy_user16(void *dst, const void *src)
