@@ -105,7 +105,7 @@ static void enqueue(struct pcpu *p, struct vcpu *v)
     if (!v->sched.bound)
         list_add_tail(&p->rq.movable, &v->sched.link);
     v->sched.share = credit_share(v);
-    p->rq.load += v->sched.share;
+    __atomic_store_n(&p->rq.load, p->rq.load + v->sched.share, __ATOMIC_RELAXED);
     tell_queue(&p->rq, p->rq.nr + 1);
 }
 
@@ -115,7 +115,7 @@ static void dequeue(struct pcpu *p, struct vcpu *v)
     if (list_linked(&v->sched.link))
         list_del(&v->sched.link);
     __atomic_store_n(&v->sched.queued, false, __ATOMIC_RELAXED);
-    p->rq.load -= v->sched.share;
+    __atomic_store_n(&p->rq.load, p->rq.load - v->sched.share, __ATOMIC_RELAXED);
     tell_queue(&p->rq, p->rq.nr - 1);
 }
 
@@ -224,6 +224,30 @@ static void ask_for_help(const struct pcpu *p, uint64_t now)
     pcpu_raise(found, WORK_SCHED);
 }
 
+/* The virtual time of the furthest behind that waits on p or near it, VTIME_NONE: nobody does. */
+static vtime_t least_waiting(const struct pcpu *p)
+{
+    vtime_t least = p->rq.first;
+
+    for (unsigned int i = 1; i < NEIGHBOURS && nr_pcpus > 1; i++) {
+        const struct pcpu *q = neighbour(p, i);
+
+        if (q)
+            least = MIN(least, __atomic_load_n(&q->rq.first, __ATOMIC_RELAXED));
+    }
+    return least;
+}
+
+/*
+ * Somebody comes to p, where nobody waited. `alone`: the one that runs had p for itself so far,
+ * while others may have waited elsewhere (but a CPU of a core is for one domain in turns, which is
+ * not the same). Queue lock held.
+ */
+static void charge_alone(struct pcpu *p, uint64_t now, bool alone)
+{
+    credit_charge_alone(&p->rq, p->current, now, alone && !p->core ? least_waiting(p) : VTIME_NONE);
+}
+
 /*
  * v is about to wait on p, where cur runs: cur's slice is limited now. True if cur is to go at
  * once. Queue lock held.
@@ -246,6 +270,9 @@ static bool limit_slice(struct pcpu *p, struct vcpu *cur, const struct vcpu *v, 
  */
 static void place(struct pcpu *p, struct vcpu *v, bool woken)
 {
+    struct credit_place at = { __atomic_load_n(&p->rq.vtime, __ATOMIC_RELAXED), VTIME_NONE,
+                               VTIME_NONE };
+    struct pcpu *const from = p;
     struct pcpu *to;
     uint64_t now = arch_now();
     struct vcpu *cur;
@@ -266,11 +293,15 @@ static void place(struct pcpu *p, struct vcpu *v, bool woken)
         vcpu_runstate_at(v, RUNSTATE_runnable, now);
     cur = p->current;
     if (!is_idle(cur) && p->rq.nr == 0)
-        credit_charge(&p->rq, cur, now, true);
+        charge_alone(p, now, woken || p != from); /* else v has only just given way to it */
     if (p->core)
         core_level(p);
+    if (woken && !is_idle(cur)) {
+        at.running = credit_vtime_at(cur, now);
+        at.least = least_waiting(p);
+    }
     if (woken)
-        credit_place_woken(&p->rq, v);
+        credit_place_woken(&p->rq, v, &at);
     else if (to == p)
         credit_place_moved(&p->rq, v);
     credit_activate(v);
@@ -282,6 +313,8 @@ static void place(struct pcpu *p, struct vcpu *v, bool woken)
     enqueue(p, v);
     if (!is_idle(cur) && p->rq.nr == 1)
         credit_share_slice(&p->rq, cur, now);
+    if (woken && at.running > v->sched.vtime)
+        __atomic_store_n(&p->rq.woken, true, __ATOMIC_RELAXED);
     kick = is_idle(cur) || limit_slice(p, cur, v, now);
     p->rq.preempt |= kick;
     if (!kick && nr_pcpus > 1)
@@ -393,20 +426,38 @@ static bool retire(struct pcpu *p, struct vcpu *prev, uint64_t now)
     return false;
 }
 
-/* The neighbour whose first waiting vCPU is the furthest behind `limit`, or NULL. Without locks. */
-static struct pcpu *furthest_behind(const struct pcpu *self, vtime_t limit)
+/* What waits on a CPU and runs there. Without its lock. */
+static inline uint64_t load_of(const struct pcpu *p)
+{
+    return __atomic_load_n(&p->rq.load, __ATOMIC_RELAXED) +
+           __atomic_load_n(&p->rq.run_share, __ATOMIC_RELAXED);
+}
+
+/*
+ * The neighbour whose first waiting vCPU is the furthest behind `limit`, or NULL. Without locks.
+ * How much there is on a CPU nearby is noted on the way.
+ */
+static struct pcpu *furthest_behind(struct pcpu *self, vtime_t limit)
 {
     struct pcpu *found = NULL;
+    uint64_t load = load_of(self);
+    unsigned int n = 1;
 
     for (unsigned int i = 1; i < NEIGHBOURS; i++) {
         struct pcpu *p = neighbour(self, i);
-        vtime_t first = p ? __atomic_load_n(&p->rq.first, __ATOMIC_RELAXED) : VTIME_NONE;
+        vtime_t first;
 
+        if (!p)
+            continue;
+        load += load_of(p);
+        n++;
+        first = __atomic_load_n(&p->rq.first, __ATOMIC_RELAXED);
         if (first < limit) {
             limit = first;
             found = p;
         }
     }
+    __atomic_store_n(&self->rq.around, load / n, __ATOMIC_RELAXED);
     return found;
 }
 
@@ -549,12 +600,19 @@ static struct vcpu *first_ready(struct pcpu *p, uint64_t now)
     return NULL;
 }
 
+/* Who runs on p is decided. Queue lock held. */
+static inline void chosen(struct pcpu *p)
+{
+    p->rq.preempt = false;
+    __atomic_store_n(&p->rq.woken, false, __ATOMIC_RELAXED);
+}
+
 /* Takes the next vCPU to run on p, or its idle one. Queue lock held. */
 static struct vcpu *choose(struct pcpu *p, uint64_t now)
 {
     struct vcpu *v = first_ready(p, now);
 
-    p->rq.preempt = false;
+    chosen(p);
     if (p->core) {
         if (v)
             v = core_pick(p, v, now);
@@ -655,7 +713,7 @@ static void take_in(struct pcpu *p, struct vcpu *v, uint64_t now)
         return;
     }
     if (!is_idle(p->current) && p->rq.nr == 0)
-        credit_charge(&p->rq, p->current, now, true);
+        charge_alone(p, now, true);
     if (p->core)
         core_level(p);
     credit_place_moved(&p->rq, v);
@@ -684,7 +742,7 @@ static void run_next(struct pcpu *p, struct vcpu *prev, struct vcpu *stolen)
         take_in(p, stolen, now);
     }
     if (!is_idle(prev) && retire(p, prev, now)) {
-        p->rq.preempt = false;
+        chosen(p);
         arm_slice(p, prev);
         spin_unlock(&p->rq.lock);
         return;
@@ -711,7 +769,7 @@ void sched_run(struct pcpu *p)
         prev->sched.yielding = false;
         return;
     }
-    if (nr_pcpus > 1)
+    if (nr_pcpus > 1 && !__atomic_load_n(&p->rq.woken, __ATOMIC_RELAXED))
         stolen = steal(p, prev);
     run_next(p, prev, stolen);
     if (stolen) /* between the two queues its pool, or this CPU's, may have changed */

@@ -35,13 +35,17 @@ struct runqueue {
     unsigned int nr;       /* [lock] their number; read anywhere as a hint */
     bool help;             /* atomic: look for vCPUs that are further behind than the one here */
     bool preempt;          /* [lock] the first of them goes before the one that runs */
+    bool woken;            /* [lock] so does one that has just woken, and nobody else comes first;
+                            * read by its CPU as a hint */
     uint64_t load;         /* [lock] sum of sched_unit.share of those that wait */
+    uint64_t around;       /* atomic: load and run_share of a CPU nearby, their mean */
     vtime_t vtime;         /* [lock] how far the vCPUs of this CPU have come; never goes back */
     vtime_t first;         /* [lock] virtual time of the first that waits, VTIME_NONE: none; a hint
                             * to others */
     vtime_t run_vtime;     /* [lock] of the one that runs, at time run_since; hints to others */
     uint64_t run_since;    /* ns */
-    uint32_t run_rate;     /* its sched_domain.rate then; 0: idle */
+    uint32_t run_rate;     /* its sched_domain.rate then; stale while the CPU idles */
+    uint32_t run_share;    /* the same of credit_share() */
     uint32_t pool;         /* [lock to write] the CPU's pool, CPUPOOL_NONE: it runs no guest */
 };
 

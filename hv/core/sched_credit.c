@@ -18,7 +18,10 @@
  *   was used up, and vCPUs that hand one job around together get their domain's share and no more.
  *   What is left of the lag lets a vCPU that computes little go first at once.
  * - The virtual times of two CPUs whose vCPUs never move between them drift apart; who comes to a
- *   CPU is therefore brought near the ones there.
+ *   CPU is therefore brought near the ones there: by what it was ahead of those it leaves.
+ * - Who has a CPU for itself gets no more than that, whatever its weight, so it saves nothing up
+ *   either: it is at most a slice behind those who wait elsewhere. Otherwise its CPU would fall
+ *   behind the others for good, and whoever came there from them would wait.
  *
  * A cap is a budget of CPU time that fills up at cap percent of real time, to at most what
  * CAP_PERIOD_NS gives. A domain without budget is parked until it has half of that again, so a
@@ -113,14 +116,24 @@ static inline void set_vtime(struct vcpu *v, vtime_t t)
     __atomic_store_n(&v->sched.vtime, t, __ATOMIC_RELAXED);
 }
 
-void credit_place_woken(struct runqueue *rq, struct vcpu *v)
+/* How far t is ahead of `other`; 0: it is not. */
+static inline vtime_t ahead_of(vtime_t t, vtime_t other)
+{
+    return t > other ? t - other : 0;
+}
+
+void credit_place_woken(struct runqueue *rq, struct vcpu *v, const struct credit_place *at)
 {
     uint32_t rate = rate_of(v);
     vtime_t lag = scaled(LAG_NS, rate);
     vtime_t high = rq->vtime + scaled(longest_slice(rq), rate);
-    vtime_t whole = MIN(__atomic_load_n(&share_of(v)->vtime, __ATOMIC_RELAXED), high);
+    vtime_t here = MIN(rq->vtime, MIN(at->running, at->least)); /* of those to go before */
+    vtime_t whole = __atomic_load_n(&share_of(v)->vtime, __ATOMIC_RELAXED);
+    vtime_t t = ahead_of(v->sched.vtime, ahead_of(at->left, rq->vtime));
 
-    set_vtime(v, within(v->sched.vtime, MAX(rq->vtime, whole) - lag, high));
+    here = MAX(here, rq->vtime - scaled(LAG_MOVED_NS, rate));
+    whole = ahead_of(whole, at->least == VTIME_NONE ? here : MAX(here, at->least));
+    set_vtime(v, within(t, MIN(here + whole, high) - lag, high));
 }
 
 void credit_place_moved(struct runqueue *rq, struct vcpu *v)
@@ -143,6 +156,20 @@ static void charge_domain(struct runqueue *rq, struct sched_domain *s, uint64_t 
     __atomic_fetch_add(&s->vtime, ran * 16 / weight, __ATOMIC_RELAXED);
 }
 
+static inline void raise_vtime(struct runqueue *rq, const struct vcpu *v)
+{
+    if (v->sched.vtime > rq->vtime)
+        __atomic_store_n(&rq->vtime, v->sched.vtime, __ATOMIC_RELAXED);
+}
+
+/* What others read of v, which runs. */
+static inline void note_running(struct runqueue *rq, const struct vcpu *v, uint64_t now)
+{
+    __atomic_store_n(&rq->run_vtime, v->sched.vtime, __ATOMIC_RELAXED);
+    __atomic_store_n(&rq->run_since, now, __ATOMIC_RELAXED);
+    __atomic_store_n(&rq->run_rate, rate_of(v), __ATOMIC_RELAXED);
+}
+
 void credit_charge(struct runqueue *rq, struct vcpu *v, uint64_t now, bool alone)
 {
     struct sched_domain *s = share_of(v);
@@ -158,8 +185,20 @@ void credit_charge(struct runqueue *rq, struct vcpu *v, uint64_t now, bool alone
     ran = MIN(ran, LONGEST_NS);
     set_vtime(v, v->sched.vtime + scaled(ran, rate_of(v)));
     charge_domain(rq, s, ran);
-    if (alone && v->sched.vtime > rq->vtime)
-        __atomic_store_n(&rq->vtime, v->sched.vtime, __ATOMIC_RELAXED);
+    if (alone)
+        raise_vtime(rq, v);
+}
+
+void credit_charge_alone(struct runqueue *rq, struct vcpu *cur, uint64_t now, vtime_t least)
+{
+    vtime_t behind = scaled(longest_slice(rq), rate_of(cur));
+
+    credit_charge(rq, cur, now, true);
+    if (least == VTIME_NONE || cur->sched.vtime >= least - behind)
+        return;
+    set_vtime(cur, least - behind);
+    raise_vtime(rq, cur);
+    note_running(rq, cur, now);
 }
 
 vtime_t credit_vtime_at(const struct vcpu *v, uint64_t now)
@@ -197,18 +236,23 @@ uint32_t credit_share(const struct vcpu *v)
     return MAX(RATE_MAX / rate_of(v), 1u);
 }
 
-static uint64_t slice_for(const struct runqueue *rq, const struct vcpu *v)
+/*
+ * The longest slice times the part of the weights here, or that of an average CPU nearby if it is
+ * less: what runs beside little on its CPU while more waits elsewhere would be far ahead by its
+ * end.
+ */
+static uint64_t slice_for(const struct runqueue *rq, uint32_t share)
 {
     uint64_t slice = longest_slice(rq), limit = rate_limit(rq);
-    uint32_t share = credit_share(v);
+    uint64_t around = __atomic_load_n(&rq->around, __ATOMIC_RELAXED);
 
-    return MAX(slice * share / (rq->load + share), MAX(limit, CAP_QUANTUM_NS));
+    return MAX(slice * share / MAX(rq->load + share, around), MAX(limit, CAP_QUANTUM_NS));
 }
 
 void credit_share_slice(const struct runqueue *rq, struct vcpu *cur, uint64_t now)
 {
     if (!credit_capped(cur))
-        cur->sched.slice_end = now + slice_for(rq, cur);
+        cur->sched.slice_end = now + slice_for(rq, credit_share(cur));
 }
 
 vtime_t credit_running_at(const struct runqueue *rq, uint64_t now)
@@ -222,18 +266,17 @@ vtime_t credit_running_at(const struct runqueue *rq, uint64_t now)
 
 void credit_start(struct runqueue *rq, struct vcpu *v, uint64_t now)
 {
-    uint64_t slice = slice_for(rq, v);
+    uint32_t share = credit_share(v);
+    uint64_t slice = slice_for(rq, share);
 
     if (credit_capped(v))
         slice = least(slice, take_budget(v));
     v->sched.entered = now;
     __atomic_store_n(&v->sched.charged, now, __ATOMIC_RELAXED);
     v->sched.slice_end = now + slice;
-    if (v->sched.vtime > rq->vtime)
-        __atomic_store_n(&rq->vtime, v->sched.vtime, __ATOMIC_RELAXED);
-    __atomic_store_n(&rq->run_vtime, v->sched.vtime, __ATOMIC_RELAXED);
-    __atomic_store_n(&rq->run_since, now, __ATOMIC_RELAXED);
-    __atomic_store_n(&rq->run_rate, rate_of(v), __ATOMIC_RELAXED);
+    raise_vtime(rq, v);
+    note_running(rq, v, now);
+    __atomic_store_n(&rq->run_share, share, __ATOMIC_RELAXED);
 }
 
 uint64_t credit_preempt_at(const struct vcpu *v, const struct vcpu *cur, uint64_t now)

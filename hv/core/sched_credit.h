@@ -10,13 +10,24 @@
 /* v runs, is queued or parked from now on, or does so no more. [rq lock] */
 void credit_activate(struct vcpu *v);
 void credit_deactivate(struct vcpu *v);
+/* What a vCPU that wakes finds; virtual times. */
+struct credit_place {
+    vtime_t left;    /* of the queue where it fell asleep */
+    vtime_t running; /* of the one that runs on its CPU now, VTIME_NONE: idle */
+    vtime_t least;   /* of the furthest behind that waits anywhere near, VTIME_NONE: nobody does */
+};
 /* v, which waited for something, is about to be queued on rq: a place near the others'. [rq lock]
  */
-void credit_place_woken(struct runqueue *rq, struct vcpu *v);
+void credit_place_woken(struct runqueue *rq, struct vcpu *v, const struct credit_place *at);
 /* v comes from another CPU's queue to rq. [rq lock] */
 void credit_place_moved(struct runqueue *rq, struct vcpu *v);
 /* v has run up to `now`: counts it. `alone`: nobody waited for its CPU. [rq lock] */
 void credit_charge(struct runqueue *rq, struct vcpu *v, uint64_t now, bool alone);
+/*
+ * The same for cur, which has run alone so far. Others may have waited elsewhere meanwhile: the
+ * furthest behind of them is at `least` (VTIME_NONE: nobody has). [rq lock]
+ */
+void credit_charge_alone(struct runqueue *rq, struct vcpu *cur, uint64_t now, vtime_t least);
 /* v is about to run on rq: its slice begins. [rq lock] */
 void credit_start(struct runqueue *rq, struct vcpu *v, uint64_t now);
 /* cur ran alone on rq's CPU, and somebody has come: it begins a slice. [rq lock] */
@@ -42,7 +53,7 @@ void credit_yield(struct runqueue *rq, struct vcpu *v);
  */
 bool credit_cap_allows(struct vcpu *v, struct pcpu *p, uint64_t now);
 /* How far, in a pace, a vCPU must be behind another before it is moved to that one's CPU. */
-#define CREDIT_MOVE_NS 2000000ull
+#define CREDIT_MOVE_NS 1000000ull
 static inline vtime_t credit_margin(uint32_t rate)
 {
     return CREDIT_MOVE_NS * rate >> CREDIT_RATE_SHIFT;

@@ -7,18 +7,22 @@
  * how long each wake-up took, for scripts/plot-sched.
  *
  * A workload file has one statement a line ('#' begins a comment):
- *   cpus N | seconds N | slice MS | ratelimit US
- *   threads N                                      core scheduling: so many CPUs are a core, which
- * runs one domain at a time; that it does is looked at throughout
- *   pool N CPUS                                    a pool, which takes that many CPUs, the last
- * ones, from pool 0 guest NAME [weight N] [cap N] [vcpus N] [pin CPU] [copies N] [pool N] DO DO:
- * busy | run US sleep US | random US sleep US | hop US | yield US run: computes so long, then
- * sleeps; random: as run, with times spread between 0 and twice that; hop: its vCPUs hand one job
- * around, each computing so long; yield: busy, gives way so often expect NAME cpu PERCENT within
- * PERCENT       of one CPU, over the whole run expect NAME each-second within PERCENT       of its
- * own mean, in each full second expect NAME wakes p99 US                     99 of 100 wake-ups run
- * within this time expect NAME pause US                         runnable, it is never kept waiting
- * longer expect all busy PERCENT                      of all CPUs' time is used by guests, at least
+ * - cpus N | seconds N | slice MS | ratelimit US
+ * - threads N: core scheduling, so many CPUs are a core, which runs one domain at a time; that it
+ *   does is looked at throughout
+ * - pool N CPUS: a pool, which takes that many CPUs, the last ones, from pool 0
+ * - shifts N: N runs; in all but the first one guest more wakes every three seconds, at other times
+ *   and for another while in each, so that nothing holds by the luck of one order
+ * - guest NAME [weight N] [cap N] [vcpus N] [pin CPU] [copies N] [pool N] [spin N] DO
+ *   DO: busy | run US sleep US | random US sleep US | hop US | yield US
+ *   run: computes so long, then sleeps; random: as run, with times spread between 0 and twice that;
+ *   hop: its vCPUs hand one job around, each computing so long; yield: busy, gives way so often;
+ *   spin N: but its first N vCPUs are busy
+ * - expect NAME cpu PERCENT within PERCENT: of one CPU, over the whole run
+ * - expect NAME each-second within PERCENT: of its own mean, in each full second
+ * - expect NAME wakes p99 US: 99 of 100 wake-ups run within this time
+ * - expect NAME pause US: runnable, it is never kept waiting longer
+ * - expect all busy PERCENT: of all CPUs' time is used by guests, at least
  */
 #include "core/types.h"
 
@@ -49,7 +53,7 @@ enum what { BUSY, RUN, RANDOM, HOP, YIELD };
 
 struct guest {
     char name[24];
-    unsigned int weight, cap, vcpus, pool;
+    unsigned int weight, cap, vcpus, pool, spin;
     int pin;
     enum what what;
     uint64_t run, sleep;
@@ -71,7 +75,7 @@ struct task {
 
 static struct guest guests[MAX_GUESTS];
 static struct task tasks[MAX_TASKS];
-static unsigned int nr_guests, nr_tasks, cpus = 1, seconds = 10, threads;
+static unsigned int nr_guests, nr_tasks, cpus = 1, seconds = 10, threads, shifts = 1;
 static unsigned int pool_cpus[MAX_CPUPOOLS];
 static const char *file;
 static bool verbose;
@@ -140,7 +144,7 @@ static void read_guest(void)
     while ((word = strtok(NULL, " \t\n")) != NULL) {
         if (takes(word, "weight", &g.weight) || takes(word, "cap", &g.cap) ||
             takes(word, "vcpus", &g.vcpus) || takes(word, "copies", &copies) ||
-            takes(word, "pool", &g.pool))
+            takes(word, "pool", &g.pool) || takes(word, "spin", &g.spin))
             continue;
         if (takes(word, "pin", &pin))
             g.pin = (int)pin;
@@ -173,7 +177,7 @@ static void add_tasks(struct guest *g, domid_t id)
 
         *t = (struct task){ .g = g, .v = g->d->vcpu[i], .left = NEVER, .wake = NEVER };
         t->delays = calloc(1u << 17, sizeof(*t->delays));
-        if (g->what != BUSY)
+        if (g->what != BUSY && i >= g->spin)
             t->left = pause_of(g, g->run);
         if (g->pin >= 0)
             sched_set_affinity(t->v, &map);
@@ -434,7 +438,7 @@ static void read_file(FILE *f, char expects[][128], unsigned int *nr)
         }
         word = strtok(line, " \t\n");
         if (!word || takes(word, "cpus", &cpus) || takes(word, "seconds", &seconds) ||
-            takes(word, "threads", &threads))
+            takes(word, "threads", &threads) || takes(word, "shifts", &shifts))
             continue;
         if (takes(word, "slice", &n))
             sched_settings[0].slice_ns = n * 1000 * US;
@@ -449,6 +453,33 @@ static void read_file(FILE *f, char expects[][128], unsigned int *nr)
     }
 }
 
+/* The other runs of a workload with shifts: a process for each, which goes on as number i. */
+static void run_shifted(void)
+{
+    for (unsigned int i = 1; i < shifts && nr_guests < MAX_GUESTS; i++) {
+        int status = 0;
+        pid_t child;
+
+        fflush(NULL);
+        child = fork();
+        if (child == 0) {
+            trace = NULL;
+            guests[nr_guests++] = (struct guest){
+                .name = "shift",
+                .weight = 256,
+                .vcpus = 1,
+                .pin = -1,
+                .what = RUN,
+                .run = i * 37 * US,
+                .sleep = 3000000 * US,
+            };
+            return;
+        }
+        waitpid(child, &status, 0);
+        failures += status != 0;
+    }
+}
+
 static int run_file(void)
 {
     static char expects[64][128];
@@ -459,6 +490,7 @@ static int run_file(void)
         die("cannot be read", "");
     read_file(f, expects, &nr);
     fclose(f);
+    run_shifted();
     host_boot(4096, cpus);
     if (threads) {
         host_threads = threads;
