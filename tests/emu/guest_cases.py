@@ -124,10 +124,12 @@ def own_programs(case, check):
     view_config = dataclasses.replace(config("view", "orlop", 2, 1), files=tuple(
         ("configs/" + name, f"{configs}/{name}") for name in sorted(os.listdir(configs))) + (
             ("configs/xl-keys.txt", vm.TOP + "/tests/cli/xl-keys.txt"),))
+    counted = dataclasses.replace(config("shares", "orlop", 1, 1), extra=("-icount", "shift=3,sleep=off"))
     return [case("guest-view", view_config, check=view, hvs=("orlop", "xen")),
             case("guest-images", config("images", "orlop", 2, 1), check=check, make=add_images, long=True, hvs=("orlop", "xen")),
             case("guest-actions", config("actions", "orlop", 2, 1), check=check, long=True, hvs=("orlop", "xen")),
             case("guest-pools", config("pools", "orlop", 2, 1), check=check, long=True, hvs=("orlop", "xen")),
+            case("guest-shares", counted, check=check, hvs=("orlop", "xen")),
             case("guest-cores", one_domain, check=core, long=True),
             case("guest-trace", config("trace", "orlop", 2, 1), check=trace, long=True, hvs=("orlop", "xen")),
             case("guest-cut", config("cut", "orlop", 2, 1), check=check, long=True, hvs=("orlop", "xen"))]

@@ -2,8 +2,8 @@
 /*
  * A guest of 4 MiB that does nothing: dom0/tasks/guest-many and others start hundreds. It prints a
  * line on its console's ring, watches control/shutdown in xenstore and sleeps until that asks it to
- * end. With flood= on its command line it sends on its store port without end instead. As Domain 0
- * it has neither ring, and only ends.
+ * end. With flood= on its command line it sends on its store port without end instead, with spin=
+ * it computes without end. As Domain 0 it has neither ring, and only ends.
  */
 #include "guest.h"
 
@@ -142,5 +142,7 @@ void guest_main(void)
     say(": up\r\n");
     while (option_value("flood"))
         notify(rings.store_port);
+    while (option_value("spin"))
+        ;
     serve();
 }
