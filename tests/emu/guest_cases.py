@@ -129,7 +129,7 @@ def own_programs(case, check):
             case("guest-images", config("images", "orlop", 2, 1), check=check, make=add_images, long=True, hvs=("orlop", "xen")),
             case("guest-actions", config("actions", "orlop", 2, 1), check=check, long=True, hvs=("orlop", "xen")),
             case("guest-pools", config("pools", "orlop", 2, 1), check=check, long=True, hvs=("orlop", "xen")),
-            case("guest-shares", counted, check=check, hvs=("orlop", "xen")),
+            case("guest-shares", counted, check=check, hvs=("orlop",)),
             case("guest-cores", one_domain, check=core, long=True),
             case("guest-trace", config("trace", "orlop", 2, 1), check=trace, long=True, hvs=("orlop", "xen")),
             case("guest-cut", config("cut", "orlop", 2, 1), check=check, long=True, hvs=("orlop", "xen"))]
