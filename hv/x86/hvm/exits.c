@@ -223,10 +223,12 @@ static void exit_hlt(struct hvm_vcpu *v, struct x86_regs *regs, const struct hvm
     }
     /* Marked first, then looked; who raises something does it the other way round. */
     __atomic_fetch_or(&c->pause_flags, VP_BLOCKED, __ATOMIC_SEQ_CST);
-    if (hvm_has_work(v))
+    if (hvm_has_work(v)) {
         __atomic_fetch_and(&c->pause_flags, ~(uint32_t)VP_BLOCKED, __ATOMIC_SEQ_CST);
-    else
+        hvm_ask(v, HVMX_INTERRUPT); /* perhaps it waits for a window: it can go in now */
+    } else {
         pcpu_raise(c->cpu, WORK_SCHED);
+    }
 }
 
 /* Memory is write-back whatever the guest asks, and no device reads it behind the caches. */

@@ -2,6 +2,8 @@
 /* From PVH's entry point to guest_main(): descriptor tables, the hypercall page. */
 #include "pvh.h"
 
+#include <xen/io/console.h>
+
 #define GDT_TSS 6 /* its index */
 #define HYPERCALL_MSR 0x40000000u
 
@@ -110,6 +112,29 @@ void pvh_map_shared(void)
     CHECK_EQ(hc_hvm_op(HVMOP_set_param, &param), 0, "callback vector");
 }
 
+static uint64_t param(uint32_t index)
+{
+    struct xen_hvm_param p = { .domid = DOMID_SELF, .index = index };
+
+    return hc_hvm_op(HVMOP_get_param, &p) ? 0 : p.value;
+}
+
+/* A guest's own console: the ring that the console daemon empties. */
+static void write_ring(const char *text, size_t n)
+{
+    volatile struct xencons_interface *c = pvh_virt(param(HVM_PARAM_CONSOLE_PFN));
+    struct evtchn_send op = { .port = (evtchn_port_t)param(HVM_PARAM_CONSOLE_EVTCHN) };
+
+    while (n--) {
+        while (c->out_prod - c->out_cons >= sizeof(c->out))
+            hc_sched_op(SCHEDOP_yield, NULL);
+        c->out[MASK_XENCONS_IDX(c->out_prod, c->out)] = *text++;
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        c->out_prod++;
+    }
+    hc_event_channel_op(EVTCHNOP_send, &op);
+}
+
 void pvh_start(const struct hvm_start_info *start)
 {
     start_info = start;
@@ -119,6 +144,8 @@ void pvh_start(const struct hvm_start_info *start)
     trap_init();
     trap_hook = count_interrupt;
     wrmsr(HYPERCALL_MSR, (uint64_t)hypercall_page);
+    if (!(start->flags & SIF_INITDOMAIN))
+        own_console = write_ring;
     guest_main();
     finish();
 }

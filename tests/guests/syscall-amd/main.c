@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Each way into the kernel from user, compatibility and kernel code: SYSCALL, SYSCALL in 32-bit
- * code, SYSENTER, int n. syscall-intel is the same on the other vendor, whose answers differ.
+ * code, SYSENTER, int n. syscall-intel is the same on QEMU's model of the other vendor, whose
+ * answers differ; Bochs' models choose the vendor themselves.
  */
 #include "guest.h"
 
-#ifndef VENDOR_INTEL
-#define VENDOR_INTEL 0
-#endif
+static bool intel;
 
 USER_CODE_BYTES(u_syscall, "mov $1, %eax; syscall; ud2");
 USER_CODE_BYTES(u_sysenter, "mov $2, %eax; mov %rsp, %rcx; lea 1f(%rip), %rdx; sysenter; 1: ud2");
@@ -24,7 +23,10 @@ USER_CODE_BYTES(c_syscall, ".code32; mov $4, %eax; syscall; ud2; .code64");
 USER_CODE_BYTES(c_sysenter, ".code32; mov $5, %eax; mov %esp, %ebp; sysenter; ud2; .code64");
 USER_CODE_BYTES(c_int80, ".code32; mov $6, %eax; int $0x80; ud2; .code64");
 USER_CODE_BYTES(c_into, ".code32; mov $0x7fffffff, %eax; add $1, %eax; into; ud2; .code64");
-USER_CODE_BYTES(c_bound, ".code32; mov $0x401000, %ebx; movl $1, (%ebx); movl $2, 4(%ebx);"
+USER_CODE_BYTES(c_null, ".code32; mov $8, %eax; xor %ecx, %ecx; mov %ecx, %ds;"
+                        "mov 0x401000, %ecx; ud2; .code64");
+USER_CODE_BYTES(c_bound, ".code32; mov $0xe02b, %ecx; mov %ecx, %ds; mov $0x401000, %ebx; movl $1, "
+                         "(%ebx); movl $2, 4(%ebx);"
                          "mov $9, %eax; bound %eax, (%ebx); ud2; .code64");
 USER_CODE_BYTES(c_far, ".code32; ljmp $0xe033, $0x400010; .byte 0x90,0x90,0x90,0x90,0x90,0x90,0x90,"
                        "0x90,0x90; .code64; mov $7, %rax; ud2");
@@ -48,12 +50,39 @@ static void check_user64(void)
     CHECK_EQ(r.rax, 1, "rax");
     CHECK_EQ(r.rip, USER_CODE + 7, "rip");
     v = USER_RUN(u_sysenter, &r);
-    CHECK(v == (VENDOR_INTEL ? VEC_SYSENTER : VEC_UD) || v == VEC_GP, "sysenter: %d", v);
+    CHECK(v == (intel ? VEC_SYSENTER : VEC_UD) || v == VEC_GP, "sysenter: %d", v);
     CHECK_EQ(r.rax, 2, "rax");
     CHECK_EQ(USER_RUN(u_int80, &r), 0x80, "int 0x80");
     CHECK_EQ(r.rax, 3, "rax");
     CHECK_EQ(r.rip, USER_CODE + 7, "rip");
     CHECK_EQ(r.cs & 3, 3, "cs");
+}
+
+/*
+ * SYSCALL in the last two bytes below the hole in the address space: RCX is no address any more,
+ * to which SYSRET must not be tried (on Intel it faults with the kernel's rights). The kernel's
+ * return to it faults in its own name, in either way of returning.
+ */
+#define LAST_PAGE ((1ul << 47) - PAGE_SIZE)
+static void check_last_syscall(void)
+{
+    unsigned long pfn = alloc_pfn();
+    uint8_t *code = pfn_virt(pfn);
+    struct regs r;
+    int v;
+
+    code[PAGE_SIZE - 2] = 0x0f;
+    code[PAGE_SIZE - 1] = 0x05;
+    map_page_in(user_l4_pfn, LAST_PAGE, pfn_pte(pfn, KERN_RO));
+    user_regs_init(&r);
+    r.rip = LAST_PAGE + PAGE_SIZE - 2;
+    CHECK_EQ(user_run(&r), VEC_SYSCALL, "syscall in the last bytes");
+    CHECK_EQ(r.rip, 1ul << 47, "rip");
+    user_regs_init(&r);
+    r.rip = 1ul << 47;
+    v = user_run(&r);
+    CHECK(v == VEC_GP || v == VEC_FAILSAFE, "return beyond the last bytes: %d", v);
+    map_page_in(user_l4_pfn, LAST_PAGE, 0);
 }
 
 /* QEMU 7.2 pushes vector * 16 + 2 when a gate's DPL refuses int n; hardware pushes * 8 + 2. */
@@ -112,17 +141,21 @@ static void check_user32(void)
 
     v = run32(c_syscall, c_syscall_end, &r);
     /* Intel has none; QEMU carries it out all the same. */
-    CHECK((VENDOR_INTEL && v == VEC_UD) || v == VEC_SYSCALL32, "32-bit syscall: %d", v);
+    CHECK((intel && v == VEC_UD) || v == VEC_SYSCALL32, "32-bit syscall: %d", v);
     CHECK_EQ(r.rax, 4, "rax");
     CHECK_EQ(r.cs, FLAT_USER_CS32, "cs");
     v = run32(c_sysenter, c_sysenter_end, &r);
-    CHECK(VENDOR_INTEL ? v == VEC_SYSENTER : v == VEC_UD || v == VEC_GP, "32-bit sysenter: %d", v);
+    CHECK(intel ? v == VEC_SYSENTER : v == VEC_UD || v == VEC_GP, "32-bit sysenter: %d", v);
     CHECK_EQ(r.rax, 5, "rax");
     CHECK_EQ(r.cs & 3, 3, "cs of sysenter");
     CHECK_EQ(run32(c_int80, c_int80_end, &r), 0x80, "32-bit int 0x80");
     CHECK_EQ(r.rax, 6, "rax");
     CHECK_EQ(r.cs, FLAT_USER_CS32, "cs");
     CHECK_EQ(run32(c_into, c_into_end, &r), VEC_OF, "into");
+    v = run32(c_null, c_null_end, &r); /* QEMU looks at no segment */
+    CHECK((v == VEC_GP && r.error == 0 && r.rip == USER_CODE + 9) || v == VEC_UD,
+          "through a null segment: %d at %#lx", v, r.rip);
+    CHECK_EQ(r.rax, 8, "rax");
     CHECK_EQ(run32(c_bound, c_bound_end, &r), VEC_BR, "bound");
     CHECK_EQ(run32(c_far, c_far_end, &r), VEC_UD, "far jump to 64-bit code");
     CHECK_EQ(r.rax, 7, "rax");
@@ -184,7 +217,10 @@ static void check_kernel(void)
 void guest_main(void)
 {
     struct account before;
+    uint32_t b;
 
+    __asm__ volatile("xor %%eax, %%eax; cpuid" : "=b"(b)::"eax", "ecx", "edx");
+    intel = b == 0x756e6547; /* Genu */
     user_init();
     if (option_value("case")[0] == 'k') {
         /* SYSENTER saves neither rip nor rsp: the domain may be crashed. */
@@ -195,6 +231,7 @@ void guest_main(void)
     }
     account_take(&before);
     check_user64();
+    check_last_syscall();
     check_int();
     check_opened_gate();
     check_user32();
