@@ -99,6 +99,48 @@ TEST(x2apic)
     CHECK(rdmsr_safe(0x832, &v) && v == (0x40000 | VEC_TIMER));
 }
 
+#define MSR_EOI 0x80b
+#define MSR_ISR7 0x817
+static uint32_t eois;
+
+/* An end of interrupt: the highest vector in service goes. */
+static void end_of_interrupt(uint32_t msr)
+{
+    uint64_t in_service = rdmsr(MSR_ISR7);
+
+    if (msr != MSR_EOI)
+        return;
+    eois++;
+    if (in_service)
+        wrmsr(MSR_ISR7, in_service & ~(1ull << (63 - __builtin_clzll(in_service))));
+}
+
+static uint32_t before_idle(uint32_t in_service)
+{
+    eois = 0;
+    machine_log[0] = 0;
+    wrmsr(MSR_ISR7, in_service);
+    lapic_before_idle();
+    return (uint32_t)rdmsr(MSR_ISR7);
+}
+
+/* A lost end of interrupt is made up for before a CPU halts; a device's vector waits for its own.
+ */
+TEST(idle)
+{
+    msrs(true);
+    lapic_init_bsp(3, 1);
+    host_machine.msr_written = end_of_interrupt;
+    CHECK_EQ(before_idle(0), 0);
+    CHECK_EQ(before_idle(0x8001), 0x8001); /* vectors ef and e0 */
+    CHECK(!eois && !machine_log[0]);
+    CHECK_EQ(before_idle(0x30008001), 0x8001); /* fd and fc beside them */
+    CHECK_EQ(eois, 2);
+    CHECK(strstr(machine_log, "0x3000 of f0 to ff") != NULL);
+    host_machine.msr_written = NULL; /* one that stays holds nobody */
+    CHECK_EQ(before_idle(1u << 31), 1u << 31);
+}
+
 /* A bus that never delivers does not hold the CPU, nor does a service bit that stays. */
 TEST(broken)
 {

@@ -99,5 +99,6 @@ void arch_kick(unsigned int cpu)
 
 void arch_idle_wait(void)
 {
+    lapic_before_idle();
     sti_hlt_cli();
 }

@@ -213,6 +213,26 @@ void lapic_handle_error(void)
                  esr & 0x80 ? ", illegal register" : "");
 }
 
+/* Bit n: vector VEC_OWN_FIRST + n, which this CPU's handlers acknowledge before all else. */
+static uint32_t own_in_service(void)
+{
+    return lapic_read(LAPIC_ISR + 16 * (VEC_OWN_FIRST / 32)) >> VEC_OWN_FIRST % 32;
+}
+
+void lapic_before_idle(void)
+{
+    static uint32_t seen; /* atomic */
+
+    if (likely(!own_in_service()) || !own_in_service()) /* twice: a read can be as wrong */
+        return;
+    if (__atomic_fetch_add(&seen, 1, __ATOMIC_RELAXED) < 10)
+        log_warn("CPU %u would idle with vectors in service (%#x of f0 to ff): an end of interrupt "
+                 "was lost on its way to the local APIC, and is sent again",
+                 this_cpu_id(), own_in_service());
+    for (unsigned int i = VEC_OWN_FIRST; i <= 0xff && own_in_service(); i++)
+        lapic_eoi();
+}
+
 /* The vectors in one of the three bitmaps, in hexadecimal, after `what`; nothing if there is none.
  */
 static void append_vectors(char *line, size_t size, const char *what, unsigned int reg)

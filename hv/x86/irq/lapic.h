@@ -101,6 +101,14 @@ void lapic_start_cpu(uint32_t apic_id, uint8_t page);
 void lapic_handle_error(void);
 
 /*
+ * Before this CPU halts: one of the hypervisor's own vectors in service would hold back all of them
+ * for ever, and none can be between two interrupts but by an end of interrupt that got lost. Says
+ * so in the log and acknowledges it. QEMU drops accesses to the registers when CPUs meet there
+ * (docs/testing.md, "Faults of the emulator").
+ */
+void lapic_before_idle(void);
+
+/*
  * Logs which vectors this CPU has in service and which wait, if any (SDM 3, 11.8.4): for a panic,
  * where a vector in service on a CPU that idles says that an end of interrupt was lost.
  */

@@ -32,6 +32,8 @@ bool wrmsr_safe(uint32_t msr, uint64_t val)
 
     if (m && !m->read_only)
         m->val = val;
+    if (m && host_machine.msr_written)
+        host_machine.msr_written(msr);
     return m;
 }
 

@@ -25,6 +25,7 @@ struct host_machine {
     const struct host_cpuid *cpuid; /* ends with a row of leaf and sub 0xffffffff */
     struct host_msr msr[64];        /* registers that exist; others: the safe forms return false */
     unsigned int nr_msr;
+    void (*msr_written)(uint32_t msr);
     uint32_t (*in)(uint16_t port, unsigned int size);
     void (*out)(uint16_t port, unsigned int size, uint32_t val);
     uint64_t cr0, cr2, cr3, cr4, tsc;
