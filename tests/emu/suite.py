@@ -335,6 +335,13 @@ def storm_case(seconds, long):
     return Case(f"storm-{seconds}s", cfg, long=long, hvs=("orlop", "xen", "bare"), check=audit_clean)
 
 
+def many_cpus(cpus, vcpus):
+    """A storm on a machine with many CPUs, and as many vCPUs in Domain 0 or fewer."""
+    cfg = vm.Config(task="storm+audit", initramfs="tools", cpus=cpus, mem=4096, timeout=3600, kargs=("secs=60",), debug=True,
+                    hvargs=(f"dom0_max_vcpus={vcpus}",))
+    return Case(f"storm-{vcpus}of{cpus}", cfg, long=True, hvs=("orlop",), check=audit_clean)
+
+
 def own_memory(result):
     """The hypervisor's own memory, as its debug key m prints it: at most 20 MiB of a 2 GiB machine."""
     match = next((m for line in result.lines if (m := re.search(r"\(orlop\).* (\d+) of the hypervisor", line))), None)
@@ -389,6 +396,7 @@ def work_cases():
              hvs=("orlop",)),
         xl_case(1), xl_case(4),
         storm_case(QUICK_STORM, False), storm_case(LONG_STORM, True),
+        *(many_cpus(cpus, vcpus) for cpus in (8, 32, 64) for vcpus in (cpus, 4)),
         Case("iso-bios", dataclasses.replace(two, task="hello"), make=images.boot_iso,
              check=hello_says("Domain 0"), hvs=("orlop",)),
         Case("installed-debian", vm.Config(cpus=2, mem=2048, timeout=900), drive=installed.drive, long=True,

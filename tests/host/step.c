@@ -31,6 +31,11 @@ static void stepped(int signal, siginfo_t *info, void *context)
     host_be(me);
 }
 
+void host_step_over(void)
+{
+    over = true;
+}
+
 void host_step(void (*fn)(void *), void (*intrude)(void *), void *arg, unsigned int cpu)
 {
     struct sigaction a = { .sa_sigaction = stepped, .sa_flags = SA_SIGINFO }, old;

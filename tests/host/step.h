@@ -11,5 +11,7 @@
  * intrude() must not wait for what this CPU holds.
  */
 void host_step(void (*fn)(void *arg), void (*intrude)(void *arg), void *arg, unsigned int cpu);
+/* From intrude(): that was all, the rest of fn() runs at full speed. */
+void host_step_over(void);
 
 #endif
