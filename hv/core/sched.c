@@ -403,6 +403,7 @@ static bool retire(struct pcpu *p, struct vcpu *prev, uint64_t now)
     bool core_over = p->core && core_gives_way(p->core);
     bool give_way = prev->sched.yielding || p->rq.preempt || now >= prev->sched.slice_end ||
                     core_over;
+    uint64_t until = 0;
 
     credit_charge(&p->rq, prev, now, p->rq.nr == 0);
     if (!sched_runnable(prev)) {
@@ -416,9 +417,12 @@ static bool retire(struct pcpu *p, struct vcpu *prev, uint64_t now)
     if (sched_allowed(prev, p) && credit_cap_allows(prev, p, now)) {
         if (!give_way)
             return true;
-        if (!core_over && (prev->sched.vtime <= p->rq.first || /* it is its own successor */
-                           (p->core && core_keeps(p, prev, now)))) {
+        if (!core_over && prev->sched.vtime > p->rq.first && p->core)
+            until = core_keeps(p, prev, now);
+        if (!core_over && (prev->sched.vtime <= p->rq.first || until)) { /* its own successor */
             credit_start(&p->rq, prev, now);
+            if (until)
+                prev->sched.slice_end = MIN(prev->sched.slice_end, until);
             return true;
         }
     }

@@ -290,13 +290,17 @@ void core_unused(struct pcpu *p)
     }
 }
 
-bool core_keeps(struct pcpu *p, const struct vcpu *prev, uint64_t now)
+uint64_t core_keeps(struct pcpu *p, const struct vcpu *prev, uint64_t now)
 {
     struct pqnode *first = pqueue_first(&p->rq.waiting);
     struct vcpu *v = first ? list_entry(first, struct vcpu, sched.node) : NULL;
 
-    return v && v->domain != prev->domain && core_beside(p, prev->domain) > 0 &&
-           due_at(p, v, now) > now;
+    uint64_t due;
+
+    if (!v || v->domain == prev->domain || core_beside(p, prev->domain) <= 0)
+        return 0;
+    due = due_at(p, v, now);
+    return due > now ? due : 0;
 }
 
 void core_level(struct pcpu *p)

@@ -39,10 +39,10 @@ static inline bool core_gives_way(const struct core *c)
     return __atomic_load_n(&c->give_way, __ATOMIC_RELAXED);
 }
 /*
- * prev's slice is over, and another domain's vCPU waits on p: does prev go on, since its domain
- * runs on a sibling and its turn is not over? [p's rq lock]
+ * prev's slice is over, and another domain's vCPU waits on p: until when does prev go on, since its
+ * domain runs on a sibling and its turn is not over? 0: it does not. [p's rq lock]
  */
-bool core_keeps(struct pcpu *p, const struct vcpu *prev, uint64_t now);
+uint64_t core_keeps(struct pcpu *p, const struct vcpu *prev, uint64_t now);
 /* Does a vCPU of d run on a sibling of p (1), of another domain (-1), or none (0)? A hint. */
 int core_beside(const struct pcpu *p, const struct domain *d);
 /* A CPU other than p where a vCPU waits of the domain that runs beside p, and none on p; or NULL.
