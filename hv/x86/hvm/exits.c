@@ -31,17 +31,9 @@
 
 enum hvm_mode hvm_mode(struct hvm_vcpu *v)
 {
-    struct guest_paging g;
-    struct hvm_segment cs;
     unsigned int cpl;
 
-    hvm_vendor->get_paging(v, &g, &cpl);
-    if (!(g.cr0 & CR0_PE))
-        return HVM_MODE_REAL;
-    hvm_vendor->get_seg(v, HVM_CS, &cs);
-    if ((g.efer & EFER_LMA) && (cs.attr & HVM_SEG_LONG))
-        return HVM_MODE_64;
-    return cs.attr & HVM_SEG_DB ? HVM_MODE_32 : HVM_MODE_16;
+    return hvm_vendor->mode(v, &cpl);
 }
 
 void hvm_skip(struct hvm_vcpu *v, struct x86_regs *regs, unsigned int len)

@@ -40,8 +40,6 @@ void hvm_exit_xsetbv(struct hvm_vcpu *v, struct x86_regs *regs, struct hvm_exit 
 /* hypercall.c */
 void hvm_hypercall(struct hvm_vcpu *v, struct x86_regs *regs, struct hvm_exit *x);
 
-/* How the guest's code runs: address and operand sizes by code segment. */
-enum hvm_mode { HVM_MODE_REAL, HVM_MODE_16, HVM_MODE_32, HVM_MODE_64 };
 enum hvm_mode hvm_mode(struct hvm_vcpu *v);
 
 #endif

@@ -13,7 +13,6 @@
 #include "x86/hvm/copy.h"
 #include "x86/hvm/exits.h"
 #include "x86/hvm/hypercall_page.h"
-#include "x86/mm/guest_walk.h"
 
 #define STUB_SIZE 32
 #define NR_STUBS (PAGE_SIZE / STUB_SIZE)
@@ -93,16 +92,16 @@ static void call32(struct hvm_vcpu *v, struct x86_regs *regs, unsigned int len)
 void hvm_hypercall(struct hvm_vcpu *v, struct x86_regs *regs, struct hvm_exit *x)
 {
     unsigned int len = hvm_insn_length(v, regs, x), cpl;
-    struct guest_paging g;
+    enum hvm_mode mode;
 
     if (!len)
         return;
-    hvm_vendor->get_paging(v, &g, &cpl);
-    if (cpl == 0 && hvm_mode(v) == HVM_MODE_64) {
+    mode = hvm_vendor->mode(v, &cpl);
+    if (cpl == 0 && mode == HVM_MODE_64) {
         call64(v, regs, len);
         return;
     }
-    if (cpl == 0 && hvm_mode(v) == HVM_MODE_32) {
+    if (cpl == 0 && mode == HVM_MODE_32) {
         call32(v, regs, len);
         return;
     }

@@ -20,6 +20,9 @@ struct hvm_vcpu;
 struct x86_pcpu;
 struct x86_regs;
 
+/* How the guest's code runs: address and operand sizes by code segment. */
+enum hvm_mode { HVM_MODE_REAL, HVM_MODE_16, HVM_MODE_32, HVM_MODE_64 };
+
 enum hvm_event_kind {
     HVM_EV_NONE,
     HVM_EV_INTERRUPT,
@@ -155,6 +158,8 @@ struct hvm_vendor {
     uint64_t (*get)(struct hvm_vcpu *v, enum hvm_reg r);
     /* The value was checked; CR0, CR4 and EFER agree with each other at the next entry. */
     void (*set)(struct hvm_vcpu *v, enum hvm_reg r, uint64_t val);
+    /* How v's code runs, and at what privilege level. */
+    enum hvm_mode (*mode)(struct hvm_vcpu *v, unsigned int *cpl);
     /* CR0, CR3, CR4, EFER at once, for walks of the guest's tables; and its privilege level. */
     void (*get_paging)(struct hvm_vcpu *v, struct guest_paging *g, unsigned int *cpl);
     /* Enter with this event; one an entry. False: there is one already. */

@@ -382,6 +382,18 @@ static void set(struct hvm_vcpu *v, enum hvm_reg r, uint64_t val)
         vmload(v->control_pa);
 }
 
+static enum hvm_mode mode_of(struct hvm_vcpu *v, unsigned int *cpl)
+{
+    const struct vmcb *b = vmcb_of(v);
+
+    *cpl = b->cpl;
+    if (!(b->cr0 & CR0_PE))
+        return HVM_MODE_REAL;
+    if ((b->efer & EFER_LMA) && (b->cs.attr & HVM_SEG_LONG))
+        return HVM_MODE_64;
+    return b->cs.attr & HVM_SEG_DB ? HVM_MODE_32 : HVM_MODE_16;
+}
+
 static void get_paging(struct hvm_vcpu *v, struct guest_paging *g, unsigned int *cpl)
 {
     const struct vmcb *b = vmcb_of(v);
@@ -423,6 +435,7 @@ const struct hvm_vendor svm_vendor = {
     .set_seg = set_seg,
     .get = get,
     .set = set,
+    .mode = mode_of,
     .get_paging = get_paging,
     .inject = inject,
     .can_inject = can_inject,

@@ -211,6 +211,21 @@ void vmx_set(struct hvm_vcpu *v, enum hvm_reg r, uint64_t val)
     vmx_leave(v, was);
 }
 
+enum hvm_mode vmx_mode(struct hvm_vcpu *v, unsigned int *cpl)
+{
+    struct hvm_vcpu *was = vmx_reach(v);
+    uint64_t rights = vmread(F_GUEST_RIGHTS + place_of(HVM_CS)) >> 4; /* as attributes */
+    enum hvm_mode mode = HVM_MODE_64;
+
+    *cpl = HVM_SEG_DPL(vmread(F_GUEST_RIGHTS + place_of(HVM_SS)));
+    if (!(vmread(F_GUEST_EFER) & EFER_LMA) || !(rights & HVM_SEG_LONG))
+        mode = !(guest_cr0() & CR0_PE) ? HVM_MODE_REAL
+               : rights & HVM_SEG_DB   ? HVM_MODE_32
+                                       : HVM_MODE_16;
+    vmx_leave(v, was);
+    return mode;
+}
+
 void vmx_get_paging(struct hvm_vcpu *v, struct guest_paging *g, unsigned int *cpl)
 {
     struct hvm_vcpu *was = vmx_reach(v);

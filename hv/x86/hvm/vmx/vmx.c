@@ -233,6 +233,7 @@ const struct hvm_vendor vmx_vendor = {
     .set_seg = vmx_set_seg,
     .get = vmx_get,
     .set = vmx_set,
+    .mode = vmx_mode,
     .get_paging = vmx_get_paging,
     .inject = inject,
     .can_inject = can_inject,

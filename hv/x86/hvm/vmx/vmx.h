@@ -65,6 +65,7 @@ void vmx_get_seg(struct hvm_vcpu *v, enum hvm_seg n, struct hvm_segment *s);
 void vmx_set_seg(struct hvm_vcpu *v, enum hvm_seg n, const struct hvm_segment *s);
 uint64_t vmx_get(struct hvm_vcpu *v, enum hvm_reg r);
 void vmx_set(struct hvm_vcpu *v, enum hvm_reg r, uint64_t val);
+enum hvm_mode vmx_mode(struct hvm_vcpu *v, unsigned int *cpl);
 void vmx_get_paging(struct hvm_vcpu *v, struct guest_paging *g, unsigned int *cpl);
 
 /* What is wrong with the current control structure's guest state, in words (vmx/failure.c). */
