@@ -229,6 +229,8 @@ static vtime_t least_waiting(const struct pcpu *p)
 {
     vtime_t least = p->rq.first;
 
+    if (nr_pcpus > 1)
+        arch_this_cpu()->work_left--; /* who wakes many in one hypercall gives way earlier */
     for (unsigned int i = 1; i < NEIGHBOURS && nr_pcpus > 1; i++) {
         const struct pcpu *q = neighbour(p, i);
 
