@@ -125,15 +125,22 @@ static inline vtime_t ahead_of(vtime_t t, vtime_t other)
 void credit_place_woken(struct runqueue *rq, struct vcpu *v, const struct credit_place *at)
 {
     uint32_t rate = rate_of(v);
-    vtime_t lag = scaled(LAG_NS, rate);
-    vtime_t high = rq->vtime + scaled(longest_slice(rq), rate);
-    vtime_t here = MIN(rq->vtime, MIN(at->running, at->least)); /* of those to go before */
+    vtime_t level = rq->vtime, here = level, others = level;
+    vtime_t high = level + scaled(longest_slice(rq), rate);
     vtime_t whole = __atomic_load_n(&share_of(v)->vtime, __ATOMIC_RELAXED);
-    vtime_t t = ahead_of(v->sched.vtime, ahead_of(at->left, rq->vtime));
+    vtime_t t = v->sched.vtime;
 
-    here = MAX(here, rq->vtime - scaled(LAG_MOVED_NS, rate));
-    whole = ahead_of(whole, at->least == VTIME_NONE ? here : MAX(here, at->least));
-    set_vtime(v, within(t, MIN(here + whole, high) - lag, high));
+    if (at->running != VTIME_NONE) {
+        here = MIN(level, MIN(at->running, at->least));
+        here = others = MAX(here, level - scaled(LAG_MOVED_NS, rate));
+        if (at->least != VTIME_NONE)
+            others = MAX(here, at->least);
+    }
+    if (at->left > level)
+        t = ahead_of(t, at->left - level);
+    if (whole > others) /* the domain is ahead */
+        here = MIN(here + (whole - others), high);
+    set_vtime(v, within(t, here - scaled(LAG_NS, rate), high));
 }
 
 void credit_place_moved(struct runqueue *rq, struct vcpu *v)
