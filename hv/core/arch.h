@@ -44,7 +44,7 @@ uint64_t arch_gfn(mfn_t mfn); /* what was recorded for a frame of RAM */
 /* --- time --- */
 /* Nanoseconds since boot: monotonic, the same on all CPUs. */
 uint64_t arch_now(void);
-/* Program this CPU's timer to interrupt at `deadline` ns (arch_now's scale); ~0 stops it. */
+/* Program this CPU's timer to interrupt at `deadline` ns (arch_now's scale). */
 void arch_timer_set(uint64_t deadline);
 /* This CPU's cycle counter, for the time of trace records. */
 uint64_t arch_cycles(void);

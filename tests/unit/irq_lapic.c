@@ -50,6 +50,7 @@ static void msrs(bool x2)
     cpu_feat.x2apic = x2;
     lapic_regs = NULL;
     memset(&timer_state, 0, sizeof(timer_state));
+    lapic_timer_by_deadline = false;
     memset(regs, 0, sizeof(regs));
     regs[LAPIC_ID / 4] = 5u << 24;
     regs[LAPIC_VERSION / 4] = 0x50014;

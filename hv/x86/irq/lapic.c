@@ -36,11 +36,11 @@
 #define ICR_SPINS 1000000
 
 volatile uint32_t *lapic_regs;
+bool lapic_timer_by_deadline;
 static bool mode_known; /* lapic_init_bsp() ran: registers may be read */
 
 static struct {
     uint64_t hz;
-    bool deadline;
     uint32_t errors; /* seen, all CPUs; atomic */
 } timer_state;
 
@@ -213,23 +213,17 @@ void lapic_handle_error(void)
                  esr & 0x80 ? ", illegal register" : "");
 }
 
-/* Bit n: vector VEC_OWN_FIRST + n, which this CPU's handlers acknowledge before all else. */
-static uint32_t own_in_service(void)
-{
-    return lapic_read(LAPIC_ISR + 16 * (VEC_OWN_FIRST / 32)) >> VEC_OWN_FIRST % 32;
-}
-
-void lapic_before_idle(void)
+void lapic_eoi_again(void)
 {
     static uint32_t seen; /* atomic */
 
-    if (likely(!own_in_service()) || !own_in_service()) /* twice: a read can be as wrong */
+    if (!lapic_own_in_service()) /* a read can be as wrong */
         return;
     if (__atomic_fetch_add(&seen, 1, __ATOMIC_RELAXED) < 10)
         log_warn("CPU %u would idle with vectors in service (%#x of f0 to ff): an end of interrupt "
                  "was lost on its way to the local APIC, and is sent again",
-                 this_cpu_id(), own_in_service());
-    for (unsigned int i = VEC_OWN_FIRST; i <= 0xff && own_in_service(); i++)
+                 this_cpu_id(), lapic_own_in_service());
+    for (unsigned int i = VEC_OWN_FIRST; i <= 0xff && lapic_own_in_service(); i++)
         lapic_eoi();
 }
 
@@ -276,19 +270,14 @@ uint32_t lapic_timer_elapsed(void)
 void lapic_timer_calibrated(uint64_t ticks_per_second, bool use_tsc_deadline)
 {
     timer_state.hz = ticks_per_second ? ticks_per_second : 1;
-    timer_state.deadline = use_tsc_deadline;
+    lapic_timer_by_deadline = use_tsc_deadline;
     lapic_timer_init_cpu();
-}
-
-bool lapic_timer_is_deadline(void)
-{
-    return timer_state.deadline;
 }
 
 void lapic_timer_init_cpu(void)
 {
     lapic_write(LAPIC_TIMER_INITIAL, 0);
-    if (timer_state.deadline) {
+    if (lapic_timer_by_deadline) {
         lapic_write(LAPIC_LVT_TIMER, LVT_TIMER_DEADLINE | VEC_TIMER);
         /* The SDM wants the mode change ordered before the first deadline. */
         __asm__ volatile("mfence" ::: "memory");

@@ -100,13 +100,24 @@ void lapic_start_cpu(uint32_t apic_id, uint8_t page);
 /* The error interrupt's work: names the error in the log (rate-limited). EOI is the caller's. */
 void lapic_handle_error(void);
 
+/* Bit n: vector VEC_OWN_FIRST + n, which this CPU's handlers acknowledge before all else. */
+static inline uint32_t lapic_own_in_service(void)
+{
+    return lapic_read(LAPIC_ISR + 16 * (VEC_OWN_FIRST / 32)) >> VEC_OWN_FIRST % 32;
+}
+
 /*
  * Before this CPU halts: one of the hypervisor's own vectors in service would hold back all of them
  * for ever, and none can be between two interrupts but by an end of interrupt that got lost. Says
  * so in the log and acknowledges it. QEMU drops accesses to the registers when CPUs meet there
  * (docs/testing.md, "Faults of the emulator").
  */
-void lapic_before_idle(void);
+void lapic_eoi_again(void);
+static inline void lapic_before_idle(void)
+{
+    if (__builtin_expect(lapic_own_in_service() != 0, 0))
+        lapic_eoi_again();
+}
 
 /*
  * Logs which vectors this CPU has in service and which wait, if any (SDM 3, 11.8.4): for a panic,
@@ -122,7 +133,7 @@ void lapic_timer_start_counting(void); /* masked, from the top: for calibration 
 uint32_t lapic_timer_elapsed(void);    /* ticks since then */
 /* This is how fast it counts (behind the divider): what time/ found. Once, first CPU. */
 void lapic_timer_calibrated(uint64_t ticks_per_second, bool use_tsc_deadline);
-bool lapic_timer_is_deadline(void);
+extern bool lapic_timer_by_deadline; /* constant then */
 /* Arm the timer: deadline mode takes a TSC value, 0 stops; count mode takes ticks, 0 stops. */
 void lapic_timer_set_tsc(uint64_t tsc);
 void lapic_timer_set_ticks(uint32_t ticks);

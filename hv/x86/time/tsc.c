@@ -162,7 +162,7 @@ void tsc_init(const struct time_hw *hw)
         tsc_first = tsc_sample(tsc_ref);
     log_info("TSC: %llu.%03llu MHz by %s; timer: %s", (unsigned long long)(tsc.hz / 1000000),
              (unsigned long long)(tsc.hz / 1000 % 1000), r->name,
-             lapic_timer_is_deadline() ? "TSC deadline" : "local APIC");
+             lapic_timer_by_deadline ? "TSC deadline" : "local APIC");
 }
 
 uint64_t tsc_to_ns(uint64_t t)
@@ -241,18 +241,10 @@ void tsc_rebase_cpu(uint64_t at, uint64_t ns)
  */
 void arch_timer_set(uint64_t deadline)
 {
-    uint64_t now, delta, ticks;
+    uint64_t now = arch_now(), ticks;
+    uint64_t delta = deadline > now ? MIN(deadline - now, LONGEST_NS) : 0;
 
-    if (deadline == UINT64_MAX) {
-        if (lapic_timer_is_deadline())
-            lapic_timer_set_tsc(0);
-        else
-            lapic_timer_set_ticks(0);
-        return;
-    }
-    now = arch_now();
-    delta = deadline > now ? MIN(deadline - now, LONGEST_NS) : 0;
-    if (lapic_timer_is_deadline()) {
+    if (lapic_timer_by_deadline) {
         lapic_timer_set_tsc(rdtsc() + clock_scale(delta, tsc.from_ns) + 1);
         return;
     }
