@@ -201,7 +201,7 @@ void credit_charge_alone(struct runqueue *rq, struct vcpu *cur, uint64_t now, vt
     vtime_t behind = scaled(longest_slice(rq), rate_of(cur));
 
     credit_charge(rq, cur, now, true);
-    if (least == VTIME_NONE || cur->sched.vtime >= least - behind)
+    if (least == VTIME_NONE || cur->sched.vtime + behind >= least)
         return;
     set_vtime(cur, least - behind);
     raise_vtime(rq, cur);

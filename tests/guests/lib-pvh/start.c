@@ -2,8 +2,6 @@
 /* From PVH's entry point to guest_main(): descriptor tables, the hypercall page. */
 #include "pvh.h"
 
-#include <xen/io/console.h>
-
 #define GDT_TSS 6 /* its index */
 #define HYPERCALL_MSR 0x40000000u
 
@@ -119,20 +117,10 @@ static uint64_t param(uint32_t index)
     return hc_hvm_op(HVMOP_get_param, &p) ? 0 : p.value;
 }
 
-/* A guest's own console: the ring that the console daemon empties. */
 static void write_ring(const char *text, size_t n)
 {
-    volatile struct xencons_interface *c = pvh_virt(param(HVM_PARAM_CONSOLE_PFN));
-    struct evtchn_send op = { .port = (evtchn_port_t)param(HVM_PARAM_CONSOLE_EVTCHN) };
-
-    while (n--) {
-        while (c->out_prod - c->out_cons >= sizeof(c->out))
-            hc_sched_op(SCHEDOP_yield, NULL);
-        c->out[MASK_XENCONS_IDX(c->out_prod, c->out)] = *text++;
-        __atomic_thread_fence(__ATOMIC_SEQ_CST);
-        c->out_prod++;
-    }
-    hc_event_channel_op(EVTCHNOP_send, &op);
+    console_ring_write(pvh_virt(param(HVM_PARAM_CONSOLE_PFN)),
+                       (uint32_t)param(HVM_PARAM_CONSOLE_EVTCHN), text, n);
 }
 
 void pvh_start(const struct hvm_start_info *start)

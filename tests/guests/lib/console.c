@@ -2,6 +2,7 @@
 /* Output by console_io, the verdict, the command line. */
 #include "guest.h"
 
+#include <xen/io/console.h>
 #include <xen/sysctl.h>
 
 long (*hypercall_way)(long, long, long, long, long, long) = hypercall_raw;
@@ -11,6 +12,21 @@ void (*own_console)(const char *text, size_t n);
 
 static unsigned int failures;
 static char first_failure[160];
+
+void console_ring_write(volatile struct xencons_interface *c, uint32_t port, const char *text,
+                        size_t n)
+{
+    struct evtchn_send op = { .port = port };
+
+    while (n--) {
+        while (c->out_prod - c->out_cons >= sizeof(c->out))
+            hc_sched_op(SCHEDOP_yield, NULL);
+        c->out[MASK_XENCONS_IDX(c->out_prod, c->out)] = *text++;
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        c->out_prod++;
+    }
+    hc_event_channel_op(EVTCHNOP_send, &op);
+}
 
 struct out {
     char *buf;

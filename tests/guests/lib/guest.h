@@ -42,6 +42,11 @@ extern unsigned int checks_done;
 extern const char *guest_cmdline;
 /* Where text goes; NULL: to the hypervisor's log, as Domain 0's. Set by start.c. */
 extern void (*own_console)(const char *text, size_t n);
+struct xencons_interface;
+/* To a guest's own console: the ring that the console daemon empties, told by an event on `port`.
+ */
+void console_ring_write(volatile struct xencons_interface *c, uint32_t port, const char *text,
+                        size_t n);
 
 /* Counts a check; reports it when it does not hold. Evaluates to the condition. */
 #define CHECK(cond, ...)                                              \

@@ -2,27 +2,14 @@
 /* From the entry point to guest_main(). */
 #include "guest.h"
 
-#include <xen/io/console.h>
-
 uint8_t boot_cpu_area[CPU_AREA_SIZE] __attribute__((aligned(CPU_AREA_SIZE)));
 struct cpu *cpus[XEN_LEGACY_MAX_VCPUS];
 
 void guest_start(struct start_info *start);
 
-/* A guest's own console: the ring that the console daemon empties. */
 static void write_ring(const char *text, size_t n)
 {
-    volatile struct xencons_interface *c = pfn_virt(M2P[si->console.domU.mfn]);
-    struct evtchn_send op = { .port = si->console.domU.evtchn };
-
-    while (n--) {
-        while (c->out_prod - c->out_cons >= sizeof(c->out))
-            hc_sched_op(SCHEDOP_yield, NULL);
-        c->out[MASK_XENCONS_IDX(c->out_prod, c->out)] = *text++;
-        __atomic_thread_fence(__ATOMIC_SEQ_CST);
-        c->out_prod++;
-    }
-    hc_event_channel_op(EVTCHNOP_send, &op);
+    console_ring_write(pfn_virt(M2P[si->console.domU.mfn]), si->console.domU.evtchn, text, n);
 }
 
 /*
