@@ -233,10 +233,7 @@ TEST(cfg_hvm)
     CHECK(hvm("hdtype = 'ahci'\n") && !errors.warnings && cfg.ahci);
     HVM_REFUSED("hdtype = 'scsi'\n", "t.cfg:5: hdtype: expected is 'ide' or 'ahci'");
     HVM_REFUSED("acpi = 0\n", "t.cfg:5: acpi: HVM guests always have ACPI");
-    HVM_REFUSED("vga = 'cirrus'\n", "t.cfg:5: vga: there is no screen");
-    HVM_REFUSED("vnc = 1\n", "t.cfg:5: vnc: there is no screen");
     HVM_REFUSED("viridian = 1\n", "t.cfg:5: viridian: is not supported for HVM guests yet");
-    HVM_REFUSED("usbdevice = 'tablet'\n", "t.cfg:5: usbdevice: is not supported for HVM");
     HVM_REFUSED("device_model_args = ['-x']\n", "device_model_args: is not supported for HVM");
     HVM_REFUSED("firmware = 'ovmf'\n", "t.cfg:5: firmware: only 'bios'");
     HVM_REFUSED("boot = 'x'\n", "t.cfg:5: boot: expected is letters");
@@ -248,6 +245,48 @@ TEST(cfg_hvm)
     HVM_REFUSED("extra = 'quiet'\n", "t.cfg:5: extra: there is no kernel=");
     CHECK(!parse_with("name = 'w'\nmemory = 64\ntype = 'hvm'\n", NULL, 0));
     CHECK(refused_as(false, 1, "nothing to boot from"));
+}
+
+TEST(cfg_hvm_screen)
+{
+    CHECK(hvm("") && !errors.warnings && cfg.screen.vga == VGA_CIRRUS && cfg.screen.vnc);
+    CHECK_EQ(cfg.screen.videoram_mb, 8);
+    CHECK_STR(cfg.screen.listen, "127.0.0.1");
+    CHECK(!cfg.screen.only && cfg.screen.display == 0 && !cfg.screen.password && !cfg.screen.usb);
+    CHECK(hvm("vga = 'stdvga'\nvideoram = 32\nvnc = 1\nvnclisten = '0.0.0.0'\nvncdisplay = 12\n"
+              "vncunused = 0\nvncpasswd = 'secret'\nkeymap = 'de'\nusbdevice = ['tablet', "
+              "'keyboard']\n") &&
+          !errors.warnings && cfg.screen.vga == VGA_STDVGA && cfg.screen.only && cfg.screen.usb);
+    CHECK_EQ(cfg.screen.videoram_mb, 32);
+    CHECK_STR(cfg.screen.listen, "0.0.0.0");
+    CHECK_EQ(cfg.screen.display, 12);
+    CHECK_STR(cfg.screen.password, "secret");
+    CHECK_STR(cfg.screen.keymap, "de");
+    CHECK_EQ(cfg.screen.usb_devices, USB_TABLET | USB_KEYBOARD);
+    CHECK(hvm("stdvga = 1\nvnclisten = 'localhost:3'\nusbdevice = 'mouse'\n") &&
+          cfg.screen.vga == VGA_STDVGA && cfg.screen.display == 3);
+    CHECK_EQ(cfg.screen.videoram_mb, 16);
+    CHECK_STR(cfg.screen.listen, "127.0.0.1");
+    CHECK(hvm("vnclisten = '[::1]:4'\n") && cfg.screen.display == 4);
+    CHECK_STR(cfg.screen.listen, "::1");
+    CHECK(hvm("vnclisten = '::'\nvnc = 0\n") && !cfg.screen.vnc);
+    CHECK_STR(cfg.screen.listen, "::");
+    CHECK(hvm("nographic = 1\n") && cfg.screen.vga == VGA_NONE && !cfg.screen.vnc &&
+          !cfg.screen.videoram_mb && !errors.warnings);
+    CHECK(hvm("vga = 'none'\nvnc = 1\n") && !cfg.screen.vnc && errors.warnings == 1);
+    HVM_REFUSED("vga = 'qxl'\n", "t.cfg:5: vga: expected is 'cirrus', 'stdvga' or 'none'");
+    HVM_REFUSED("videoram = 32\n", "t.cfg:5: videoram: 'cirrus' has 8 or 16 MiB");
+    HVM_REFUSED("stdvga = 1\nvideoram = 8\n", "t.cfg:6: videoram: 'stdvga' has 16 or 32 MiB");
+    HVM_REFUSED("vnclisten = 'host'\n", "t.cfg:5: vnclisten: expected is an address");
+    HVM_REFUSED("vnclisten = '127.0.0.1:x'\n", "t.cfg:5: vnclisten: expected is an address");
+    HVM_REFUSED("vnclisten = '127.0.0.1:2'\nvncdisplay = 2\n", "vnclisten: names a display");
+    HVM_REFUSED("vncdisplay = 10000\n", "t.cfg:5: vncdisplay: expected is the number");
+    HVM_REFUSED("vncpasswd = 'ninebytes'\n", "t.cfg:5: vncpasswd: is longer than the 8");
+    HVM_REFUSED("vncpasswd = 'a\\x07'\n", "t.cfg:5: vncpasswd: expected is up to 8");
+    HVM_REFUSED("keymap = '../x'\n", "t.cfg:5: keymap: expected is");
+    HVM_REFUSED("usbdevice = 'host:1234'\n", "t.cfg:5: usbdevice: expected is 'tablet'");
+    HVM_REFUSED("sdl = 1\n", "t.cfg:5: sdl: a screen is shown by VNC");
+    HVM_REFUSED("spice = 1\n", "t.cfg:5: spice: a screen is shown by VNC");
 }
 
 /* Accepted, with this in the only warning; and an error when strict. */

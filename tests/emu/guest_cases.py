@@ -12,6 +12,7 @@ import images
 import traces
 import views
 import vm
+import vnc
 import cpio as newc  # dom0's: vm.py says where
 
 # Whose xenstored, console daemon and command line.
@@ -74,23 +75,31 @@ def add_images(cfg):
         ("images/disk.qcow2", made + ".qcow2"), ("usr/bin/qemu-nbd", have + "/usr/bin/qemu-nbd")))
 
 
+def boot_disk(name):
+    """A small disk with the boot sector tests/emu/NAME.S, packed."""
+    made = f"{vm.TOP}/build/tmp/{name}"
+    os.makedirs(os.path.dirname(made), exist_ok=True)
+    subprocess.run(["gcc", "-m32", "-nostdlib", "-static", "-Wl,--build-id=none,-Ttext=0x7c00,--oformat=binary", "-o", made,
+                    f"{vm.TOP}/tests/emu/{name}.S"], check=True)
+    with open(made, "rb") as f, gzip.open(made + ".gz", "wb") as out:
+        out.write(f.read())
+    return made + ".gz"
+
+
 def add_hvm(cfg):
     """QEMU as device model, the firmware, and a disk with a boot sector."""
     if reason := vm.missing_group("hvm"):
         return reason
-    have, made = vm.FETCH + "/hvm/usr", vm.TOP + "/build/tmp/bootsector"
-    os.makedirs(os.path.dirname(made), exist_ok=True)
-    subprocess.run(["gcc", "-m32", "-nostdlib", "-static", "-Wl,--build-id=none,-Ttext=0x7c00,--oformat=binary", "-o", made,
-                    vm.TOP + "/tests/emu/bootsector.S"], check=True)
-    with open(made, "rb") as f, gzip.open(made + ".gz", "wb") as out:
-        out.write(f.read())
+    have = vm.FETCH + "/hvm/usr"
     boot = os.path.dirname(os.readlink(vm.FETCH + "/tools/xen-bin")) + "/boot/hvmloader"
     return dataclasses.replace(cfg, files=cfg.files + (
         ("usr/libexec/xen-qemu-system-i386", have + "/libexec/xen-qemu-system-i386"),
         ("usr/share/qemu/keymaps/en-us", have + "/share/qemu/keymaps/en-us"),
         *(("usr/share/qemu/" + n, f"{have}/share/qemu/{n}") for n in ("linuxboot.bin", "linuxboot_dma.bin")),
         ("usr/share/seabios/bios-256k.bin", have + "/share/seabios/bios-256k.bin"),
-        (boot, f"{vm.FETCH}/tools/{boot}"), ("hvm/disk.img.gz", made + ".gz")))
+        (boot, f"{vm.FETCH}/tools/{boot}"), ("hvm/disk.img.gz", boot_disk("bootsector")),
+        ("hvm/screen.img.gz", boot_disk("screensector")),
+        *((f"usr/share/seabios/vgabios-{n}.bin", f"{have}/share/seabios/vgabios-{n}.bin") for n in ("cirrus", "stdvga"))))
 
 
 def add_hvm_linux(cfg):
@@ -137,6 +146,9 @@ def own_programs(case, check):
 
 def all_cases(case, check):
     """case: suite.Case; check: what must be true of the hypervisor's log afterwards."""
+    def screens(result):
+        return check(result) or vnc.check_screen(result)
+
     return [case(f"guest-{task.split('+')[0]}-{mix}-{vcpus}of{cpus}",
                  config(task, mix, cpus, vcpus, words=("migrate=1", "saves=3", "more=1") if task in ("save", "move") and long else ()), long=long, check=check,
                  hvs=("orlop", "xen")) for task, mix, cpus, vcpus, long in TESTS] + \
@@ -145,7 +157,7 @@ def all_cases(case, check):
         own_programs(case, check) + \
         [case("guest-hvm", dataclasses.replace(config("hvm", "debian", 2, 1), mem=1536), make=add_hvm, check=check,
               hvs=("orlop", "xen")),
-         case("guest-hvm-orlop", dataclasses.replace(config("hvm", "orlop", 2, 1), mem=1536), make=add_hvm, check=check,
+         case("guest-hvm-orlop", dataclasses.replace(config("hvm", "orlop", 2, 1), mem=1536), make=add_hvm, check=screens,
               hvs=("orlop",))] + \
         [case(f"guest-hvm-linux-{mix}", dataclasses.replace(config("hvm-linux", mix, 2, 2), mem=1536, timeout=1800), make=add_hvm_linux,
               check=check, long=True, hvs=("orlop", "xen") if mix == "debian" else ("orlop",)) for mix in ("debian", "orlop")]

@@ -47,14 +47,14 @@ def read_ppm(path):
     return width, height, data[-width * height * 3:]
 
 
-def text_of(path):
-    """The lines of letters in a picture; what is no letter is a question mark."""
-    letters = font()
+def text_of(path, letters=None, cell=WIDTH):
+    """The lines of letters in a picture, in cells that wide; what is no letter is a question mark."""
+    letters = letters or font()
     width, height, pixels = read_ppm(path)
     lines = []
     for top in range(0, height - HEIGHT + 1, HEIGHT):
         line = ""
-        for left in range(0, width - WIDTH + 1, WIDTH):
+        for left in range(0, width - WIDTH + 1, cell):
             glyph = bytes(sum(0x80 >> x for x in range(WIDTH) if pixels[((top + y) * width + left + x) * 3])
                           for y in range(HEIGHT))
             line += letters.get(glyph, "?")

@@ -21,7 +21,7 @@
 
 struct options {
     struct create_options create;
-    bool console, quiet, strict, show;
+    bool console, quiet, strict, show, viewer, autopass;
     const char *file;
 };
 
@@ -34,13 +34,6 @@ static void pass_over(int c)
         fprintf(stderr,
                 "orlop create: -%c has no effect: orlop monitor carries out on_poweroff= and "
                 "the others for all guests\n",
-                c);
-        break;
-    case 'V':
-    case 'A':
-        fprintf(stderr,
-                "orlop create: -%c has no effect: there is no virtual screen; -c attaches "
-                "to the console\n",
                 c);
         break;
     }
@@ -76,7 +69,10 @@ static int parse(int argc, char **argv, struct options *o)
             o->strict = true;
         else if (c == 'O')
             o->create.force = true;
-        else if (c == 'f')
+        else if (c == 'V' || c == 'A') {
+            o->viewer = true;
+            o->autopass |= c == 'A';
+        } else if (c == 'f')
             o->file = optarg;
         else if (c == '?' || c == ':')
             return cmd_bad_option(argv);
@@ -179,6 +175,20 @@ static int attach_console(unsigned int domid)
     return cmd_fail("the guest runs, but its console could not be opened: %s", strerror(errno));
 }
 
+/* A process of its own, which ends when its user closes it. */
+static void start_viewer(unsigned int domid, bool autopass)
+{
+    char id[16];
+
+    snprintf(id, sizeof(id), "%u", domid);
+    fflush(NULL);
+    if (fork() != 0)
+        return;
+    setsid();
+    execl("/proc/self/exe", "orlop", "vncviewer", id, autopass ? "--autopass" : NULL, NULL);
+    _exit(EXIT_FAILED);
+}
+
 /*
  * Where there is no hypervisor: what the file and the kernel say. What this host's Domain 0 would
  * be asked (memory, names, devices in use, bridges) is left out, and that is said.
@@ -252,12 +262,14 @@ static int run(int argc, char **argv)
     report(&cfg, &o, domid, &plan);
     config_free(&cfg);
     host_close(&h);
+    if (o.viewer && !o.create.check)
+        start_viewer(domid, o.autopass);
     return o.console ? attach_console(domid) : EXIT_DONE;
 }
 
 const struct command cmd_create = {
     .name = "create",
-    .synopsis = "[-p] [-c] [-q] [-d] [--dry-run] [--strict] [--force] FILE [KEY=VALUE...]",
+    .synopsis = "[-p] [-c] [-V] [-q] [-d] [--dry-run] [--strict] [--force] FILE [KEY=VALUE...]",
     .summary = "make a guest from its configuration file and start it",
     .help =
         "FILE is in the format of xl.cfg(5); orlop help config lists the keys. A KEY=VALUE\n"
@@ -266,6 +278,7 @@ const struct command cmd_create = {
         "\n"
         "  -p, --paused    leave it paused; orlop unpause starts it\n"
         "  -c, --console   attach to its console at once\n"
+        "  -V, --vncviewer show its screen (orlop vncviewer) at once; -A: with its password\n"
         "  -q, --quiet     say nothing when it worked\n"
         "  -d              print the configuration as it was understood, as JSON on stderr\n"
         "  -n, --dry-run   only say whether it could be made, and what would be done; works on\n"
@@ -275,8 +288,8 @@ const struct command cmd_create = {
         "                  what is on them unless you know better\n"
         "  -f FILE         the same as FILE alone\n"
         "\n"
-        "xl's options -F, -e, -V and -A are passed over.",
-    .options = "--paused --console --quiet --dry-run --strict --force",
+        "xl's options -F and -e are passed over.",
+    .options = "--paused --console --vncviewer --quiet --dry-run --strict --force",
     .group = GROUP_GUEST,
     .arg = ARG_FILE,
     .json = true,

@@ -12,7 +12,8 @@ extern const struct command cmd_block_attach, cmd_block_detach, cmd_block_list, 
     cmd_vcpu_set;
 extern const struct command cmd_completion, cmd_console, cmd_debug_keys, cmd_dmesg, cmd_doctor,
     cmd_domid, cmd_domname, cmd_events, cmd_help, cmd_info, cmd_list, cmd_log, cmd_rename,
-    cmd_sched, cmd_top, cmd_trace, cmd_uptime, cmd_vcpu_list, cmd_version, cmd_xenstore;
+    cmd_sched, cmd_top, cmd_trace, cmd_uptime, cmd_vcpu_list, cmd_version, cmd_vncviewer,
+    cmd_xenstore;
 
 const struct command *const command_table[] = {
     /* guests' life */
@@ -61,6 +62,7 @@ const struct command *const command_table[] = {
     &cmd_top,
     &cmd_events,
     &cmd_console,
+    &cmd_vncviewer,
     &cmd_log,
 
     /* the host */

@@ -42,6 +42,9 @@ void config_free(struct guest_config *cfg)
     free(cfg->boot);
     free(cfg->serial);
     free(cfg->device_model);
+    free(cfg->screen.listen);
+    free(cfg->screen.password);
+    free(cfg->screen.keymap);
     json_object_put(cfg->rest);
     *cfg = (struct guest_config){ NULL };
 }

@@ -35,6 +35,8 @@ enum {
     CONFIG_MAX_VIFS = 64,
     CONFIG_MAX_NAME = 63,      /* bytes of a guest's name */
     CONFIG_MAX_CMDLINE = 1023, /* MAX_GUEST_CMDLINE less the final 0 */
+    CONFIG_MAX_DISPLAY = 9999, /* of VNC */
+    CONFIG_VNC_PASSWORD = 8,
 };
 
 /* What happens to a guest that stopped. */
@@ -96,6 +98,23 @@ struct affinity_config {
 
 enum guest_type { GUEST_PV, GUEST_PVH, GUEST_HVM };
 
+enum vga_card { VGA_NONE, VGA_CIRRUS, VGA_STDVGA };
+enum { USB_TABLET = 1, USB_MOUSE = 2, USB_KEYBOARD = 4 };
+
+/* What a guest's picture is made by, and where it is seen. */
+struct screen_config {
+    enum vga_card vga;
+    unsigned videoram_mb; /* of the guest's memory */
+    bool vnc;
+    char *listen;     /* an address as text; with vnc never NULL */
+    unsigned display; /* its port is 5900 and this; unless `only`, the first free one from here */
+    bool only;
+    char *password; /* NULL: none is asked */
+    char *keymap;   /* of QEMU's, or NULL: US */
+    bool usb;
+    unsigned usb_devices; /* USB_TABLET ... */
+};
+
 struct guest_config {
     char *file; /* where it was read, for messages; NULL after JSON without it */
     char *name;
@@ -116,12 +135,13 @@ struct guest_config {
     unsigned nr_disks;
     struct vif_config *vifs;
     unsigned nr_vifs;
-    char *boot;           /* HVM: letters, c disk and d CD, in the order of trying; NULL: "c" */
-    char *serial;         /* HVM: "pty", "file:/PATH", or NULL: no serial line */
-    bool ahci;            /* HVM: its disks are behind a SATA controller, not IDE */
-    char *device_model;   /* HVM: QEMU's absolute path, or NULL: Debian's */
-    bool localtime;       /* the guest's clock begins at Dom0's local time, plus: */
-    int64_t rtc_offset_s; /* seconds */
+    char *boot;         /* HVM: letters, c disk and d CD, in the order of trying; NULL: "c" */
+    char *serial;       /* HVM: "pty", "file:/PATH", or NULL: no serial line */
+    bool ahci;          /* HVM: its disks are behind a SATA controller, not IDE */
+    char *device_model; /* HVM: QEMU's absolute path, or NULL: Debian's */
+    struct screen_config screen; /* HVM */
+    bool localtime;              /* the guest's clock begins at Dom0's local time, plus: */
+    int64_t rtc_offset_s;        /* seconds */
     enum tsc_mode tsc_mode;
     unsigned max_event_channels;  /* 0: as many as there are */
     unsigned max_grant_frames;    /* 0: the host's default */
@@ -207,6 +227,8 @@ bool guest_name_valid(const char *name);
 const char *guest_type_name(enum guest_type type); /* "pv" */
 const char *guest_action_name(enum guest_action action);
 const char *disk_format_name(enum disk_format format);
+const char *vga_name(enum vga_card card);
+const char *usb_device_name(unsigned bit); /* of usb_devices; NULL: no such bit */
 /* Whether the first bytes of the target say no other format: it would be read as rubbish. */
 bool disk_format_fits(const struct disk_config *disk);
 const char *tsc_mode_name(enum tsc_mode mode);

@@ -2,16 +2,14 @@
 /*
  * Keys that only HVM guests read. What a file may say of them is what such a guest has here anyway;
  * all else is an error with the reason. (boot=, hdtype=, serial= and device_model_override= are in
- * the table of config_keys.c.) Pure functions.
+ * the table of config_keys.c, those about the screen in config_screen.c's.) Pure functions.
  */
 #include "tools/cli/config_keys.h"
 
 #include <string.h>
 #include <strings.h>
 
-#define NO_SCREEN                                                                                \
-    "there is no screen for HVM guests yet; write vga = 'none' and serial = 'pty', and let the " \
-    "guest use its serial line"
+#define NO_SCREEN "a screen is shown by VNC (vnc = 1) only; leave it out"
 #define LEAVE_OUT "is not supported for HVM guests yet; leave it out"
 
 static const struct {
@@ -29,20 +27,16 @@ static const struct {
     { "hap", { "1" }, "there are no shadow page tables; leave it out" },
     { "hpet", { "1" }, "HVM guests always have an HPET; leave it out" },
     { "ms_vm_genid", { "none" }, LEAVE_OUT },
-    { "nographic", { NULL }, NULL },
     { "nx", { "1" }, "HVM guests always have NX; leave it out" },
     { "oos", { NULL }, NULL },
     { "pae", { "1" }, "HVM guests always have PAE; leave it out" },
     { "shadow_memory", { NULL }, NULL },
     { "sdl", { "" }, NO_SCREEN },
     { "spice", { "" }, NO_SCREEN },
-    { "stdvga", { "" }, NO_SCREEN },
     { "timer_mode",
       { "no_delay_for_missed_ticks", "1" },
       "only 'no_delay_for_missed_ticks' is there" },
     { "vendor_device", { "none" }, LEAVE_OUT },
-    { "vga", { "none" }, NO_SCREEN },
-    { "vnc", { "" }, NO_SCREEN },
     { "vpt_align", { "1" }, LEAVE_OUT },
     { "xen_platform_pci", { "1" }, "HVM guests always have the platform device; leave it out" },
 };

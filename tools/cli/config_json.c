@@ -96,6 +96,27 @@ static void put_devices(struct json_object *to, const struct guest_config *cfg)
     json_object_object_add(to, "vif", vifs);
 }
 
+static void put_screen(struct json_object *to, const struct screen_config *screen)
+{
+    struct json_object *devices = json_object_new_array();
+
+    put_text(to, "vga", vga_name(screen->vga));
+    if (screen->vga != VGA_NONE)
+        put_number(to, "videoram", screen->videoram_mb);
+    put_bool(to, "vnc", screen->vnc);
+    put_text(to, "vnclisten", screen->listen);
+    put_number(to, "vncdisplay", screen->display);
+    put_bool(to, "vncunused", !screen->only);
+    put_text(to, "vncpasswd", screen->password);
+    put_text(to, "keymap", screen->keymap);
+    put_bool(to, "usb", screen->usb);
+    for (unsigned bit = 1; usb_device_name(bit); bit <<= 1) {
+        if (screen->usb_devices & bit)
+            json_object_array_add(devices, json_object_new_string(usb_device_name(bit)));
+    }
+    json_object_object_add(to, "usbdevice", devices);
+}
+
 struct json_object *config_to_json(const struct guest_config *cfg)
 {
     struct json_object *j = json_object_new_object();
@@ -129,6 +150,8 @@ struct json_object *config_to_json(const struct guest_config *cfg)
     put_text(j, "serial", cfg->serial);
     put_text(j, "hdtype", cfg->ahci ? "ahci" : NULL);
     put_text(j, "device_model_override", cfg->device_model);
+    if (cfg->type == GUEST_HVM)
+        put_screen(j, &cfg->screen);
     put_bool(j, "localtime", cfg->localtime);
     put_number(j, "rtc_timeoffset", cfg->rtc_offset_s);
     put_text(j, "tsc_mode", tsc_mode_name(cfg->tsc_mode));

@@ -5,31 +5,15 @@
  */
 #define _GNU_SOURCE
 #include "tools/cli/config_keys.h"
+#include "tools/cli/config_decode.h"
 #include "tools/lib/util.h"
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
 
-enum { MAX_KEYS = 64, MAX_MB = 5 << 20 };
-
-struct decode {
-    struct guest_config *cfg;
-    struct config_errors *errors;
-    const char *folder;
-    bool hvm;           /* type = 'hvm', wherever it stands */
-    bool boots_itself;  /* bootloader= or firmware= asks for the kernel on the guest's disk */
-    char *root, *extra; /* until the command line is put together */
-};
-
-struct key {
-    struct config_key_info info;
-    bool (*decode)(struct decode *d, const struct key *key, const struct config_setting *s);
-    size_t offset; /* of the field, for the decoders that serve several keys */
-    int64_t min, max;
-};
+enum { MAX_MB = 5 << 20 };
 
 static const char *const action_name[] = {
     [ACTION_DESTROY] = "destroy",
@@ -65,110 +49,6 @@ const char *tsc_mode_name(enum tsc_mode mode)
     return tsc_name[mode];
 }
 
-char *config_where(const struct config_setting *s, unsigned line)
-{
-    return line ? str_fmt("%s:%u: %.64s", s->origin, line, s->name)
-                : str_fmt("%s: %.64s", s->origin, s->name);
-}
-
-static bool key_error(struct decode *d, const struct config_setting *s, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static bool key_error(struct decode *d, const struct config_setting *s, const char *fmt, ...)
-{
-    va_list ap;
-    char *message, *where = config_where(s, s->line);
-
-    va_start(ap, fmt);
-    if (vasprintf(&message, fmt, ap) < 0)
-        abort();
-    va_end(ap);
-    config_error(d->errors, "%s: %s", where, message);
-    free(message);
-    free(where);
-    return false;
-}
-
-/* "file:line: key: " and the message, as a warning (an error with --strict). */
-static void __attribute__((format(printf, 3, 4)))
-key_warning(struct decode *d, const struct config_setting *s, const char *fmt, ...)
-{
-    char *where = config_where(s, s->line), *message;
-    va_list ap;
-
-    va_start(ap, fmt);
-    if (vasprintf(&message, fmt, ap) < 0)
-        abort();
-    va_end(ap);
-    config_warning(d->errors, "%s: %s", where, message);
-    free(message);
-    free(where);
-}
-
-/* The wrong kind of value. */
-static bool expected(struct decode *d, const struct key *key, const struct config_setting *s)
-{
-    static const char *const kinds[] = { "a number", "a string", "a list" };
-    const struct config_value *v = s->value;
-
-    if (v->text)
-        return key_error(d, s, "expected is %s, not '%s'", key->info.expects, v->text);
-    return key_error(d, s, "expected is %s, not %s", key->info.expects, kinds[v->kind]);
-}
-
-static void *field(struct decode *d, const struct key *key)
-{
-    return (char *)d->cfg + key->offset;
-}
-
-/* A number, which may stand in quotes. */
-static bool number_of(const struct config_value *v, int64_t *n)
-{
-    if (v->kind == VALUE_NUMBER)
-        *n = v->number;
-    return v->kind == VALUE_NUMBER || (v->kind == VALUE_STRING && config_number(v->text, n));
-}
-
-static bool decode_unsigned(struct decode *d, const struct key *key, const struct config_setting *s)
-{
-    int64_t n;
-
-    if (!number_of(s->value, &n))
-        return expected(d, key, s);
-    if (n < key->min || n > key->max)
-        return key_error(d, s, "expected is %s; %lld is not between %lld and %lld",
-                         key->info.expects, (long long)n, (long long)key->min, (long long)key->max);
-    *(unsigned *)field(d, key) = n;
-    return true;
-}
-
-static bool decode_offset(struct decode *d, const struct key *key, const struct config_setting *s)
-{
-    int64_t n;
-
-    if (!number_of(s->value, &n) || n < key->min || n > key->max)
-        return expected(d, key, s);
-    *(int64_t *)field(d, key) = n;
-    return true;
-}
-
-static bool decode_bool(struct decode *d, const struct key *key, const struct config_setting *s)
-{
-    int64_t n;
-
-    if (!number_of(s->value, &n))
-        return expected(d, key, s);
-    if (n < 0 || n > 1)
-        key_warning(d, s, "%lld counts as 1; expected is %s", (long long)n, key->info.expects);
-    *(bool *)field(d, key) = n != 0;
-    return true;
-}
-
-static const char *string_of(const struct config_value *v)
-{
-    return v->kind == VALUE_STRING && *v->text ? v->text : NULL;
-}
-
 bool guest_name_valid(const char *name)
 {
     static const char letters[] =
@@ -185,7 +65,7 @@ static bool decode_name(struct decode *d, const struct key *key, const struct co
     const char *name = s->value->kind == VALUE_LIST ? NULL : s->value->text;
 
     if (!name || !guest_name_valid(name))
-        return expected(d, key, s);
+        return key_expected(d, key, s);
     if (strcasecmp(name, "Domain-0") == 0)
         return key_error(d, s, "Domain-0 is the host's own; choose another name");
     d->cfg->name = str_dup(name);
@@ -195,10 +75,10 @@ static bool decode_name(struct decode *d, const struct key *key, const struct co
 static bool decode_uuid(struct decode *d, const struct key *key, const struct config_setting *s)
 {
     static const uint8_t none[16];
-    const char *text = string_of(s->value);
+    const char *text = value_string(s->value);
 
     if (!text || !uuid_from_text(text, d->cfg->uuid) || memcmp(d->cfg->uuid, none, 16) == 0)
-        return expected(d, key, s);
+        return key_expected(d, key, s);
     d->cfg->has_uuid = true;
     return true;
 }
@@ -211,7 +91,7 @@ static bool decode_text(struct decode *d, const struct key *key, const struct co
                                                 : &d->cfg->cmdline;
 
     if (s->value->kind == VALUE_LIST)
-        return expected(d, key, s);
+        return key_expected(d, key, s);
     for (const char *p = s->value->text; *p; p++) {
         if ((unsigned char)*p < 0x20 && *p != '\t' && *p != '\n')
             return key_error(d, s, "a control character in the kernel's command line");
@@ -225,12 +105,12 @@ static bool decode_text(struct decode *d, const struct key *key, const struct co
 
 static bool decode_path(struct decode *d, const struct key *key, const struct config_setting *s)
 {
-    char **to = field(d, key);
-    const char *path = string_of(s->value);
+    char **to = key_field(d, key);
+    const char *path = value_string(s->value);
     char *here;
 
     if (!path)
-        return expected(d, key, s);
+        return key_expected(d, key, s);
     if (path[0] == '/') {
         *to = str_dup(path);
     } else if (s->line && d->folder[0] == '/') {
@@ -249,7 +129,7 @@ static bool decode_pool(struct decode *d, const struct key *key, const struct co
     const char *text = s->value->kind == VALUE_LIST ? NULL : s->value->text;
 
     if (!text || !*text || strlen(text) > CONFIG_MAX_NAME || strpbrk(text, "/\n"))
-        return expected(d, key, s);
+        return key_expected(d, key, s);
     d->cfg->pool = str_dup(text);
     return true;
 }
@@ -258,10 +138,10 @@ static bool decode_pool(struct decode *d, const struct key *key, const struct co
 static int decode_choice(struct decode *d, const struct key *key, const struct config_setting *s,
                          const char *const *names)
 {
-    const char *text = string_of(s->value), *near;
+    const char *text = value_string(s->value), *near;
 
     if (!text) {
-        expected(d, key, s);
+        key_expected(d, key, s);
         return -1;
     }
     for (int i = 0; names[i]; i++) {
@@ -276,7 +156,7 @@ static int decode_choice(struct decode *d, const struct key *key, const struct c
 
 static bool decode_action(struct decode *d, const struct key *key, const struct config_setting *s)
 {
-    const char *text = string_of(s->value);
+    const char *text = value_string(s->value);
     int action;
 
     if (text && strcmp(text, "soft-reset") == 0)
@@ -284,7 +164,7 @@ static bool decode_action(struct decode *d, const struct key *key, const struct 
     action = decode_choice(d, key, s, action_name);
     if (action < 0)
         return false;
-    *(enum guest_action *)field(d, key) = action;
+    *(enum guest_action *)key_field(d, key) = action;
     return true;
 }
 
@@ -293,9 +173,9 @@ static bool decode_tsc(struct decode *d, const struct key *key, const struct con
     int64_t n;
     int mode;
 
-    if (number_of(s->value, &n)) { /* an older form */
+    if (value_number(s->value, &n)) { /* an older form */
         if (n < 0 || n > TSC_NATIVE)
-            return expected(d, key, s);
+            return key_expected(d, key, s);
         d->cfg->tsc_mode = n;
         return true;
     }
@@ -309,10 +189,10 @@ static bool decode_tsc(struct decode *d, const struct key *key, const struct con
 /* type= and builder=. */
 static bool decode_type(struct decode *d, const struct key *key, const struct config_setting *s)
 {
-    const char *text = string_of(s->value);
+    const char *text = value_string(s->value);
 
     if (!text)
-        return expected(d, key, s);
+        return key_expected(d, key, s);
     if (strcasecmp(text, "pv") == 0 || strcmp(text, "generic") == 0 || strcmp(text, "linux") == 0)
         return true;
     if (strcasecmp(text, "pvh") == 0 && strcmp(key->info.name, "type") == 0) {
@@ -323,16 +203,16 @@ static bool decode_type(struct decode *d, const struct key *key, const struct co
         d->cfg->type = GUEST_HVM;
         return true;
     }
-    return expected(d, key, s);
+    return key_expected(d, key, s);
 }
 
 static bool decode_bootloader(struct decode *d, const struct key *key,
                               const struct config_setting *s)
 {
-    const char *text = string_of(s->value);
+    const char *text = value_string(s->value);
 
     if (s->value->kind == VALUE_LIST)
-        return expected(d, key, s);
+        return key_expected(d, key, s);
     if (d->hvm && text && strcmp(s->name, "firmware") == 0) {
         if (strcmp(text, "bios") == 0 || strcmp(text, "seabios") == 0)
             return true;
@@ -356,34 +236,26 @@ static bool decode_bootloader(struct decode *d, const struct key *key,
     return true;
 }
 
-/* A key that only HVM guests read: false after the warning for any other. */
-static bool for_hvm(struct decode *d, const struct config_setting *s)
-{
-    if (!d->hvm)
-        key_warning(d, s, "%s", config_only_hvm);
-    return d->hvm;
-}
-
 static bool decode_boot(struct decode *d, const struct key *key, const struct config_setting *s)
 {
-    const char *text = string_of(s->value);
+    const char *text = value_string(s->value);
 
-    if (!for_hvm(d, s))
+    if (!key_for_hvm(d, s))
         return true;
     if (!text || strlen(text) > 4 || strspn(text, "acdn") != strlen(text))
-        return expected(d, key, s);
+        return key_expected(d, key, s);
     d->cfg->boot = str_dup(text);
     return true;
 }
 
 static bool decode_hdtype(struct decode *d, const struct key *key, const struct config_setting *s)
 {
-    const char *text = string_of(s->value);
+    const char *text = value_string(s->value);
 
-    if (!for_hvm(d, s))
+    if (!key_for_hvm(d, s))
         return true;
     if (!text || (strcmp(text, "ide") != 0 && strcmp(text, "ahci") != 0))
-        return expected(d, key, s);
+        return key_expected(d, key, s);
     d->cfg->ahci = strcmp(text, "ahci") == 0;
     return true;
 }
@@ -393,15 +265,15 @@ static bool decode_serial(struct decode *d, const struct key *key, const struct 
     const struct config_value *v = s->value;
     const char *text;
 
-    if (!for_hvm(d, s))
+    if (!key_for_hvm(d, s))
         return true;
     if (v->kind == VALUE_LIST && v->count == 1)
         v = v->first;
-    text = string_of(v);
+    text = value_string(v);
     /* QEMU ends a file's name at a comma */
     if (!text || (strcmp(text, "pty") != 0 && strcmp(text, "none") != 0 &&
                   (strncmp(text, "file:/", 6) != 0 || strchr(text, ','))))
-        return expected(d, key, s);
+        return key_expected(d, key, s);
     if (strcmp(text, "none") != 0)
         d->cfg->serial = str_dup(text);
     return true;
@@ -412,7 +284,7 @@ static bool decode_path(struct decode *d, const struct key *key, const struct co
 static bool decode_device_model(struct decode *d, const struct key *key,
                                 const struct config_setting *s)
 {
-    return !for_hvm(d, s) || decode_path(d, key, s);
+    return !key_for_hvm(d, s) || decode_path(d, key, s);
 }
 
 static bool add_affinity(struct decode *d, struct affinity_config *a, const struct key *key,
@@ -421,7 +293,7 @@ static bool add_affinity(struct decode *d, struct affinity_config *a, const stru
     const char *why;
 
     if (v->kind == VALUE_LIST)
-        return expected(d, key, s);
+        return key_expected(d, key, s);
     why = cpulist_resolve(v->text, 0, NULL, NULL);
     if (why)
         return key_error(d, s, "'%s': %s", v->text, why);
@@ -432,7 +304,7 @@ static bool add_affinity(struct decode *d, struct affinity_config *a, const stru
 
 static bool decode_affinity(struct decode *d, const struct key *key, const struct config_setting *s)
 {
-    struct affinity_config *a = field(d, key);
+    struct affinity_config *a = key_field(d, key);
     const struct config_value *v = s->value;
     bool good = true;
 
@@ -468,7 +340,7 @@ static bool decode_disks(struct decode *d, const struct key *key, const struct c
     bool good = true;
 
     if (!is_string_list(s->value, CONFIG_MAX_DISKS))
-        return expected(d, key, s);
+        return key_expected(d, key, s);
     cfg->disks = mem_alloc((s->value->count + 1) * sizeof(*cfg->disks));
     for (const struct config_value *v = s->value->first; v; v = v->next) {
         unsigned line = s->line ? v->line : 0;
@@ -496,7 +368,7 @@ static bool decode_vifs(struct decode *d, const struct key *key, const struct co
     unsigned at = 0;
 
     if (!is_string_list(s->value, CONFIG_MAX_VIFS))
-        return expected(d, key, s);
+        return key_expected(d, key, s);
     cfg->vifs = mem_alloc((s->value->count + 1) * sizeof(*cfg->vifs));
     for (const struct config_value *v = s->value->first; v; v = v->next, at++) {
         unsigned line = s->line ? v->line : 0;
@@ -515,17 +387,12 @@ static bool decode_vifs(struct decode *d, const struct key *key, const struct co
     return good;
 }
 
-#define KEY(key_name, text, ...)                               \
-    {                                                          \
-        .info = { key_name, KEY_SUPPORTED, text }, __VA_ARGS__ \
-    }
-#define FIELD(member) offsetof(struct guest_config, member)
 #define ACTIONS \
     "'destroy', 'restart', 'rename-restart', 'preserve', 'coredump-destroy' or 'coredump-restart'"
 #define CPULIST "a CPU list such as '0-3,^1', 'all' or 'node:0', or a list of them, one a vCPU"
 
 /* clang-format off */
-static const struct key keys[] = {
+static const struct key own_keys[] = {
     KEY("name", "a name of letters, digits and _-.+:, not of digits only, not beginning with -, up to 63 "
                 "bytes",
         .decode = decode_name),
@@ -602,17 +469,33 @@ static const struct key keys[] = {
 };
 /* clang-format on */
 
-enum { NR_KEYS = sizeof(keys) / sizeof(keys[0]) };
+enum { NR_OWN = sizeof(own_keys) / sizeof(own_keys[0]), MAX_INFO = NR_OWN + 300 };
+
+/* The supported key of this name, or NULL. */
+static const struct key *key_find(const char *name)
+{
+    for (unsigned i = 0; i < NR_OWN; i++) {
+        if (strcmp(own_keys[i].info.name, name) == 0)
+            return &own_keys[i];
+    }
+    for (const struct key *k = config_screen_keys; k->info.name; k++) {
+        if (strcmp(k->info.name, name) == 0)
+            return k;
+    }
+    return NULL;
+}
 
 const struct config_key_info *config_key_list(unsigned *count)
 {
-    static struct config_key_info all[NR_KEYS + 256];
+    static struct config_key_info all[MAX_INFO];
     static unsigned n;
 
     if (!n) {
-        for (; n < NR_KEYS; n++)
-            all[n] = keys[n].info;
-        for (const struct config_key_info *k = config_refused; k->name && n < NR_KEYS + 256; k++)
+        for (; n < NR_OWN; n++)
+            all[n] = own_keys[n].info;
+        for (const struct key *k = config_screen_keys; k->info.name; k++)
+            all[n++] = k->info;
+        for (const struct config_key_info *k = config_refused; k->name && n < MAX_INFO; k++)
             all[n++] = *k;
     }
     *count = n;
@@ -621,25 +504,13 @@ const struct config_key_info *config_key_list(unsigned *count)
 
 bool config_key_stored(const char *name)
 {
-    for (unsigned i = 0; i < NR_KEYS; i++) {
-        if (strcmp(keys[i].info.name, name) == 0)
-            return true;
-    }
-    return strcmp(name, "file") == 0;
-}
-
-/* A list without elements, a 0, "disabled": whatever the key is for, none of it is asked for. */
-static bool asks_nothing(const struct config_value *v)
-{
-    if (v->kind == VALUE_LIST)
-        return !v->count;
-    return !*v->text || strcmp(v->text, "0") == 0 || strcmp(v->text, "disabled") == 0;
+    return key_find(name) || strcmp(name, "file") == 0;
 }
 
 /* Keys that the table of supported ones does not have. */
 static bool other_key(struct decode *d, const struct config_setting *s)
 {
-    const char *names[NR_KEYS + 256 + 1], *near, *why;
+    const char *names[MAX_INFO + 1], *near, *why;
     unsigned count;
     const struct config_key_info *all = config_key_list(&count);
 
@@ -650,7 +521,7 @@ static bool other_key(struct decode *d, const struct config_setting *s)
         if (d->hvm &&
             config_hvm_key(s->name, s->value, strcmp(all[i].expects, config_only_hvm) == 0, &why))
             return !why || key_error(d, s, "%s", why);
-        if (all[i].state != KEY_IGNORED && !asks_nothing(s->value))
+        if (all[i].state != KEY_IGNORED && !value_is_nothing(s->value))
             return key_error(d, s, "%s", all[i].expects);
         key_warning(d, s, "%s", all[i].expects);
         return true;
@@ -664,15 +535,6 @@ static bool other_key(struct decode *d, const struct config_setting *s)
     if (near)
         return key_error(d, s, "there is no such key; did you mean %s?", near);
     return key_error(d, s, "there is no such key (`orlop help config` lists all)");
-}
-
-static const struct config_setting *find(const struct config_settings *settings, const char *name)
-{
-    for (const struct config_setting *s = settings->first; s; s = s->next) {
-        if (strcmp(s->name, name) == 0)
-            return s;
-    }
-    return NULL;
 }
 
 static bool same_value(const struct config_value *a, const struct config_value *b)
@@ -691,7 +553,8 @@ static bool same_value(const struct config_value *a, const struct config_value *
 static bool decode_one(struct decode *d, const struct config_settings *settings,
                        const struct config_setting *s)
 {
-    const struct config_setting *before = find(settings, s->name);
+    const struct config_setting *before = setting_find(settings, s->name);
+    const struct key *key = key_find(s->name);
 
     if (before != s && same_value(before->value, s->value)) {
         key_warning(d, s, "is set twice; line %u says the same", before->line);
@@ -699,11 +562,7 @@ static bool decode_one(struct decode *d, const struct config_settings *settings,
     }
     if (before != s)
         return key_error(d, s, "is set twice; line %u does it first", before->line);
-    for (unsigned i = 0; i < NR_KEYS; i++) {
-        if (strcmp(keys[i].info.name, s->name) == 0)
-            return keys[i].decode(d, &keys[i], s);
-    }
-    return other_key(d, s);
+    return key ? key->decode(d, key, s) : other_key(d, s);
 }
 
 /* root= and extra= make a command line, cmdline= is one. */
@@ -712,7 +571,7 @@ static bool join_cmdline(struct decode *d, const struct config_settings *setting
     struct guest_config *cfg = d->cfg;
 
     if (cfg->cmdline && (d->root || d->extra))
-        key_warning(d, find(settings, "cmdline"),
+        key_warning(d, setting_find(settings, "cmdline"),
                     "holds the whole command line; %s= is not used (neither does xl)",
                     d->root ? "root" : "extra");
     if (cfg->cmdline)
@@ -722,7 +581,7 @@ static bool join_cmdline(struct decode *d, const struct config_settings *setting
     else
         cfg->cmdline = d->root ? str_fmt("root=%s", d->root) : str_dup(d->extra ? d->extra : "");
     if (strlen(cfg->cmdline) > CONFIG_MAX_CMDLINE)
-        return key_error(d, find(settings, "extra"),
+        return key_error(d, setting_find(settings, "extra"),
                          "with root= longer than the %d bytes that a kernel's command line may "
                          "have",
                          CONFIG_MAX_CMDLINE);
@@ -749,17 +608,17 @@ static bool check_sizes(struct decode *d, const struct config_settings *settings
     if (!cfg->maxmem_mb)
         cfg->maxmem_mb = cfg->memory_mb;
     if (cfg->maxmem_mb < cfg->memory_mb)
-        good = key_error(d, find(settings, "maxmem"), "%u MiB is less than memory = %u",
+        good = key_error(d, setting_find(settings, "maxmem"), "%u MiB is less than memory = %u",
                          cfg->maxmem_mb, cfg->memory_mb);
     if (!cfg->vcpus)
         cfg->vcpus = 1;
     if (!cfg->maxvcpus)
         cfg->maxvcpus = cfg->vcpus;
     if (cfg->maxvcpus < cfg->vcpus)
-        good = key_error(d, find(settings, "maxvcpus"), "%u is less than vcpus = %u", cfg->maxvcpus,
-                         cfg->vcpus);
-    cut_affinity(d, find(settings, "cpus"), &cfg->cpus);
-    cut_affinity(d, find(settings, "cpus_soft"), &cfg->cpus_soft);
+        good = key_error(d, setting_find(settings, "maxvcpus"), "%u is less than vcpus = %u",
+                         cfg->maxvcpus, cfg->vcpus);
+    cut_affinity(d, setting_find(settings, "cpus"), &cfg->cpus);
+    cut_affinity(d, setting_find(settings, "cpus_soft"), &cfg->cpus_soft);
     return good;
 }
 
@@ -771,14 +630,15 @@ static bool check_assisted(struct decode *d, const struct config_settings *setti
     bool good = true;
 
     if (cfg->maxmem_mb > cfg->memory_mb)
-        good = key_error(d, find(settings, "maxmem"),
+        good = key_error(d, setting_find(settings, "maxmem"),
                          "%u MiB is more than memory = %u, and %s guests do not grow: give it "
                          "memory = %u, and take with `orlop mem-set` what it is not to have",
                          cfg->maxmem_mb, cfg->memory_mb, kind, cfg->maxmem_mb);
     if (cfg->maxvcpus > CONFIG_MAX_PVH_VCPUS)
-        good = key_error(d, find(settings, find(settings, "maxvcpus") ? "maxvcpus" : "vcpus"),
-                         "%s %s guest has %d vCPUs at most", cfg->type == GUEST_HVM ? "an" : "a",
-                         kind, CONFIG_MAX_PVH_VCPUS);
+        good = key_error(
+            d, setting_find(settings, setting_find(settings, "maxvcpus") ? "maxvcpus" : "vcpus"),
+            "%s %s guest has %d vCPUs at most", cfg->type == GUEST_HVM ? "an" : "a", kind,
+            CONFIG_MAX_PVH_VCPUS);
     return good;
 }
 
@@ -789,7 +649,7 @@ static bool check_assisted(struct decode *d, const struct config_settings *setti
 static bool check_hvm(struct decode *d, const struct config_settings *settings)
 {
     struct guest_config *cfg = d->cfg;
-    const struct config_setting *s = find(settings, "kernel");
+    const struct config_setting *s = setting_find(settings, "kernel");
     const char *slash = cfg->kernel ? strrchr(cfg->kernel, '/') : NULL;
     bool good = check_assisted(d, settings);
 
@@ -800,10 +660,10 @@ static bool check_hvm(struct decode *d, const struct config_settings *settings)
     }
     if (!cfg->kernel && (cfg->ramdisk || *cfg->cmdline))
         good = key_error(d,
-                         find(settings, cfg->ramdisk                ? "ramdisk"
-                                        : find(settings, "cmdline") ? "cmdline"
-                                        : find(settings, "extra")   ? "extra"
-                                                                    : "root"),
+                         setting_find(settings, cfg->ramdisk                        ? "ramdisk"
+                                                : setting_find(settings, "cmdline") ? "cmdline"
+                                                : setting_find(settings, "extra")   ? "extra"
+                                                                                    : "root"),
                          "there is no kernel=; the guest boots from its disk, whose boot loader "
                          "decides on these; leave it out");
     if (!cfg->kernel && !cfg->nr_disks)
@@ -822,14 +682,14 @@ static bool check_pvh(struct decode *d, const struct config_settings *settings)
         { "nestedhvm", "hypervisors within guests are not supported" },
         { "altp2m", "alternate maps of memory are not supported" },
     };
-    const struct config_setting *s = find(settings, "hap");
+    const struct config_setting *s = setting_find(settings, "hap");
     bool good = check_assisted(d, settings);
 
-    if (s && asks_nothing(s->value))
+    if (s && value_is_nothing(s->value))
         good = key_error(d, s, "there are no shadow page tables; leave it out");
     for (unsigned i = 0; i < sizeof(not_there) / sizeof(not_there[0]); i++) {
-        s = find(settings, not_there[i].name);
-        if (s && !asks_nothing(s->value))
+        s = setting_find(settings, not_there[i].name);
+        if (s && !value_is_nothing(s->value))
             good = key_error(d, s, "%s", not_there[i].why);
     }
     return good;
@@ -839,7 +699,7 @@ static bool check_pvh(struct decode *d, const struct config_settings *settings)
 static bool check_disks(struct decode *d, const struct config_settings *settings)
 {
     const struct guest_config *cfg = d->cfg;
-    const struct config_setting *s = find(settings, "disk");
+    const struct config_setting *s = setting_find(settings, "disk");
     bool good = true;
 
     for (unsigned i = 0; i < cfg->nr_disks; i++) {
@@ -864,7 +724,7 @@ static bool check_disks(struct decode *d, const struct config_settings *settings
 static bool check_vifs(struct decode *d, const struct config_settings *settings)
 {
     const struct guest_config *cfg = d->cfg;
-    const struct config_setting *s = find(settings, "vif");
+    const struct config_setting *s = setting_find(settings, "vif");
     bool good = true;
 
     for (unsigned i = 0; i < cfg->nr_vifs; i++) {
@@ -906,20 +766,20 @@ static bool check_missing(struct decode *d, const struct config_settings *settin
     bool pvh = d->cfg->type == GUEST_PVH;
     unsigned before = d->errors->count;
 
-    if (!find(settings, "name"))
+    if (!setting_find(settings, "name"))
         config_error(d->errors, "%s: name is missing: name = 'web1'", settings->file);
-    if (pvh && (d->boots_itself || !find(settings, "kernel")))
+    if (pvh && (d->boots_itself || !setting_find(settings, "kernel")))
         config_error(d->errors,
                      "%s: kernel is missing: the path of a kernel with Xen PVH support; a PVH "
                      "guest cannot boot from its own disk yet",
                      settings->file);
-    else if (!d->hvm && !find(settings, "kernel") && !d->boots_itself)
+    else if (!d->hvm && !setting_find(settings, "kernel") && !d->boots_itself)
         config_error(d->errors,
                      "%s: kernel is missing: the path of a kernel with Xen PV support, "
                      "or GRUB's '" GRUB_IMAGE "' (package grub-xen-host) to boot from the guest's "
                      "disk",
                      settings->file);
-    if (!find(settings, "memory"))
+    if (!setting_find(settings, "memory"))
         config_error(d->errors, "%s: memory is missing: memory = 512 for 512 MiB", settings->file);
     return d->errors->count == before;
 }
@@ -932,10 +792,12 @@ static bool says_hvm(const struct config_setting *s)
 bool config_decode(struct guest_config *cfg, const struct config_settings *settings,
                    const char *folder)
 {
-    struct decode d = { .cfg = cfg, .errors = settings->errors, .folder = folder };
+    struct decode d = {
+        .cfg = cfg, .errors = settings->errors, .folder = folder, .vncunused = true
+    };
     bool readable = !settings->errors->count, good = readable;
 
-    d.hvm = says_hvm(find(settings, "type")) || says_hvm(find(settings, "builder"));
+    d.hvm = says_hvm(setting_find(settings, "type")) || says_hvm(setting_find(settings, "builder"));
     *cfg = (struct guest_config){ .cpu_weight = 256, .on_reboot = ACTION_RESTART };
     for (const struct config_setting *s = settings->first; s; s = s->next)
         good &= decode_one(&d, settings, s);
@@ -948,6 +810,7 @@ bool config_decode(struct guest_config *cfg, const struct config_settings *setti
         good &= check_pvh(&d, settings);
     if (cfg->type == GUEST_HVM)
         good &= check_hvm(&d, settings);
+    good &= config_screen_check(&d, settings);
     good &= check_disks(&d, settings);
     good &= check_vifs(&d, settings);
     free(d.root);

@@ -10,7 +10,8 @@
 #define HVM "only HVM guests read it; it has no effect here"
 #define PVH "only PVH guests read it; it has no effect here"
 #define PASSTHROUGH "passthrough of devices is not supported yet; leave it out"
-#define SCREEN "there is no virtual screen here; the guest has its text console: orlop console"
+#define SCREEN \
+    "there is no virtual screen of this kind here; the guest has its text console: orlop console"
 #define OLD "is of xm's time, and xl passes over it too; it has no effect"
 #define OLD_IP                                                                                 \
     "xm wrote it into the kernel's command line, xl passes over it, and so does this; if the " \
@@ -56,7 +57,6 @@ const struct config_key_info config_refused[] = {
     { "mmio_hole", KEY_IGNORED, HVM },
     { "ms_vm_genid", KEY_IGNORED, HVM },
     { "nestedhvm", KEY_IGNORED, HVM },
-    { "nographic", KEY_IGNORED, HVM },
     { "nx", KEY_IGNORED, HVM },
     { "oos", KEY_IGNORED, HVM },
     { "pae", KEY_IGNORED, HVM },
@@ -98,7 +98,6 @@ const struct config_key_info config_refused[] = {
     { "rdm", KEY_IGNORED, NO_PCI },
     { "rdm_mem_boundary", KEY_IGNORED, NO_PCI },
 
-    { "keymap", KEY_IGNORED, SCREEN },
     { "opengl", KEY_IGNORED, SCREEN },
     { "sdl", KEY_IGNORED, SCREEN },
     { "soundhw", KEY_IGNORED, SCREEN },
@@ -114,28 +113,18 @@ const struct config_key_info config_refused[] = {
     { "spicetls_port", KEY_IGNORED, SCREEN },
     { "spiceusbredirection", KEY_IGNORED, SCREEN },
     { "spicevdagent", KEY_IGNORED, SCREEN },
-    { "stdvga", KEY_IGNORED, SCREEN },
     { "vdispl", KEY_IGNORED, SCREEN },
     { "vfb", KEY_IGNORED, SCREEN },
-    { "vga", KEY_IGNORED, SCREEN },
-    { "videoram", KEY_IGNORED, SCREEN },
     { "vkb", KEY_IGNORED, SCREEN },
     { "vkb_device", KEY_IGNORED, SCREEN },
-    { "vnc", KEY_IGNORED, SCREEN },
-    { "vncdisplay", KEY_IGNORED, SCREEN },
-    { "vnclisten", KEY_IGNORED, SCREEN },
-    { "vncpasswd", KEY_IGNORED, SCREEN },
-    { "vncunused", KEY_IGNORED, SCREEN },
     { "vsnd", KEY_IGNORED, SCREEN },
 
     { "channel", KEY_LATER, BACKEND },
     { "p9", KEY_LATER, BACKEND },
     { "pvcalls", KEY_LATER, BACKEND },
     { "vtpm", KEY_LATER, BACKEND },
-    { "usb", KEY_IGNORED, HVM },
     { "usbctrl", KEY_LATER, USB },
     { "usbdev", KEY_LATER, USB },
-    { "usbdevice", KEY_IGNORED, HVM },
     { "usbversion", KEY_IGNORED, HVM },
 
     { "vnuma", KEY_LATER, NUMA },

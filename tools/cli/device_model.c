@@ -103,7 +103,7 @@ static void __attribute__((format(printf, 2, 3))) add(struct args *a, const char
     va_list ap;
 
     if (a->n + 1 >= MAX_ARGS)
-        abort(); /* four drives at most, all else is a fixed number */
+        abort(); /* four drives and three USB devices at most, all else is a fixed number */
     va_start(ap, fmt);
     if (vasprintf(&a->list[a->n++], fmt, ap) < 0)
         abort();
@@ -190,6 +190,34 @@ static void add_kernel(struct args *a, const struct guest_config *cfg)
     }
 }
 
+/* Where viewers come to, it is told by its control socket (qmp.c). */
+static void add_screen(struct args *a, const struct screen_config *screen)
+{
+    static const char *const device[] = {
+        [USB_TABLET] = "usb-tablet", [USB_MOUSE] = "usb-mouse", [USB_KEYBOARD] = "usb-kbd"
+    };
+
+    add(a, "-vnc");
+    add(a, "none%s", screen->vnc && screen->password ? ",password=on" : "");
+    if (screen->vga != VGA_NONE) {
+        add(a, "-device");
+        add(a, "%s,vgamem_mb=%u", screen->vga == VGA_STDVGA ? "VGA" : "cirrus-vga",
+            screen->videoram_mb);
+    }
+    if (screen->keymap) {
+        add(a, "-k");
+        add(a, "%s", screen->keymap);
+    }
+    if (screen->usb)
+        add(a, "-usb");
+    for (unsigned int bit = 1; bit <= USB_KEYBOARD; bit <<= 1) {
+        if (screen->usb_devices & bit) {
+            add(a, "-device");
+            add(a, "%s", device[bit]);
+        }
+    }
+}
+
 /* The machine, as libxl has it; then what it gives up. */
 static void make_args(struct args *a, const struct dm_start *s, int qmp)
 {
@@ -198,11 +226,8 @@ static void make_args(struct args *a, const struct dm_start *s, int qmp)
     static const char *const fixed[] = { "-no-shutdown",
                                          "-nodefaults",
                                          "-no-user-config",
-                                         "-vnc",
-                                         "none",
                                          "-display",
                                          "none",
-                                         "-nographic",
                                          "-vga",
                                          "none",
                                          "-net",
@@ -217,8 +242,8 @@ static void make_args(struct args *a, const struct dm_start *s, int qmp)
     add(a, "%s", cfg->name);
     for (unsigned int i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
         add(a, "%s", fixed[i]);
-    add(a, "-m");
-    add(a, "%u", cfg->memory_mb);
+    add(a, "-m"); /* the picture's is beyond it */
+    add(a, "%u", cfg->memory_mb - cfg->screen.videoram_mb);
     add(a, "-smp"); /* it answers only those vCPUs that it knows of */
     add(a, "%u,maxcpus=%u", cfg->vcpus, cfg->maxvcpus);
     add(a, "-boot");
@@ -227,6 +252,7 @@ static void make_args(struct args *a, const struct dm_start *s, int qmp)
         add(a, "-serial");
         add(a, "%s", cfg->serial);
     }
+    add_screen(a, &cfg->screen);
     add_drives(a, s);
     add_kernel(a, cfg);
     add(a, "-chardev");
@@ -382,10 +408,22 @@ static int died(const struct dm_start *s, struct error *e)
     last = last ? last + 1 : text;
     error_set(e, EIO, NULL, "its device model (QEMU) ended at once%s%s", last && *last ? ": " : "",
               last ? last : "");
-    error_remedy(e, "Its log is %s.", path);
+    if (last && s->cfg->screen.password && strstr(last, "DES"))
+        error_remedy(
+            e, "This QEMU (Debian's is one) was built without what VNC's passwords need: leave out "
+               "vncpasswd=, and let vnclisten= be the loopback address.");
+    else
+        error_remedy(e, "Its log is %s.", path);
     free(text);
     free(path);
     return -1;
+}
+
+static int refused(const struct dm_start *s, struct error *e)
+{
+    error_set(e, EPROTO, NULL, "its device model (QEMU) refused what it was told");
+    return error_remedy(e, "QEMU 7.1 is the oldest that can be given a screen's socket%s.",
+                        s->screen >= 0 ? "; vnc = 0 goes without" : "");
 }
 
 /* Where its serial line is, for people. */
@@ -403,11 +441,12 @@ static void note_serial(struct host *h, unsigned int domid, const char *pty)
  */
 int dm_await(struct host *h, const struct dm_start *s, int64_t deadline, struct error *e)
 {
+    struct qmp_screen screen = { .fd = s->screen, .password = s->cfg->screen.password };
     char path[64], pty[64];
     int rc;
 
     qmp_path(s->domid, path);
-    rc = qmp_ready(path, deadline, pty);
+    rc = qmp_ready(path, deadline, &screen, pty);
     if (rc == 0) {
         if (pty[0])
             note_serial(h, s->domid, pty);
@@ -416,6 +455,8 @@ int dm_await(struct host *h, const struct dm_start *s, int64_t deadline, struct 
     }
     if (rc == -EINTR)
         return interrupt_check(e) ? -1 : died(s, e);
+    if (rc == -EPROTO)
+        return refused(s, e);
     if (rc != -ETIMEDOUT)
         return died(s, e);
     error_set(e, ETIMEDOUT, NULL, "its device model (QEMU) did not become ready in time");

@@ -43,6 +43,7 @@ struct dm_start {
     const struct dm_files *files;
     const struct disk_backing *backing;
     unsigned int domid;
+    int screen; /* the socket for its VNC viewers; -1: none */
 };
 
 /*

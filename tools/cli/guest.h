@@ -117,6 +117,7 @@ struct guest_nodes {
     unsigned int domid;
     unsigned int console_port, store_port;
     struct disk_backing *backing;
+    unsigned int vnc_port; /* 0: no screen */
 };
 
 /* All nodes of a new guest, for store_transact: ctx is a struct guest_nodes. */

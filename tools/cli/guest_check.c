@@ -48,11 +48,12 @@ static int check_hvm(const struct guest_config *cfg, struct builder_kernel **ker
         *kernel = k;
     else
         builder_kernel_close(k);
-    if (cfg->memory_mb >= HVM_LEAST_MB)
+    if (cfg->memory_mb >= HVM_LEAST_MB + cfg->screen.videoram_mb)
         return 0;
     return error_set(e, ENOMEM, "Set memory= to more.",
-                     "memory=%u is too little for an HVM guest's firmware: it takes %d MiB",
-                     cfg->memory_mb, HVM_LEAST_MB);
+                     "memory=%u is too little for an HVM guest's firmware and picture: they take "
+                     "%u MiB",
+                     cfg->memory_mb, HVM_LEAST_MB + cfg->screen.videoram_mb);
 }
 
 int guest_check_kernel(const struct guest_config *cfg, struct builder_kernel **kernel,

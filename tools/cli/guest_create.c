@@ -20,6 +20,7 @@
 #include "tools/cli/guest_lock.h"
 #include "tools/cli/host.h"
 #include "tools/cli/image.h"
+#include "tools/cli/screen.h"
 #include "tools/cli/undo.h"
 #include "tools/cli/userdata.h"
 #include "tools/lib/error.h"
@@ -47,6 +48,8 @@ struct making {
     struct dm_files files; /* HVM */
     unsigned int domid;
     unsigned int console_port, store_port;
+    unsigned int vnc_port; /* 0: no screen */
+    int screen;            /* the socket that listens there, or -1 */
     struct guest_lock lock;
     int name_lock;
     struct undo undo;
@@ -62,7 +65,11 @@ static int look_last(struct making *m, struct create_plan *plan, struct error *e
                          "there is a domain with this uuid already");
     if (guest_check_devices(m->h, m->cfg, m->backing, m->o->force, e) != 0)
         return -1;
-    return guest_check_memory(m->h, m->cfg, plan, e);
+    if (guest_check_memory(m->h, m->cfg, plan, e) != 0)
+        return -1;
+    if (m->cfg->screen.vnc)
+        m->screen = screen_listen(&m->cfg->screen, &m->vnc_port, e);
+    return m->cfg->screen.vnc && m->screen < 0 ? -1 : 0;
 }
 
 static void undo_domain(void *ctx)
@@ -226,7 +233,8 @@ static int store_all(struct making *m, struct error *e)
                              .domid = m->domid,
                              .console_port = m->console_port,
                              .store_port = m->store_port,
-                             .backing = m->backing };
+                             .backing = m->backing,
+                             .vnc_port = m->vnc_port };
     int rc = store_transact(&m->h->store, guest_store_nodes, &n);
 
     return rc ? store_error(e, rc, "writing the guest's nodes") : 0;
@@ -256,7 +264,6 @@ static int introduce(struct making *m, uint64_t console_mfn, uint64_t store_mfn,
     char base[64];
     int rc;
 
-    claim(m, 0);
     snprintf(base, sizeof(base), "/local/domain/%u", m->domid);
     rc = store_put(&m->h->store, base, "store/ring-ref", "%llu", (unsigned long long)store_mfn);
     rc = rc ? rc
@@ -288,12 +295,13 @@ static int restore(struct making *m, struct error *e)
 static int build(struct making *m, struct error *e)
 {
     bool hvm = m->cfg->type == GUEST_HVM;
+    unsigned int video = m->cfg->screen.videoram_mb; /* its device model takes that */
     struct builder_request r = { .domid = m->domid,
                                  .kernel = m->kernel,
                                  .ramdisk = hvm ? m->files.bios : m->cfg->ramdisk,
                                  .cmdline = hvm ? NULL : m->cfg->cmdline,
-                                 .memory_kib = (uint64_t)m->cfg->memory_mb << 10,
-                                 .max_kib = (uint64_t)m->cfg->maxmem_mb << 10,
+                                 .memory_kib = (uint64_t)(m->cfg->memory_mb - video) << 10,
+                                 .max_kib = (uint64_t)(m->cfg->maxmem_mb - video) << 10,
                                  .vcpus = m->cfg->maxvcpus,
                                  .vcpus_online = m->cfg->vcpus,
                                  .console_port = m->console_port,
@@ -307,9 +315,11 @@ static int build(struct making *m, struct error *e)
 
 static int connect(struct making *m, struct error *e)
 {
-    struct dm_start dm = {
-        .cfg = m->cfg, .files = &m->files, .backing = m->backing, .domid = m->domid
-    };
+    struct dm_start dm = { .cfg = m->cfg,
+                           .files = &m->files,
+                           .backing = m->backing,
+                           .domid = m->domid,
+                           .screen = m->screen };
     int64_t deadline = now_ms() + DEVICE_WAIT_MS;
     struct device d;
 
@@ -328,6 +338,7 @@ static int connect(struct making *m, struct error *e)
     }
     if (m->cfg->type == GUEST_HVM && dm_await(m->h, &dm, deadline, e) != 0)
         return -1;
+    claim(m, 0);
     return interrupt_check(e);
 }
 
@@ -360,6 +371,8 @@ static void let_go(struct making *m)
     builder_kernel_close(m->kernel);
     if (m->name_lock >= 0)
         close(m->name_lock);
+    if (m->screen >= 0)
+        close(m->screen);
     guest_unlock(&m->lock);
 }
 
@@ -397,6 +410,7 @@ int guest_create(struct host *h, struct guest_config *cfg, const struct create_o
     m->cfg = cfg;
     m->o = o;
     m->name_lock = -1;
+    m->screen = -1;
     m->lock.fd = -1;
     if (o->held) {
         m->lock = *o->held;

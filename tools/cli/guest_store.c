@@ -66,7 +66,7 @@ static int resources(struct store *s, const struct guest_nodes *n, const char *b
     char name[32];
 
     rc = rc ? rc : store_put(s, base, "memory/static-max", "%llu", n->cfg->maxmem_mb * 1024ull);
-    rc = rc ? rc : store_put(s, base, "memory/videoram", "0");
+    rc = rc ? rc : store_put(s, base, "memory/videoram", "%u", n->cfg->screen.videoram_mb << 10);
     for (unsigned int i = 0; i < n->cfg->maxvcpus; i++) {
         snprintf(name, sizeof(name), "cpu/%u/availability", i);
         rc = rc ? rc : store_put(s, base, name, i < n->cfg->vcpus ? "online" : "offline");
@@ -113,6 +113,18 @@ static int console(struct store *s, const struct guest_nodes *n, const char *bas
     rc = rc ? rc : store_put(s, base, "console/tty", "%s", "");
     rc = rc ? rc : console_backend(s, n, base);
     return rc ? rc : store_put(s, base, "store/port", "%u", n->store_port);
+}
+
+/* Where its screen is seen (screen.h). */
+static int screen(struct store *s, const struct guest_nodes *n, const char *base)
+{
+    int rc = 0;
+
+    if (n->vnc_port) {
+        rc = store_put(s, base, "console/vnc-listen", "%s", n->cfg->screen.listen);
+        rc = rc ? rc : store_put(s, base, "console/vnc-port", "%u", n->vnc_port);
+    }
+    return rc;
 }
 
 static int devices(struct store *s, const struct guest_nodes *n)
@@ -163,6 +175,7 @@ int guest_store_nodes(struct store *s, void *ctx)
     rc = rc ? rc : platform(s, base);
     rc = rc ? rc : resources(s, n, base);
     rc = rc ? rc : console(s, n, base);
+    rc = rc ? rc : screen(s, n, base);
     if (n->cfg->type == GUEST_HVM)
         rc = rc ? rc : dm_store_nodes(s, base);
     rc = rc ? rc : record(s, n);

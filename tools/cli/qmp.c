@@ -71,17 +71,81 @@ static struct json_object *next(struct talk *t, const char *member, int *rc)
     }
 }
 
-/* The answer to a command; to put. */
+/* A line, with a descriptor unless that is -1. */
+static bool say(struct talk *t, const char *text, int fd)
+{
+    char control[CMSG_SPACE(sizeof(fd))] = { 0 };
+    struct iovec line = { .iov_base = (void *)text, .iov_len = strlen(text) };
+    struct msghdr m = { .msg_iov = &line, .msg_iovlen = 1 };
+    struct cmsghdr *c;
+
+    if (fd >= 0) {
+        m.msg_control = control;
+        m.msg_controllen = sizeof(control);
+        c = CMSG_FIRSTHDR(&m);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof(fd));
+        memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+    }
+    return sendmsg(t->fd, &m, MSG_NOSIGNAL) == (ssize_t)line.iov_len;
+}
+
+/* The answer to a command with these arguments (put here; NULL: none) and descriptor (-1: none);
+ * to put. */
+static struct json_object *ask_with(struct talk *t, const char *command,
+                                    struct json_object *arguments, int fd, int *rc)
+{
+    struct json_object *j = json_object_new_object();
+    char *text;
+    bool said;
+
+    json_object_object_add(j, "execute", json_object_new_string(command));
+    if (arguments)
+        json_object_object_add(j, "arguments", arguments);
+    text = str_fmt("%s\n", json_object_to_json_string_ext(j, JSON_C_TO_STRING_PLAIN));
+    json_object_put(j);
+    said = say(t, text, fd);
+    free(text);
+    if (said)
+        return next(t, "return", rc);
+    *rc = -ECONNRESET;
+    return NULL;
+}
+
 static struct json_object *ask(struct talk *t, const char *command, int *rc)
 {
-    char text[96];
-    int n = snprintf(text, sizeof(text), "{\"execute\":\"%s\"}\n", command);
+    return ask_with(t, command, NULL, -1, rc);
+}
 
-    if (send(t->fd, text, (size_t)n, MSG_NOSIGNAL) != n) {
-        *rc = -ECONNRESET;
-        return NULL;
-    }
-    return next(t, "return", rc);
+static struct json_object *object_of(const char *key, const char *text)
+{
+    struct json_object *j = json_object_new_object();
+
+    json_object_object_add(j, key, json_object_new_string(text));
+    return j;
+}
+
+/* The password first: nobody gets in before it is set. */
+static int give_screen(struct talk *t, const struct qmp_screen *screen)
+{
+    static const char name[] = "vnc";
+    struct json_object *update = object_of("type", "vnc"), *where = object_of("type", "fd"),
+                       *list = json_object_new_array();
+    int rc = 0;
+
+    json_object_object_add(where, "str", json_object_new_string(name));
+    json_object_array_add(list, where);
+    json_object_object_add(update, "addresses", list);
+    if (screen->password)
+        json_object_put(
+            ask_with(t, "change-vnc-password", object_of("password", screen->password), -1, &rc));
+    if (rc == 0)
+        json_object_put(ask_with(t, "getfd", object_of("fdname", name), screen->fd, &rc));
+    if (rc == 0)
+        json_object_put(ask_with(t, "display-update", json_object_get(update), -1, &rc));
+    json_object_put(update);
+    return rc;
 }
 
 static const char *member_text(struct json_object *j, const char *name)
@@ -137,7 +201,7 @@ static int await_running(struct talk *t)
     }
 }
 
-int qmp_ready(const char *path, int64_t deadline, char pty[64])
+int qmp_ready(const char *path, int64_t deadline, const struct qmp_screen *screen, char pty[64])
 {
     struct sockaddr_un to = { .sun_family = AF_UNIX };
     struct talk *t = mem_alloc(sizeof(*t));
@@ -155,6 +219,8 @@ int qmp_ready(const char *path, int64_t deadline, char pty[64])
     json_object_put(j);
     if (rc == 0)
         json_object_put(ask(t, "qmp_capabilities", &rc));
+    if (rc == 0 && screen->fd >= 0)
+        rc = give_screen(t, screen);
     if (rc == 0)
         rc = await_running(t);
     if (rc == 0)

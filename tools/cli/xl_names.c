@@ -10,7 +10,7 @@
 #define ENDS "shut the guest down (orlop shutdown) and create it again (orlop create)"
 #define POOLS "the nodes are not told apart; orlop cpupool-create NAME cpus=LIST makes a pool"
 #define PCI "devices are not passed through; Domain 0 serves disks and network cards"
-#define SCREEN "there is no virtual screen; the guest has its text console: orlop console"
+#define SCREEN "use the screen (orlop vncviewer) or the text console (orlop console)"
 #define LABELS "there are no security labels (XSM)"
 #define KIND "guests have disks (block-*) and network cards (network-*) only"
 
@@ -23,7 +23,6 @@ static const struct {
     { "resume", LATER "orlop unpause lets a paused guest go on" },
     { "snapshot", LATER "shut the guest down and copy its disk (cp, lvcreate -s)" },
     { "snapshot-create", LATER "shut the guest down and copy its disk (cp, lvcreate -s)" },
-    { "vncviewer", LATER SCREEN },
     { "vkb-attach", LATER SCREEN },
     { "vkb-detach", LATER SCREEN },
     { "vkb-list", LATER SCREEN },
