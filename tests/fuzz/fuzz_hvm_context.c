@@ -188,13 +188,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const struct virq_hooks hooks = { send, extint };
     static const struct context_table table = { kinds, sizeof(kinds) / sizeof(kinds[0]), 1, 0, 0 };
     static uint64_t scratch[CONTEXT_RECORD_MAX / 8];
+    static uint32_t page[256];
 
     now = 1000;
     for (unsigned int i = 0; i < 8; i++)
         deadline[i] = VTIMER_NONE;
     dom.table[0] = &dom.lapic;
     dom.bus = (struct vlapic_bus){ &lapics, dom.table, 1, 0, 40, true, true };
-    vlapic_init(&dom.lapic, &dom.bus, NULL, 0);
+    vlapic_init(&dom.lapic, page, &dom.bus, NULL, 0);
     virq_init(&dom.irq, &hooks, &dom);
     vpit_init(&dom.pit, &timers, NULL, 0);
     vrtc_init(&dom.rtc, &timers, NULL, 1);

@@ -9,6 +9,7 @@
 #define CPUS 4
 
 static struct vlapic apic[CPUS], *table[CPUS];
+static uint32_t pages[CPUS][256];
 static struct vlapic_bus bus;
 static uint64_t now;
 static struct {
@@ -87,7 +88,7 @@ static void fresh(void)
                                .has_deadline = true };
     for (unsigned int i = 0; i < CPUS; i++) {
         table[i] = &apic[i];
-        vlapic_init(&apic[i], &bus, NULL, 2 * i);
+        vlapic_init(&apic[i], pages[i], &bus, NULL, 2 * i);
         vlapic_mmio_write(&apic[i], APIC_SVR, 4, 0x1ff);
     }
     memset(seen, 0, sizeof(seen));
@@ -113,7 +114,7 @@ TEST(after_power_on)
     struct vlapic *v = &apic[1];
 
     fresh();
-    vlapic_init(v, &bus, NULL, 2);
+    vlapic_init(v, pages[1], &bus, NULL, 2);
     CHECK_EQ(rd(v, APIC_ID), 2u << 24);
     CHECK_EQ(rd(v, APIC_VERSION), 0x50014);
     CHECK_EQ(rd(v, APIC_SVR), 0xff);
@@ -503,7 +504,7 @@ TEST(records)
     vlapic_save_regs(v, &r);
     now = 1000; /* another machine */
     memset(seen, 0, sizeof(seen));
-    vlapic_init(v, &bus, NULL, 2);
+    vlapic_init(v, pages[1], &bus, NULL, 2);
     CHECK_EQ(vlapic_load(v, &l), 0);
     vlapic_load_regs(v, &r);
     CHECK_EQ(seen[1].deadline, 1000 + 750000);
@@ -530,4 +531,110 @@ TEST(records)
     CHECK_EQ(rd(v, APIC_LVT_LINT0), 0x10000); /* off by software: masked */
     CHECK_EQ(vlapic_highest_request(v), -1);
     CHECK_EQ(vlapic_pending(v), -1);
+}
+
+/* --- a processor that works on the page: what Intel SDM volume 3, chapter 30 has it do --- */
+
+static uint32_t *word_of(struct vlapic *v, enum apic_reg bank, unsigned int vector)
+{
+    return vector_word(v, bank, vector / 32);
+}
+
+static void processor_takes(struct vlapic *v, unsigned int vector)
+{
+    CHECK(*word_of(v, APIC_IRR, vector) & 1u << vector % 32);
+    *word_of(v, APIC_IRR, vector) &= ~(1u << vector % 32);
+    *word_of(v, APIC_ISR, vector) |= 1u << vector % 32;
+}
+
+static void processor_ends(struct vlapic *v, unsigned int vector)
+{
+    *word_of(v, APIC_ISR, vector) &= ~(1u << vector % 32);
+}
+
+TEST(assistable)
+{
+    struct vlapic *v = &apic[1];
+
+    fresh();
+    CHECK(!vlapic_assistable(v)); /* its page's accesses exit */
+    to_x2apic(v);
+    CHECK(seen[1].modes == 1 && vlapic_assistable(v));
+    CHECK(vlapic_wrmsr(v, 0x80f, 0xff)); /* off by software: nothing is delivered */
+    CHECK(seen[1].modes == 2 && !vlapic_assistable(v));
+    CHECK(vlapic_wrmsr(v, 0x80f, 0x1ff));
+    CHECK(seen[1].modes == 3 && vlapic_assistable(v));
+    CHECK(vlapic_wrmsr(v, 0x80f, 0x1fe));
+    CHECK_EQ(seen[1].modes, 3);
+    vlapic_reset(v, true);
+    CHECK(seen[1].modes == 4 && !vlapic_assistable(v));
+}
+
+TEST(assisted)
+{
+    struct vlapic *v = &apic[1];
+
+    fresh();
+    to_x2apic(v);
+    vlapic_post(v, 0x61, false);
+    vlapic_accept(v, 0x61);
+    vlapic_assist(v, true);
+    CHECK_EQ(vlapic_in_service(v), 0x61);
+    vlapic_post(v, 0x62, false); /* not in the page while the processor may work on it */
+    vlapic_post(v, 0x81, true);
+    CHECK_EQ(*word_of(v, APIC_IRR, 0x62) | *word_of(v, APIC_IRR, 0x81), 0);
+    CHECK_EQ(vlapic_pending(v), 0x81);
+    vlapic_pull(v);
+    CHECK_EQ(vlapic_highest_request(v), 0x81);
+    CHECK_EQ(vlapic_level_triggered(v, 2), 2);
+    CHECK_EQ(vlapic_level_triggered(v, 1) | vlapic_level_triggered(v, 3), 0);
+    processor_takes(v, 0x81);
+    CHECK(vlapic_in_service(v) == 0x81 && vlapic_highest_request(v) == 0x62);
+    CHECK_EQ(vlapic_pending(v), -1);
+    CHECK_EQ(rd(v, APIC_PPR), 0x80);
+    processor_ends(v, 0x81);
+    vlapic_ended(v, 0x81);
+    CHECK(seen[1].eois == 1 && seen[1].eoi_vector == 0x81);
+    *word_of(v, APIC_IRR, 0x35) |= 1u << 0x35 % 32; /* it sends one to itself */
+    processor_ends(v, 0x61);
+    CHECK_EQ(vlapic_pending(v), 0x62);
+    processor_takes(v, 0x62);
+    processor_ends(v, 0x62);
+    CHECK_EQ(vlapic_pending(v), 0x35);
+    /* A vector that no interrupt may have: an error, as without its help. */
+    v->regs[VLAPIC_REG(APIC_SELF_IPI)] = 7;
+    vlapic_written(v, APIC_SELF_IPI);
+    CHECK(vlapic_wrmsr(v, 0x828, 0));
+    CHECK_EQ(rd(v, APIC_ESR), 0x20);
+    vlapic_assist(v, false);
+    vlapic_accept(v, 0x35);
+    CHECK_EQ(v->in_service, 0x35);
+    CHECK(vlapic_wrmsr(v, 0x80b, 0));
+    CHECK_EQ(v->in_service, -1);
+}
+
+TEST(saved_with_what_was_posted)
+{
+    struct vlapic *v = &apic[1];
+    struct hvm_hw_lapic l;
+    struct hvm_hw_lapic_regs r;
+
+    fresh();
+    to_x2apic(v);
+    vlapic_assist(v, true);
+    vlapic_post(v, 0x42, false);
+    vlapic_pull(v);
+    vlapic_post(v, 0x44, false);
+    processor_takes(v, 0x42);
+    vlapic_save(v, &l);
+    vlapic_save_regs(v, &r);
+    vlapic_post(v, 0x46, false);
+    memset(seen, 0, sizeof(seen));
+    CHECK_EQ(vlapic_load(v, &l), 0);
+    vlapic_load_regs(v, &r);
+    CHECK(seen[1].modes > 0); /* who told the processor what is in service has to do it again */
+    CHECK_EQ(vlapic_in_service(v), 0x42);
+    CHECK_EQ(vlapic_highest_request(v), 0x44); /* 0x46 came after */
+    CHECK_EQ(rd(v, APIC_IRR + 0x20), 1u << 4);
+    CHECK_EQ(rd(v, APIC_ISR + 0x20), 1u << 2);
 }

@@ -122,6 +122,41 @@ TEST(each_need_is_asked_for)
     without("basic", &caps.basic, BASIC_TRUE, &caps);
 }
 
+/*
+ * All of it or nothing: Ivy Bridge's servers are the first with delivery, desktops up to Haswell
+ * and later have some of it.
+ */
+TEST(the_apic_by_the_processor)
+{
+    static const struct {
+        const char *name;
+        uint64_t proc2; /* what may be 1 */
+        bool apic;
+    } of[] = { { "Sandy Bridge, a server", 0xff, false },
+               { "Ivy Bridge, a server", 0xfff, true },
+               { "Haswell, a desktop", 0x7cff, false },
+               { "Haswell, a server", 0x7fff, true },
+               { "Skylake, a server", 0x1fffff, true },
+               { "without its registers", 0x1fffff & ~PROC2_APIC_REGISTERS, false },
+               { "without delivery", 0x1fffff & ~PROC2_APIC_DELIVERY, false },
+               { "without x2APIC mode", 0x1fffff & ~PROC2_X2APIC, false } };
+    struct vmx_caps caps = rows[3].caps;
+    struct vmx_controls c;
+
+    for (size_t i = 0; i < sizeof(of) / sizeof(of[0]); i++) {
+        caps.proc2 = of[i].proc2 << 32;
+        if (vmx_choose(&caps, &c) || c.apic != of[i].apic) {
+            printf("%s: %d\n", of[i].name, c.apic);
+            unit_failures++;
+        }
+        CHECK(!(c.proc2 & PROC2_APIC) && !(c.proc & PROC_TPR_SHADOW)); /* per vCPU, later */
+        CHECK(c.proc & PROC_CR8_LOAD);
+    }
+    caps.proc2 = 0x1fffffull << 32;
+    caps.proc &= ~((uint64_t)PROC_TPR_SHADOW << 32);
+    CHECK(vmx_choose(&caps, &c) == NULL && !c.apic);
+}
+
 TEST(what_is_liked_is_taken_where_it_is)
 {
     struct vmx_caps caps = rows[3].caps;

@@ -112,6 +112,12 @@ static void apic_nmi(struct vlapic *l)
     vcpu_notify(&v->x.v);
 }
 
+/* Looked at before the next entry. */
+static void apic_mode(struct vlapic *l)
+{
+    hvm_ask(owner_of(l), HVMX_INTERRUPT);
+}
+
 static void apic_init(struct vlapic *l)
 {
     hvm_send_init(owner_of(l));
@@ -132,6 +138,7 @@ static void apic_eoi(struct vlapic *l, uint8_t vector)
 
 static const struct vlapic_ops apic_ops = {
     .eoi = apic_eoi,
+    .mode = apic_mode,
     .now = apic_now,
     .set_timer = apic_set_timer,
     .tsc_deadline = apic_tsc_deadline,
@@ -185,6 +192,8 @@ static void free_vcpu(struct vcpu *c)
     struct hvm_vcpu *v = hvm_vcpu(c);
 
     hvm_vendor->destroy(v);
+    if (v->lapic.regs)
+        frame_free_hv(v->lapic.regs);
     fpu_free(&v->x);
     frame_free_hv_order(v, frame_order(sizeof(*v)));
 }
@@ -205,13 +214,15 @@ struct hvm_vcpu *hvm_vcpu_create(struct domain *d, unsigned int id)
 
     if (!v)
         return NULL;
+    v->lapic.regs = frame_alloc_hv();
     v->x.enter = hvm_vendor->enter;
     timer_init(&v->apic_timer, apic_timer_fired, v);
-    if (!fpu_alloc(&v->x) || !hvm_vendor->create(v) || vcpu_init(&v->x.v, d, id)) {
+    if (!v->lapic.regs || !fpu_alloc(&v->x) || !hvm_vendor->create(v) ||
+        vcpu_init(&v->x.v, d, id)) {
         free_vcpu(&v->x.v);
         return NULL;
     }
-    vlapic_init(&v->lapic, &hd->apics, v, policy_apic_id(&v->x.v));
+    vlapic_init(&v->lapic, v->lapic.regs, &hd->apics, v, policy_apic_id(&v->x.v));
     hd->lapic[id] = &v->lapic;
     hvm_vendor->set_nested(v, p2m_root(&hd->p2m).v);
     hvm_reset_registers(v);
@@ -328,8 +339,8 @@ static void dump_state(const struct hvm_vcpu *v)
 
     log_info("  d%uv%u: work %#x%s, interrupt requested %d, in service %d, deliverable %d%s",
              v->x.v.domain->id, v->x.v.id, v->exit_work, v->wait_sipi ? ", waits for a SIPI" : "",
-             vlapic_highest_request(&v->lapic), v->lapic.in_service, vlapic_pending(&v->lapic),
-             hvm_extint_waits(v) ? ", and one of the PICs" : "");
+             vlapic_highest_request(&v->lapic), vlapic_in_service(&v->lapic),
+             vlapic_pending(&v->lapic), hvm_extint_waits(v) ? ", and one of the PICs" : "");
     if (v->exit_work & HVMX_IO)
         log_info("  waits for its device model: %s %s %#lx, %u times %u bytes, at %s",
                  r->dir == IOREQ_READ ? "reads" : "writes",

@@ -3,7 +3,8 @@
  * What is delivered to a hardware-assisted vCPU before it runs on, in the order of the processor:
  * the event whose delivery was cut short, an exception of its own, NMI, event-channel upcall,
  * interrupts of its local APIC. One event an entry; while another waits for it, or the guest takes
- * none, the vendor exits as soon as it does (the window).
+ * none, the vendor exits as soon as it does (the window). Where the processor delivers the local
+ * APIC's itself, these are only told to it.
  */
 #include "core/domain.h"
 #include "core/pcpu.h"
@@ -55,30 +56,43 @@ static void want_window(struct hvm_vcpu *v)
     hvm_vendor->window(v, false, true);
 }
 
-/* Deliver an interrupt, or see to it that the guest exits when it takes one. */
-static void deliver_interrupt(struct hvm_vcpu *v, const struct x86_regs *regs)
+/* What the processor delivers by itself is given to it. */
+static bool delivers_by_itself(struct hvm_vcpu *v)
 {
-    enum source from;
-    int vector = next_vector(v, &from);
-    struct hvm_event e = { .kind = HVM_EV_INTERRUPT, .vector = (uint8_t)vector };
+    return hvm_vendor->deliver && hvm_vendor->deliver(v);
+}
 
-    if (vector < 0) {
-        hvm_done(v, HVMX_INTERRUPT);
-        if (next_vector(v, &from) >= 0) /* it came between */
-            hvm_ask(v, HVMX_INTERRUPT);
-        return;
+/*
+ * Deliver an interrupt, or see to it that the guest exits when it takes one. asked: by
+ * HVMX_INTERRUPT.
+ */
+static void deliver_interrupt(struct hvm_vcpu *v, const struct x86_regs *regs, bool asked)
+{
+    struct hvm_event e = { .kind = HVM_EV_INTERRUPT };
+    enum source from;
+    bool by_itself = v->lapic.assisted;
+    int vector;
+
+    if (asked) {
+        hvm_done(v, HVMX_INTERRUPT); /* first: who posts from here on asks again */
+        by_itself = delivers_by_itself(v);
     }
+    vector = next_vector(v, &from);
+    if (vector < 0 || (by_itself && from == FROM_APIC))
+        return;
     if (!(regs->rflags & X86_FLAGS_IF) || hvm_vendor->get(v, HVM_SHADOW) ||
         !hvm_vendor->can_inject(v)) {
         want_window(v);
-        hvm_done(v, HVMX_INTERRUPT);
         return;
     }
+    e.vector = (uint8_t)vector;
     if (from == FROM_PIC)
         e.vector = hvm_extint_take(v);
     hvm_vendor->inject(v, &e);
-    if (from == FROM_APIC)
+    if (from == FROM_APIC) /* the end of this one, or of what holds others back, asks again */
         vlapic_accept(&v->lapic, e.vector);
+    else if (asked) /* another source may have one, for the next entry */
+        hvm_ask(v, HVMX_INTERRUPT);
 }
 
 static void deliver_nmi(struct hvm_vcpu *v)
@@ -126,6 +140,6 @@ bool hvm_exit_work(struct vcpu *c, struct x86_regs *regs)
     if (work & HVMX_NMI)
         deliver_nmi(v);
     if ((work & HVMX_INTERRUPT) || upcall_waits(v))
-        deliver_interrupt(v, regs);
+        deliver_interrupt(v, regs, (work & HVMX_INTERRUPT) != 0);
     return false;
 }

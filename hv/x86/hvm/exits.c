@@ -309,6 +309,12 @@ static void dispatch(struct hvm_vcpu *v, struct x86_regs *regs, struct hvm_exit 
     case HVM_EXIT_EXCEPTION:
         exit_exception(v, x);
         break;
+    case HVM_EXIT_APIC_END:
+        vlapic_ended(&v->lapic, (uint8_t)x->apic);
+        break;
+    case HVM_EXIT_APIC_WRITE:
+        vlapic_written(&v->lapic, x->apic);
+        break;
     case HVM_EXIT_MACHINE_CHECK:
         __asm__ volatile("int $18");
         break;

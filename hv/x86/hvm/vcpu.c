@@ -148,8 +148,8 @@ void hvm_send_sipi(struct hvm_vcpu *v, uint8_t vector)
     if (cpu_info()->current == c || !claim_start(v) || !off_its_cpu(v))
         return;
     switch_sync(c);
-    vlapic_reset(&v->lapic, true);
     __atomic_fetch_and(&v->exit_work, (uint32_t)(HVMX_IO | HVMX_CALLBACK), __ATOMIC_SEQ_CST);
+    vlapic_reset(&v->lapic, true);
     hvm_ask(v, HVMX_FLUSH);
     if (__atomic_load_n(&c->info->evtchn_upcall_pending, __ATOMIC_SEQ_CST))
         c->domain->ops->upcall(c); /* it was asked for before, and never comes again by itself */

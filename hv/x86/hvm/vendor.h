@@ -62,8 +62,10 @@ enum hvm_exit_reason {
     HVM_EXIT_TASK_SWITCH,
     HVM_EXIT_SHUTDOWN, /* triple fault */
     HVM_EXIT_INIT,
-    HVM_EXIT_FORBIDDEN, /* an instruction that this guest's processor has not got */
-    HVM_EXIT_FAILED,    /* the processor refused the control block */
+    HVM_EXIT_APIC_END,   /* the processor ended an interrupt that has to be told */
+    HVM_EXIT_APIC_WRITE, /* it wrote a register of the local APIC that has to be told */
+    HVM_EXIT_FORBIDDEN,  /* an instruction that this guest's processor has not got */
+    HVM_EXIT_FAILED,     /* the processor refused the control block */
 };
 
 struct hvm_exit {
@@ -77,6 +79,7 @@ struct hvm_exit {
     uint8_t size;           /* IO: bytes */
     uint8_t reg;            /* CR, DR: which */
     uint16_t port;          /* IO */
+    uint16_t apic;          /* APIC_END: the vector. APIC_WRITE: the register's offset */
     uint64_t gpa;           /* NESTED */
     uint64_t code;          /* FAILED, FORBIDDEN: the vendor's number for the log */
     struct hvm_event event; /* EXCEPTION: which */
@@ -168,6 +171,11 @@ struct hvm_vendor {
     bool (*can_inject)(struct hvm_vcpu *v);
     /* Exit as soon as the guest takes interrupts, or (nmi) returns from its NMI handler. */
     void (*window)(struct hvm_vcpu *v, bool nmi, bool on);
+    /*
+     * v's local APIC may have something to deliver, or its mode changed: its page is given to the
+     * processor, which delivers by itself. False: it cannot now, inject() has to. NULL: never.
+     */
+    bool (*deliver)(struct hvm_vcpu *v);
     /* TSC of the guest = the machine's + offset; trap: RDTSC exits. */
     void (*set_tsc)(struct hvm_vcpu *v, uint64_t offset, bool trap);
     /* Do accesses to debug registers exit? */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A local APIC as a state machine over callbacks (vlapic.h). Requests come from other CPUs by
- * atomic OR into IRR, and a bit in irr_words says in which words to look; only the vCPU itself
- * takes them out. Everything else is the vCPU's own.
+ * A local APIC as a state machine over callbacks (vlapic.h). Requests come from any CPU by atomic
+ * OR into `posted`, and a bit in posted_words says in which words to look; only the vCPU itself
+ * takes them out, into IRR. Everything else is the vCPU's own.
  */
 #include "x86/hvm/vlapic_private.h"
 
@@ -18,11 +18,12 @@ static int highest_bit(uint32_t word)
 
 int vlapic_highest_request(const struct vlapic *v)
 {
-    uint32_t words = __atomic_load_n(&v->irr_words, __ATOMIC_ACQUIRE);
+    uint32_t words = __atomic_load_n(&v->posted_words, __ATOMIC_ACQUIRE) | v->irr_words;
 
     while (words) {
         int i = highest_bit(words);
-        uint32_t w = __atomic_load_n(&v->regs[VLAPIC_REG(APIC_IRR) + 4 * i], __ATOMIC_RELAXED);
+        uint32_t w = v->regs[VLAPIC_REG(APIC_IRR) + 4 * i] |
+                     __atomic_load_n(&v->posted[i], __ATOMIC_RELAXED);
 
         if (w)
             return 32 * i + highest_bit(w);
@@ -31,23 +32,56 @@ int vlapic_highest_request(const struct vlapic *v)
     return -1;
 }
 
-void vlapic_find_in_service(struct vlapic *v)
+void vlapic_pull(struct vlapic *v)
 {
-    v->in_service = -1;
-    for (int i = 7; i >= 0; i--) {
-        uint32_t w = *vector_word(v, APIC_ISR, (unsigned int)i);
+    uint32_t words;
 
-        if (w) {
-            v->in_service = 32 * i + highest_bit(w);
-            return;
-        }
+    if (!__atomic_load_n(&v->posted_words, __ATOMIC_RELAXED))
+        return;
+    words = __atomic_exchange_n(&v->posted_words, 0, __ATOMIC_ACQ_REL);
+    while (words) {
+        unsigned int i = (unsigned int)highest_bit(words);
+
+        *vector_word(v, APIC_IRR, i) |= __atomic_exchange_n(&v->posted[i], 0, __ATOMIC_ACQ_REL);
+        v->irr_words |= 1u << i;
+        words &= ~(1u << i);
     }
+}
+
+static int find_in_service(const struct vlapic *v)
+{
+    for (int i = 7; i >= 0; i--) {
+        uint32_t w = v->regs[VLAPIC_REG(APIC_ISR) + 4 * i];
+
+        if (w)
+            return 32 * i + highest_bit(w);
+    }
+    return -1;
+}
+
+int vlapic_in_service(const struct vlapic *v)
+{
+    return v->assisted ? find_in_service(v) : v->in_service;
+}
+
+static void look_everywhere(struct vlapic *v)
+{
+    v->irr_words = 0xff;
+    v->in_service = find_in_service(v);
+}
+
+void vlapic_registers_changed(struct vlapic *v)
+{
+    look_everywhere(v);
+    if (v->bus->ops->mode)
+        v->bus->ops->mode(v);
 }
 
 static uint32_t processor_priority(const struct vlapic *v)
 {
     uint32_t tpr = reg(v, APIC_TPR) & 0xff;
-    uint32_t isr = v->in_service < 0 ? 0 : (uint32_t)v->in_service & 0xf0;
+    int in_service = vlapic_in_service(v);
+    uint32_t isr = in_service < 0 ? 0 : (uint32_t)in_service & 0xf0;
 
     return (tpr & 0xf0) >= isr ? tpr : isr;
 }
@@ -56,7 +90,7 @@ int vlapic_pending(const struct vlapic *v)
 {
     int vector;
 
-    if (!__atomic_load_n(&v->irr_words, __ATOMIC_RELAXED))
+    if (!(__atomic_load_n(&v->posted_words, __ATOMIC_RELAXED) | v->irr_words))
         return -1;
     if (!vlapic_enabled(v) || !software_enabled(v))
         return -1;
@@ -69,18 +103,16 @@ void vlapic_accept(struct vlapic *v, uint8_t vector)
     unsigned int i = vector / 32;
     uint32_t bit = 1u << (vector % 32);
 
-    if (__atomic_and_fetch(vector_word(v, APIC_IRR, i), ~bit, __ATOMIC_ACQ_REL) == 0) {
-        __atomic_fetch_and(&v->irr_words, ~(1u << i), __ATOMIC_ACQ_REL);
-        /* Who posted in between saw the bit set still. */
-        if (__atomic_load_n(vector_word(v, APIC_IRR, i), __ATOMIC_ACQUIRE))
-            __atomic_fetch_or(&v->irr_words, 1u << i, __ATOMIC_ACQ_REL);
-    }
+    vlapic_pull(v);
+    *vector_word(v, APIC_IRR, i) &= ~bit;
+    if (!*vector_word(v, APIC_IRR, i))
+        v->irr_words &= ~(1u << i);
     *vector_word(v, APIC_ISR, i) |= bit;
     if (vector > v->in_service)
         v->in_service = vector;
 }
 
-/* Sets the vector's bit of requests, whether the APIC is on or not. */
+/* Requests the vector, whether the APIC is on or not. */
 static void request(struct vlapic *v, uint8_t vector, bool level)
 {
     unsigned int i = vector / 32;
@@ -90,8 +122,8 @@ static void request(struct vlapic *v, uint8_t vector, bool level)
         __atomic_fetch_or(vector_word(v, APIC_TMR, i), bit, __ATOMIC_RELAXED);
     else if (__atomic_load_n(vector_word(v, APIC_TMR, i), __ATOMIC_RELAXED) & bit)
         __atomic_fetch_and(vector_word(v, APIC_TMR, i), ~bit, __ATOMIC_RELAXED);
-    old = __atomic_fetch_or(vector_word(v, APIC_IRR, i), bit, __ATOMIC_ACQ_REL);
-    __atomic_fetch_or(&v->irr_words, 1u << i, __ATOMIC_ACQ_REL);
+    old = __atomic_fetch_or(&v->posted[i], bit, __ATOMIC_ACQ_REL);
+    __atomic_fetch_or(&v->posted_words, 1u << i, __ATOMIC_ACQ_REL);
     if (!(old & bit))
         v->bus->ops->kick(v);
 }
@@ -118,18 +150,24 @@ static void look_again(struct vlapic *v)
         v->bus->ops->kick(v);
 }
 
+void vlapic_ended(struct vlapic *v, uint8_t vector)
+{
+    if (v->bus->ops->eoi)
+        v->bus->ops->eoi(v, vector);
+}
+
 static void end_of_interrupt(struct vlapic *v)
 {
-    int vector = v->in_service;
+    int vector = vlapic_in_service(v);
     uint32_t bit;
 
     if (vector < 0)
         return;
     bit = 1u << (vector % 32);
     *vector_word(v, APIC_ISR, (unsigned int)vector / 32) &= ~bit;
-    vlapic_find_in_service(v);
-    if (v->bus->ops->eoi && *vector_word(v, APIC_TMR, (unsigned int)vector / 32) & bit)
-        v->bus->ops->eoi(v, (uint8_t)vector);
+    v->in_service = find_in_service(v);
+    if (*vector_word(v, APIC_TMR, (unsigned int)vector / 32) & bit)
+        vlapic_ended(v, (uint8_t)vector);
     look_again(v);
 }
 
@@ -225,7 +263,11 @@ static void write_lvt(struct vlapic *v, enum apic_reg r, uint32_t val)
 
 static void write_svr(struct vlapic *v, uint32_t val)
 {
+    bool changed = (reg(v, APIC_SVR) ^ val) & SVR_ENABLE;
+
     set_reg(v, APIC_SVR, val & 0x3ff);
+    if (changed && v->bus->ops->mode)
+        v->bus->ops->mode(v);
     if (val & SVR_ENABLE) {
         look_again(v); /* an upcall may have waited for that */
         return;
@@ -322,6 +364,8 @@ static uint32_t read_reg(struct vlapic *v, enum apic_reg r)
         return processor_priority(v);
     if (r == APIC_TMCCT)
         return vlapic_current_count(v);
+    if (r >= APIC_IRR && r < APIC_ESR)
+        vlapic_pull(v);
     return __atomic_load_n(&v->regs[VLAPIC_REG(r)], __ATOMIC_RELAXED);
 }
 
@@ -393,7 +437,7 @@ static bool x2apic_write(struct vlapic *v, unsigned int r, uint64_t val)
         return false;
     }
     if (r == APIC_SELF_IPI) {
-        vlapic_send_ipi(v, 0x40000 | (uint32_t)val, 0);
+        vlapic_send_ipi(v, ICR_SELF | (uint32_t)val, 0);
         return true;
     }
     if (r == APIC_ICR)
@@ -420,13 +464,21 @@ bool vlapic_base_ok(const struct vlapic *v, uint64_t base)
     return !(base & ~known) && (base & (APIC_BASE_ENABLE | APIC_BASE_X2APIC)) != APIC_BASE_X2APIC;
 }
 
+void vlapic_clear(struct vlapic *v)
+{
+    memset(v->regs, 0, VLAPIC_REGS_SIZE);
+    for (unsigned int i = 0; i < 8; i++)
+        __atomic_store_n(&v->posted[i], 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&v->posted_words, 0, __ATOMIC_RELAXED);
+}
+
 /* The registers after RESET; what is common with INIT. */
 static void reset_registers(struct vlapic *v)
 {
     uint32_t x2apic = vlapic_x2apic(v);
 
-    memset(v->regs, 0, sizeof(v->regs));
-    __atomic_store_n(&v->irr_words, 0, __ATOMIC_RELAXED);
+    vlapic_clear(v);
+    v->irr_words = 0;
     v->in_service = -1;
     v->errors = 0;
     v->tsc_deadline = 0;
@@ -502,6 +554,32 @@ bool vlapic_wrmsr(struct vlapic *v, uint32_t msr, uint64_t val)
            x2apic_write(v, (msr - 0x800) << 4, val);
 }
 
+/* --- a processor that helps --- */
+
+bool vlapic_assistable(const struct vlapic *v)
+{
+    return vlapic_enabled(v) && vlapic_x2apic(v) && software_enabled(v);
+}
+
+void vlapic_assist(struct vlapic *v, bool on)
+{
+    v->assisted = on;
+    look_everywhere(v);
+}
+
+void vlapic_written(struct vlapic *v, unsigned int offset)
+{
+    if (offset == APIC_SELF_IPI) /* of a vector below 16: an error; others it sends itself */
+        vlapic_send_ipi(v, ICR_SELF | (reg(v, APIC_SELF_IPI) & 0xff), 0);
+}
+
+uint64_t vlapic_level_triggered(const struct vlapic *v, unsigned int i)
+{
+    return __atomic_load_n(&v->regs[VLAPIC_REG(APIC_TMR) + 8 * i], __ATOMIC_RELAXED) |
+           (uint64_t)__atomic_load_n(&v->regs[VLAPIC_REG(APIC_TMR) + 8 * i + 4], __ATOMIC_RELAXED)
+               << 32;
+}
+
 /* --- beginnings --- */
 
 void vlapic_reset(struct vlapic *v, bool init)
@@ -513,8 +591,8 @@ void vlapic_reset(struct vlapic *v, bool init)
         v->bus->ops->mode(v);
 }
 
-void vlapic_init(struct vlapic *v, struct vlapic_bus *bus, void *owner, uint32_t id)
+void vlapic_init(struct vlapic *v, uint32_t *page, struct vlapic_bus *bus, void *owner, uint32_t id)
 {
-    *v = (struct vlapic){ .bus = bus, .owner = owner, .id = id };
+    *v = (struct vlapic){ .regs = page, .bus = bus, .owner = owner, .id = id };
     vlapic_reset(v, false);
 }

@@ -3,8 +3,12 @@
  * A vCPU's local APIC: registers, priorities, timer, messages. AMD APM volume 2, chapter 16; Intel
  * SDM volume 3, chapter 11.
  *
- * Who touches what: IRR, TMR and the error bits may be posted to by any CPU, atomically. All else
- * belongs to the CPU on which the vCPU runs, or to whoever has it paused. No locks.
+ * Who touches what: `posted`, TMR and the error bits may be posted to by any CPU, atomically. All
+ * else belongs to the CPU on which the vCPU runs, or to whoever has it paused. No locks.
+ *
+ * A processor that virtualises the APIC itself (VMX) works on the same page of registers while its
+ * guest runs: `assisted`. It takes from IRR and puts into ISR, so nothing that follows from these
+ * two is remembered then, and no other CPU writes to them.
  */
 #ifndef X86_HVM_VLAPIC_H
 #define X86_HVM_VLAPIC_H
@@ -35,7 +39,7 @@ struct vlapic_ops {
     void (*sipi)(struct vlapic *v, uint8_t vector); /* any */
     /* A level-triggered interrupt ended: the I/O APIC looks again. NULL: there is none. */
     void (*eoi)(struct vlapic *v, uint8_t vector);
-    /* APIC_BASE changed: on or off, x2APIC, address. NULL: nobody minds. */
+    /* vlapic_assistable() may have changed, or all registers. NULL: nobody minds. any */
     void (*mode)(struct vlapic *v);
 };
 
@@ -53,12 +57,15 @@ struct vlapic_bus {
 #define VLAPIC_REG(offset) ((offset) / 4)
 
 struct vlapic {
-    uint32_t regs[256]; /* as in the first KiB of its page, which is how the record has them */
+    uint32_t *regs; /* a page; the first KiB is its registers, as the record has them */
     struct vlapic_bus *bus;
     void *owner;           /* the vCPU, for ops */
     uint32_t id;           /* constant */
-    uint32_t irr_words;    /* atomic: bit for each word of IRR in which something may be set */
-    int32_t in_service;    /* highest vector in service, -1 none */
+    uint32_t posted[8];    /* atomic: requests that are not in IRR yet */
+    uint32_t posted_words; /* atomic: bit for each word of them in which something may be set */
+    uint32_t irr_words;    /* the same of IRR */
+    int32_t in_service;    /* highest vector in service, -1 none; stale while assisted */
+    bool assisted;
     uint32_t errors;       /* atomic: what the next write to ESR shows */
     uint64_t apic_base;    /* MSR 0x1b */
     uint64_t tsc_deadline; /* MSR 0x6e0 */
@@ -71,8 +78,12 @@ struct vlapic {
 #define APIC_BASE_ENABLE 0x800ull
 #define APIC_DEFAULT_BASE 0xfee00000ull
 
-/* The state after power-on; the vCPU that starts the machine is the one with id 0. */
-void vlapic_init(struct vlapic *v, struct vlapic_bus *bus, void *owner, uint32_t id);
+/*
+ * The state after power-on; the vCPU that starts the machine is the one with id 0. `page` is its
+ * own as long as it lives: 1 KiB, or 4 KiB by themselves where a processor may assist.
+ */
+void vlapic_init(struct vlapic *v, uint32_t *page, struct vlapic_bus *bus, void *owner,
+                 uint32_t id);
 /* RESET, or INIT, which keeps APIC_BASE. */
 void vlapic_reset(struct vlapic *v, bool init);
 
@@ -116,6 +127,23 @@ int vlapic_pending(const struct vlapic *v);
 int vlapic_highest_request(const struct vlapic *v);
 /* The CPU takes `vector`, which vlapic_pending() gave. */
 void vlapic_accept(struct vlapic *v, uint8_t vector);
+/* Highest vector in service, or -1. */
+int vlapic_in_service(const struct vlapic *v);
+
+/* For a vendor whose processor works on the page of registers; on the vCPU's CPU. */
+
+/* May it? In x2APIC mode, and switched on by software: then it delivers what IRR says. */
+bool vlapic_assistable(const struct vlapic *v);
+/* It does from the next entry on, or does no more. Again after each vlapic_ops.mode(). */
+void vlapic_assist(struct vlapic *v, bool on);
+/* What was posted goes into IRR. */
+void vlapic_pull(struct vlapic *v);
+/* Bits: the vectors from 64 * i on whose end has to be told by vlapic_ended(); i < 4. */
+uint64_t vlapic_level_triggered(const struct vlapic *v, unsigned int i);
+void vlapic_ended(struct vlapic *v, uint8_t vector);
+/* It has written the register itself, and says so. */
+void vlapic_written(struct vlapic *v, unsigned int offset);
+
 /* Does the PIC's output reach this CPU? */
 bool vlapic_takes_extint(const struct vlapic *v);
 /* Pin 0 or 1 was asserted: delivers what its entry says, unless that is ExtINT. */

@@ -35,6 +35,7 @@ enum apic_reg {
 
 #define VERSION_VALUE 0x00050014u /* six entries of the local vector table */
 #define SVR_ENABLE 0x100u
+#define ICR_SELF 0x40000u
 #define LVT_MASKED 0x10000u
 #define LVT_TIMER_MODE 0x60000u
 #define TIMER_PERIODIC 0x20000u
@@ -43,6 +44,8 @@ enum apic_reg {
 #define ESR_RECEIVE_VECTOR 0x40u
 #define ESR_REGISTER 0x80u
 #define BUS_CYCLE_NS 10ull /* 100 MHz, before the divider */
+
+#define VLAPIC_REGS_SIZE 1024u /* bytes */
 
 static inline uint32_t reg(const struct vlapic *v, enum apic_reg r)
 {
@@ -74,8 +77,10 @@ bool vlapic_settle_timer(struct vlapic *v);
 /* The timer goes on from what the registers say. */
 void vlapic_restart_timer(struct vlapic *v);
 uint32_t vlapic_current_count(const struct vlapic *v);
-/* Highest vector in service, counted anew. */
-void vlapic_find_in_service(struct vlapic *v);
+/* All registers 0, and nothing requested. */
+void vlapic_clear(struct vlapic *v);
+/* The registers were written as a whole: what follows from them is found anew. */
+void vlapic_registers_changed(struct vlapic *v);
 /* The logical id of an x2APIC follows from its id. */
 uint32_t vlapic_x2apic_ldr(const struct vlapic *v);
 /* Send what ICR says. */

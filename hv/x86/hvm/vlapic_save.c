@@ -28,6 +28,12 @@ void vlapic_save_regs(const struct vlapic *v, struct hvm_hw_lapic_regs *r)
     uint32_t count = vlapic_current_count(v);
 
     memcpy(r->data, v->regs, sizeof(r->data));
+    for (unsigned int i = 0; i < 8; i++) {
+        uint32_t requested = reg(v, APIC_IRR + 16 * i) |
+                             __atomic_load_n(&v->posted[i], __ATOMIC_RELAXED);
+
+        memcpy(r->data + APIC_IRR + 16 * i, &requested, sizeof(requested));
+    }
     memcpy(r->data + APIC_TMCCT, &count, sizeof(count));
 }
 
@@ -66,7 +72,7 @@ void vlapic_load_regs(struct vlapic *v, const struct hvm_hw_lapic_regs *r)
     uint64_t deadline = v->tsc_deadline;
     bool x2apic = vlapic_x2apic(v);
 
-    memset(v->regs, 0, sizeof(v->regs));
+    vlapic_clear(v);
     set_reg(v, APIC_ID, x2apic ? v->id : v->id << 24);
     set_reg(v, APIC_VERSION, VERSION_VALUE);
     set_reg(v, APIC_TPR, saved(r, APIC_TPR) & 0xff);
@@ -84,8 +90,7 @@ void vlapic_load_regs(struct vlapic *v, const struct hvm_hw_lapic_regs *r)
     load_vectors(v, r, APIC_ISR);
     load_vectors(v, r, APIC_TMR);
     load_vectors(v, r, APIC_IRR);
-    __atomic_store_n(&v->irr_words, 0xff, __ATOMIC_RELEASE);
-    vlapic_find_in_service(v);
+    vlapic_registers_changed(v);
     v->tsc_deadline = deadline;
     v->timer_count = saved(r, APIC_TMCCT);
     v->timer_start = v->timer_count ? v->bus->ops->now(v) : VLAPIC_NONE;

@@ -72,6 +72,8 @@ const char *vmx_choose(const struct vmx_caps *c, struct vmx_controls *out)
     if ((c->ept_vpid & EPT_MUST) != EPT_MUST ||
         !(c->ept_vpid & (EPT_CAP_INVEPT_SINGLE | EPT_CAP_INVEPT_ALL)))
         return "the processor's EPT lacks four levels, write-back tables or a flush";
+    out->apic = (allowed(c->proc) & PROC_TPR_SHADOW) &&
+                (allowed(c->proc2) & PROC2_APIC) == PROC2_APIC;
     out->max_order = c->ept_vpid & EPT_CAP_1G   ? P2M_ORDER_1G
                      : c->ept_vpid & EPT_CAP_2M ? P2M_ORDER_2M
                                                 : P2M_ORDER_4K;

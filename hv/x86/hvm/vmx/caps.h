@@ -19,6 +19,7 @@ struct vmx_controls {
     uint32_t pin, proc, proc2, exit, entry;
     unsigned int max_order; /* of EPT leaves: P2M_ORDER_* */
     uint64_t invept;        /* the narrowest kind of INVEPT */
+    bool apic;              /* it can deliver a local APIC's interrupts by itself: vmx/apic.c */
     uint64_t eptp;          /* bits of an EPT pointer beside the address */
 };
 

@@ -81,6 +81,8 @@ static const char *first_cpu(const struct vmx_controls *c)
     vmx_controls = *c;
     if (!vmx_maps_init())
         return "out of memory";
+    if (c->apic)
+        log_info("VMX: the processor delivers interrupts of local APICs in x2APIC mode");
     cpuid(7, 0, &a, &b, &cx, &d);
     vmx_flush_l1d = spec_choice.l1tf && (d & LEAF7_EDX_L1D_FLUSH);
     return NULL;
@@ -97,7 +99,7 @@ const char *vmx_enable_cpu(struct x86_pcpu *xp)
     if (why)
         return why;
     if (controls.revision != vmx_controls.revision || controls.proc != vmx_controls.proc ||
-        controls.proc2 != vmx_controls.proc2)
+        controls.proc2 != vmx_controls.proc2 || controls.apic != vmx_controls.apic)
         return "its processors' VMX differ";
     if (!c) {
         c = frame_alloc_hv();

@@ -180,6 +180,14 @@ static void decode_reason(struct hvm_vcpu *v, uint32_t reason, struct hvm_exit *
         x->write = !(q & DR_FROM);
         x->reg = q & 7;
         break;
+    case VMX_APIC_END: /* this one and the next are behind their instruction */
+        x->reason = HVM_EXIT_APIC_END;
+        x->apic = q & 0xff;
+        return;
+    case VMX_APIC_WRITE:
+        x->reason = HVM_EXIT_APIC_WRITE;
+        x->apic = q & 0xfff;
+        return;
     default:
         x->reason = plain_reason(reason);
     }

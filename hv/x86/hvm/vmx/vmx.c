@@ -238,6 +238,7 @@ const struct hvm_vendor vmx_vendor = {
     .inject = inject,
     .can_inject = can_inject,
     .window = window,
+    .deliver = vmx_deliver,
     .set_tsc = set_tsc,
     .trap_dr = trap_dr,
     .flush = vmx_flush,

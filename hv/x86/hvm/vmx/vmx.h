@@ -19,8 +19,9 @@ struct vmx_vcpu {
     bool event;       /* one is to be injected at the next entry */
     void *vmcs;       /* hvm_vcpu.control_pa is its address */
     uint64_t eptp, dr6;
-    uint32_t host_cpu;   /* CPU + 1 whose stack, TSS and GDT the control structure names */
-    uint64_t syscall[5]; /* STAR, LSTAR, CSTAR, SFMASK, kernel GS base, unless it is resident */
+    uint64_t apic_ends[4]; /* as the control structure has it, while the lapic is assisted */
+    uint32_t host_cpu;     /* CPU + 1 whose stack, TSS and GDT the control structure names */
+    uint64_t syscall[5];   /* STAR, LSTAR, CSTAR, SFMASK, kernel GS base, unless it is resident */
 };
 
 struct vmx_cpu {
@@ -54,7 +55,9 @@ void vmx_flush(struct hvm_vcpu *v);
 
 /* Maps of MSRs and ports that a guest reaches without an exit (vmx/maps.c). */
 bool vmx_maps_init(void);
-extern uint64_t vmx_msr_map_pa, vmx_io_map_pa; /* the second: two pages, one behind the other */
+/* The second: MSRs, of a vCPU whose local APIC the processor works on. Ports have two pages, one
+ * behind the other. */
+extern uint64_t vmx_msr_map_pa, vmx_x2apic_map_pa, vmx_io_map_pa;
 
 /* vmx/control.c: a new control structure, current; what depends on the CPU, before v runs here. */
 void vmx_fill(void);
@@ -73,6 +76,9 @@ const char *vmx_explain_current(void);
 
 /* hvm_vendor.decode (vmx/decode.c) */
 void vmx_decode(struct hvm_vcpu *v, struct hvm_exit *x);
+
+/* hvm_vendor.deliver (vmx/apic.c). v is resident. */
+bool vmx_deliver(struct hvm_vcpu *v);
 
 /* vmx/entry.S */
 void vmx_enter(void);
