@@ -102,7 +102,7 @@ build/tests/fuzz/fuzz_stream: tests/cli/fuzz_stream.c tools/lib/stream.c tools/l
 	$(CLI_FUZZ_CC) -fsanitize=fuzzer $(CLI_CFLAGS) -o $@ $< tools/lib/stream.c
 
 # A guest into a stream and back, on a hypervisor of the test's own.
-IMAGE_OBJ := $(patsubst %,$(CLI_OUT)/obj/cli/%.o,image_save image_load image_fill image_set frame_set p2m undo) \
+IMAGE_OBJ := $(patsubst %,$(CLI_OUT)/obj/cli/%.o,image_save image_frames image_pages image_state image_live image_load image_fill image_set frame_set p2m undo) \
 	$(patsubst %,$(CLI_OUT)/obj/builder/%.o,child domain memory) $(patsubst %,$(CLI_OUT)/obj/lib/%.o,error stream stream_out text util)
 UNIT_TESTS += $(CLI_OUT)/image_round
 $(CLI_OUT)/image_round: tests/cli/image_round.c tests/cli/xen_buffers.h $(IMAGE_OBJ) tests/cli/cli.mk

@@ -45,7 +45,7 @@ enum {
 
 struct machine {                /* shared with children */
     uint64_t owner_pfn[FRAMES]; /* of NEW, plus 1 */
-    unsigned int next;
+    unsigned int next, dropped;
 };
 
 static int memory = -1;
@@ -126,9 +126,45 @@ static int policy(struct xen_domctl *op)
     return 0;
 }
 
+/* The log of the old guest's writes; `runs` is what the guest does between two looks at it. */
+static struct {
+    bool on, refused;
+    unsigned int cleans, finals, offs;
+    void (*runs)(unsigned int look);
+    uint64_t dirty[(PFNS + 63) / 64];
+} logged;
+
+static int shadow_op(struct xen_domctl_shadow_op *op)
+{
+    switch (op->op) {
+    case XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY:
+        if (logged.on || logged.refused)
+            return logged.refused ? -ENOMEM : -EINVAL;
+        logged.on = true;
+        return 0;
+    case XEN_DOMCTL_SHADOW_OP_OFF:
+        logged.on = false;
+        logged.offs++;
+        return 0;
+    case XEN_DOMCTL_SHADOW_OP_CLEAN:
+        if (!logged.on)
+            return -EINVAL;
+        logged.finals += op->mode == XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL;
+        if (logged.runs)
+            logged.runs(++logged.cleans);
+        memcpy(AT(op->dirty_bitmap), logged.dirty, sizeof(logged.dirty));
+        memset(logged.dirty, 0, sizeof(logged.dirty));
+        return 0;
+    default:
+        return -EOPNOTSUPP;
+    }
+}
+
 int xen_domctl(struct xen *x, struct xen_domctl *op)
 {
     switch (op->cmd) {
+    case XEN_DOMCTL_shadow_op:
+        return shadow_op(&op->u.shadow_op);
     case XEN_DOMCTL_getpageframeinfo3:
         for (unsigned int i = 0; i < op->u.getpageframeinfo3.num; i++) {
             xen_pfn_t *p = (xen_pfn_t *)AT(op->u.getpageframeinfo3.array) + i;
@@ -196,6 +232,7 @@ long xen_memory_op(struct xen *x, unsigned int cmd, void *arg, size_t size)
     case XENMEM_populate_physmap:
         return populate(arg);
     case XENMEM_decrease_reservation:
+        m->dropped++;
         return 1;
     case XENMEM_set_memory_map:
         set.memory_maps++;
@@ -330,6 +367,7 @@ static void start(void)
     }
     memset(m, 0, sizeof(*m));
     memset(&set, 0, sizeof(set));
+    memset(&logged, 0, sizeof(logged));
     m->next = FRAMES - 2;
     features = 0xff;
     make_guest();
@@ -349,14 +387,22 @@ static bool read_text(void *arg, void *buf, size_t n)
     return true;
 }
 
+static struct image_goal *goal; /* NULL: it stands still from the beginning */
+static bool verify;
+
 static int save(struct error *e)
 {
     struct stream_out o = { .fd = memfd_create("stream", 0) };
+    struct image_saver *s;
     int rc;
 
     CHECK(stream_out_file(&o, "{ }") && stream_out_begin(&o, 4, 17));
-    rc = image_save_static(&h, OLD, &o, e);
-    rc = rc ? rc : image_save(&h, OLD, &o, e);
+    s = image_save_open(&h, OLD, &o, e);
+    rc = image_save_static(s);
+    if (goal)
+        rc = rc ? rc : image_save_rounds(s, goal);
+    rc = rc ? rc : image_save_rest(s, verify);
+    image_save_close(s);
     CHECK(stream_out_end(&o));
     free(text);
     length = o.bytes;
@@ -484,6 +530,147 @@ TEST(image_guests_that_lie)
     CHECK_EQ(save(&e), 0);
     CHECK_EQ(load(&got, &e), 0);
     CHECK(new_mfn(80) && !new_mfn(81));
+}
+
+static void write_page(unsigned int pfn, unsigned int word, uint64_t value)
+{
+    old(pfn)[word] = value;
+    logged.dirty[pfn / 64] |= 1ull << pfn % 64;
+}
+
+/* What a guest may do while it is sent; the second look is the last one, when it stands still. */
+static void works(unsigned int look)
+{
+    if (look == 1) {
+        write_page(200, 7, 0xabc);
+        write_page(P_L1, 8, OLD_MFN(501) << 12 | 0x63);
+        write_page(P_TABLE, 300, ~0ull);        /* given away */
+        write_page(P_TABLE2, HOLE % 512, OLD_MFN(HOLE));
+        write_page(HOLE, 3, 0xdef);
+        write_page(P_TABLE, 400, OLD_MFN(401)); /* two pages change places; P_USER names one */
+        write_page(P_TABLE, 401, OLD_MFN(400));
+    } else {
+        write_page(P_TABLE2, HOLE % 512 + 1, OLD_MFN(HOLE + 1));
+        write_page(250, 9, 0x123);
+    }
+}
+
+static unsigned int told;
+static void tell(void *arg, const struct image_round *r)
+{
+    CHECK_EQ(r->nr, ++told);
+    CHECK(r->sent <= PFNS && r->dirty <= r->left);
+}
+
+TEST(image_while_it_runs)
+{
+    struct image_goal g = { .rest_ms = 1000000, .tell = tell };
+    struct image_result got;
+    struct error e = { 0 };
+
+    start();
+    told = 0;
+    logged.runs = works;
+    old(P_USER)[2] = OLD_MFN(400) << 12 | 0x67;
+    old(P_L1_PLAIN)[1] = OLD_MFN(HOLE + 1) << 12 | 1; /* not its frame yet */
+    goal = &g;
+    CHECK_EQ(save(&e), 0);
+    goal = NULL;
+    CHECK_EQ(told, 1);
+    CHECK(logged.cleans == 2 && logged.finals == 1 && !logged.on);
+    CHECK_EQ(load(&got, &e), 0);
+    CHECK_STR(e.cause, "");
+    CHECK_EQ(now(200)[7], 0xabc);
+    CHECK_EQ(now(250)[9], 0x123);
+    CHECK_EQ(now(P_L1)[8], new_mfn(501) << 12 | 0x63);
+    CHECK_EQ(now(P_L1_PLAIN)[1], new_mfn(HOLE + 1) << 12 | 1);
+    CHECK_EQ(now(P_TABLE)[300], ~0ull);
+    CHECK_EQ(now(P_TABLE2)[HOLE % 512], new_mfn(HOLE));
+    CHECK_EQ(now(HOLE)[3], 0xdef);
+    CHECK_EQ(now(400)[0], (uint64_t)401 << 32);
+    CHECK_EQ(now(401)[0], (uint64_t)400 << 32);
+    CHECK_EQ(now(P_USER)[2], new_mfn(401) << 12 | 0x67);
+    CHECK_EQ(m->dropped, 1);
+}
+
+static void writes_all(unsigned int look)
+{
+    memset(logged.dirty, 0xff, sizeof(logged.dirty));
+}
+
+/* It writes faster than it is sent: rounds end. Or the caller gives up, and the log is off. */
+TEST(image_rounds_without_end)
+{
+    struct image_goal g = { .rest_ms = -1, .tell = tell };
+    struct image_result got;
+    struct error e = { 0 };
+
+    start();
+    told = 0;
+    logged.runs = writes_all;
+    goal = &g;
+    CHECK_EQ(save(&e), 0);
+    CHECK_EQ(told, 2);
+    CHECK_EQ(load(&got, &e), 0);
+    start();
+    told = 0;
+    logged.runs = writes_all;
+    g.limit_ms = 1;
+    CHECK_EQ(save(&e), -1);
+    CHECK(e.code == ETIMEDOUT && !logged.on && logged.offs == 1);
+    goal = NULL;
+}
+
+TEST(image_log_that_is_refused)
+{
+    struct image_goal g = { .rest_ms = 1000000 };
+    struct error e = { 0 };
+
+    start();
+    logged.refused = true;
+    goal = &g;
+    CHECK_EQ(save(&e), 1);
+    CHECK(strstr(e.cause, "logging") && logged.offs == 0);
+    memset(&e, 0, sizeof(e));
+    start();
+    logged.on = true; /* somebody was killed */
+    CHECK_EQ(save(&e), 0);
+    CHECK(!logged.on && logged.offs == 2);
+    goal = NULL;
+}
+
+/* The guest's table of frames goes elsewhere: the reader would put its numbers into other pages. */
+static void moves_table(unsigned int look)
+{
+    if (look == 2)
+        write_page(P_LIST, 1, OLD_MFN(P_TABLE));
+}
+
+TEST(image_table_that_moves)
+{
+    struct image_goal g = { .rest_ms = 1000000 };
+    struct error e = { 0 };
+
+    start();
+    logged.runs = moves_table;
+    goal = &g;
+    CHECK_EQ(save(&e), -1);
+    goal = NULL;
+    CHECK(strstr(e.cause, "moved while it was sent") != NULL);
+}
+
+TEST(image_all_pages_twice)
+{
+    struct image_result got;
+    struct error e = { 0 };
+
+    start();
+    verify = true;
+    CHECK_EQ(save(&e), 0);
+    verify = false;
+    CHECK(length > 2 * 698 * 4096);
+    CHECK_EQ(load(&got, &e), 0);
+    CHECK_EQ(now(P_TABLE)[50], new_mfn(50));
 }
 
 static void refused(const char *words)

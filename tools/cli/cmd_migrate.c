@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * orlop migrate: a guest goes to another host. It stands still while its memory is sent. What both
- * sides say stands in handshake.h.
+ * orlop migrate: a guest goes to another host. Its memory is sent while it runs, what it writes
+ * meanwhile again, and it stands still for the rest. What both sides say stands in handshake.h.
  *
  * Two copies never run. Ours goes on whenever the other side has not got the permission to run its
  * own, and that is given only when the disks have completed all that the guest asked of them here.
@@ -15,6 +15,7 @@
 #include "tools/cli/drain.h"
 #include "tools/cli/guest.h"
 #include "tools/cli/handshake.h"
+#include "tools/cli/image.h"
 #include "tools/cli/monitor.h"
 #include "tools/cli/rename.h"
 #include "tools/cli/save.h"
@@ -34,6 +35,7 @@
 #include <unistd.h>
 
 #define TIMEOUT_S 60
+#define DOWNTIME_MS 300
 #define HELLO_MS 60000 /* somebody may have to type a password */
 #define READY_MS 60000
 #define DRAIN_MS 10000
@@ -41,7 +43,8 @@
 #define REPORT_MS 60000
 
 struct options {
-    uint64_t timeout_s;
+    uint64_t timeout_s, downtime_ms, limit_s;
+    bool debug;
     const char *command, *port, *resolve;
     const char *guest, *host;
 };
@@ -52,7 +55,8 @@ struct migration {
     struct channel ch;
     struct save s;
     uint64_t bytes;
-    int64_t suspended_at, down_ms;
+    unsigned int rounds; /* while it ran */
+    int64_t started, suspended_at, down_ms;
     bool unresolved;
 };
 
@@ -64,8 +68,31 @@ static int check_options(int argc, const struct options *o)
         return cmd_usage("--command and --tcp exclude each other");
     if (o->resolve && (o->command || o->port))
         return cmd_usage("--resolve goes with no other option");
+    if (o->resolve && o->debug)
+        return cmd_usage("--resolve goes with no other option");
     if (argc - optind != (o->resolve || o->command ? 1 : 2))
         return cmd_usage(o->resolve || o->command ? "which guest?" : "give a guest and a host");
+    return 0;
+}
+
+static int parse_option(int c, struct options *o, char **argv)
+{
+    if (c == 'c')
+        o->command = optarg;
+    else if (c == 'p')
+        o->port = optarg;
+    else if (c == 'r')
+        o->resolve = optarg;
+    else if (c == 'D')
+        o->debug = true;
+    else if (c == 't' && !parse_number(optarg, 1, 86400, &o->timeout_s))
+        return cmd_usage("--timeout %s: give seconds, 1 to 86400", optarg);
+    else if (c == 'd' && !parse_number(optarg, 1, 3600000, &o->downtime_ms))
+        return cmd_usage("--downtime %s: give milliseconds, 1 to 3600000", optarg);
+    else if (c == 'l' && !parse_number(optarg, 1, 86400, &o->limit_s))
+        return cmd_usage("--time-limit %s: give seconds, 1 to 86400", optarg);
+    else if (c == '?' || c == ':')
+        return cmd_bad_option(argv);
     return 0;
 }
 
@@ -75,23 +102,17 @@ static int parse(int argc, char **argv, struct options *o)
                                            { "tcp", required_argument, NULL, 'p' },
                                            { "resolve", required_argument, NULL, 'r' },
                                            { "timeout", required_argument, NULL, 't' },
+                                           { "downtime", required_argument, NULL, 'd' },
+                                           { "time-limit", required_argument, NULL, 'l' },
+                                           { "debug", no_argument, NULL, 'D' },
                                            { 0 } };
-    int c, rc;
+    int c, rc = 0;
 
     o->timeout_s = TIMEOUT_S;
-    while ((c = getopt_long(argc, argv, ":t:", longs, NULL)) != -1) {
-        if (c == 'c')
-            o->command = optarg;
-        else if (c == 'p')
-            o->port = optarg;
-        else if (c == 'r')
-            o->resolve = optarg;
-        else if (c == 't' && !parse_number(optarg, 1, 86400, &o->timeout_s))
-            return cmd_usage("--timeout %s: give seconds, 1 to 86400", optarg);
-        else if (c != 't')
-            return cmd_bad_option(argv);
-    }
-    rc = check_options(argc, o);
+    o->downtime_ms = DOWNTIME_MS;
+    while (rc == 0 && (c = getopt_long(argc, argv, ":t:", longs, NULL)) != -1)
+        rc = parse_option(c, o, argv);
+    rc = rc ? rc : check_options(argc, o);
     if (rc)
         return rc;
     o->guest = argv[optind];
@@ -164,6 +185,36 @@ static int await_checks(struct migration *m)
                      "the other host cannot take the guest: %s", text_clean(why));
 }
 
+static void tell_round(void *arg, const struct image_round *r)
+{
+    struct migration *m = arg;
+
+    m->rounds = r->nr;
+    if (!progress_off)
+        fprintf(stderr,
+                "round %u: %llu pages sent, %llu MiB/s; %llu written meanwhile, which would take "
+                "%lld ms\n",
+                r->nr, (unsigned long long)r->sent, (unsigned long long)(r->bytes_per_s >> 20),
+                (unsigned long long)r->dirty, (long long)r->rest_ms);
+}
+
+/* While it runs; or not at all, where what it writes cannot be known. */
+static int send_running(struct migration *m)
+{
+    const struct image_goal goal = { .rest_ms = (int64_t)m->o->downtime_ms,
+                                     .limit_ms = (int64_t)m->o->limit_s * 1000,
+                                     .tell = tell_round,
+                                     .arg = m };
+    int rc = save_rounds(&m->s, &goal);
+
+    if (rc <= 0)
+        return rc;
+    fprintf(stderr, "orlop migrate: %s: it stands still while all its memory is sent\n",
+            m->t->e.cause);
+    m->t->e = (struct error){ 0 };
+    return 0;
+}
+
 static int send_guest(struct migration *m)
 {
     struct stream_out out = { .fd = m->ch.out, .stall_ms = STALL_MS, .stop = interrupted };
@@ -181,9 +232,10 @@ static int send_guest(struct migration *m)
         *e = (struct error){ 0 }; /* it says itself why it has gone */
         rc = await_checks(m);
     }
+    rc = rc ? rc : send_running(m);
     rc = rc ? rc : save_suspend(&m->s, (unsigned int)m->o->timeout_s, e);
     m->suspended_at = now_ms();
-    rc = rc ? rc : save_write(&m->s, &out, e);
+    rc = rc ? rc : save_write(&m->s, &out, m->o->debug, e);
     m->bytes = out.bytes;
     if (rc && e->code == EPIPE)
         error_remedy(e,
@@ -337,16 +389,19 @@ static int report(struct migration *m)
                                                               : "it ended here");
     }
     json_object_object_add(j, "bytes", json_object_new_int64((int64_t)m->bytes));
+    json_object_object_add(j, "rounds", json_object_new_int((int)m->rounds));
+    json_object_object_add(j, "ms", json_object_new_int64(now_ms() - m->started));
     json_object_object_add(j, "down_ms", json_object_new_int64(m->down_ms));
-    return target_done(m->t, j, "%s: migrated, %llu MiB; it stood still for %lld ms", m->t->name,
-                       (unsigned long long)(m->bytes >> 20), (long long)m->down_ms);
+    return target_done(m->t, j, "%s: migrated, %llu MiB in %u rounds; it stood still for %lld ms",
+                       m->t->name, (unsigned long long)(m->bytes >> 20), m->rounds + 1,
+                       (long long)m->down_ms);
 }
 
 static int run(int argc, char **argv)
 {
     struct options o = { 0 };
     struct target t;
-    struct migration m = { .t = &t, .o = &o };
+    struct migration m = { .t = &t, .o = &o, .started = now_ms() };
     int code = parse(argc, argv, &o);
 
     if (code)
@@ -363,23 +418,29 @@ static int run(int argc, char **argv)
 
 const struct command cmd_migrate = {
     .name = "migrate",
-    .synopsis =
-        "[-t SECONDS] [--tcp PORT] GUEST HOST | --command COMMAND GUEST | --resolve keep|drop "
-        "GUEST",
+    .synopsis = "[OPTION...] GUEST HOST | --command COMMAND GUEST | --resolve keep|drop GUEST",
     .summary = "move a guest to another host",
     .help =
-        "The guest is suspended, sent, and goes on there; here it ends. Both hosts must see its\n"
+        "The guest's memory is sent while it runs, and what it writes meanwhile again, in rounds;\n"
+        "it is suspended for the rest, and goes on there; here it ends. Both hosts must see its\n"
         "disks under the same names. Whatever fails before the other host is allowed to run it,\n"
-        "the guest goes on here. The other side is orlop migrate-receive or xl migrate-receive.\n"
+        "the guest goes on here; so it does after Ctrl-C. The other side is orlop\n"
+        "migrate-receive or xl migrate-receive.\n"
         "\n"
         "      --tcp PORT    connect to this port of HOST, unprotected, instead of ssh HOST orlop\n"
         "                    migrate-receive\n"
         "      --command C   the shell command C leads to the other side by its input and output\n"
+        "      --downtime MS suspend it when the rest takes at most so long (300 ms). After 30\n"
+        "                    rounds, or two that brought nothing, it is suspended nonetheless\n"
+        "      --time-limit S  rather give up, the guest going on here, if that is not reached in\n"
+        "                    so many seconds\n"
         "  -t, --timeout S   how long to wait for the guest to suspend itself (60 seconds)\n"
+        "      --debug       send all its memory once more when it is suspended: the other side\n"
+        "                    reports each page that differs\n"
         "      --resolve A   of a guest that orlop list shows as unresolved, since the connection\n"
         "                    broke while it changed hands: keep (it goes on here) or drop (it\n"
         "                    ends here). Look first whether it runs on the other host",
-    .options = "--tcp --command --timeout --resolve",
+    .options = "--tcp --command --downtime --time-limit --timeout --debug --resolve",
     .group = GROUP_GUEST,
     .arg = ARG_GUEST,
     .json = true,

@@ -113,7 +113,7 @@ static int write_file(struct save *s, const struct options *o, uint64_t *bytes, 
         free(json);
         rc = rc ? rc : save_begin(s, &out, e);
         rc = rc ? rc : save_suspend(s, (unsigned int)o->timeout_s, e);
-        rc = rc ? rc : save_write(s, &out, e);
+        rc = rc ? rc : save_write(s, &out, false, e);
         rc = rc ? rc : complete(out.fd, part, o->file, e);
         close(out.fd);
         if (rc && part)

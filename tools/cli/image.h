@@ -22,10 +22,44 @@ struct stream_out;
 
 /* -1 with e: guests of this kind, or in this state, are not saved here. */
 int image_can_save(struct host *h, unsigned int domid, struct error *e);
+
+struct image_saver;
+
+/* Writes to `o`, and fills `e` when a call below fails. image_save_close() ends it. */
+struct image_saver *image_save_open(struct host *h, unsigned int domid, struct stream_out *o,
+                                    struct error *e);
 /* The first records, which hold also while it runs: its kind and CPU policy. -1 with e. */
-int image_save_static(struct host *h, unsigned int domid, struct stream_out *o, struct error *e);
-/* All others, END not among them, of a suspended guest. -1 with e. */
-int image_save(struct host *h, unsigned int domid, struct stream_out *o, struct error *e);
+int image_save_static(struct image_saver *s);
+
+struct image_round {
+    unsigned int nr;
+    uint64_t sent;  /* pages */
+    uint64_t dirty; /* of the guest's pages, written meanwhile */
+    uint64_t left;  /* these, and what could not be sent while it runs */
+    uint64_t bytes_per_s;
+    int64_t rest_ms; /* that the rest would take */
+};
+
+struct image_goal {
+    int64_t rest_ms;  /* the rest may take so long */
+    int64_t limit_ms; /* give up after this time; 0: never, but do not go on without end either */
+    void (*tell)(void *arg, const struct image_round *r); /* after each round; NULL: nobody */
+    void *arg;
+};
+
+/*
+ * Sends a guest's pages while it runs, until the goal is reached or further rounds bring nothing.
+ * 1 with e: the hypervisor does not log what this guest writes; nothing was sent. -1 with e.
+ */
+int image_save_rounds(struct image_saver *s, const struct image_goal *g);
+/*
+ * All others, END not among them, of a suspended guest; with `verify` all its pages a second time,
+ * which the reader compares. -1 with e.
+ */
+int image_save_rest(struct image_saver *s, bool verify);
+void image_save_close(struct image_saver *s);
+/* Of a guest whose saver was killed: what it writes is not logged any more. */
+void image_log_off(struct host *h, unsigned int domid);
 
 /* --- the way in --- */
 

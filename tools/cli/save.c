@@ -75,7 +75,13 @@ int save_begin(struct save *s, struct stream_out *o, struct error *e)
 
     if (!stream_out_begin(o, v < 0 ? 0 : (uint32_t)v >> 16, v < 0 ? 0 : (uint32_t)v & 0xffff))
         return error_sys(e, o->err, NULL, "writing the guest");
-    return image_save_static(s->h, s->domid, o, e);
+    s->image = image_save_open(s->h, s->domid, o, e);
+    return image_save_static(s->image);
+}
+
+int save_rounds(struct save *s, const struct image_goal *goal)
+{
+    return image_save_rounds(s->image, goal);
 }
 
 int save_suspend(struct save *s, unsigned int seconds, struct error *e)
@@ -86,16 +92,24 @@ int save_suspend(struct save *s, unsigned int seconds, struct error *e)
     return rc;
 }
 
-int save_write(struct save *s, struct stream_out *o, struct error *e)
+int save_write(struct save *s, struct stream_out *o, bool verify, struct error *e)
 {
-    if (image_save(s->h, s->domid, o, e) != 0)
+    if (image_save_rest(s->image, verify) != 0)
         return -1;
     return stream_out_end(o) ? 0 : error_sys(e, o->err, NULL, "writing the guest");
+}
+
+/* Its pages are not looked at any more: nothing is logged. */
+static void end_image(struct save *s)
+{
+    image_save_close(s->image);
+    s->image = NULL;
 }
 
 int save_resume(struct save *s, struct error *e)
 {
     s->suspended = false;
+    end_image(s);
     record_put(&s->h->store, s->uuid, "kept", NULL); /* the monitor may have seen it stopped */
     return suspend_cancel(s->h, s->domid, e);
 }
@@ -103,6 +117,7 @@ int save_resume(struct save *s, struct error *e)
 int save_erase(struct save *s, struct error *e)
 {
     s->suspended = false;
+    end_image(s);
     guest_lock_note(&s->lock, LEFT_ERASE);
     return guest_erase(s->h, (int)s->domid, s->uuid, false, now_ms() + ERASE_WAIT_MS, e);
 }
@@ -111,6 +126,7 @@ void save_close(struct save *s)
 {
     struct error e = { 0 };
 
+    end_image(s);
     if (s->suspended && save_resume(s, &e) != 0)
         error_print(&e, "orlop: letting the guest go on");
     config_free(&s->cfg);

@@ -8,6 +8,8 @@
 
 struct error;
 struct host;
+struct image_goal;
+struct image_saver;
 struct stream_out;
 
 struct save {
@@ -15,7 +17,8 @@ struct save {
     unsigned int domid;
     uint8_t uuid[16];
     struct guest_lock lock;
-    struct guest_config cfg; /* as it is now */
+    struct guest_config cfg;   /* as it is now */
+    struct image_saver *image; /* once it is begun */
     bool suspended;
 };
 
@@ -25,12 +28,17 @@ struct save {
  */
 int save_open(struct save *s, struct host *h, unsigned int domid, enum guest_left left,
               struct error *e);
-/* What comes first in libxl's stream, after a header of xl's where there is to be one; it runs. */
+/*
+ * What comes first in libxl's stream, after a header of xl's where there is to be one; it runs. All
+ * that follows is written there too, and later failures come with the same e.
+ */
 int save_begin(struct save *s, struct stream_out *o, struct error *e);
+/* Its pages while it runs, as image_save_rounds() does; 1: the hypervisor cannot, e says why. */
+int save_rounds(struct save *s, const struct image_goal *goal);
 /* Asks it to stand still, for so many seconds. */
 int save_suspend(struct save *s, unsigned int seconds, struct error *e);
-/* The rest of the stream. */
-int save_write(struct save *s, struct stream_out *o, struct error *e);
+/* The rest of the stream; with `verify` all pages once more, for the reader to compare. */
+int save_write(struct save *s, struct stream_out *o, bool verify, struct error *e);
 /* It is saved: it goes on here ... */
 int save_resume(struct save *s, struct error *e);
 /* ... or ends here. From the call on it is erased if this program is killed. */

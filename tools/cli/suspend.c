@@ -2,6 +2,7 @@
 /* Guests are asked to stand still, and let go on. */
 #include "tools/cli/suspend.h"
 #include "tools/cli/host.h"
+#include "tools/cli/image.h"
 #include "tools/cli/policy.h"
 #include "tools/cli/undo.h"
 #include "tools/lib/error.h"
@@ -203,6 +204,7 @@ void suspend_recover(struct host *h, const uint8_t uuid[16])
     request_path((unsigned int)domid, path);
     store_rm(&h->store, "/local/domain/%d/" SUSPEND_UNRESOLVED, domid);
     store_transact(&h->store, take_back, &t);
+    image_log_off(h, (unsigned int)domid);
     if (look(h, (unsigned int)domid) == SUSPENDED &&
         suspend_cancel(h, (unsigned int)domid, &e) != 0)
         error_print(&e, "orlop: letting a guest go on whose saver was killed");
