@@ -35,7 +35,7 @@ MODULES = {
 }
 MODULES["tools"] = MODULES["small"]
 MODULES["guests"] = ["xen-privcmd", "xenfs", "xen-evtchn", "xen-gntdev", "xen-gntalloc", "xen-blkback", "xen-netback",
-                     "loop", "nbd", "bridge", "tun", "virtio_pci", "virtio_blk", "ext4", "crc32c_generic"]
+                     "loop", "nbd", "bridge", "tun", "virtio_pci", "virtio_blk", "virtio_net", "ext4", "crc32c_generic"]
 MODULES["guest"] = ["xen-blkfront", "xen-netfront", "ext4", "crc32c_generic", "xen_wdt"]
 
 TOOL_DIR = os.readlink(FETCH + "/tools/xen-bin")   # usr/lib/xen-VERSION/bin

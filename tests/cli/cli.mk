@@ -9,7 +9,7 @@ CLI_CFLAGS := -std=gnu11 -g -O1 -Wall -Wextra -Wno-unused-function -Wno-unused-p
 	-D__XEN_TOOLS__ -D__XEN_INTERFACE_VERSION__=0x00041100 -DUSERDATA_DIR='"$(CLI_OUT)/userdata"' -I. -Itools -Itests/unit -Itests/cli -I$(CLI_OUT)
 
 # The configuration's parser, from text to struct guest_config, and what the viewing commands compute.
-CLI_CFG_SRC := $(wildcard tools/cli/config*.c) tools/cli/names.c tools/cli/view.c tools/cli/top.c tools/cli/top_calls.c tools/cli/perfc.c tools/cli/metrics_text.c tools/cli/trace_json.c tools/cli/trace_file.c $(wildcard tools/lib/*.c)
+CLI_CFG_SRC := $(wildcard tools/cli/config*.c) tools/cli/cpu_features.c tools/cli/names.c tools/cli/view.c tools/cli/top.c tools/cli/top_calls.c tools/cli/perfc.c tools/cli/metrics_text.c tools/cli/trace_json.c tools/cli/trace_file.c $(wildcard tools/lib/*.c)
 CLI_CFG_GEN := $(CLI_OUT)/gen/config_grammar.c $(CLI_OUT)/gen/config_scanner.c
 CLI_HDR := $(wildcard tools/cli/*.h tools/lib/*.h tests/cli/*.h) tests/unit/unit.h $(CLI_OUT)/gen/config_grammar.h
 CLI_CFG_OBJ := $(CLI_CFG_SRC:tools/%.c=$(CLI_OUT)/obj/%.o) $(CLI_CFG_GEN:$(CLI_OUT)/%.c=$(CLI_OUT)/obj/%.o)
@@ -102,7 +102,7 @@ build/tests/fuzz/fuzz_stream: tests/cli/fuzz_stream.c tools/lib/stream.c tools/l
 	$(CLI_FUZZ_CC) -fsanitize=fuzzer $(CLI_CFLAGS) -o $@ $< tools/lib/stream.c
 
 # A guest into a stream and back, on a hypervisor of the test's own.
-IMAGE_OBJ := $(patsubst %,$(CLI_OUT)/obj/cli/%.o,image_save image_frames image_pages image_state image_live image_load image_fill image_set frame_set p2m undo) \
+IMAGE_OBJ := $(patsubst %,$(CLI_OUT)/obj/cli/%.o,image_save image_frames image_pages image_state image_live image_load image_fill image_set cpu_features frame_set p2m undo) \
 	$(patsubst %,$(CLI_OUT)/obj/builder/%.o,child domain memory) $(patsubst %,$(CLI_OUT)/obj/lib/%.o,error stream stream_out text util)
 UNIT_TESTS += $(CLI_OUT)/image_round
 $(CLI_OUT)/image_round: tests/cli/image_round.c tests/cli/xen_buffers.h $(IMAGE_OBJ) tests/cli/cli.mk

@@ -723,7 +723,7 @@ TEST(image_streams_that_lie)
     refused("the guest needs more");
     good_stream();
     features = 0xf;
-    refused("CPUID leaf 0x1, edx, bits 0x30");
+    refused("does not have: tsc, msr");
 }
 
 /* Bytes that are no memory's content are spoiled: whatever comes of it, nobody crashes. */

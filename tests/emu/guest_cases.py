@@ -8,6 +8,7 @@ import subprocess
 
 import cases
 import cores
+import far
 import images
 import traces
 import views
@@ -141,6 +142,8 @@ def own_programs(case, check):
             case("guest-shares", counted, check=check, hvs=("orlop",)),
             case("guest-cores", one_domain, check=core, long=True),
             case("guest-trace", config("trace", "orlop", 2, 1), check=trace, long=True, hvs=("orlop", "xen")),
+            case("guest-far", dataclasses.replace(config("far", "orlop", 2, 1), timeout=1200), check=check, drive=far.drive, long=True,
+                 hvs=("orlop",)),
             case("guest-cut", config("cut", "orlop", 2, 1), check=check, long=True, hvs=("orlop", "xen"))]
 
 

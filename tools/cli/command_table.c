@@ -10,10 +10,10 @@ extern const struct command cmd_block_attach, cmd_block_detach, cmd_block_list, 
     cmd_migrate_receive, cmd_monitor, cmd_network_attach, cmd_network_detach, cmd_network_list,
     cmd_pause, cmd_reboot, cmd_restore, cmd_save, cmd_shutdown, cmd_unpause, cmd_vcpu_pin,
     cmd_vcpu_set;
-extern const struct command cmd_completion, cmd_console, cmd_debug_keys, cmd_dmesg, cmd_doctor,
-    cmd_domid, cmd_domname, cmd_events, cmd_help, cmd_info, cmd_list, cmd_log, cmd_rename,
-    cmd_sched, cmd_top, cmd_trace, cmd_uptime, cmd_vcpu_list, cmd_version, cmd_vncviewer,
-    cmd_xenstore;
+extern const struct command cmd_completion, cmd_console, cmd_cpu_policy, cmd_debug_keys, cmd_dmesg,
+    cmd_doctor, cmd_domid, cmd_domname, cmd_events, cmd_help, cmd_info, cmd_list, cmd_log,
+    cmd_rename, cmd_sched, cmd_top, cmd_trace, cmd_uptime, cmd_vcpu_list, cmd_version,
+    cmd_vncviewer, cmd_xenstore;
 
 const struct command *const command_table[] = {
     /* guests' life */
@@ -67,6 +67,7 @@ const struct command *const command_table[] = {
 
     /* the host */
     &cmd_doctor,
+    &cmd_cpu_policy,
     &cmd_guests,
     &cmd_monitor,
     &cmd_metrics,

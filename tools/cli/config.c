@@ -45,6 +45,7 @@ void config_free(struct guest_config *cfg)
     free(cfg->screen.listen);
     free(cfg->screen.password);
     free(cfg->screen.keymap);
+    free(cfg->cpuid);
     json_object_put(cfg->rest);
     *cfg = (struct guest_config){ NULL };
 }

@@ -143,6 +143,7 @@ struct guest_config {
     bool localtime;              /* the guest's clock begins at Dom0's local time, plus: */
     int64_t rtc_offset_s;        /* seconds */
     enum tsc_mode tsc_mode;
+    char *cpuid; /* what of the host's features it has (cpu_features.h), or NULL: the usual */
     unsigned max_event_channels;  /* 0: as many as there are */
     unsigned max_grant_frames;    /* 0: the host's default */
     unsigned max_maptrack_frames; /* 0: the host's default */

@@ -155,6 +155,7 @@ struct json_object *config_to_json(const struct guest_config *cfg)
     put_bool(j, "localtime", cfg->localtime);
     put_number(j, "rtc_timeoffset", cfg->rtc_offset_s);
     put_text(j, "tsc_mode", tsc_mode_name(cfg->tsc_mode));
+    put_text(j, "cpuid", cfg->cpuid);
     if (cfg->max_event_channels)
         put_number(j, "max_event_channels", cfg->max_event_channels);
     if (cfg->max_grant_frames)

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include "tools/cli/config_keys.h"
 #include "tools/cli/config_decode.h"
+#include "tools/cli/cpu_features.h"
 #include "tools/lib/util.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -184,6 +185,25 @@ static bool decode_tsc(struct decode *d, const struct key *key, const struct con
         return false;
     d->cfg->tsc_mode = mode;
     return true;
+}
+
+static bool decode_cpuid(struct decode *d, const struct key *key, const struct config_setting *s)
+{
+    const char *text = string_of(s->value);
+    struct cpu_wish w;
+    char *wrong = text ? cpu_wish_parse(text, &w) : NULL;
+    bool good = text && !wrong;
+
+    if (!text)
+        return expected(d, key, s);
+    if (wrong)
+        key_error(d, s, "%s", wrong);
+    free(wrong);
+    if (good) {
+        free(d->cfg->cpuid);
+        d->cfg->cpuid = str_dup(text);
+    }
+    return good;
 }
 
 /* type= and builder=. */
@@ -460,6 +480,8 @@ static const struct key own_keys[] = {
         .decode = decode_offset, .offset = FIELD(rtc_offset_s), .min = -(1ll << 40), .max = 1ll << 40),
     KEY("tsc_mode", "'default', 'always_emulate' or 'native'",
         .decode = decode_tsc),
+    KEY("cpuid", "'host,FEATURE=VALUE,...', where 0 takes a feature of the processor away and 1 insists on it",
+        .decode = decode_cpuid),
     KEY("max_event_channels", "the most event channels that the guest may have, 1 to 131071",
         .decode = decode_unsigned, .offset = FIELD(max_event_channels), .min = 1, .max = 131071),
     KEY("max_grant_frames", "the most frames of the guest's grant table, 1 to 128",

@@ -131,7 +131,6 @@ const struct config_key_info config_refused[] = {
     { "init_seclabel", KEY_IGNORED, XSM },
     { "seclabel", KEY_IGNORED, XSM },
     { "claim_mode", KEY_IGNORED, "memory is always claimed before a guest is built" },
-    { "cpuid", KEY_LATER, "a guest's CPUID cannot be changed by hand yet; leave it out" },
     { "driver_domain", KEY_LATER, "driver domains are not supported yet; leave it out" },
     { "max_grant_version", KEY_IGNORED, "grant tables are version 1" },
     { "msr_relaxed", KEY_IGNORED, "MSRs that a guest may not read always fault" },

@@ -13,6 +13,7 @@
  * guest_lock.h.
  */
 #include "tools/builder/builder.h"
+#include "tools/cli/cpu_features.h"
 #include "tools/cli/cpus.h"
 #include "tools/cli/device.h"
 #include "tools/cli/device_model.h"
@@ -247,6 +248,8 @@ static int make(struct making *m, struct error *e)
 
     rc = rc ? rc : create_domain(m, e);
     rc = rc ? rc : set_resources(m, e);
+    if (m->cfg->cpuid && !m->o->image) /* a saved guest's policy is in its image */
+        rc = rc ? rc : cpu_wish_apply(m->h->xen, m->domid, m->cfg->cpuid, e);
     rc = rc ? rc : make_ports(m, e);
     rc = rc ? rc : store_all(m, e);
     if (rc == 0) { /* what an older domain of that number left is not about this one */

@@ -6,6 +6,7 @@
  */
 #include "lib/macros.h"
 #include "tools/builder/domain.h"
+#include "tools/cli/cpu_features.h"
 #include "tools/cli/host.h"
 #include "tools/cli/image_load.h"
 #include "tools/lib/error.h"
@@ -17,64 +18,33 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include <xen/arch-x86/cpufeatureset.h>
-
 #define TYPE_PIN 8u
 #define TYPE_L4_PIN 12u
 #define PINS 128u /* in one hypercall */
-#define POLICY_LEAVES 512u
-#define POLICY_MSRS 64u
 
 static const char see_log[] = "`orlop dmesg` says what was wrong.";
 
 /* --- CPU policy --- */
 
-/* Leaves whose registers hold features, and which registers: eax 1, ebx 2, ecx 4, edx 8. */
-static const struct {
-    uint32_t leaf, subleaf;
-    unsigned int registers;
-} feature_leaf[] = {
-    { 0x1, XEN_CPUID_INPUT_UNUSED, 4 | 8 },
-    { 0x7, 0, 2 | 4 | 8 },
-    { 0x7, 1, 1 },
-    { 0xd, 1, 1 },
-    { 0x80000001, XEN_CPUID_INPUT_UNUSED, 4 | 8 },
-    { 0x80000007, XEN_CPUID_INPUT_UNUSED, 8 },
-    { 0x80000008, XEN_CPUID_INPUT_UNUSED, 2 },
-};
-
-static const xen_cpuid_leaf_t *find_leaf(const xen_cpuid_leaf_t *l, unsigned int n, uint32_t leaf,
-                                         uint32_t subleaf)
-{
-    for (unsigned int i = 0; i < n; i++)
-        if (l[i].leaf == leaf && l[i].subleaf == subleaf)
-            return &l[i];
-    return NULL;
-}
-
 /* The guest has found its processor's features: none may be missing here. */
 static int compare(struct loading *l, const xen_cpuid_leaf_t *had, unsigned int nr_had,
                    const xen_cpuid_leaf_t *has, unsigned int nr_has)
 {
-    for (unsigned int i = 0; i < ARRAY_SIZE(feature_leaf); i++) {
-        const xen_cpuid_leaf_t *a = find_leaf(had, nr_had, feature_leaf[i].leaf,
-                                              feature_leaf[i].subleaf);
-        const xen_cpuid_leaf_t *b = find_leaf(has, nr_has, feature_leaf[i].leaf,
-                                              feature_leaf[i].subleaf);
-        const uint32_t x[4] = { a ? a->a : 0, a ? a->b : 0, a ? a->c : 0, a ? a->d : 0 };
-        const uint32_t y[4] = { b ? b->a : 0, b ? b->b : 0, b ? b->c : 0, b ? b->d : 0 };
+    struct cpu_features need, have;
+    char *missing;
+    int rc = 0;
 
-        for (unsigned int r = 0; r < 4; r++) {
-            if (!(feature_leaf[i].registers & 1u << r) || !(x[r] & ~y[r]))
-                continue;
-            return error_set(l->e, EOPNOTSUPP,
-                             "Restore it on a host with the processor that it was saved on.",
-                             "the guest uses features of a processor that this host does not have: "
-                             "CPUID leaf %#x, e%cx, bits %#x",
-                             feature_leaf[i].leaf, "abcd"[r], x[r] & ~y[r]);
-        }
-    }
-    return 0;
+    cpu_features_read(&need, had, nr_had);
+    cpu_features_read(&have, has, nr_has);
+    missing = cpu_features_missing(&need, &have);
+    if (*missing)
+        rc = error_set(l->e, EOPNOTSUPP,
+                       "Take a host that has them; or start the guest without them: `orlop "
+                       "cpu-policy --common` makes a line for its configuration.",
+                       "the guest uses features of a processor that this host does not have: %s",
+                       missing);
+    free(missing);
+    return rc;
 }
 
 static int get_policy(struct loading *l, xen_cpuid_leaf_t *leaves, xen_msr_entry_t *msrs,
@@ -83,8 +53,8 @@ static int get_policy(struct loading *l, xen_cpuid_leaf_t *leaves, xen_msr_entry
     struct xen_domctl op = { .cmd = XEN_DOMCTL_get_cpu_policy, .domain = l->req->domid };
     int rc;
 
-    op.u.cpu_policy.nr_leaves = POLICY_LEAVES;
-    op.u.cpu_policy.nr_msrs = POLICY_MSRS;
+    op.u.cpu_policy.nr_leaves = CPU_LEAVES;
+    op.u.cpu_policy.nr_msrs = CPU_MSRS;
     set_xen_guest_handle(op.u.cpu_policy.leaves, leaves);
     set_xen_guest_handle(op.u.cpu_policy.msrs, msrs);
     rc = xen_domctl(l->x, &op);
@@ -102,10 +72,10 @@ int set_policy(struct loading *l, const struct stream_record *cpuid,
     xen_msr_entry_t *msrs;
     int rc;
 
-    if (n > POLICY_LEAVES || m > POLICY_MSRS)
+    if (n > CPU_LEAVES || m > CPU_MSRS)
         return error_set(l->e, EPROTO, NULL, "a CPU policy of %u leaves and %u MSRs", n, m);
-    leaves = xen_buf(l->x, POLICY_LEAVES * sizeof(*leaves));
-    msrs = xen_buf(l->x, POLICY_MSRS * sizeof(*msrs));
+    leaves = xen_buf(l->x, CPU_LEAVES * sizeof(*leaves));
+    msrs = xen_buf(l->x, CPU_MSRS * sizeof(*msrs));
     if (n)
         memcpy(leaves, cpuid->body, cpuid->length);
     if (m)
