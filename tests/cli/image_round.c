@@ -544,7 +544,7 @@ static void works(unsigned int look)
     if (look == 1) {
         write_page(200, 7, 0xabc);
         write_page(P_L1, 8, OLD_MFN(501) << 12 | 0x63);
-        write_page(P_TABLE, 300, ~0ull);        /* given away */
+        write_page(P_TABLE, 300, ~0ull); /* given away */
         write_page(P_TABLE2, HOLE % 512, OLD_MFN(HOLE));
         write_page(HOLE, 3, 0xdef);
         write_page(P_TABLE, 400, OLD_MFN(401)); /* two pages change places; P_USER names one */
