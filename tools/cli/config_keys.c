@@ -189,13 +189,13 @@ static bool decode_tsc(struct decode *d, const struct key *key, const struct con
 
 static bool decode_cpuid(struct decode *d, const struct key *key, const struct config_setting *s)
 {
-    const char *text = string_of(s->value);
+    const char *text = value_string(s->value);
     struct cpu_wish w;
     char *wrong = text ? cpu_wish_parse(text, &w) : NULL;
     bool good = text && !wrong;
 
     if (!text)
-        return expected(d, key, s);
+        return key_expected(d, key, s);
     if (wrong)
         key_error(d, s, "%s", wrong);
     free(wrong);
