@@ -168,7 +168,7 @@ def make(variant):
         for name in ("poweroff", "reboot"):
             cpio.file("sbin/" + name, HERE + "/guest/stop", 0o755)
     else:
-        progs = GUEST_PROGS + ["physfree", "ptyrun", "vncsee"] if variant == "guests" else None
+        progs = GUEST_PROGS + ["physfree", "ptyrun", "vncsee", "dmprobe"] if variant == "guests" else None
         cpio = base(HERE + "/init", HERE + "/tasks", progs, MODULES[variant])
     if variant == "tools":
         add_tools(cpio, TOOLS, "usr/sbin", TOOL_FILES)

@@ -5,7 +5,7 @@
  * done in order:
  *
  *   shot FILE        takes changes for a second or two, then writes the picture (PPM)
- *   key CHAR         presses and releases that key (ASCII)
+ *   key CHAR         presses and releases that key (ASCII, or Return)
  *   see X,Y,RRGGBB   takes changes until that pixel has this colour, for a minute at most
  *
  * Exit code 0; 1 with a reason; 2 when the server wants a password.
@@ -234,9 +234,10 @@ static void see(const char *what)
     }
 }
 
-static void key(uint8_t c)
+static void key(const char *name)
 {
-    uint8_t m[16] = { 4, 1, 0, 0, 0, 0, 0, c, 4, 0, 0, 0, 0, 0, 0, c };
+    uint8_t page = strcmp(name, "Return") == 0 ? 0xff : 0, c = page ? 0x0d : (uint8_t)name[0];
+    uint8_t m[16] = { 4, 1, 0, 0, 0, 0, page, c, 4, 0, 0, 0, 0, 0, page, c };
 
     put(m, sizeof(m));
 }
@@ -260,7 +261,7 @@ int main(int argc, char **argv)
         if (strcmp(argv[i], "shot") == 0)
             shot(argv[i + 1]);
         else if (strcmp(argv[i], "key") == 0)
-            key((uint8_t)argv[i + 1][0]);
+            key(argv[i + 1]);
         else if (strcmp(argv[i], "see") == 0)
             see(argv[i + 1]);
         else

@@ -279,7 +279,8 @@ TEST(cfg_hvm_screen)
     HVM_REFUSED("stdvga = 1\nvideoram = 8\n", "t.cfg:6: videoram: 'stdvga' has 16 or 32 MiB");
     HVM_REFUSED("vnclisten = 'host'\n", "t.cfg:5: vnclisten: expected is an address");
     HVM_REFUSED("vnclisten = '127.0.0.1:x'\n", "t.cfg:5: vnclisten: expected is an address");
-    HVM_REFUSED("vnclisten = '127.0.0.1:2'\nvncdisplay = 2\n", "vnclisten: names a display");
+    HVM_REFUSED("vnclisten = '127.0.0.1:2'\nvncdisplay = 2\n",
+                "vnclisten: vnclisten= names a display");
     HVM_REFUSED("vncdisplay = 10000\n", "t.cfg:5: vncdisplay: expected is the number");
     HVM_REFUSED("vncpasswd = 'ninebytes'\n", "t.cfg:5: vncpasswd: is longer than the 8");
     HVM_REFUSED("vncpasswd = 'a\\x07'\n", "t.cfg:5: vncpasswd: expected is up to 8");
@@ -287,6 +288,35 @@ TEST(cfg_hvm_screen)
     HVM_REFUSED("usbdevice = 'host:1234'\n", "t.cfg:5: usbdevice: expected is 'tablet'");
     HVM_REFUSED("sdl = 1\n", "t.cfg:5: sdl: a screen is shown by VNC");
     HVM_REFUSED("spice = 1\n", "t.cfg:5: spice: a screen is shown by VNC");
+}
+
+TEST(cfg_pv_screen)
+{
+    CHECK(parse("") && !cfg.screen.vnc);
+    CHECK(accepted("vfb = []\n") && !cfg.screen.vnc);
+    CHECK(accepted("vfb = ['']\n") && cfg.screen.vnc && !cfg.screen.only);
+    CHECK_STR(cfg.screen.listen, "127.0.0.1");
+    CHECK_EQ(cfg.screen.vga, VGA_NONE);
+    CHECK(accepted("vfb = ['type=vnc, vnclisten=0.0.0.0,vncunused=0,vncdisplay=4,vncpasswd=x,"
+                   "keymap=de,sdl=0']\n") &&
+          cfg.screen.vnc && cfg.screen.only && cfg.screen.display == 4);
+    CHECK_STR(cfg.screen.listen, "0.0.0.0");
+    CHECK_STR(cfg.screen.password, "x");
+    CHECK_STR(cfg.screen.keymap, "de");
+    CHECK(accepted("vfb = ['vnc=0']\n") && !cfg.screen.vnc);
+    CHECK(accepted("vnc = 1\nvnclisten = '127.0.0.1:2'\n") && cfg.screen.vnc &&
+          cfg.screen.display == 2);
+    CHECK(parse("vnc = 0\nvfb = ['vnclisten=::1']\nvnclisten = '127.0.0.1'\n") && cfg.screen.vnc &&
+          errors.warnings == 2);
+    CHECK_STR(cfg.screen.listen, "::1");
+    CHECK(refused_as(parse("vfb = ['vncdisplay=1,vncdisplay=2']\n"), 1,
+                     "vncdisplay= is there twice"));
+    CHECK(refused_as(parse("vfb = ['', '']\n"), 1, "t.cfg:4: vfb: a guest has one screen only"));
+    CHECK(refused_as(parse("vfb = ['sdl=1']\n"), 1, "vfb: sdl=1: a screen is shown by VNC only"));
+    CHECK(refused_as(parse("vfb = ['videoram=4']\n"), 1, "vfb: there is no videoram= in it"));
+    CHECK(refused_as(parse("vfb = ['vnc']\n"), 1, "vfb: 'vnc': expected are KEY=VALUE"));
+    CHECK(refused_as(parse("vfb = 1\n"), 1, "t.cfg:4: vfb: expected is a list"));
+    CHECK(refused_as(parse("vfb = ['vncdisplay=x']\n"), 1, "vncdisplay: expected is the number"));
 }
 
 /* Accepted, with this in the only warning; and an error when strict. */
@@ -318,7 +348,7 @@ TEST(cfg_warnings)
     CHECK(parse("cpus = ['1', '2']\n") && cfg.cpus.count == 1);
     CHECK(warned("serial = 'pty'\n", "only HVM guests"));
     CHECK(warned("boot = 'cd'\n", "only HVM guests"));
-    CHECK(warned("vfb = [ 'type=vnc,vncpasswd=x' ]\n", "no virtual screen"));
+    CHECK(warned("vnclisten = '::1'\n", "there is no screen without"));
     CHECK(warned("pci = []\n", "pci"));
     CHECK(warned("driver_domain = 0\n", "driver_domain"));
     CHECK(warned("OVM_simple_name = 'x'\n", "Oracle VM"));

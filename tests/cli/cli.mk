@@ -53,7 +53,7 @@ build/tests/fuzz/fuzz_config: tests/cli/fuzz_config.c $(CLI_CFG_SRC) $(CLI_CFG_G
 	$(CLI_FUZZ_CC) -fsanitize=fuzzer $(CLI_CFLAGS) -o $@ $< $(CLI_CFG_SRC) $(CLI_CFG_GEN) $(CLI_TEST_LIBS)
 
 # The life-cycle commands' parts that need no hypervisor; life_store runs our xenstored.
-LIFE_SRC := $(addprefix tools/cli/,device.c device_list.c device_model.c disk.c disk_use.c dm_confine.c hotplug.c dump_dir.c guest_erase.c guest_store.c nbd.c policy.c qmp.c record.c undo.c userdata.c vif.c)
+LIFE_SRC := $(addprefix tools/cli/,device.c device_list.c device_model.c disk.c disk_use.c dm_confine.c dm_handles.c dm_store.c hotplug.c dump_dir.c guest_erase.c guest_store.c nbd.c policy.c qmp.c record.c screen.c undo.c userdata.c vif.c)
 LIFE_OBJ := $(LIFE_SRC:tools/%.c=$(CLI_OUT)/obj/%.o)
 LIFE_TESTS := $(patsubst tests/cli/%.c,$(CLI_OUT)/%,$(wildcard tests/cli/life_*.c))
 UNIT_TESTS += $(LIFE_TESTS)

@@ -87,15 +87,24 @@ def boot_disk(name):
     return made + ".gz"
 
 
-def add_hvm(cfg):
-    """QEMU as device model, the firmware, and a disk with a boot sector."""
+def add_qemu(cfg):
+    """QEMU as device model."""
     if reason := vm.missing_group("hvm"):
         return reason
     have = vm.FETCH + "/hvm/usr"
-    boot = os.path.dirname(os.readlink(vm.FETCH + "/tools/xen-bin")) + "/boot/hvmloader"
     return dataclasses.replace(cfg, files=cfg.files + (
         ("usr/libexec/xen-qemu-system-i386", have + "/libexec/xen-qemu-system-i386"),
-        ("usr/share/qemu/keymaps/en-us", have + "/share/qemu/keymaps/en-us"),
+        ("usr/share/qemu/keymaps/en-us", have + "/share/qemu/keymaps/en-us")))
+
+
+def add_hvm(cfg):
+    """QEMU, the firmware, and disks with boot sectors."""
+    cfg = add_qemu(cfg)
+    if isinstance(cfg, str):
+        return cfg
+    have = vm.FETCH + "/hvm/usr"
+    boot = os.path.dirname(os.readlink(vm.FETCH + "/tools/xen-bin")) + "/boot/hvmloader"
+    return dataclasses.replace(cfg, files=cfg.files + (
         *(("usr/share/qemu/" + n, f"{have}/share/qemu/{n}") for n in ("linuxboot.bin", "linuxboot_dma.bin")),
         ("usr/share/seabios/bios-256k.bin", have + "/share/seabios/bios-256k.bin"),
         (boot, f"{vm.FETCH}/tools/{boot}"), ("hvm/disk.img.gz", boot_disk("bootsector")),
@@ -152,6 +161,9 @@ def all_cases(case, check):
     def screens(result):
         return check(result) or vnc.check_screen(result)
 
+    def vfb(result):
+        return check(result) or vnc.check_vfb(result)
+
     return [case(f"guest-{task.split('+')[0]}-{mix}-{vcpus}of{cpus}",
                  config(task, mix, cpus, vcpus, words=("migrate=1", "saves=3", "more=1") if task in ("save", "move") and long else ()), long=long, check=check,
                  hvs=("orlop", "xen")) for task, mix, cpus, vcpus, long in TESTS] + \
@@ -160,6 +172,7 @@ def all_cases(case, check):
         own_programs(case, check) + \
         [case("guest-hvm", dataclasses.replace(config("hvm", "debian", 2, 1), mem=1536), make=add_hvm, check=check,
               hvs=("orlop", "xen")),
+         case("guest-vfb", config("vfb", "orlop", 2, 1), make=add_qemu, check=vfb, long=True, hvs=("orlop",)),
          case("guest-hvm-orlop", dataclasses.replace(config("hvm", "orlop", 2, 1), mem=1536), make=add_hvm, check=screens,
               hvs=("orlop",))] + \
         [case(f"guest-hvm-linux-{mix}", dataclasses.replace(config("hvm-linux", mix, 2, 2), mem=1536, timeout=1800), make=add_hvm_linux,

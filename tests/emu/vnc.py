@@ -4,8 +4,6 @@ import base64
 import gzip
 import os
 import re
-import struct
-import zlib
 
 import screen
 import vm
@@ -36,18 +34,6 @@ def pictures(result):
     return found
 
 
-def write_png(path, ppm):
-    """The same picture, small."""
-    width, height, pixels = screen.read_ppm(ppm)
-
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    rows = b"".join(b"\0" + pixels[y * width * 3:(y + 1) * width * 3] for y in range(height))
-    with open(path, "wb") as f:
-        f.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)) +
-                chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b""))
-
-
 def colours(path):
     """{three bytes: how many pixels}."""
     width, height, pixels = screen.read_ppm(path)
@@ -70,4 +56,17 @@ def check_screen(result):
         return f"the screen's picture is {colours(found['picture'])}"
     if colours(found["square"]) != ((640, 480), {blue: 640 * 480 - 10000, red: 10000}):
         return f"the screen's square is {colours(found['square'])}"
+    return None
+
+
+def check_vfb(result):
+    """Task guest-vfb: the kernel's log on a PV guest's framebuffer, and what its program wrote there."""
+    found = pictures(result)
+    if "vfb" not in found:
+        return "no picture of the guest's screen"
+    text = screen.text_of(found["vfb"], pc_font())
+    result.lines.extend("screen: " + line for line in text if line)
+    for words in ("Hello: a guest prints here.", "Run /init as init process"):  # Linux's font has a few letters of its own
+        if not any(words in line for line in text):
+            return f"the screen does not show '{words}': " + " / ".join(line for line in text if line)[:300]
     return None

@@ -139,7 +139,7 @@ struct guest_config {
     char *serial;       /* HVM: "pty", "file:/PATH", or NULL: no serial line */
     bool ahci;          /* HVM: its disks are behind a SATA controller, not IDE */
     char *device_model; /* HVM: QEMU's absolute path, or NULL: Debian's */
-    struct screen_config screen; /* HVM */
+    struct screen_config screen; /* HVM; PV: where vnc is set */
     bool localtime;              /* the guest's clock begins at Dom0's local time, plus: */
     int64_t rtc_offset_s;        /* seconds */
     enum tsc_mode tsc_mode;

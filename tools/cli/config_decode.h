@@ -10,12 +10,16 @@ struct decode {
     struct guest_config *cfg;
     struct config_errors *errors;
     const char *folder;
+    bool pvh;
     bool hvm;           /* type = 'hvm', wherever it stands */
     bool boots_itself;  /* bootloader= or firmware= asks for the kernel on the guest's disk */
     char *root, *extra; /* until the command line is put together */
     /* of config_screen.c, until all is read */
     bool vncunused, listens_on_display; /* vnclisten= names one */
     bool nographic, stdvga;
+    bool has_display;   /* vncdisplay= was there */
+    unsigned vfb_words; /* of those that config_screen.c knows, which were there */
+    bool vfb, in_vfb;   /* vfb= has something in it, and is being read */
 };
 
 struct key {

@@ -98,17 +98,21 @@ static void put_devices(struct json_object *to, const struct guest_config *cfg)
 
 static void put_screen(struct json_object *to, const struct screen_config *screen)
 {
-    struct json_object *devices = json_object_new_array();
-
-    put_text(to, "vga", vga_name(screen->vga));
-    if (screen->vga != VGA_NONE)
-        put_number(to, "videoram", screen->videoram_mb);
     put_bool(to, "vnc", screen->vnc);
     put_text(to, "vnclisten", screen->listen);
     put_number(to, "vncdisplay", screen->display);
     put_bool(to, "vncunused", !screen->only);
     put_text(to, "vncpasswd", screen->password);
     put_text(to, "keymap", screen->keymap);
+}
+
+static void put_pc(struct json_object *to, const struct screen_config *screen)
+{
+    struct json_object *devices = json_object_new_array();
+
+    put_text(to, "vga", vga_name(screen->vga));
+    if (screen->vga != VGA_NONE)
+        put_number(to, "videoram", screen->videoram_mb);
     put_bool(to, "usb", screen->usb);
     for (unsigned bit = 1; usb_device_name(bit); bit <<= 1) {
         if (screen->usb_devices & bit)
@@ -151,6 +155,8 @@ struct json_object *config_to_json(const struct guest_config *cfg)
     put_text(j, "hdtype", cfg->ahci ? "ahci" : NULL);
     put_text(j, "device_model_override", cfg->device_model);
     if (cfg->type == GUEST_HVM)
+        put_pc(j, &cfg->screen);
+    if (cfg->type == GUEST_HVM || cfg->screen.vnc)
         put_screen(j, &cfg->screen);
     put_bool(j, "localtime", cfg->localtime);
     put_number(j, "rtc_timeoffset", cfg->rtc_offset_s);

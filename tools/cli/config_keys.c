@@ -806,9 +806,9 @@ static bool check_missing(struct decode *d, const struct config_settings *settin
     return d->errors->count == before;
 }
 
-static bool says_hvm(const struct config_setting *s)
+static bool says(const struct config_setting *s, const char *kind)
 {
-    return s && s->value->kind == VALUE_STRING && strcasecmp(s->value->text, "hvm") == 0;
+    return s && s->value->kind == VALUE_STRING && strcasecmp(s->value->text, kind) == 0;
 }
 
 bool config_decode(struct guest_config *cfg, const struct config_settings *settings,
@@ -818,8 +818,13 @@ bool config_decode(struct guest_config *cfg, const struct config_settings *setti
         .cfg = cfg, .errors = settings->errors, .folder = folder, .vncunused = true
     };
     bool readable = !settings->errors->count, good = readable;
+    const struct config_setting *vfb;
 
-    d.hvm = says_hvm(setting_find(settings, "type")) || says_hvm(setting_find(settings, "builder"));
+    d.hvm = says(setting_find(settings, "type"), "hvm") ||
+            says(setting_find(settings, "builder"), "hvm");
+    d.pvh = says(setting_find(settings, "type"), "pvh");
+    vfb = setting_find(settings, "vfb");
+    d.vfb = !d.hvm && vfb && vfb->value->kind == VALUE_LIST && vfb->value->count;
     *cfg = (struct guest_config){ .cpu_weight = 256, .on_reboot = ACTION_RESTART };
     for (const struct config_setting *s = settings->first; s; s = s->next)
         good &= decode_one(&d, settings, s);

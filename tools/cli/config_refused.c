@@ -12,6 +12,7 @@
 #define PASSTHROUGH "passthrough of devices is not supported yet; leave it out"
 #define SCREEN \
     "there is no virtual screen of this kind here; the guest has its text console: orlop console"
+#define VKB "a screen (vfb=) brings its keyboard and mouse; it has no effect"
 #define OLD "is of xm's time, and xl passes over it too; it has no effect"
 #define OLD_IP                                                                                 \
     "xm wrote it into the kernel's command line, xl passes over it, and so does this; if the " \
@@ -114,9 +115,8 @@ const struct config_key_info config_refused[] = {
     { "spiceusbredirection", KEY_IGNORED, SCREEN },
     { "spicevdagent", KEY_IGNORED, SCREEN },
     { "vdispl", KEY_IGNORED, SCREEN },
-    { "vfb", KEY_IGNORED, SCREEN },
-    { "vkb", KEY_IGNORED, SCREEN },
-    { "vkb_device", KEY_IGNORED, SCREEN },
+    { "vkb", KEY_IGNORED, VKB },
+    { "vkb_device", KEY_IGNORED, VKB },
     { "vsnd", KEY_IGNORED, SCREEN },
 
     { "channel", KEY_LATER, BACKEND },

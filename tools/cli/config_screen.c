@@ -2,7 +2,8 @@
 /*
  * Keys about a guest's screen, keyboard and mouse: what shows its picture, and where a VNC viewer
  * finds it. What a file leaves out is as xl has it: an HVM guest has a Cirrus card and a VNC server
- * on the first display of the loopback address that is free. Pure functions.
+ * on the first display of the loopback address that is free; a PV guest has none, and with vfb= or
+ * vnc = 1 a framebuffer, keyboard and mouse of Xen's. Pure functions.
  */
 #define _GNU_SOURCE
 #include "tools/cli/config_decode.h"
@@ -15,7 +16,8 @@
 #include <strings.h>
 
 #define LOOPBACK "127.0.0.1"
-#define NO_SCREEN "there is no virtual screen here; the guest has its text console: orlop console"
+#define NO_SCREEN \
+    "there is no virtual screen for PVH guests yet; the guest has its text console: orlop console"
 
 static const char *const vga_names[] = {
     [VGA_NONE] = "none",
@@ -50,9 +52,11 @@ const char *usb_device_name(unsigned bit)
 /* Whether this guest has a screen at all; a warning if not. */
 static bool has_screen(struct decode *d, const struct config_setting *s)
 {
-    if (!d->hvm)
+    if (d->pvh)
         key_warning(d, s, NO_SCREEN);
-    return d->hvm;
+    else if (d->vfb && !d->in_vfb)
+        key_warning(d, s, "vfb= says what the screen is like; it has no effect");
+    return !d->pvh && (!d->vfb || d->in_vfb);
 }
 
 static bool decode_vga(struct decode *d, const struct key *key, const struct config_setting *s)
@@ -104,7 +108,10 @@ static bool decode_unused(struct decode *d, const struct key *key, const struct 
 
 static bool decode_display(struct decode *d, const struct key *key, const struct config_setting *s)
 {
-    return !has_screen(d, s) || decode_unsigned(d, key, s);
+    if (!has_screen(d, s))
+        return true;
+    d->has_display = true;
+    return decode_unsigned(d, key, s);
 }
 
 static bool is_address(const char *text)
@@ -212,6 +219,73 @@ static bool decode_usbdevice(struct decode *d, const struct key *key,
     return good;
 }
 
+/* The keys that a PV guest's screen has, too, beside or within vfb=. */
+static const char *const vfb_keys[] = { "vnc",       "vnclisten", "vncdisplay",
+                                        "vncunused", "vncpasswd", "keymap" };
+
+/* One KEY=VALUE of vfb=, of which some are keys of their own. */
+static bool decode_vfb_word(struct decode *d, const struct config_setting *s, char *word)
+{
+    char *value = strchr(word, '=');
+    struct config_value v = { .kind = VALUE_STRING, .line = s->line };
+    struct config_setting one = { .origin = s->origin, .line = s->line, .value = &v };
+
+    if (value)
+        *value++ = '\0';
+    if (!value || !*word)
+        return key_error(d, s, "'%s': expected are KEY=VALUE with commas between", word);
+    v.text = value;
+    one.name = word;
+    if (strcmp(word, "type") == 0 && strcmp(value, "vnc") == 0)
+        return true;
+    for (unsigned i = 0; i < sizeof(vfb_keys) / sizeof(vfb_keys[0]); i++) {
+        const struct key *k = config_screen_keys;
+
+        if (strcmp(vfb_keys[i], word) != 0)
+            continue;
+        if (d->vfb_words & 1u << i)
+            return key_error(d, s, "%s= is there twice", word);
+        d->vfb_words |= 1u << i;
+        while (strcmp(k->info.name, word) != 0)
+            k++;
+        return k->decode(d, k, &one);
+    }
+    if (strcmp(word, "sdl") == 0 || strcmp(word, "opengl") == 0 || strcmp(word, "type") == 0)
+        return value_is_nothing(&v) ||
+               key_error(d, s, "%s=%s: a screen is shown by VNC only", word, value);
+    if (strcmp(word, "xauthority") == 0 || strcmp(word, "display") == 0)
+        return true; /* of sdl's */
+    return key_error(d, s, "there is no %s= in it", word);
+}
+
+static bool decode_vfb(struct decode *d, const struct key *key, const struct config_setting *s)
+{
+    const struct config_value *v = s->value->first;
+    char *copy, *at, *word;
+    bool good = true;
+
+    if (s->value->kind != VALUE_LIST || (v && v->kind != VALUE_STRING))
+        return key_expected(d, key, s);
+    if (d->hvm)
+        key_warning(d, s, "is for PV guests; this one has vga = and vnc =");
+    if (d->hvm || !v)
+        return true;
+    if (v->next)
+        return key_error(d, s, "a guest has one screen only");
+    d->in_vfb = true;
+    if (!has_screen(d, s))
+        return true;
+    d->cfg->screen.vnc = true;
+    copy = at = str_dup(v->text);
+    while (good && (word = strsep(&at, ",")) != NULL) {
+        word += strspn(word, " ");
+        good = !*word || decode_vfb_word(d, s, word);
+    }
+    free(copy);
+    d->in_vfb = false;
+    return good;
+}
+
 /* clang-format off */
 const struct key config_screen_keys[] = {
     KEY("vga", "'cirrus', 'stdvga' or 'none'",
@@ -234,6 +308,8 @@ const struct key config_screen_keys[] = {
         .decode = decode_password),
     KEY("keymap", "the name of one of QEMU's keymaps, such as 'de'",
         .decode = decode_keymap),
+    KEY("vfb", "a list of one string, such as ['vnc=1,vnclisten=127.0.0.1']",
+        .decode = decode_vfb),
     KEY("usb", "0 or 1: a USB controller",
         .decode = decode_hvm_bool),
     KEY("usbdevice", "'tablet', 'mouse' or 'keyboard', or a list of them",
@@ -257,13 +333,11 @@ static bool check_videoram(struct decode *d, const struct config_settings *setti
     return true;
 }
 
-bool config_screen_check(struct decode *d, const struct config_settings *settings)
+static void choose_vga(struct decode *d, const struct config_settings *settings)
 {
     struct screen_config *screen = &d->cfg->screen;
     const struct config_setting *s = setting_find(settings, "vnc");
 
-    if (!d->hvm)
-        return true;
     if (d->nographic)
         screen->vga = VGA_NONE;
     else if (!setting_find(settings, "vga"))
@@ -271,11 +345,34 @@ bool config_screen_check(struct decode *d, const struct config_settings *setting
     if (screen->vga == VGA_NONE && screen->vnc)
         key_warning(d, s, "there is no picture to show with vga = 'none'; it has no effect");
     screen->vnc = screen->vga != VGA_NONE && (screen->vnc || !s);
+}
+
+/* A PV guest without a screen: what is said of one has no effect. */
+static bool nothing_shown(struct decode *d, const struct config_settings *settings)
+{
+    for (unsigned i = 0; !d->pvh && i < sizeof(vfb_keys) / sizeof(vfb_keys[0]); i++) {
+        const struct config_setting *s = setting_find(settings, vfb_keys[i]);
+
+        if (s && strcmp(vfb_keys[i], "vnc") != 0)
+            key_warning(d, s, "there is no screen without vnc = 1 or vfb =; it has no effect");
+    }
+    return true;
+}
+
+bool config_screen_check(struct decode *d, const struct config_settings *settings)
+{
+    struct screen_config *screen = &d->cfg->screen;
+
+    if (d->hvm)
+        choose_vga(d, settings);
+    if (!d->hvm && !screen->vnc)
+        return nothing_shown(d, settings);
     if (!screen->listen)
         screen->listen = str_dup(LOOPBACK);
     screen->only = !d->vncunused;
-    if (d->listens_on_display && setting_find(settings, "vncdisplay"))
-        return key_error(d, setting_find(settings, "vnclisten"),
-                         "names a display, and so does vncdisplay=; leave one of them out");
+    if (d->listens_on_display && d->has_display)
+        return key_error(
+            d, setting_find(settings, d->vfb ? "vfb" : "vnclisten"),
+            "vnclisten= names a display, and so does vncdisplay=; leave one of them out");
     return check_videoram(d, settings);
 }

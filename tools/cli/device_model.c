@@ -5,6 +5,8 @@
 #include "tools/cli/device_model.h"
 #include "tools/cli/disk.h"
 #include "tools/cli/dm_confine.h"
+#include "tools/cli/dm_handles.h"
+#include "tools/cli/dm_store.h"
 #include "tools/cli/host.h"
 #include "tools/cli/qmp.h"
 #include "tools/cli/undo.h"
@@ -26,7 +28,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define RUN_DIR "/run/orlop/qemu"  /* N.qmp: where guest N's QEMU listens, for root only */
+#define RUN_DIR                                                                        \
+    "/run/orlop/qemu" /* N.qmp: where guest N's QEMU listens, for root only; N.xs: its \
+                         view of xenstore (dm_store.h) */
 #define EMPTY_DIR RUN_DIR "/empty" /* all that it sees of the file systems once it serves */
 #define UID_BASE 0x70010000u       /* and the domain's number: users that nobody else is */
 #define END_MS 10000
@@ -52,6 +56,11 @@ static bool find_file(const char *const *patterns, char path[128])
     return false;
 }
 
+bool dm_needed(const struct guest_config *cfg)
+{
+    return cfg->type == GUEST_HVM || cfg->screen.vnc;
+}
+
 int dm_find(const struct guest_config *cfg, struct dm_files *f, struct error *e)
 {
     static const char *const qemu[] = { "/usr/libexec/xen-qemu-system-i386",
@@ -59,11 +68,14 @@ int dm_find(const struct guest_config *cfg, struct dm_files *f, struct error *e)
                              *const loader[] = { "/usr/lib/xen*/boot/hvmloader",
                                                  "/usr/libexec/xen/boot/hvmloader", NULL },
                              *const bios[] = { "/usr/share/seabios/bios-256k.bin", NULL };
+    bool hvm = cfg->type == GUEST_HVM;
 
-    if (!find_file(loader, f->loader))
+    if (!dm_needed(cfg))
+        return 0;
+    if (hvm && !find_file(loader, f->loader))
         return error_set(e, ENOENT, "Install it: apt install xen-utils-4.17 (or your Debian's)",
                          "an HVM guest begins with hvmloader, which is not installed");
-    if (!find_file(bios, f->bios))
+    if (hvm && !find_file(bios, f->bios))
         return error_set(e, ENOENT, "Install it: apt install seabios",
                          "an HVM guest needs a BIOS, and SeaBIOS is not installed");
     if (cfg->device_model) {
@@ -76,7 +88,8 @@ int dm_find(const struct guest_config *cfg, struct dm_files *f, struct error *e)
     if (find_file(qemu, f->qemu) && access(f->qemu, X_OK) == 0)
         return 0;
     return error_set(e, ENOENT, "Install it: apt install qemu-system-xen",
-                     "an HVM guest needs QEMU for its devices, which is not installed");
+                     "%s needs QEMU, which is not installed",
+                     hvm ? "an HVM guest's PC" : "a guest's screen");
 }
 
 int dm_store_nodes(struct store *s, const char *base)
@@ -218,30 +231,15 @@ static void add_screen(struct args *a, const struct screen_config *screen)
     }
 }
 
-/* The machine, as libxl has it; then what it gives up. */
-static void make_args(struct args *a, const struct dm_start *s, int qmp)
+/* A PC, as libxl has it. */
+static void add_pc(struct args *a, const struct dm_start *s)
 {
     const struct guest_config *cfg = s->cfg;
-    unsigned int id = UID_BASE + s->domid;
-    static const char *const fixed[] = { "-no-shutdown",
-                                         "-nodefaults",
-                                         "-no-user-config",
-                                         "-display",
-                                         "none",
-                                         "-vga",
-                                         "none",
-                                         "-net",
-                                         "none",
-                                         "-machine",
-                                         "xenfv,suppress-vmdesc=on" };
 
-    add(a, "%s", s->files->qemu);
-    add(a, "-xen-domid");
-    add(a, "%u", s->domid);
-    add(a, "-name");
-    add(a, "%s", cfg->name);
-    for (unsigned int i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
-        add(a, "%s", fixed[i]);
+    add(a, "-net");
+    add(a, "none");
+    add(a, "-machine");
+    add(a, "xenfv,suppress-vmdesc=on");
     add(a, "-m"); /* the picture's is beyond it */
     add(a, "%u", cfg->memory_mb - cfg->screen.videoram_mb);
     add(a, "-smp"); /* it answers only those vCPUs that it knows of */
@@ -252,14 +250,43 @@ static void make_args(struct args *a, const struct dm_start *s, int qmp)
         add(a, "-serial");
         add(a, "%s", cfg->serial);
     }
-    add_screen(a, &cfg->screen);
     add_drives(a, s);
     add_kernel(a, cfg);
+    add(a, "-xen-domid-restrict");
+}
+
+/* Nothing but backends; their handles are restricted from outside (dm_handles.h). */
+static void add_backends(struct args *a)
+{
+    add(a, "-xen-attach");
+    add(a, "-machine");
+    add(a, "xenpv,suppress-vmdesc=on");
+}
+
+/* What it is, then what it gives up. */
+static void make_args(struct args *a, const struct dm_start *s, int qmp)
+{
+    static const char *const fixed[] = { "-no-shutdown", "-nodefaults", "-no-user-config",
+                                         "-display",     "none",        "-vga",
+                                         "none" };
+    unsigned int id = UID_BASE + s->domid;
+
+    add(a, "%s", s->files->qemu);
+    add(a, "-xen-domid");
+    add(a, "%u", s->domid);
+    add(a, "-name");
+    add(a, "%s", s->cfg->name);
+    for (unsigned int i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
+        add(a, "%s", fixed[i]);
+    if (s->cfg->type == GUEST_HVM)
+        add_pc(a, s);
+    else
+        add_backends(a);
+    add_screen(a, &s->cfg->screen);
     add(a, "-chardev");
     add(a, "socket,id=qmp,fd=%d,server=on,wait=off", qmp);
     add(a, "-mon");
     add(a, "chardev=qmp,mode=control");
-    add(a, "-xen-domid-restrict");
     add(a, "-chroot");
     add(a, EMPTY_DIR);
     add(a, "-runas");
@@ -271,6 +298,11 @@ static void make_args(struct args *a, const struct dm_start *s, int qmp)
 static void qmp_path(unsigned int domid, char path[64])
 {
     snprintf(path, 64, RUN_DIR "/%u.qmp", domid);
+}
+
+static void view_path(unsigned int domid, char path[64])
+{
+    snprintf(path, 64, RUN_DIR "/%u.xs", domid);
 }
 
 static int listen_qmp(unsigned int domid, struct error *e)
@@ -309,7 +341,7 @@ static int open_log(const char *name, struct error *e)
  * In the child, of which nothing is left to other programs: no terminal, no descriptors but the
  * listening socket, no network. It waits until its parent has written down that it is there.
  */
-static void become_qemu(const struct args *a, int qmp, int log, int go)
+static void become_qemu(const struct args *a, const char *view, int qmp, int log, int go)
 {
     int rc, null = open("/dev/null", O_RDWR | O_CLOEXEC);
     sigset_t empty;
@@ -327,6 +359,8 @@ static void become_qemu(const struct args *a, int qmp, int log, int go)
     sigemptyset(&empty);
     sigprocmask(SIG_SETMASK, &empty, NULL);
     umask(077);
+    if (view)
+        setenv("XENSTORED_PATH", view, 1);
     rc = dm_confine();
     if (rc == 0 && chdir("/") == 0)
         execv(a->list[0], a->list);
@@ -353,23 +387,28 @@ static void tell_monitor(struct host *h)
 
 static int spawn(struct host *h, const struct dm_start *s, int qmp, int log, struct error *e)
 {
+    bool pv = s->cfg->type != GUEST_HVM;
     struct args a = { .n = 0 };
     int go[2], rc = 0;
+    char view[64];
     pid_t pid;
 
     if (pipe2(go, O_CLOEXEC) != 0)
         return error_sys(e, errno, NULL, "starting the device model");
     make_args(&a, s, 3);
+    view_path(s->domid, view);
     pid = fork();
     if (pid == 0) {
         close(go[1]);
-        become_qemu(&a, qmp, log, go[0]);
+        become_qemu(&a, pv ? view : NULL, qmp, log, go[0]);
     }
     close(go[0]);
     if (pid < 0)
         rc = error_sys(e, errno, NULL, "starting the device model");
     else if ((rc = note_pid(h, s->domid, pid)) != 0)
         rc = store_error(e, rc, "noting the device model");
+    else if (pv && dm_store_start(s->domid, view, pid, e) != 0)
+        rc = -1;
     else if (write(go[1], "", 1) != 1)
         rc = error_sys(e, errno, NULL, "starting the device model");
     close(go[1]);
@@ -450,6 +489,8 @@ int dm_await(struct host *h, const struct dm_start *s, int64_t deadline, struct 
     if (rc == 0) {
         if (pty[0])
             note_serial(h, s->domid, pty);
+        if (s->cfg->type != GUEST_HVM)
+            return dm_restrict_handles(dm_pid(&h->store, s->domid), s->domid, e);
         tell_monitor(h);
         return 0;
     }
@@ -531,5 +572,7 @@ void dm_stop(struct store *s, unsigned int domid)
     if (p.fd >= 0)
         close(p.fd);
     qmp_path(domid, path);
+    unlink(path);
+    view_path(domid, path);
     unlink(path);
 }

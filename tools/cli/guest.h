@@ -98,7 +98,7 @@ int record_drop_disk(struct store *s, const uint8_t uuid[16], const char *key);
 struct builder_kernel;
 /*
  * Kernel and ramdisk, and whether the memory is enough to start. *kernel (may be NULL) to close. Of
- * an HVM guest it is hvmloader, and *files is filled.
+ * an HVM guest it is hvmloader; if there is a device model, *files is filled.
  */
 int guest_check_kernel(const struct guest_config *cfg, struct builder_kernel **kernel,
                        struct dm_files *files, struct create_plan *plan, struct error *e);

@@ -39,7 +39,7 @@ static int check_hvm(const struct guest_config *cfg, struct builder_kernel **ker
     struct builder_kernel *k;
     struct stat st = { 0 };
 
-    if (dm_find(cfg, files, e) != 0 || check_ramdisk(cfg, &st, e) != 0)
+    if (check_ramdisk(cfg, &st, e) != 0)
         return -1;
     k = builder_kernel_open(files->loader, BUILDER_CACHE_DIR, BUILDER_HVM, e);
     if (!k)
@@ -64,6 +64,8 @@ int guest_check_kernel(const struct guest_config *cfg, struct builder_kernel **k
     struct stat st = { 0 };
     uint64_t least;
 
+    if (dm_find(cfg, files, e) != 0)
+        return -1;
     if (cfg->type == GUEST_HVM)
         return check_hvm(cfg, kernel, files, e);
     k = builder_kernel_open(cfg->kernel, BUILDER_CACHE_DIR, type, e);

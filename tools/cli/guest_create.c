@@ -326,7 +326,7 @@ static int connect(struct making *m, struct error *e)
     int64_t deadline = now_ms() + DEVICE_WAIT_MS;
     struct device d;
 
-    if (m->cfg->type == GUEST_HVM && dm_start(m->h, &dm, e) != 0)
+    if (dm_needed(m->cfg) && dm_start(m->h, &dm, e) != 0)
         return -1;
     for (unsigned int i = 0; i < m->cfg->nr_disks; i++) {
         device_of_disk(&d, &m->cfg->disks[i], &m->backing[i]);
@@ -339,7 +339,7 @@ static int connect(struct making *m, struct error *e)
         if (device_await(m->h, m->domid, &d, deadline, e) != 0)
             return -1;
     }
-    if (m->cfg->type == GUEST_HVM && dm_await(m->h, &dm, deadline, e) != 0)
+    if (dm_needed(m->cfg) && dm_await(m->h, &dm, deadline, e) != 0)
         return -1;
     claim(m, 0);
     return interrupt_check(e);
@@ -381,7 +381,8 @@ static void let_go(struct making *m)
 
 static int all_steps(struct making *m, struct create_plan *plan, struct error *e)
 {
-    int rc = m->o->image ? 0 : guest_check_kernel(m->cfg, &m->kernel, &m->files, plan, e);
+    int rc = m->o->image ? dm_find(m->cfg, &m->files, e)
+                         : guest_check_kernel(m->cfg, &m->kernel, &m->files, plan, e);
 
     if (rc == 0 && (m->name_lock = name_lock(e)) < 0)
         rc = -1;

@@ -58,6 +58,8 @@ static int prune_all(struct store *s)
 {
     static const char *const dirs[] = { "/local/domain/0/backend/vbd",
                                         "/local/domain/0/backend/vif",
+                                        "/local/domain/0/backend/vfb",
+                                        "/local/domain/0/backend/vkbd",
                                         "/local/domain/0/backend/console",
                                         "/local/domain/0/backend",
                                         "/local/domain/0/error/backend/vbd",
@@ -87,6 +89,8 @@ static int remove_nodes(struct store *s, void *ctx)
         rc = store_rm(s, "/local/domain/%d", x->domid);
         rc = rc ? rc : store_rm(s, "/local/domain/0/backend/vbd/%d", x->domid);
         rc = rc ? rc : store_rm(s, "/local/domain/0/backend/vif/%d", x->domid);
+        rc = rc ? rc : store_rm(s, "/local/domain/0/backend/vfb/%d", x->domid);
+        rc = rc ? rc : store_rm(s, "/local/domain/0/backend/vkbd/%d", x->domid);
         rc = rc ? rc : store_rm(s, "/local/domain/0/backend/console/%d", x->domid);
         rc = rc ? rc : store_rm(s, "/local/domain/0/error/backend/vbd/%d", x->domid);
         rc = rc ? rc : store_rm(s, "/local/domain/0/error/backend/vif/%d", x->domid);

@@ -3,6 +3,7 @@
 #include "tools/cli/device.h"
 #include "tools/cli/device_model.h"
 #include "tools/cli/guest.h"
+#include "tools/cli/screen.h"
 #include "tools/cli/userdata.h"
 #include "tools/lib/error.h"
 #include "tools/lib/util.h"
@@ -115,18 +116,6 @@ static int console(struct store *s, const struct guest_nodes *n, const char *bas
     return rc ? rc : store_put(s, base, "store/port", "%u", n->store_port);
 }
 
-/* Where its screen is seen (screen.h). */
-static int screen(struct store *s, const struct guest_nodes *n, const char *base)
-{
-    int rc = 0;
-
-    if (n->vnc_port) {
-        rc = store_put(s, base, "console/vnc-listen", "%s", n->cfg->screen.listen);
-        rc = rc ? rc : store_put(s, base, "console/vnc-port", "%u", n->vnc_port);
-    }
-    return rc;
-}
-
 static int devices(struct store *s, const struct guest_nodes *n)
 {
     const struct guest_config *cfg = n->cfg;
@@ -175,7 +164,7 @@ int guest_store_nodes(struct store *s, void *ctx)
     rc = rc ? rc : platform(s, base);
     rc = rc ? rc : resources(s, n, base);
     rc = rc ? rc : console(s, n, base);
-    rc = rc ? rc : screen(s, n, base);
+    rc = rc ? rc : screen_store(s, n->domid, n->cfg, n->vnc_port);
     if (n->cfg->type == GUEST_HVM)
         rc = rc ? rc : dm_store_nodes(s, base);
     rc = rc ? rc : record(s, n);

@@ -2,6 +2,7 @@
 /* See screen.h. */
 #define _GNU_SOURCE
 #include "tools/cli/screen.h"
+#include "tools/cli/userdata.h"
 #include "tools/lib/error.h"
 #include "tools/lib/util.h"
 #include "tools/lib/xs.h"
@@ -14,6 +15,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <xen/io/xenbus.h>
 
 #define TRIES 100 /* as many displays as xl looks at */
 
@@ -82,6 +84,43 @@ int screen_listen(const struct screen_config *screen, unsigned int *port, struct
                      "vnclisten=%s", screen->listen);
 }
 
+/* Like a disk's or a card's, for the backend in QEMU, which reads nothing but who it is for. */
+static int store_device(struct store *s, unsigned int domid, const char *class)
+{
+    char front[96], back[96];
+    int rc;
+
+    snprintf(front, sizeof(front), "/local/domain/%u/device/%s/0", domid, class);
+    snprintf(back, sizeof(back), "/local/domain/0/backend/%s/%u/0", class, domid);
+    rc = store_mkdir(s, front, (int)domid, 0);
+    rc = rc ? rc : store_mkdir(s, back, 0, (int)domid);
+    rc = rc ? rc : store_put(s, front, "backend", "%s", back);
+    rc = rc ? rc : store_put(s, front, "backend-id", "0");
+    rc = rc ? rc : store_put(s, back, "frontend", "%s", front);
+    rc = rc ? rc : store_put(s, back, "frontend-id", "%u", domid);
+    rc = rc ? rc : store_put(s, back, "online", "1");
+    rc = rc ? rc : store_put(s, back, "state", "%d", XenbusStateInitialising);
+    rc = rc ? rc : store_put(s, front, "state", "%d", XenbusStateInitialising);
+    return rc ? rc : libxl_store_device(s, domid, class, 0, front, back);
+}
+
+int screen_store(struct store *s, unsigned int domid, const struct guest_config *cfg,
+                 unsigned int port)
+{
+    char base[64];
+    int rc;
+
+    if (!cfg->screen.vnc)
+        return 0;
+    snprintf(base, sizeof(base), "/local/domain/%u", domid);
+    rc = store_put(s, base, "console/vnc-listen", "%s", cfg->screen.listen);
+    rc = rc ? rc : store_put(s, base, "console/vnc-port", "%u", port);
+    if (rc || cfg->type == GUEST_HVM)
+        return rc;
+    rc = store_device(s, domid, "vfb");
+    return rc ? rc : store_device(s, domid, "vkbd");
+}
+
 int screen_find(struct store *s, unsigned int domid, struct screen_place *place, struct error *e)
 {
     long long port = store_read_num(s, 0, "/local/domain/%u/console/vnc-port", domid);
@@ -102,8 +141,8 @@ int screen_find(struct store *s, unsigned int domid, struct screen_place *place,
     if (known && port >= VNC_PORT_BASE && port <= 65535)
         return 0;
     return error_set(e, ENOENT,
-                     "A configuration with vnc = 1 gives an HVM guest one; `orlop console` has its "
-                     "text console.",
+                     "A configuration with vnc = 1 gives it one; `orlop console` has its text "
+                     "console.",
                      "it has no screen that a VNC viewer could show");
 }
 

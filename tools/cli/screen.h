@@ -27,6 +27,13 @@ struct store;
  */
 int screen_listen(const struct screen_config *screen, unsigned int *port, struct error *e);
 
+/*
+ * The nodes of a guest's screen, in the caller's transaction; of a PV guest also the devices vfb
+ * and vkbd, whose backends are QEMU's (<xen/io/fbif.h>, <xen/io/kbdif.h>). 0 or -errno.
+ */
+int screen_store(struct store *s, unsigned int domid, const struct guest_config *cfg,
+                 unsigned int port);
+
 /* A running guest's screen. */
 struct screen_place {
     char address[64]; /* where to connect to from here: of a listener anywhere, the loopback one */
