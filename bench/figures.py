@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Boots a hypervisor with the counting plugin and reads its counts: what bench/run and bench/profile share."""
 import collections
+import dataclasses
 import glob
 import os
 import re
@@ -10,7 +11,8 @@ import sys
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, TOP + "/tests/emu")
-import images  # noqa: E402  (its place is known only now)
+import guest_cases  # noqa: E402  (its place is known only now)
+import images  # noqa: E402
 import vm  # noqa: E402
 
 OUT = TOP + "/build/bench"
@@ -110,23 +112,53 @@ def compressed_kernel():
     return path
 
 
-def measure_guest(hv, repetitions=5, linux=False):
-    """The same with the bench in a guest, with rows for creating one; "memory": {what: pages of the hypervisor}."""
-    counts_file = f"{OUT}/{hv}-guest.counts"
+def guest_name(hv, kind):
+    """Of a guest's counts and log."""
+    return f"{hv}-guest" if kind == "pv" else f"{hv}-{kind}-guest"
+
+
+def with_device_model(cfg):
+    """cfg with QEMU and the firmware in Domain 0, and a disk whose boot sector asks a port of QEMU's."""
+    made = OUT + "/port-sector"
+    subprocess.run(["gcc", "-m32", "-nostdlib", "-static", "-Wl,--build-id=none,-Ttext=0x7c00,--oformat=binary", "-o", made,
+                    TOP + "/bench/prog/port.S"], check=True)
+    cfg = guest_cases.add_hvm(cfg)
+    if isinstance(cfg, str):
+        raise SystemExit("bench: " + cfg)
+    return dataclasses.replace(cfg, files=(*cfg.files, ("hvm/port.img", made)))
+
+
+def measure_guest(hv, repetitions=5, linux=False, kind="pv"):
+    """The same with the bench in a guest of this kind, with rows for creating one; "memory": {what: pages of the hypervisor}."""
+    name = guest_name(hv, kind)
+    counts_file = f"{OUT}/{name}.counts"
     brd = glob.glob(vm.FETCH + "/linux/lib/modules/*/kernel/drivers/block/brd.ko*")[0]
     cfg = vm.Config(hv=hv, initramfs="guests", task="bench-guest", cpus=1, mem=1280, timeout=1500,
-                    kernel=unpacked_kernel(), kargs=(f"secs={repetitions}", *KERNEL_ARGS, *GUEST_WORDS[hv]),
+                    kernel=unpacked_kernel(), kargs=(f"secs={repetitions}", f"guests={kind}", *KERNEL_ARGS, *GUEST_WORDS[hv]),
+                    cpu="" if kind == "pv" else "qemu64,+npt",
                     accel="tcg,thread=single", hvargs=("dom0_mem=768M,max:768M",),
                     files=(("modules/99-brd.ko", brd), ("bench/xz", "/usr/bin/xz"),
                            ("bench/vmlinux.xz", compressed_kernel())),
                     extra=(*QEMU_OPTIONS, plugin_option(hv, counts_file, linux)))
-    result = boot_checked(hv, cfg, f"bench-{hv}-guest")
+    if kind == "pvh":
+        cfg = with_device_model(cfg)
+    result = boot_checked(hv, cfg, f"bench-{name}")
     measured = collect(result, counts_file)
     measured["memory"] = {m.group(1): int(m.group(2)) for line in result.lines
                           if (m := re.match(r"bench-memory: (\w+) (-?\d+)", line))}
+    for name, row in measured["rows"].items():
+        row["scrub"] = within(measured["profile"].get(name, {}), "arch_clear_page", hv) if kind == "pvh" and name.startswith("create") else 0
     measured["uptime"] = next((float(m.group(1)) for line in result.lines
                                if (m := re.match(r"orlop-guest: b1: uptime ([\d.]+)", line))), 0)
     return measured
+
+
+def within(profile, function, hv):
+    """How many instructions a profile has in one of the hypervisor's functions (none, where its symbols are not known)."""
+    found = symbols(hv)
+    start = next((addr for addr, name in found if name == function), None)
+    stop = next((addr for addr, _ in found if start is not None and addr > start), 0)
+    return sum(count for addr, count in profile.items() if start is not None and start <= addr < stop)
 
 
 def collect(result, counts_file):

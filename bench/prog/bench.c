@@ -8,6 +8,8 @@
  * bench guest REPETITIONS ADDRESS DISK: all rows in a guest, with its disk and a peer elsewhere.
  * bench peer: that peer, in Domain 0.
  * bench run NUMBER NAME COMMAND...: a row that is one run of a command.
+ * bench boot-begins, bench boot-ended: the row of a guest's boot begins (in Domain 0) and ends (in
+ * the guest).
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -301,6 +303,7 @@ static int run_command(int row, const char *name, char **command)
         COMMAND_ROW(21);
         COMMAND_ROW(22);
         COMMAND_ROW(23);
+        COMMAND_ROW(24);
     }
     return status ? 1 : 0;
 }
@@ -379,6 +382,14 @@ int main(int argc, char **argv)
 
     if (!strcmp(what, "mark")) {
         MARKER(INIT, 0);
+        return 0;
+    }
+    if (!strcmp(what, "boot-begins")) {
+        MARKER(BEGIN, 25);
+        return 0;
+    }
+    if (!strcmp(what, "boot-ended")) {
+        MARKER(END, 25);
         return 0;
     }
     if (!strcmp(what, "peer"))

@@ -3,7 +3,8 @@
  * A disk whose boot sector is all its system: it asks the firmware for eight sectors behind itself
  * (each word of them is its number), for its memory, and for the time, which only goes on if the
  * timer's interrupt comes; says so on the serial line and at port 0xe9; and halts for good, which
- * ends the guest.
+ * ends the guest. Where the byte `forever` is not 0 it goes on instead: a sector with a number that
+ * grows is written and read back, and each time that it is right, it says so.
  */
         .code16
         .globl  _start
@@ -54,6 +55,8 @@ _start:
         js      2b
         mov     $good, %si
         call    say
+        cmpb    $0, forever
+        jne     turn
 stop:   cli
         hlt
         jmp     stop
@@ -61,6 +64,28 @@ stop:   cli
 fail_di: mov    %di, %si
 fail:   call    say
         jmp     stop
+
+turn:   incw    0x8000
+        mov     $0x43, %ah              /* the buffer is written as sectors 65 and on */
+        call    disk
+        mov     0x8000, %bx
+        movw    $0, 0x8000
+        mov     $0x42, %ah
+        call    disk
+        mov     $bad_data, %si
+        cmp     0x8000, %bx
+        jne     fail
+        mov     $again, %si
+        call    say
+        jmp     turn
+disk:   xor     %al, %al
+        movb    $65, packet + 8
+        mov     drive, %dl
+        mov     $packet, %si
+        int     $0x13
+        mov     $bad_read, %si
+        jc      fail
+        ret
 
 say:    lodsb
         test    %al, %al
@@ -83,12 +108,14 @@ packet: .byte   16, 0, 8, 0             /* eight sectors to 0:8000 from sector 1
         .word   0x8000, 0
         .quad   1
 hello:  .asciz  "boot-sector: begins\r\n"
+again:  .asciz  "boot-sector: turn\r\n"
 good:   .asciz  "boot-sector: ok\r\n"
 bad_read: .asciz "boot-sector: cannot read\r\n"
 bad_data: .asciz "boot-sector: wrong data\r\n"
 bad_memory: .asciz "boot-sector: wrong memory\r\n"
 
-        .org    510
+        .org    509
+forever: .byte  0
         .word   0xaa55
         .set    i, 0
         .rept   2048

@@ -112,19 +112,31 @@ def add_hvm(cfg):
         *((f"usr/share/seabios/vgabios-{n}.bin", f"{have}/share/seabios/vgabios-{n}.bin") for n in ("cirrus", "stdvga"))))
 
 
+def add_modules(cfg, place, names):
+    """An archive of more modules for a guest, which its initramfs loads before the usual ones."""
+    import mkinitramfs  # pylint: disable=import-outside-toplevel
+    made, modules = f"{vm.TOP}/build/tmp/{place.replace('/', '-')}", newc.Cpio()
+    os.makedirs(os.path.dirname(made), exist_ok=True)
+    for i, (name, content) in enumerate(mkinitramfs.module_order(names)):
+        modules.text(f"modules/0{i:02d}-{name}", content)
+    modules.write(made)
+    return dataclasses.replace(cfg, files=(*cfg.files, (place, made)))
+
+
+def add_backend(cfg):
+    """What a guest needs that serves ram disks."""
+    return add_modules(cfg, "backend/modules.cpio", ["brd", "xen-blkback"])
+
+
 def add_hvm_linux(cfg):
     """The same, GRUB, and the modules of emulated devices for the guest."""
     import mkinitramfs  # pylint: disable=import-outside-toplevel
     cfg = add_hvm(cfg)
     if isinstance(cfg, str):
         return cfg
-    made, modules = vm.TOP + "/build/tmp/hvm-modules.cpio", newc.Cpio()
-    for i, (name, content) in enumerate(mkinitramfs.module_order(["ata_piix", "sd_mod", "e1000"])):
-        modules.text(f"modules/0{i:02d}-{name}", content)
-    modules.write(made)
+    cfg = add_modules(cfg, "hvm/modules.cpio", ["ata_piix", "sd_mod", "e1000"])
     roms = tuple((f"usr/share/qemu/efi-{card}.rom", f"{vm.FETCH}/hvm/usr/lib/ipxe/qemu/efi-{card}.rom") for card in ("e1000", "rtl8139"))
-    return dataclasses.replace(cfg, files=cfg.files + roms + (
-        ("hvm/modules.cpio", made), ("hvm/grub-head.gz", images.grub_head(mkinitramfs.DISK_MIB))))
+    return dataclasses.replace(cfg, files=cfg.files + roms + (("hvm/grub-head.gz", images.grub_head(mkinitramfs.DISK_MIB)),))
 
 
 def own_programs(case, check):
@@ -170,10 +182,15 @@ def all_cases(case, check):
         [case(f"guest-{'' if task == 'pvh' else 'pvh-'}{task}-{mix}-{vcpus}of{cpus}", config(task, mix, cpus, vcpus, "pvh"),
               long=long, check=check, hvs=("orlop",)) for task, mix, cpus, vcpus, long in PVH_TESTS] + \
         own_programs(case, check) + \
+        [case("guest-backend", config("backend", "orlop", 2, 1), make=add_backend, check=check, long=True, hvs=("orlop",))] + \
         [case("guest-hvm", dataclasses.replace(config("hvm", "debian", 2, 1), mem=1536), make=add_hvm, check=check,
               hvs=("orlop", "xen")),
          case("guest-vfb", config("vfb", "orlop", 2, 1), make=add_qemu, check=vfb, long=True, hvs=("orlop",)),
          case("guest-hvm-orlop", dataclasses.replace(config("hvm", "orlop", 2, 1), mem=1536), make=add_hvm, check=screens,
-              hvs=("orlop",))] + \
+              hvs=("orlop",)),
+         case("guest-hvm-cycles-20", dataclasses.replace(config("hvm-cycles", "orlop", 2, 1, words=("cycles=20",)), mem=1536), make=add_hvm,
+              check=check, long=True, hvs=("orlop",)),
+         case("guest-hvm-chaos", dataclasses.replace(config("hvm-chaos", "orlop", 2, 1, words=("chaos=120",)), mem=1536), make=add_hvm,
+              check=check, long=True, hvs=("orlop",))] + \
         [case(f"guest-hvm-linux-{mix}", dataclasses.replace(config("hvm-linux", mix, 2, 2), mem=1536, timeout=1800), make=add_hvm_linux,
               check=check, long=True, hvs=("orlop", "xen") if mix == "debian" else ("orlop",)) for mix in ("debian", "orlop")]

@@ -21,9 +21,9 @@ FETCH = os.path.join(TOP, "build/fetch")
 sys.path.insert(1, TOP + "/dom0")
 import cpio as newc  # noqa: E402, pylint: disable=wrong-import-position
 
-# What ends a run at once: the machine will not come back from these.
+# What ends a run at once: the machine will not come back from these. The last one is the emulator's doing (tests/emu/run).
 FATAL = re.compile(r"Panic on CPU \d+:|Domain 0 \(vcpu#\d+\) crashed|Kernel panic - not syncing|"
-                   r"\(orlop\) (?:fatal|halted)|Domain 0 crashed: ")
+                   r"\(orlop\) (?:fatal|halted)|Domain 0 crashed: |^\(orlop\).* RIP [0-9a-f]{4}:\[<[0-9a-f]+>\] svm_enter\+")
 MARK = "orlop-dom0: "
 PATIENCE = 2    # limits end what hangs; a computer that does other work is only slow
 

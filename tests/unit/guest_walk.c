@@ -179,16 +179,17 @@ TEST(a_race_is_walked_again)
     CHECK_EQ(guest_walk(&g, &ops, &m, 0x123, 0, &out), WALK_OK);
     CHECK_EQ(out.gpa, 0x5123);
     CHECK_EQ(m.page[4][0], 5 << 12 | 0x27);
-    /* Four looks on the way down, the fifth is to set the bits: by then the entry is another. */
+    /* Four looks that find bits to set, four on the way down, the ninth is to set them: by then the
+     * entry is another. */
     four_levels(&m);
     m.meanwhile = change_leaf;
     looks = 0;
-    change_at = 5;
-    change_until = 5;
+    change_at = 9;
+    change_until = 9;
     CHECK_EQ(guest_walk(&g, &ops, &m, 0x123, PFEC_W, &out), WALK_OK);
     CHECK_EQ(out.gpa, 0x6123);
     CHECK_EQ(m.page[4][0], 6 << 12 | 0x67);
-    CHECK_EQ(looks, 10);
+    CHECK_EQ(looks, 14);
     /* It never stops. */
     change_until = ~0u;
     CHECK_EQ(guest_walk(&g, &ops, &m, 0x123, PFEC_W, &out), WALK_AGAIN);

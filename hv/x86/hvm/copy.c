@@ -32,7 +32,7 @@ static void open_space(struct hvm_vcpu *v, struct space *s)
     s->p2m = &hvm_domain_of(v)->p2m;
 }
 
-/* May the guest's kernel read, or write, what has this type? */
+/* May the guest's kernel read, or write, what has this type? As p2m_peek() has it. */
 static bool allowed(enum p2m_type t, bool write)
 {
     switch (t) {
@@ -54,13 +54,22 @@ static bool allowed(enum p2m_type t, bool write)
 /* The hypervisor's address of a guest frame; NULL: there is no memory for such an access. */
 static void *find(struct p2m *p2m, uint64_t gfn, bool write)
 {
-    struct p2m_entry e = p2m_lookup(p2m, GFN(gfn));
+    const struct vcpu *here = cpu_info()->current;
+    mfn_t mfn;
 
-    if (!allowed(e.type, write))
-        return NULL;
+    if (here && here->domain == p2m->d) {
+        if (!p2m_peek(p2m, GFN(gfn), write, &mfn))
+            return NULL;
+    } else {
+        struct p2m_entry e = p2m_lookup(p2m, GFN(gfn));
+
+        if (!allowed(e.type, write))
+            return NULL;
+        mfn = e.mfn;
+    }
     if (write)
         p2m_mark_dirty(p2m, GFN(gfn));
-    return direct(mfn_maddr(e.mfn).v);
+    return direct(mfn_maddr(mfn).v);
 }
 
 static void *map_table(void *ctx, uint64_t gfn, bool write)

@@ -244,12 +244,50 @@ static enum guest_walk_result one_pass(struct pass *w, uint64_t va, uint32_t acc
     return r;
 }
 
+/*
+ * The way nearly all walks go: long mode, pages of 4 KiB or 2 MiB, nothing to set, nothing to
+ * refuse. false: nothing was decided.
+ */
+static bool plain_walk(const struct guest_paging *g, const struct guest_walk_ops *ops, void *ctx,
+                       uint64_t va, uint32_t access, struct guest_walk *out)
+{
+    uint64_t reserved = (E_ADDR & ~(BIT(g->phys_bits) - 1)) | (g->efer & EFER_NX ? 0 : E_NX);
+    uint64_t all = ~0ull, any = 0, table = g->cr3 & E_ADDR, e;
+    unsigned int shift = 39;
+
+    if (!(g->cr0 & CR0_PG) || !(g->efer & EFER_LMA) || ops->put)
+        return false;
+    for (;; shift -= 9) {
+        const uint64_t *page = ops->get(ctx, table >> 12, false);
+
+        if (!page)
+            return false;
+        e = __atomic_load_n(page + (va >> shift & 511), __ATOMIC_RELAXED);
+        all &= e;
+        any |= e;
+        if (shift == 12 || e & E_PS)
+            break;
+        table = e & E_ADDR;
+    }
+    if (shift > 21 || (shift == 21 && e & 0x1fe000) || any & reserved ||
+        (all & (E_P | E_A)) != (E_P | E_A) || (access & PFEC_W && !(e & E_D)) ||
+        !allowed(g, (all & (E_W | E_U)) | (any & E_NX), access))
+        return false;
+    *out = (struct guest_walk){ .gpa = (e & E_ADDR & ~(BIT(shift) - 1)) | (va & (BIT(shift) - 1)),
+                                .order = (uint8_t)(shift - 12),
+                                .writable = (all & E_W) != 0,
+                                .user = (all & E_U) != 0 };
+    return true;
+}
+
 enum guest_walk_result guest_walk(const struct guest_paging *g, const struct guest_walk_ops *ops,
                                   void *ctx, uint64_t va, uint32_t access, struct guest_walk *out)
 {
     struct pass w = { .g = g, .ops = ops, .ctx = ctx };
     enum guest_walk_result r = WALK_AGAIN;
 
+    if (plain_walk(g, ops, ctx, va, access, out))
+        return WALK_OK;
     *out = (struct guest_walk){ 0 };
     if (!(g->cr0 & CR0_PG)) {
         *out = (struct guest_walk){ .gpa = va & 0xffffffff, .writable = true, .user = true };
