@@ -48,12 +48,13 @@ PV = Kind(
     {"plain": (16, "a guest of one vCPU"), "devices": (20, "the same with a disk and a card")})
 PVH = Kind(
     "pvh", "In a PVH guest",
-    "The same in a PVH guest, and the creation of hardware-assisted guests. `boot` is from `unpause` to the first line of the guest's initramfs. A port of QEMU's is read by the boot sector of an HVM guest.",
-    {"create": "a PVH guest of 192 MiB created", "create-cold": COLD, "create-micro": "a PVH micro-guest of 4 MiB created",
+    "The same in a PVH guest, and the creation of hardware-assisted guests. `boot` is from `unpause` to the first line of the guest's initramfs. QEMU's port and IDE disk are read by the boot sector of an HVM guest.",
+    {"create-plain": "a PVH guest of 192 MiB created", "create": "the same with a disk and a card", "create-cold": COLD, "create-micro": "a PVH micro-guest of 4 MiB created",
      "create-hvm": "an HVM guest of 64 MiB created, QEMU started"},
-    {"create": 60e6, "create-micro": 20e6, "create-hvm": 130e6}, 3.2,
+    {"create-plain": 60e6, "create-micro": 20e6, "create-hvm": 130e6}, 3.2,
     {"plain": (50, "a PVH guest of one vCPU"), "devices": (50, "the same with a disk and a card")},
-    {"boot-guest": "boot of Debian's kernel", "qemu-port": "a port of QEMU's read: to QEMU and back"}, False)
+    {"boot-guest": "boot of Debian's kernel", "qemu-port": "a port of QEMU's read: to QEMU and back",
+     "qemu-sector": "a sector's 512 bytes from QEMU's IDE disk: `rep insw`"}, False)
 KINDS = {"pv": PV, "pvh": PVH}
 
 

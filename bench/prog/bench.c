@@ -304,6 +304,7 @@ static int run_command(int row, const char *name, char **command)
         COMMAND_ROW(22);
         COMMAND_ROW(23);
         COMMAND_ROW(24);
+        COMMAND_ROW(28);
     }
     return status ? 1 : 0;
 }

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A boot sector that reads the status of the serial line 200 times, which is QEMU's, between two markers (bench/count.c), so
- * the row is of round trips to the device model; says so on that line, and halts for good, which ends the guest. In 32-bit
+ * the row is of round trips to the device model; then it reads sectors of its IDE disk, and each one's data, by one
+ * instruction, is a run of the next row. It says so on the serial line, and halts for good, which ends the guest. In 32-bit
  * code, where the markers are the bytes that they are everywhere.
  */
         .set    TIMES, 200
         .set    ROW, 26
         .set    LSR, 0x3fd
+        .set    IDE, 0x1f0
         .code16
         .globl  _start
 _start:
@@ -22,6 +24,7 @@ _start:
 protected:
         mov     $16, %ax
         mov     %ax, %ds
+        mov     %ax, %es
         mov     $LSR, %edx
         in      %dx, %al                /* what happens only once */
         mov     $TIMES, %ecx
@@ -30,6 +33,37 @@ protected:
         dec     %ecx
         jnz     1b
         nopl    0x4f520200+ROW(%eax,%eax,1)
+
+        mov     $5, %ebp
+5:      mov     $IDE + 2, %edx
+        mov     $1, %al                 /* one sector, number 1 */
+        out     %al, %dx
+        inc     %edx
+        out     %al, %dx
+        inc     %edx
+        xor     %al, %al
+        out     %al, %dx
+        inc     %edx
+        out     %al, %dx
+        inc     %edx
+        mov     $0xe0, %al
+        out     %al, %dx
+        inc     %edx
+        mov     $0x20, %al
+        out     %al, %dx
+6:      in      %dx, %al
+        and     $0x88, %al
+        cmp     $8, %al                 /* has data, and is not busy */
+        jne     6b
+        mov     $IDE, %edx
+        mov     $0x8000, %edi
+        mov     $256, %ecx
+        nopl    0x4f520101+ROW(%eax,%eax,1)
+        rep insw
+        nopl    0x4f520201+ROW(%eax,%eax,1)
+        dec     %ebp
+        jnz     5b
+        mov     $LSR, %edx
         mov     $text, %esi
 2:      mov     (%esi), %bl
         inc     %esi
