@@ -210,10 +210,11 @@ long hc_hvm_op(struct vcpu *v, const struct hc_args *args)
         return op_get_mem_type(v, arg);
     case HVMOP_get_time:
         return op_get_time(v, arg);
-    case HVMOP_pagetable_dying: /* a hint for shadow tables */
     case HVMOP_flush_tlbs:
         return 0;
     default:
+        /* pagetable_dying too, a hint for shadow tables: refused, Linux does not give it at each
+         * exec and exit. */
         return E(ENOSYS);
     }
 }

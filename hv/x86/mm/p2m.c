@@ -313,8 +313,8 @@ bool p2m_allows(struct p2m *p, gfn_t gfn, bool write, bool fetch)
            (!fetch || p2m_is_ram(entry_type(e)));
 }
 
-/* 0 if the type allows the access. */
-static int access_error(const struct p2m_entry *e, unsigned int access)
+/* 0 if the type, which is not plain RAM, allows the access. */
+static int type_error(const struct p2m_entry *e, unsigned int access)
 {
     bool other = e->type >= P2M_GRANT_RW && e->type <= P2M_FOREIGN_RO;
 
@@ -323,7 +323,6 @@ static int access_error(const struct p2m_entry *e, unsigned int access)
         return -XEN_ENOENT;
     case P2M_POD:
         return -XEN_EAGAIN;
-    case P2M_RAM:
     case P2M_SHARED:
     case P2M_GRANT_RW:
     case P2M_FOREIGN:
@@ -339,6 +338,11 @@ static int access_error(const struct p2m_entry *e, unsigned int access)
         return -XEN_EINVAL;
     }
     return other && !(access & P2M_ANY_OWNER) ? -XEN_EACCES : 0;
+}
+
+static inline int access_error(const struct p2m_entry *e, unsigned int access)
+{
+    return __builtin_expect(e->type == P2M_RAM, 1) ? 0 : type_error(e, access);
 }
 
 /*

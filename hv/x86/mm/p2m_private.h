@@ -71,12 +71,13 @@ static inline uint16_t *table_count(const uint64_t *table)
  */
 static inline uint64_t *find_entry(const struct p2m *p, gfn_t gfn, int *level, uint64_t **table)
 {
+    const uint64_t present = p->fmt->present;
     uint64_t *t = p->root;
 
     for (int l = TOP_LEVEL;; l--) {
         uint64_t *e = &t[entry_slot(gfn, l)], v = entry_load(e);
 
-        if (!entry_is_table(p, v, l)) {
+        if (l == 1 || !(v & present) || v & PTE_PS) {
             *level = l;
             if (table)
                 *table = t;
