@@ -39,6 +39,7 @@ TESTS = [
     ("move", "orlop", 2, 1, False),
     ("move", "orlop", 2, 4, True),
     ("migrate", "orlop", 2, 1, True),
+    ("torn", "orlop", 2, 1, True),
     ("daemons", "store", 1, 1, True),
     ("daemons", "orlop", 2, 2, True),
 ]
@@ -57,7 +58,7 @@ PVH_TESTS = [
 
 def config(task, mix, cpus, vcpus, kind="pv", words=()):
     whose = zip(("xenstored", "consoled", "cli"), MIXES[mix])
-    return vm.Config(task=f"guest-{task}+audit", initramfs="guests", cpus=cpus, mem=2048, timeout=2400 if task == "migrate" else 900,
+    return vm.Config(task=f"guest-{task}+audit", initramfs="guests", cpus=cpus, mem=2048, timeout=2400 if task in ("migrate", "torn") else 900,
                      hvargs=("dom0_mem=768M,max:768M",),
                      kargs=(f"vcpus={vcpus}", f"guests={kind}", *(f"{key}={value}" for key, value in whose), *words))
 
