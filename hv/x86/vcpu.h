@@ -45,6 +45,7 @@ struct x86_domain {
     struct x86_pirqs pirqs;
     struct x86_told *told; /* atomic, set once: what the tools told it of its machine; or NULL */
     struct x86_tsc tsc;
+    uint32_t viridian; /* atomic, set once: HVMPV_* that the tools asked for (hvm/viridian.h) */
 };
 
 static inline struct x86_vcpu *x86_vcpu(struct vcpu *v)

@@ -233,7 +233,12 @@ TEST(cfg_hvm)
     CHECK(hvm("hdtype = 'ahci'\n") && !errors.warnings && cfg.ahci);
     HVM_REFUSED("hdtype = 'scsi'\n", "t.cfg:5: hdtype: expected is 'ide' or 'ahci'");
     HVM_REFUSED("acpi = 0\n", "t.cfg:5: acpi: HVM guests always have ACPI");
-    HVM_REFUSED("viridian = 1\n", "t.cfg:5: viridian: is not supported for HVM guests yet");
+    CHECK(hvm("viridian = 1\n") && cfg.viridian == 7 && !errors.warnings);
+    CHECK(hvm("viridian = ['all', '!freq', '!stimer']\n") && cfg.viridian == 5);
+    CHECK(hvm("viridian = []\n") && !cfg.viridian);
+    HVM_REFUSED("viridian = ['base', 'stimer']\n", "t.cfg:5: viridian: stimer is not there");
+    HVM_REFUSED("viridian = ['freq']\n", "t.cfg:5: viridian: the others need 'base'");
+    HVM_REFUSED("viridian = ['some']\n", "t.cfg:5: viridian: there is no group some");
     HVM_REFUSED("device_model_args = ['-x']\n", "device_model_args: is not supported for HVM");
     HVM_REFUSED("firmware = 'ovmf'\n", "t.cfg:5: firmware: only 'bios'");
     HVM_REFUSED("boot = 'x'\n", "t.cfg:5: boot: expected is letters");

@@ -17,7 +17,7 @@ $(INSN_UNIT): $(UNIT_OUT)/%: tests/unit/%.c $(INSN_SRC) $(INSN_HDR) tests/unit/i
 	@mkdir -p $(@D)
 	$(HOSTCC) $(HOST_CFLAGS) -I. -Ihv -Itests/unit -o $@ $< $(INSN_SRC)
 
-PRIVOP_SRC := hv/x86/pv/privop.c hv/x86/pv/msr.c hv/x86/policy/cpuid.c hv/x86/policy/xen_leaves.c hv/x86/policy/cpu_policy.c \
+PRIVOP_SRC := hv/x86/pv/privop.c hv/x86/pv/msr.c hv/x86/policy/cpuid.c hv/x86/policy/xen_leaves.c hv/x86/policy/viridian.c hv/x86/policy/cpu_policy.c \
 	lib/cpu_policy.c hv/x86/pv/ioport.c hv/x86/insn/decode.c tests/host/x86/cpu/ops.c
 PRIVOP_UNIT := $(patsubst tests/unit/%.c,$(UNIT_OUT)/%,$(wildcard tests/unit/privop_*.c))
 UNIT_TESTS += $(PRIVOP_UNIT)

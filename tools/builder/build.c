@@ -264,6 +264,7 @@ static int set_params(struct build *b)
                    /* HVM only */
                    { HVM_PARAM_PAE_ENABLED, 1 },
                    { HVM_PARAM_TIMER_MODE, HVMPTM_no_delay_for_missed_ticks },
+                   { HVM_PARAM_VIRIDIAN, r->viridian },
                    { HVM_PARAM_HPET_ENABLED, 1 },
                    { HVM_PARAM_VPT_ALIGN, 1 } };
     unsigned int nr = b->pvh.hvm ? ARRAY_SIZE(params) : 4;

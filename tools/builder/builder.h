@@ -76,6 +76,7 @@ struct builder_request {
     uint64_t memory_kib, max_kib;
     /* PVH and HVM: that there may be, as in its ACPI tables; at most BUILDER_PVH_VCPUS. */
     unsigned int vcpus;
+    uint32_t viridian;         /* HVM: HVM_PARAM_VIRIDIAN, before the guest runs */
     unsigned int vcpus_online; /* HVM: the first so many of them are there at its start */
 
     /* Ports in the guest, and who serves them (grants in the reserved entries go there). */

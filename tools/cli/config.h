@@ -98,6 +98,9 @@ struct affinity_config {
 
 enum guest_type { GUEST_PV, GUEST_PVH, GUEST_HVM };
 
+/* Microsoft's interface, beside Xen's: its groups as xl names them. */
+enum { VIRIDIAN_BASE = 1, VIRIDIAN_FREQ = 2, VIRIDIAN_TIME = 4 };
+
 enum vga_card { VGA_NONE, VGA_CIRRUS, VGA_STDVGA };
 enum { USB_TABLET = 1, USB_MOUSE = 2, USB_KEYBOARD = 4 };
 
@@ -139,6 +142,7 @@ struct guest_config {
     char *serial;       /* HVM: "pty", "file:/PATH", or NULL: no serial line */
     bool ahci;          /* HVM: its disks are behind a SATA controller, not IDE */
     char *device_model; /* HVM: QEMU's absolute path, or NULL: Debian's */
+    unsigned viridian;  /* HVM: VIRIDIAN_*; 0: none */
     struct screen_config screen; /* HVM; PV: where vnc is set */
     bool localtime;              /* the guest's clock begins at Dom0's local time, plus: */
     int64_t rtc_offset_s;        /* seconds */
@@ -229,6 +233,7 @@ const char *guest_type_name(enum guest_type type); /* "pv" */
 const char *guest_action_name(enum guest_action action);
 const char *disk_format_name(enum disk_format format);
 const char *vga_name(enum vga_card card);
+const char *viridian_name(unsigned bit);   /* NULL: no such bit */
 const char *usb_device_name(unsigned bit); /* of usb_devices; NULL: no such bit */
 /* Whether the first bytes of the target say no other format: it would be read as rubbish. */
 bool disk_format_fits(const struct disk_config *disk);

@@ -65,6 +65,9 @@ bool decode_bool(struct decode *d, const struct key *key, const struct config_se
 /* A key that only HVM guests read: false after the warning for any other. */
 bool key_for_hvm(struct decode *d, const struct config_setting *s);
 
+/* config_viridian.c */
+bool decode_viridian(struct decode *d, const struct key *key, const struct config_setting *s);
+
 /* Screens (config_screen.c): their keys, up to one without a name; what follows from all of them.
  */
 extern const struct key config_screen_keys[];

@@ -106,6 +106,17 @@ static void put_screen(struct json_object *to, const struct screen_config *scree
     put_text(to, "keymap", screen->keymap);
 }
 
+static void put_viridian(struct json_object *to, unsigned groups)
+{
+    struct json_object *list = json_object_new_array();
+
+    for (unsigned bit = 1; viridian_name(bit); bit <<= 1) {
+        if (groups & bit)
+            json_object_array_add(list, json_object_new_string(viridian_name(bit)));
+    }
+    json_object_object_add(to, "viridian", list);
+}
+
 static void put_pc(struct json_object *to, const struct screen_config *screen)
 {
     struct json_object *devices = json_object_new_array();
@@ -156,6 +167,8 @@ struct json_object *config_to_json(const struct guest_config *cfg)
     put_text(j, "device_model_override", cfg->device_model);
     if (cfg->type == GUEST_HVM)
         put_pc(j, &cfg->screen);
+    if (cfg->viridian)
+        put_viridian(j, cfg->viridian);
     if (cfg->type == GUEST_HVM || cfg->screen.vnc)
         put_screen(j, &cfg->screen);
     put_bool(j, "localtime", cfg->localtime);

@@ -472,6 +472,8 @@ static const struct key own_keys[] = {
         .decode = decode_hdtype),
     KEY("serial", "'pty', 'file:/PATH' (without a comma) or 'none'",
         .decode = decode_serial),
+    KEY("viridian", "0, 1 or a list of 'base', 'freq', 'time_ref_count', 'defaults' or 'all', with ! before one to be left out",
+        .decode = decode_viridian),
     KEY("device_model_override", "the path of QEMU, in quotes",
         .decode = decode_device_model, .offset = FIELD(device_model)),
     KEY("localtime", "0 (the guest's clock is UTC) or 1 (Dom0's local time)",

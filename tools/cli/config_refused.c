@@ -69,7 +69,6 @@ const struct config_key_info config_refused[] = {
     { "stubdomain_ramdisk", KEY_IGNORED, HVM },
     { "timer_mode", KEY_IGNORED, HVM },
     { "vendor_device", KEY_IGNORED, HVM },
-    { "viridian", KEY_IGNORED, HVM },
     { "vpt_align", KEY_IGNORED, HVM },
     { "xen_platform_pci", KEY_IGNORED, HVM },
 

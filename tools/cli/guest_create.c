@@ -35,6 +35,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include <xen/hvm/params.h>
 
 #define DEVICE_WAIT_MS 30000
 #define ERASE_WAIT_MS 10000
@@ -295,6 +296,14 @@ static int restore(struct making *m, struct error *e)
     return introduce(m, got.console_mfn, got.store_mfn, e);
 }
 
+static uint32_t viridian_param(unsigned int groups)
+{
+    if (!groups)
+        return 0;
+    return HVMPV_base_freq | (groups & VIRIDIAN_FREQ ? 0 : HVMPV_no_freq) |
+           (groups & VIRIDIAN_TIME ? HVMPV_time_ref_count : 0);
+}
+
 static int build(struct making *m, struct error *e)
 {
     bool hvm = m->cfg->type == GUEST_HVM;
@@ -307,6 +316,7 @@ static int build(struct making *m, struct error *e)
                                  .max_kib = (uint64_t)(m->cfg->maxmem_mb - video) << 10,
                                  .vcpus = m->cfg->maxvcpus,
                                  .vcpus_online = m->cfg->vcpus,
+                                 .viridian = viridian_param(m->cfg->viridian),
                                  .console_port = m->console_port,
                                  .store_port = m->store_port };
     struct builder_result got;

@@ -9,6 +9,7 @@
 #include "core/log.h"
 #include "x86/hvm/devices.h"
 #include "x86/hvm/hypercall_page.h"
+#include "x86/hvm/viridian.h"
 
 #define VIA_TYPE(v) ((v) >> 56)
 #define VIA_VALUE(v) ((v) & ((UINT64_C(1) << 56) - 1))
@@ -84,8 +85,7 @@ static long set_param(struct vcpu *v, struct hvm_domain *hd, const struct xen_hv
             hvm_latch_layout(hvm_vcpu(v), v->narrow);
         break;
     case HVM_PARAM_VIRIDIAN:
-        if (p->value)
-            log_refusal(&hd->x.d, "viridian: there are no such leaves; it sees Xen's alone");
+        rc = viridian_set(hd, p->value);
         break;
     case HVM_PARAM_ALTP2M:
     case HVM_PARAM_NESTEDHVM:

@@ -77,6 +77,8 @@ struct hvm_domain {
     uint8_t callback_vector; /* atomic: HVM_PARAM_CALLBACK_IRQ's vector; 0: none */
     uint32_t emulation;      /* XEN_X86_EMU_* */
     struct hvm_devices *dev; /* constant; NULL: PVH */
+    /* atomic, viridian.c's: the guest's identity, its hypercall page, when its time began */
+    uint64_t hv_guest_os, hv_hypercall, hv_epoch;
 };
 
 static inline struct hvm_vcpu *hvm_vcpu(struct vcpu *v)

@@ -14,6 +14,7 @@
 #include "x86/hvm/exits.h"
 #include "x86/hvm/hypercall_page.h"
 #include "x86/hvm/state.h"
+#include "x86/hvm/viridian.h"
 #include "x86/policy/cpu_policy.h"
 #include "x86/time/vtsc.h"
 
@@ -149,7 +150,7 @@ bool hvm_rdmsr(struct hvm_vcpu *v, uint32_t msr, uint64_t *val)
     case MSR_TSC_AUX:
         return policy_has_tsc_aux() && known(v->tsc_aux, val);
     }
-    return read_mtrr(v, msr, val) || read_constant(v, msr, val);
+    return read_mtrr(v, msr, val) || read_constant(v, msr, val) || viridian_rdmsr(v, msr, val);
 }
 
 static bool write_tsc_aux(struct hvm_vcpu *v, uint64_t val)
@@ -189,7 +190,9 @@ bool hvm_wrmsr(struct hvm_vcpu *v, uint32_t msr, uint64_t val)
     case MSR_TSC_AUX:
         return write_tsc_aux(v, val);
     case XEN_HYPERCALL_MSR:
-        return hvm_write_hypercall_page(v, val);
+        if (!hvm_domain_of(v)->x.viridian)
+            return hvm_write_hypercall_page(v, val);
+        break;
     }
-    return write_mtrr(v, msr, val) || write_constant(v, msr, val);
+    return write_mtrr(v, msr, val) || write_constant(v, msr, val) || viridian_wrmsr(v, msr, val);
 }

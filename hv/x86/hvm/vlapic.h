@@ -21,7 +21,8 @@
 
 struct vlapic;
 
-#define VLAPIC_NONE (~0ull) /* no deadline */
+#define VLAPIC_NONE (~0ull)   /* no deadline */
+#define VLAPIC_CYCLE_NS 10ull /* its timer counts at 100 MHz, before the divider */
 
 /* What an APIC needs of the vCPU that owns it. Calls marked `any` come from any CPU. */
 struct vlapic_ops {

@@ -43,7 +43,7 @@ enum apic_reg {
 #define ESR_SEND_VECTOR 0x20u
 #define ESR_RECEIVE_VECTOR 0x40u
 #define ESR_REGISTER 0x80u
-#define BUS_CYCLE_NS 10ull /* 100 MHz, before the divider */
+#define BUS_CYCLE_NS VLAPIC_CYCLE_NS
 
 #define VLAPIC_REGS_SIZE 1024u /* bytes */
 

@@ -39,6 +39,9 @@ static inline const struct cpu_policy *policy_of(const struct domain *d)
     return access_host(d) ? &policy_max[k] : &policy_default[k];
 }
 
+/* A leaf, counted from POLICY_HV_LEAF, of a domain with other leaves (policy/viridian.c). */
+void policy_viridian_leaf(const struct vcpu *v, uint32_t leaf, struct cpuid_regs *r);
+
 /* May d's XCR0 be val? The rules of the SDM, among the states that its policy has. */
 static inline bool policy_xcr0_ok(const struct domain *d, uint64_t val)
 {
@@ -58,7 +61,9 @@ struct policy_time {
 };
 extern struct policy_time policy_time;
 
-#define XEN_HYPERCALL_MSR 0x40000000u /* writing a frame number fills it with hypercall stubs */
+#define XEN_HYPERCALL_MSR 0x40000000u    /* writing a frame number fills it with hypercall stubs */
+#define XEN_HYPERCALL_MSR_HV 0x40000200u /* the same where other MSRs are there (viridian) */
+#define POLICY_HV_LEAF 0x40000000u       /* of other leaves; Xen's are then 0x100 higher */
 
 /* The answer for v, whose CR4 is given; any leaf and sub-leaf may be asked (policy/cpuid.c). */
 void policy_cpuid(const struct x86_vcpu *v, uint64_t cr4, uint32_t leaf, uint32_t sub,

@@ -7,6 +7,8 @@
 #include "lib/xenabi.h"
 #include "x86/cpu/cpu.h"
 
+#define HV_SPACE 0x100u /* by which Xen's leaves are moved where others are there */
+
 struct policy_time policy_time;
 
 static void time_leaf(const struct domain *d, uint32_t sub, struct cpuid_regs *r)
@@ -31,9 +33,9 @@ static void time_leaf(const struct domain *d, uint32_t sub, struct cpuid_regs *r
     }
 }
 
-static void hypercall_leaf(bool hvm, struct cpuid_regs *r)
+static void hypercall_leaf(bool hvm, bool moved, struct cpuid_regs *r)
 {
-    *r = (struct cpuid_regs){ 1, XEN_HYPERCALL_MSR,
+    *r = (struct cpuid_regs){ 1, moved ? XEN_HYPERCALL_MSR_HV : XEN_HYPERCALL_MSR,
                               hvm ? 0 : XEN_CPUID_FEAT1_MMU_PT_UPDATE_PRESERVE_AD, 0 };
 }
 
@@ -50,21 +52,29 @@ static void hvm_leaf(const struct vcpu *v, uint32_t sub, struct cpuid_regs *r)
 
 bool policy_xen_leaf(const struct vcpu *v, uint32_t leaf, uint32_t sub, struct cpuid_regs *r)
 {
+    const struct x86_domain *d = (const struct x86_domain *)v->domain;
     bool hvm = v->domain->kind == GUEST_HVM;
+    bool moved = __atomic_load_n(&d->viridian, __ATOMIC_RELAXED) != 0;
 
+    if (moved && leaf >= POLICY_HV_LEAF && leaf < POLICY_HV_LEAF + HV_SPACE) {
+        policy_viridian_leaf(v, leaf - POLICY_HV_LEAF, r);
+        return true;
+    }
+    leaf -= moved ? HV_SPACE : 0;
     if (leaf < XEN_CPUID_FIRST_LEAF || leaf > XEN_CPUID_LEAF(XEN_CPUID_MAX_NUM_LEAVES))
         return false;
     *r = (struct cpuid_regs){ 0 };
     switch (leaf - XEN_CPUID_FIRST_LEAF) {
     case 0:
-        *r = (struct cpuid_regs){ XEN_CPUID_LEAF(XEN_CPUID_MAX_NUM_LEAVES), XEN_CPUID_SIGNATURE_EBX,
-                                  XEN_CPUID_SIGNATURE_ECX, XEN_CPUID_SIGNATURE_EDX };
+        *r = (struct cpuid_regs){ XEN_CPUID_LEAF(XEN_CPUID_MAX_NUM_LEAVES) + (moved ? HV_SPACE : 0),
+                                  XEN_CPUID_SIGNATURE_EBX, XEN_CPUID_SIGNATURE_ECX,
+                                  XEN_CPUID_SIGNATURE_EDX };
         break;
     case 1:
         r->a = XEN_ABI_VERSION;
         break;
     case 2:
-        hypercall_leaf(hvm, r);
+        hypercall_leaf(hvm, moved, r);
         break;
     case 3:
         time_leaf(v->domain, sub, r);
