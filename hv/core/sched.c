@@ -301,6 +301,8 @@ static void place(struct pcpu *p, struct vcpu *v, bool woken)
     if (woken && !is_idle(cur)) {
         at.running = credit_vtime_at(cur, now);
         at.least = least_waiting(p);
+    } else if (woken && p->core) {
+        at.running = core_running_at(p, now);
     }
     if (woken)
         credit_place_woken(&p->rq, v, &at);

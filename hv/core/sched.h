@@ -40,6 +40,7 @@ struct runqueue {
     uint64_t load;         /* [lock] sum of sched_unit.share of those that wait */
     uint64_t around;       /* atomic: load and run_share of a CPU nearby, their mean */
     vtime_t vtime;         /* [lock] how far the vCPUs of this CPU have come; never goes back */
+    bool rides;            /* [lock] by cores: its vCPU runs in a turn that another one began */
     vtime_t first;         /* [lock] virtual time of the first that waits, VTIME_NONE: none; a hint
                             * to others */
     vtime_t run_vtime;     /* [lock] of the one that runs, at time run_since; hints to others */

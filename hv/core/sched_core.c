@@ -15,7 +15,8 @@
  * nobody depends on being told.
  *
  * Virtual times of a core's CPUs are compared, so who is placed on one of them is placed near the
- * furthest of them (core_level()).
+ * furthest of them (core_level()). A vCPU that runs because its domain has the turn, not because it
+ * is due itself (runqueue.rides), may be far ahead of all others: it does not count for that.
  */
 #include "core/sched_core.h"
 
@@ -132,6 +133,14 @@ static vtime_t furthest_running(const struct pcpu *p, uint64_t now, uint32_t *ra
         }
     }
     return most;
+}
+
+vtime_t core_running_at(const struct pcpu *p, uint64_t now)
+{
+    uint32_t rate;
+    vtime_t most = furthest_running(p, now, &rate);
+
+    return most ? most : VTIME_NONE;
 }
 
 /* When v, which waits on p, is due; a time up to `now`: it is. */
@@ -261,6 +270,7 @@ struct vcpu *core_pick(struct pcpu *p, struct vcpu *v, uint64_t now)
     uint64_t at = now + LOOK_AGAIN_NS;
     struct vcpu *w;
 
+    p->rq.rides = with != 0; /* if it is taken */
     if (with == 0 && begin_turn(p, v, now))
         return v;
     if (with > 0 && take(p, v, now))

@@ -50,6 +50,8 @@ int core_beside(const struct pcpu *p, const struct domain *d);
 struct pcpu *core_others(struct pcpu *p);
 /* The first of those on q that may run on p, or NULL. [q's rq lock] */
 struct vcpu *core_first_on(struct pcpu *p, struct pcpu *q);
+/* How far the one on p's siblings is that is furthest ahead; VTIME_NONE: none runs. A hint. */
+vtime_t core_running_at(const struct pcpu *p, uint64_t now);
 /* p's virtual time is at least its siblings', before a vCPU gets its place by it. [p's rq lock] */
 void core_level(struct pcpu *p);
 /* Counts how long p idled though vCPUs waited for it; it does so from now on, or not. [rq lock] */

@@ -165,7 +165,7 @@ static void charge_domain(struct runqueue *rq, struct sched_domain *s, uint64_t 
 
 static inline void raise_vtime(struct runqueue *rq, const struct vcpu *v)
 {
-    if (v->sched.vtime > rq->vtime)
+    if (v->sched.vtime > rq->vtime && !rq->rides)
         __atomic_store_n(&rq->vtime, v->sched.vtime, __ATOMIC_RELAXED);
 }
 
