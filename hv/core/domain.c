@@ -127,9 +127,9 @@ static void domain_destroy_record(struct domain *d)
     d->ops->domain_free(d);
 }
 
-void domain_put(struct domain *d)
+void domain_put_many(struct domain *d, uint32_t n)
 {
-    if (__atomic_fetch_sub(&d->refs, 1, __ATOMIC_ACQ_REL) == 1)
+    if (__atomic_fetch_sub(&d->refs, n, __ATOMIC_ACQ_REL) == n)
         domain_destroy_record(d);
 }
 

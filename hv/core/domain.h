@@ -126,7 +126,16 @@ extern struct domain *dom0; /* set once by the Dom0 build */
  * found as long as it owns a page: who asks for more than its number looks at its state.
  */
 struct domain *domain_get(domid_t id);
-void domain_put(struct domain *d);
+/* n more references, by somebody who holds one; and n less. */
+static inline void domain_get_more(struct domain *d, uint32_t n)
+{
+    __atomic_fetch_add(&d->refs, n, __ATOMIC_RELAXED);
+}
+void domain_put_many(struct domain *d, uint32_t n);
+static inline void domain_put(struct domain *d)
+{
+    domain_put_many(d, 1);
+}
 /* As domain_get, and understands DOMID_SELF as caller's own domain. */
 struct domain *domain_get_self(struct vcpu *caller, domid_t id);
 /* The first domain of id >= from with a reference, or NULL. */

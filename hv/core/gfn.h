@@ -30,14 +30,27 @@ static inline bool gfn_is_mfn(const struct domain *d)
 
 static inline void gfn_put(struct frame *f, unsigned int access)
 {
-    if (access & GFN_WRITE)
-        frame_put_typed(f);
-    else
+    if (access & GFN_WRITE) {
+        if (!frame_put_not_last(f))
+            frame_put_typed(f);
+    } else if (!frame_put_fast(f)) {
         frame_put(f);
+    }
 }
 
 /* The whole of gfn_get(), for what its fast half does not decide. */
 int gfn_get_slowly(struct domain *d, gfn_t gfn, unsigned int access, struct frame **f);
+
+/* gfn_get() where gfn is the frame's number and no more than a count changes; else false. */
+static inline bool gfn_get_fast(struct domain *d, gfn_t gfn, unsigned int access)
+{
+    struct frame *f = gfn_is_mfn(d) ? frame_record(MFN(gfn.v)) : NULL;
+    const uint64_t hv = access & GFN_FOREIGN ? FRAME_HV : 0; /* none to be given */
+
+    return __builtin_expect(f && (access & GFN_WRITE ? frame_get_writable_fast(f, d->id, hv)
+                                                     : frame_get_fast(f, d->id, hv)),
+                            1);
+}
 
 /*
  * The frame of d's that gfn stands for, with a reference, typed as writable if it is to be written.
@@ -46,19 +59,10 @@ int gfn_get_slowly(struct domain *d, gfn_t gfn, unsigned int access, struct fram
  */
 static inline int gfn_get(struct domain *d, gfn_t gfn, unsigned int access, struct frame **f)
 {
-    struct frame *g = gfn_is_mfn(d) ? frame_of(MFN(gfn.v)) : NULL;
-
-    if (__builtin_expect(g != NULL, 1) &&
-        (access & GFN_WRITE ? frame_get_writable_fast(g, d->id) : frame_get(g, d))) {
-        bool hv = frame_state(g) & FRAME_HV;
-
-        if (__builtin_expect(g->owner == d->id && !(hv && (access & GFN_FOREIGN)), 1)) {
-            *f = g;
-            return 0;
-        }
-        gfn_put(g, access); /* it changed hands meanwhile, or is none to be given */
-    }
-    return gfn_get_slowly(d, gfn, access, f);
+    if (!gfn_get_fast(d, gfn, access))
+        return gfn_get_slowly(d, gfn, access, f);
+    *f = frame_record(MFN(gfn.v));
+    return 0;
 }
 
 /*

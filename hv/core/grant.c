@@ -153,69 +153,98 @@ static void unmark_entry(const struct grant_active *a, struct grant_entry_v1 *e)
 
 /* --- pins --- */
 
+int grant_hold_slowly(struct domain *owner, uint64_t gfn, bool readonly, uint32_t *mfn)
+{
+    struct frame *f;
+    int rc = gfn_get_slowly(owner, GFN(gfn), grant_access(readonly), &f);
+
+    if (rc)
+        return rc == -XEN_ENOSPC ? GNTST_no_space : GNTST_bad_page;
+    *mfn = (uint32_t)frame_mfn(f).v;
+    return GNTST_okay;
+}
+
 static bool is_idle(const struct grant_active *a)
 {
     return a->readers == 0 && a->writers == 0;
 }
 
-static int pin_locked(struct domain *owner, grant_ref_t ref, domid_t user, bool readonly,
-                      struct frame **f)
+/* [lock] How many pins of a kind there are. */
+static inline uint8_t *pins(struct grant_active *a, bool readonly)
+{
+    return readonly ? &a->readers : &a->writers;
+}
+
+static inline __attribute__((always_inline)) int
+pin_locked(struct domain *owner, domid_t user, grant_ref_t ref, bool readonly, uint32_t *mfn)
 {
     struct grant_active *a = grant_active_of(owner->grants, ref);
     struct grant_entry_v1 *e = grant_shared_of(owner->grants, ref);
     bool first = is_idle(a);
+    uint32_t held;
     int rc;
 
     if (!first && a->domid != user)
         return GNTST_general_error;
-    if ((readonly ? a->readers : a->writers) == PIN_MAX)
+    if (*pins(a, readonly) == PIN_MAX)
         return GNTST_no_space;
     rc = mark_entry(e, user, readonly);
     if (rc != GNTST_okay)
         return rc;
-    rc = grant_hold_frame(owner, __atomic_load_n(&e->frame, __ATOMIC_RELAXED), readonly, f);
-    if (rc == GNTST_okay && !first && *f != grant_frame(a)) {
+    rc = grant_hold_frame(owner, __atomic_load_n(&e->frame, __ATOMIC_RELAXED), readonly, &held);
+    if (rc == GNTST_okay && !first && held != a->mfn) {
         /* Reused while others count on it: not before they are gone. */
-        grant_release_frame(*f, readonly);
+        grant_release_frame(held, readonly);
         rc = GNTST_general_error;
     }
-    if (rc == GNTST_okay) {
-        if (first) { /* else they are the same, and holders read them without the lock */
-            a->mfn = (uint32_t)frame_mfn(*f).v;
-            a->domid = user;
-        }
-        a->readers += readonly;
-        a->writers += !readonly;
-    } else {
+    if (rc != GNTST_okay) {
         unmark_entry(a, e);
+        return rc;
     }
-    return rc;
+    if (first) { /* else they are the same, and holders read them without the lock */
+        a->mfn = held;
+        a->domid = user;
+    }
+    ++*pins(a, readonly);
+    *mfn = held;
+    return GNTST_okay;
 }
 
-int grant_pin(struct domain *owner, grant_ref_t ref, domid_t user, bool readonly, struct frame **f)
+void grant_pin(struct domain *owner, domid_t user, struct grant_use *u, unsigned int n)
 {
     struct grant_state *g = owner->grants;
-    int rc = GNTST_bad_gntref;
 
     spin_lock(&g->lock);
-    if (grant_ref_ok(g, &ref))
-        rc = pin_locked(owner, ref, user, readonly, f);
+    for (; n; n--, u++) {
+        int rc = GNTST_bad_gntref;
+
+        if (u->status != GNTST_okay)
+            continue;
+        if (__builtin_expect(grant_ref_ok(g, &u->ref), 1))
+            rc = pin_locked(owner, user, u->ref, u->flags & GNTMAP_readonly, &u->mfn);
+        if (__builtin_expect(rc != GNTST_okay, 0))
+            u->status = (int16_t)rc;
+    }
     spin_unlock(&g->lock);
-    return rc;
 }
 
-void grant_unpin(struct domain *owner, grant_ref_t ref, bool readonly)
+void grant_unpin(struct domain *owner, const struct grant_use *u, unsigned int n)
 {
     struct grant_state *g = owner->grants;
-    struct grant_active *a;
 
     spin_lock(&g->lock);
-    a = grant_active_of(g, ref);
-    a->readers -= readonly;
-    a->writers -= !readonly;
-    /* The frame first: a guest that sees the flags gone may make a page table of it at once. */
-    grant_release_frame(grant_frame(a), readonly);
-    unmark_entry(a, grant_shared_of(g, ref));
+    for (; n; n--, u++) {
+        bool readonly = u->flags & GNTMAP_readonly;
+        struct grant_active *a;
+
+        if (u->mfn == GRANT_NO_MFN)
+            continue;
+        a = grant_active_of(g, u->ref);
+        --*pins(a, readonly);
+        /* The frame first: a guest that sees the flags gone may make a page table of it at once. */
+        grant_release_frame(u->mfn, readonly);
+        unmark_entry(a, grant_shared_of(g, u->ref));
+    }
     spin_unlock(&g->lock);
 }
 
@@ -311,7 +340,7 @@ unsigned int grant_audit(struct domain *d)
 
     for (grant_ref_t ref = 0; ref < g->nr_frames * REFS_PER_FRAME; ref++) {
         const struct grant_active *a = grant_active_of(g, ref);
-        const struct frame *f = grant_frame(a);
+        const struct frame *f = &frame_table[a->mfn];
 
         pinned_r += a->readers;
         pinned_w += a->writers;
@@ -347,7 +376,7 @@ void grant_walk(struct domain *holder, grant_walk_fn *fn, void *arg)
         const struct grant_track *t = grant_track_of(g, i);
 
         if (t)
-            fn(arg, t->owner->id, frame_mfn(grant_frame(grant_active_of(t->owner->grants, t->ref))),
+            fn(arg, t->owner->id, MFN(grant_active_of(t->owner->grants, t->ref)->mfn),
                !(t->flags & GNTMAP_readonly));
     }
 }

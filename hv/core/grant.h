@@ -12,6 +12,26 @@ struct domain;
 struct vcpu;
 struct frame;
 
+/* One element of a batch of grant operations: what is held for it, and how it went. */
+struct grant_use {
+    uint32_t mfn; /* pinned or held; GRANT_NO_MFN: none */
+    uint32_t ref;
+    uint16_t flags; /* GNTMAP_*, and GRANT_USE_* */
+    int16_t status; /* GNTST_* */
+};
+#define GRANT_NO_MFN (~0u)
+/* The entry in the guest's tables is to be made, or to be taken away; likewise for devices. */
+#define GRANT_USE_HOST 0x100u
+#define GRANT_USE_DEVICE 0x200u
+
+/* Where one is mapped. */
+struct grant_at {
+    uint64_t addr, new_addr;   /* host_addr and new_addr (0: none), as the ABI has them */
+    struct grant_track *track; /* busy for who maps or unmaps it; NULL: none */
+    uint32_t handle;
+    uint32_t avail; /* bits that the guest wants in its entry, from bit 0 on */
+};
+
 /* 0 or -ENOMEM. */
 int grant_init(struct domain *d);
 /*

@@ -1,108 +1,139 @@
 /* SPDX-License-Identifier: MIT */
-/* GNTTABOP_copy: between frames of the caller and frames that others granted to it. */
+/*
+ * GNTTABOP_copy: between frames of the caller and frames that others granted to it. It goes by
+ * runs, elements that name the same domains in the same way: all frames of a run are taken, then
+ * everything is copied, then they are let go, so the owner's lock is taken twice for a run.
+ */
 #include "core/grant_private.h"
 
 #include "core/arch.h"
 #include "core/log.h"
 #include "lib/string.h"
 
-#define OWN_FRAME (1ull << 63) /* of a key: the caller's own frame of this number */
+#define BY_REF (GNTCOPY_source_gref | GNTCOPY_dest_gref)
 
-static void drop_frame(struct grant_copy_side *s, bool readonly)
-{
-    if (!s->frame)
-        return;
-    if (s->key & OWN_FRAME)
-        grant_release_frame(s->frame, readonly);
-    else
-        grant_unpin(s->owner, (grant_ref_t)s->key, readonly);
-    s->frame = NULL;
-}
+/* What is read, or written, in a run. */
+struct side {
+    struct domain *owner; /* whose frames these are; of others with a reference; NULL: nobody's */
+    bool by_ref;          /* they are granted; else the caller's own */
+    bool readonly;
+    unsigned int n; /* uses, one for neighbours that name the same frame */
+    struct grant_use use[GRANT_STEP];
+    uint8_t of[GRANT_STEP]; /* the use of each element */
+};
 
-static void release(struct grant_copy_side *s, bool readonly)
+/* The uses of the run's k elements; `first` is the first one's half. Nothing is pinned yet. */
+static inline __attribute__((always_inline)) void gather(struct side *s,
+                                                         const struct gnttab_copy_ptr *first,
+                                                         bool by_ref, int16_t status,
+                                                         unsigned int k)
 {
-    drop_frame(s, readonly);
-    if (s->owner)
-        domain_put(s->owner);
-    s->owner = NULL;
-}
+    const struct gnttab_copy *op = (const void *)first;
+    unsigned int n = 0;
+    uint64_t last = 0;
 
-void grant_copy_release(struct grant_copy_side *src, struct grant_copy_side *dst)
-{
-    release(src, true);
-    release(dst, false);
-}
+    for (unsigned int i = 0; i < k; i++, op++) {
+        uint64_t name = by_ref ? op->source.u.ref : op->source.u.gmfn;
+        struct grant_use *u = &s->use[n];
 
-/* A frame that somebody granted; who that is stays from one reference to the next. */
-static int take_ref(struct vcpu *v, struct grant_copy_side *s, uint64_t key, bool readonly)
-{
-    if (s->owner && (s->key & OWN_FRAME || s->key >> 32 != key >> 32)) {
-        domain_put(s->owner);
-        s->owner = NULL;
+        if (n == 0 || name != last) {
+            u->mfn = GRANT_NO_MFN;
+            u->ref = (uint32_t)name;
+            u->flags = s->readonly ? GNTMAP_readonly : 0;
+            u->status = status;
+            if (!by_ref && status == GNTST_okay)
+                u->status = (int16_t)grant_hold_frame(s->owner, name, s->readonly, &u->mfn);
+            last = name;
+            n++;
+        }
+        s->of[i] = (uint8_t)(n - 1);
     }
-    s->key = key;
-    if (!s->owner)
-        s->owner = domain_get_self(v, (domid_t)(key >> 32));
-    if (!s->owner)
-        return GNTST_bad_domain;
-    return grant_pin(s->owner, (grant_ref_t)key, v->domain->id, readonly, &s->frame);
+    s->n = n;
 }
 
-/* Another frame than the one held. */
-static int take_other(struct vcpu *v, const struct gnttab_copy_ptr *p, struct grant_copy_side *s,
-                      uint64_t key, bool readonly)
+/* Takes the frames of the run's k elements. */
+static void begin(struct vcpu *v, struct side *s, const struct gnttab_copy_ptr *first, bool by_ref,
+                  bool readonly, unsigned int k)
 {
-    int rc;
-
-    drop_frame(s, readonly);
-    if (!(key & OWN_FRAME)) {
-        rc = take_ref(v, s, key, readonly);
-    } else if (p->domid != DOMID_SELF && p->domid != v->domain->id) {
-        rc = GNTST_permission_denied;
+    s->by_ref = by_ref;
+    s->readonly = readonly;
+    if (by_ref) {
+        s->owner = domain_get_self(v, first->domid);
+        gather(s, first, true, s->owner ? GNTST_okay : GNTST_bad_domain, k);
+        if (s->owner)
+            grant_pin(s->owner, v->domain->id, s->use, s->n);
     } else {
-        s->key = key;
-        rc = grant_hold_frame(v->domain, p->u.gmfn, readonly, &s->frame);
+        bool own = first->domid == DOMID_SELF || first->domid == v->domain->id;
+
+        s->owner = v->domain;
+        gather(s, first, false, own ? GNTST_okay : GNTST_permission_denied, k);
     }
-    if (rc != GNTST_okay)
-        s->frame = NULL;
-    return rc;
 }
 
-static inline int take_side(struct vcpu *v, const struct gnttab_copy_ptr *p, bool is_ref,
-                            struct grant_copy_side *s, bool readonly)
+static void end(struct side *s)
 {
-    uint64_t key = is_ref ? (uint64_t)p->domid << 32 | p->u.ref
-                          : (p->u.gmfn ^ (uint64_t)(p->domid ^ DOMID_SELF) << 44) | OWN_FRAME;
-
-    if (s->frame && s->key == key)
-        return GNTST_okay;
-    return take_other(v, p, s, key, readonly);
+    if (s->by_ref && s->owner) {
+        grant_unpin(s->owner, s->use, s->n);
+        domain_put(s->owner);
+    }
+    for (unsigned int i = 0; i < s->n && !s->by_ref; i++)
+        if (s->use[i].mfn != GRANT_NO_MFN)
+            grant_release_frame(s->use[i].mfn, s->readonly);
 }
 
-int grant_copy_one(struct vcpu *v, const struct gnttab_copy *op, struct grant_copy_side *src,
-                   struct grant_copy_side *dst)
+static inline uint8_t *address(const struct grant_use *u, uint16_t offset)
 {
-    uint8_t *to;
-    const uint8_t *from;
-    int rc;
+    return (uint8_t *)arch_map(MFN(u->mfn)) + offset;
+}
 
-    COUNT(v->cpu, COPIES);
+static int16_t refuse(struct vcpu *v, const struct gnttab_copy *op, int16_t status)
+{
+    log_refusal(v->domain, "grant copy from d%u to d%u: status %d", op->source.domid,
+                op->dest.domid, status);
+    return status;
+}
+
+static inline int16_t copy(struct vcpu *v, const struct gnttab_copy *op,
+                           const struct grant_use *src, const struct grant_use *dst)
+{
     if ((uint32_t)op->source.offset + op->len > PAGE_SIZE ||
         (uint32_t)op->dest.offset + op->len > PAGE_SIZE)
         return GNTST_bad_copy_arg;
-    rc = take_side(v, &op->source, op->flags & GNTCOPY_source_gref, src, true);
-    if (rc == GNTST_okay)
-        rc = take_side(v, &op->dest, op->flags & GNTCOPY_dest_gref, dst, false);
-    if (__builtin_expect(rc != GNTST_okay, 0)) {
-        log_refusal(v->domain, "grant copy from d%u to d%u: status %d", op->source.domid,
-                    op->dest.domid, rc);
-        return rc;
-    }
-    to = (uint8_t *)arch_map(frame_mfn(dst->frame)) + op->dest.offset;
-    from = (const uint8_t *)arch_map(frame_mfn(src->frame)) + op->source.offset;
-    if (__builtin_expect(src->frame == dst->frame, 0))
-        memmove(to, from, op->len);
+    if (__builtin_expect(src->status | dst->status, 0))
+        return refuse(v, op, src->status ? src->status : dst->status);
+    if (__builtin_expect(src->mfn == dst->mfn, 0))
+        memmove(address(dst, op->dest.offset), address(src, op->source.offset), op->len);
     else
-        memcpy(to, from, op->len);
+        memcpy(address(dst, op->dest.offset), address(src, op->source.offset), op->len);
     return GNTST_okay;
+}
+
+static inline bool same_run(const struct gnttab_copy *a, const struct gnttab_copy *b)
+{
+    return a->source.domid == b->source.domid && a->dest.domid == b->dest.domid &&
+           !((a->flags ^ b->flags) & BY_REF);
+}
+
+/* The first run of n elements; how many these were. */
+static unsigned int copy_run(struct vcpu *v, struct gnttab_copy *op, unsigned int n)
+{
+    struct side src, dst;
+    unsigned int k = 1;
+
+    while (k < n && same_run(op, &op[k]))
+        k++;
+    begin(v, &src, &op->source, op->flags & GNTCOPY_source_gref, true, k);
+    begin(v, &dst, &op->dest, op->flags & GNTCOPY_dest_gref, false, k);
+    for (unsigned int i = 0; i < k; i++)
+        op[i].status = copy(v, &op[i], &src.use[src.of[i]], &dst.use[dst.of[i]]);
+    end(&src);
+    end(&dst);
+    return k;
+}
+
+void grant_copy(struct vcpu *v, struct gnttab_copy *op, unsigned int n)
+{
+    v->cpu->counts.n[COUNT_COPIES] += n;
+    for (unsigned int i = 0; i < n;)
+        i += copy_run(v, &op[i], n - i);
 }

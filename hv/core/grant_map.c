@@ -64,175 +64,206 @@ static bool add_tracks(struct grant_state *g, uint32_t max)
     return true;
 }
 
-/*
- * A new track of `holder`, busy, which takes over the caller's reference on owner. NULL: no room,
- * or the holder is dying.
- */
-static struct grant_track *track_new(struct domain *holder, struct domain *owner, uint32_t ref,
-                                     grant_handle_t *handle)
-{
-    struct grant_state *g = holder->grants;
-    uint32_t max = access_host(holder) ? MAX_TRACKS : g->max_tracks;
-    struct grant_track *t = NULL;
-
-    spin_lock(&g->lock);
-    if (!g->closed && (g->free_track != NO_TRACK || add_tracks(g, max))) {
-        *handle = g->free_track;
-        t = slot(g, *handle);
-        g->free_track = t->ref;
-        g->used_tracks++;
-        t->owner = owner;
-        t->ref = ref;
-        __atomic_store_n(&t->flags, TRACK_BUSY, __ATOMIC_RELAXED);
-    }
-    spin_unlock(&g->lock);
-    return t;
-}
-
 /* The busy track is one that maps as these flags say. */
 static void track_ready(struct grant_track *t, uint32_t flags)
 {
     __atomic_store_n(&t->flags, flags, __ATOMIC_RELEASE);
 }
 
-/* The busy track is free again; its reference on the owner is the caller's now. */
-static void track_free(struct grant_state *g, struct grant_track *t, grant_handle_t handle)
+/*
+ * New tracks of `holder`, busy, for those of n elements whose status is GNTST_okay. Else it is
+ * GNTST_no_space from now on: no room, or the holder is dying.
+ */
+static void take_new(struct domain *holder, struct domain *owner, struct grant_use *u,
+                     struct grant_at *at, unsigned int n)
 {
-    spin_lock(&g->lock);
-    t->owner = NULL;
-    t->ref = g->free_track;
-    __atomic_store_n(&t->flags, TRACK_FREE, __ATOMIC_RELAXED);
-    g->free_track = handle;
-    g->used_tracks--;
-    spin_unlock(&g->lock);
-}
-
-/* Marks the track of a handle busy; NULL: no such mapping, or somebody else changes it. */
-static struct grant_track *track_take(struct grant_state *g, grant_handle_t handle, uint32_t *flags)
-{
-    struct grant_track *t;
+    struct grant_state *g = holder->grants;
+    uint32_t max = access_host(holder) ? MAX_TRACKS : g->max_tracks;
 
     spin_lock(&g->lock);
-    t = slot(g, handle);
-    if (t) {
-        *flags = flags_of(t);
-        if (*flags == TRACK_FREE || (*flags & TRACK_BUSY))
-            t = NULL;
-        else
-            __atomic_store_n(&t->flags, *flags | TRACK_BUSY, __ATOMIC_RELAXED);
+    for (; n; n--, u++, at++) {
+        struct grant_track *t;
+
+        if (u->status != GNTST_okay)
+            continue;
+        if (g->closed || (g->free_track == NO_TRACK && !add_tracks(g, max))) {
+            u->status = GNTST_no_space;
+            continue;
+        }
+        at->handle = g->free_track;
+        at->track = t = slot(g, at->handle);
+        g->free_track = t->ref;
+        g->used_tracks++;
+        t->owner = owner;
+        t->ref = u->ref;
+        __atomic_store_n(&t->flags, TRACK_BUSY, __ATOMIC_RELAXED);
     }
     spin_unlock(&g->lock);
-    return t;
 }
 
-/* The frame of a track that is not free: pinned, so it does not change. */
-static mfn_t track_mfn(const struct grant_track *t)
+/* Tracks that are busy are free again; their references on the owner are the caller's now. */
+static void free_tracks(struct grant_state *g, const struct grant_at *at, unsigned int n)
 {
-    return frame_mfn(grant_frame(grant_active_of(t->owner->grants, t->ref)));
+    spin_lock(&g->lock);
+    for (; n; n--, at++) {
+        struct grant_track *t = at->track;
+
+        if (!t)
+            continue;
+        t->owner = NULL;
+        t->ref = g->free_track;
+        __atomic_store_n(&t->flags, TRACK_FREE, __ATOMIC_RELAXED);
+        g->free_track = at->handle;
+        g->used_tracks--;
+    }
+    spin_unlock(&g->lock);
+}
+
+/*
+ * Marks the tracks of handles busy; of one that maps nothing, or that somebody else changes, the
+ * status is GNTST_bad_handle. How many elements were looked at: a track that is busy after one was
+ * taken may be that one, so it is the next batch's first.
+ */
+static unsigned int take_tracks(struct grant_state *g, struct grant_use *u, struct grant_at *at,
+                                unsigned int n)
+{
+    bool any = false;
+    unsigned int i;
+
+    spin_lock(&g->lock);
+    for (i = 0; i < n; i++) {
+        struct grant_track *t = slot(g, at[i].handle);
+        uint32_t flags = t ? flags_of(t) : TRACK_FREE;
+
+        if ((flags & TRACK_BUSY) && any)
+            break;
+        at[i].track = NULL;
+        u[i].status = GNTST_bad_handle;
+        if (flags == TRACK_FREE || (flags & TRACK_BUSY))
+            continue;
+        __atomic_store_n(&t->flags, flags | TRACK_BUSY, __ATOMIC_RELAXED);
+        at[i].track = t;
+        u[i].ref = t->ref;
+        u[i].flags = (uint16_t)flags;
+        u[i].status = GNTST_okay;
+        any = true;
+    }
+    spin_unlock(&g->lock);
+    return i;
 }
 
 /* --- mapping --- */
 
-/* The reference on owner goes into the track if all goes well. */
-static int map_from(struct vcpu *v, struct domain *owner, struct gnttab_map_grant_ref *op)
+/* Those that went well are shown under their handles; how many did not. */
+static unsigned int show_maps(struct gnttab_map_grant_ref *op, struct grant_use *u,
+                              struct grant_at *at, unsigned int n)
 {
-    bool readonly = op->flags & GNTMAP_readonly;
-    struct grant_track *t;
-    grant_handle_t handle;
-    struct frame *f;
-    mfn_t mfn;
-    int rc = grant_pin(owner, op->ref, v->domain->id, readonly, &f);
+    unsigned int failed = 0;
 
-    if (rc != GNTST_okay)
-        return rc;
-    mfn = frame_mfn(f);
-    t = track_new(v->domain, owner, op->ref, &handle);
-    if (!t) {
-        rc = GNTST_no_space;
-    } else if (op->flags & GNTMAP_host_map) {
-        rc = v->domain->ops->grant_map(v, owner, op->host_addr, mfn, op->flags);
-        if (rc != GNTST_okay)
-            track_free(v->domain->grants, t, handle);
+    for (; n; n--, op++, u++, at++) {
+        op->status = u->status;
+        if (u->status != GNTST_okay) {
+            failed++;
+            continue;
+        }
+        op->handle = at->handle;
+        op->dev_bus_addr = mfn_maddr(MFN(u->mfn)).v; /* Linux takes the frame from here */
+        u->mfn = GRANT_NO_MFN;
+        track_ready(at->track, u->flags & KEPT_FLAGS);
+        at->track = NULL;
     }
-    if (rc != GNTST_okay) {
-        grant_unpin(owner, op->ref, readonly);
-        return rc;
-    }
-    track_ready(t, op->flags & KEPT_FLAGS);
-    op->handle = handle;
-    op->dev_bus_addr = mfn_maddr(mfn).v; /* Linux takes the frame from here */
-    return GNTST_okay;
+    return failed;
 }
 
-int grant_map_one(struct vcpu *v, struct gnttab_map_grant_ref *op)
+/* What the others hold goes back, but their references on the owner. */
+static void undo_maps(struct vcpu *v, struct domain *owner, const struct gnttab_map_grant_ref *op,
+                      const struct grant_use *u, const struct grant_at *at, unsigned int n)
 {
-    struct domain *owner;
-    int rc;
-
-    if (!(op->flags & (GNTMAP_device_map | GNTMAP_host_map)))
-        return GNTST_bad_gntref;
-    owner = domain_get_self(v, op->dom);
-    rc = owner ? map_from(v, owner, op) : GNTST_bad_domain;
-    if (rc == GNTST_okay) {
-        COUNT(v->cpu, MAPS);
-        return rc;
+    if (owner) {
+        free_tracks(v->domain->grants, at, n);
+        grant_unpin(owner, u, n);
     }
+    for (unsigned int i = 0; i < n; i++)
+        if (op[i].status != GNTST_okay)
+            log_refusal(v->domain, "map of grant %u of d%u: status %d", op[i].ref, op[i].dom,
+                        op[i].status);
+}
+
+/* The first of n elements, as far as they name one owner; how many these were. */
+static unsigned int map_run(struct vcpu *v, struct gnttab_map_grant_ref *op, unsigned int n)
+{
+    struct domain *owner = domain_get_self(v, op->dom);
+    struct grant_use u[GRANT_STEP];
+    struct grant_at at[GRANT_STEP];
+    unsigned int k, failed;
+
+    for (k = 0; k < n && op[k].dom == op->dom; k++) {
+        uint32_t flags = op[k].flags & KEPT_FLAGS;
+
+        u[k].mfn = GRANT_NO_MFN;
+        u[k].ref = op[k].ref;
+        u[k].flags = (uint16_t)(flags & GNTMAP_host_map ? flags | GRANT_USE_HOST : flags);
+        u[k].status = owner ? GNTST_okay : GNTST_bad_domain;
+        if (!(flags & (GNTMAP_device_map | GNTMAP_host_map)))
+            u[k].status = GNTST_bad_gntref;
+        at[k].addr = op[k].host_addr;
+        at[k].avail = op[k].flags >> _GNTMAP_guest_avail0;
+        at[k].track = NULL;
+    }
+    if (owner) {
+        grant_pin(owner, v->domain->id, u, k);
+        take_new(v->domain, owner, u, at, k);
+        v->domain->ops->grant_map(v, owner, u, at, k);
+        domain_get_more(owner, k);
+    }
+    failed = show_maps(op, u, at, k);
+    v->cpu->counts.n[COUNT_MAPS] += k - failed;
+    if (failed)
+        undo_maps(v, owner, op, u, at, k);
     if (owner)
-        domain_put(owner);
-    log_refusal(v->domain, "map of grant %u of d%u: status %d", op->ref, op->dom, rc);
-    return rc;
+        domain_put_many(owner, 1 + failed);
+    return k;
 }
 
-/* What the flags of a busy track become when these addresses are unmapped; GNTST_*. */
-static int unmap_parts(struct vcpu *v, mfn_t mfn, uint32_t *flags, uint64_t host_addr,
-                       uint64_t dev_addr, uint64_t new_addr, bool replace)
+void grant_map(struct vcpu *v, struct gnttab_map_grant_ref *op, unsigned int n)
 {
-    uint32_t left = *flags;
-    int rc;
-
-    if (dev_addr && (left & GNTMAP_device_map)) {
-        if (dev_addr != mfn_maddr(mfn).v)
-            return GNTST_bad_dev_addr;
-        left &= ~GNTMAP_device_map;
-    }
-    if ((host_addr || replace) && (left & GNTMAP_host_map)) {
-        rc = v->domain->ops->grant_unmap(v, host_addr, mfn, left, replace ? new_addr : 0);
-        if (rc != GNTST_okay)
-            return rc;
-        left &= ~GNTMAP_host_map;
-    }
-    *flags = left;
-    return GNTST_okay;
+    for (unsigned int i = 0; i < n;)
+        i += map_run(v, &op[i], n - i);
 }
 
-int grant_unmap_one(struct vcpu *v, grant_handle_t handle, uint64_t host_addr, uint64_t dev_addr,
-                    uint64_t new_addr, bool replace, struct grant_dropped *put)
-{
-    struct grant_state *g = v->domain->grants;
-    uint32_t flags;
-    struct grant_track *t = track_take(g, handle, &flags);
-    int rc;
+/* --- unmapping --- */
 
-    put->owner = NULL;
-    if (!t)
-        return GNTST_bad_handle;
-    COUNT(v->cpu, UNMAPS);
-    rc = unmap_parts(v, track_mfn(t), &flags, host_addr, dev_addr, new_addr, replace);
-    if (flags & (GNTMAP_device_map | GNTMAP_host_map)) {
-        track_ready(t, flags);
-        return rc;
+/* Which parts of a busy track an element names, and its frame; false: none are to go. */
+static void choose_parts(const struct gnttab_unmap_grant_ref *op, bool replace, struct grant_use *u,
+                         struct grant_at *at)
+{
+    /* pinned, so it does not change */
+    u->mfn = grant_active_of(at->track->owner->grants, u->ref)->mfn;
+    at->new_addr = replace ? op->dev_bus_addr : 0;
+    if (!replace && op->dev_bus_addr && (u->flags & GNTMAP_device_map)) {
+        u->flags |= GRANT_USE_DEVICE;
+        if (op->dev_bus_addr != mfn_maddr(MFN(u->mfn)).v)
+            u->status = GNTST_bad_dev_addr;
     }
-    put->owner = t->owner;
-    put->ref = t->ref;
-    put->readonly = flags & GNTMAP_readonly;
-    track_free(g, t, handle);
-    return rc;
+    if ((op->host_addr || replace) && (u->flags & GNTMAP_host_map))
+        u->flags |= GRANT_USE_HOST;
 }
 
-static void drop(const struct grant_dropped *put)
+/* What is left of a mapping after its parts went; false: nothing. */
+static bool settle_parts(struct grant_use *u, struct grant_at *at)
 {
-    grant_unpin(put->owner, put->ref, put->readonly);
-    domain_put(put->owner);
+    uint32_t left = u->flags & KEPT_FLAGS;
+
+    if (u->status == GNTST_okay) {
+        left &= u->flags & GRANT_USE_DEVICE ? ~(uint32_t)GNTMAP_device_map : ~0u;
+        left &= u->flags & GRANT_USE_HOST ? ~(uint32_t)GNTMAP_host_map : ~0u;
+    }
+    if (!(left & (GNTMAP_device_map | GNTMAP_host_map)))
+        return false;
+    u->mfn = GRANT_NO_MFN;
+    track_ready(at->track, left);
+    at->track = NULL;
+    return true;
 }
 
 /* What the kind's grant_unmap took out of its tables is in no TLB any more. */
@@ -244,36 +275,86 @@ static void grant_flush(struct domain *d)
         d->ops->gfn_flush(d);
 }
 
-void grant_finish_unmap(struct vcpu *v, struct grant_dropped *put, unsigned int n)
+/* The busy tracks among n, of which nothing is mapped any more, go with their pins. */
+static void drop_tracks(struct grant_state *g, const struct grant_use *u, const struct grant_at *at,
+                        unsigned int n)
 {
-    bool flushed = false;
+    unsigned int k, dropped;
 
-    for (unsigned int i = 0; i < n; i++) {
-        if (!put[i].owner)
+    for (; n; n -= k, u += k, at += k) {
+        struct domain *owner = at->track ? at->track->owner : NULL;
+
+        dropped = owner != NULL;
+        for (k = 1; k < n && owner && (!at[k].track || at[k].track->owner == owner); k++)
+            dropped += at[k].track != NULL;
+        if (!owner)
             continue;
-        if (!flushed)
-            grant_flush(v->domain);
-        flushed = true;
-        drop(&put[i]);
+        grant_unpin(owner, u, k);
+        free_tracks(g, at, k);
+        domain_put_many(owner, dropped);
     }
+}
+
+/* The first of n elements, as far as take_tracks() goes; how many these were. */
+static unsigned int unmap_run(struct vcpu *v, struct gnttab_unmap_grant_ref *op, unsigned int n,
+                              bool replace)
+{
+    struct grant_state *g = v->domain->grants;
+    struct grant_use u[GRANT_STEP];
+    struct grant_at at[GRANT_STEP];
+    bool any = false;
+    unsigned int i, taken = 0;
+
+    for (i = 0; i < n; i++) {
+        u[i].mfn = GRANT_NO_MFN;
+        at[i].addr = op[i].host_addr;
+        at[i].handle = op[i].handle;
+    }
+    n = take_tracks(g, u, at, n);
+    for (i = 0; i < n; i++)
+        if (at[i].track)
+            choose_parts(&op[i], replace, &u[i], &at[i]);
+    v->domain->ops->grant_unmap(v, u, at, n);
+    for (i = 0; i < n; i++) {
+        op[i].status = u[i].status;
+        if (at[i].track) {
+            taken++;
+            any |= !settle_parts(&u[i], &at[i]);
+        }
+    }
+    v->cpu->counts.n[COUNT_UNMAPS] += taken;
+    if (any) {
+        grant_flush(v->domain);
+        drop_tracks(g, u, at, n);
+    }
+    return n;
+}
+
+void grant_unmap(struct vcpu *v, struct gnttab_unmap_grant_ref *op, unsigned int n, bool replace)
+{
+    for (unsigned int i = 0; i < n;)
+        i += unmap_run(v, &op[i], n - i, replace);
 }
 
 /* --- the end of the holder --- */
 
-#define TEARDOWN_STEP 64 /* tracks between two looks at pending work */
-#define TEARDOWN_COST 16 /* of these, in hc_preempt()'s units */
+#define TEARDOWN_COST 8 /* of a step, in hc_preempt()'s units */
 
-static void drop_track(struct grant_state *g, grant_handle_t handle)
+/* One step; at least one track is looked at. */
+static void drop_some(struct grant_state *g)
 {
-    struct grant_dropped put;
-    uint32_t flags;
-    struct grant_track *t = track_take(g, handle, &flags);
+    unsigned int n = MIN(g->nr_tracks - g->drop_next, (uint32_t)GRANT_STEP);
+    struct grant_use u[GRANT_STEP];
+    struct grant_at at[GRANT_STEP];
 
-    if (!t)
-        return;
-    put = (struct grant_dropped){ t->owner, t->ref, flags & GNTMAP_readonly };
-    track_free(g, t, handle);
-    drop(&put);
+    for (unsigned int i = 0; i < n; i++)
+        at[i].handle = g->drop_next + i;
+    n = take_tracks(g, u, at, n);
+    for (unsigned int i = 0; i < n; i++)
+        u[i].mfn = at[i].track ? grant_active_of(at[i].track->owner->grants, u[i].ref)->mfn
+                               : GRANT_NO_MFN;
+    drop_tracks(g, u, at, n);
+    g->drop_next += n;
 }
 
 void grant_close(struct domain *d)
@@ -291,8 +372,8 @@ int grant_teardown(struct domain *d)
     struct grant_state *g = d->grants;
 
     while (g->used_tracks != 0) {
-        for (unsigned int i = 0; i < TEARDOWN_STEP && g->drop_next < g->nr_tracks; i++)
-            drop_track(g, g->drop_next++);
+        if (g->drop_next < g->nr_tracks)
+            drop_some(g);
         if (g->drop_next >= g->nr_tracks && g->used_tracks != 0) {
             g->drop_next = 0; /* one was busy: again from the start, later */
             return -XEN_EAGAIN;

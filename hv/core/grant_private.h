@@ -87,42 +87,41 @@ static inline bool grant_ref_ok(const struct grant_state *g, grant_ref_t *ref)
     return true;
 }
 
-/* The frame of a pinned record. */
-static inline struct frame *grant_frame(const struct grant_active *a)
-{
-    return &frame_table[a->mfn];
-}
-
 static inline unsigned int grant_access(bool readonly)
 {
     return GFN_FOREIGN | (readonly ? GFN_READ : GFN_WRITE);
 }
 
-static inline void grant_release_frame(struct frame *f, bool readonly)
+static inline void grant_release_frame(uint32_t mfn, bool readonly)
 {
-    gfn_put(f, grant_access(readonly));
+    gfn_put(&frame_table[mfn], grant_access(readonly));
 }
 
+/* grant_hold_frame() of what its shorter way does not do. */
+int grant_hold_slowly(struct domain *owner, uint64_t gfn, bool readonly, uint32_t *mfn);
+
 /*
- * A use of owner's frame gfn, typed as writable unless readonly: GNTST_okay with its record, or the
+ * A use of owner's frame gfn, typed as writable unless readonly: GNTST_okay with its number, or the
  * error. Not of the hypervisor's frames that are shared with owner: these may outlive it.
  */
-static inline int grant_hold_frame(struct domain *owner, uint64_t gfn, bool readonly,
-                                   struct frame **held)
+static inline __attribute__((always_inline)) int
+grant_hold_frame(struct domain *owner, uint64_t gfn, bool readonly, uint32_t *mfn)
 {
-    int rc = gfn_get(owner, GFN(gfn), grant_access(readonly), held);
-
-    if (__builtin_expect(rc == 0, 1))
-        return GNTST_okay;
-    return rc == -XEN_ENOSPC ? GNTST_no_space : GNTST_bad_page;
+    if (!gfn_get_fast(owner, GFN(gfn), grant_access(readonly)))
+        return grant_hold_slowly(owner, gfn, readonly, mfn);
+    *mfn = (uint32_t)gfn;
+    return GNTST_okay;
 }
 
+#define GRANT_STEP 24 /* elements that are worked on together */
+
 /*
- * Pin reference `ref` of `owner` for domain `user`: GNTST_okay with the frame in *f, or the error.
- * Undone by grant_unpin with the same `readonly`; until then the caller holds a reference on owner.
+ * Pins those of n references of `owner` whose status is GNTST_okay for domain `user`: then `mfn`
+ * is set, else status. Until grant_unpin() the caller holds a reference on owner. Takes the lock.
  */
-int grant_pin(struct domain *owner, grant_ref_t ref, domid_t user, bool readonly, struct frame **f);
-void grant_unpin(struct domain *owner, grant_ref_t ref, bool readonly);
+void grant_pin(struct domain *owner, domid_t user, struct grant_use *u, unsigned int n);
+/* Unpins those that have an mfn. Takes the lock. */
+void grant_unpin(struct domain *owner, const struct grant_use *u, unsigned int n);
 /* Table frames up to nr; 0, -EINVAL above the maximum or when d is dying, -ENOMEM. Takes the lock.
  */
 int grant_grow(struct domain *d, uint32_t nr);
@@ -132,28 +131,11 @@ struct grant_track *grant_track_of(struct grant_state *g, grant_handle_t handle)
 /* The memory of all tracks. */
 void grant_free_tracks(struct grant_state *g);
 
-int grant_map_one(struct vcpu *v, struct gnttab_map_grant_ref *op);
-/* What an unmap leaves to be done after the flush, by grant_finish_unmap(). */
-struct grant_dropped {
-    struct domain *owner; /* with the track's reference; NULL: nothing to drop */
-    uint32_t ref;
-    bool readonly;
-};
-/* replace: as unmap_and_replace, with the entry at new_addr. */
-int grant_unmap_one(struct vcpu *v, grant_handle_t handle, uint64_t host_addr, uint64_t dev_addr,
-                    uint64_t new_addr, bool replace, struct grant_dropped *put);
-/* Flush what the unmapped entries may have left in TLBs, then drop their pins. */
-void grant_finish_unmap(struct vcpu *v, struct grant_dropped *put, unsigned int n);
-
-/* One side of a copy, kept from one element to the next while it names the same frame. */
-struct grant_copy_side {
-    struct frame *frame;  /* held; NULL: none */
-    struct domain *owner; /* referenced; whose references these are; NULL: none yet */
-    uint64_t key; /* what frame is: domain id << 32 and reference, or OWN_FRAME and number */
-};
-int grant_copy_one(struct vcpu *v, const struct gnttab_copy *op, struct grant_copy_side *src,
-                   struct grant_copy_side *dst);
-void grant_copy_release(struct grant_copy_side *src, struct grant_copy_side *dst);
+/* The batches, at most GRANT_STEP elements each. */
+void grant_map(struct vcpu *v, struct gnttab_map_grant_ref *op, unsigned int n);
+/* `replace`: unmap_and_replace, whose elements have new_addr in the place of dev_bus_addr. */
+void grant_unmap(struct vcpu *v, struct gnttab_unmap_grant_ref *op, unsigned int n, bool replace);
+void grant_copy(struct vcpu *v, struct gnttab_copy *op, unsigned int n);
 
 /*
  * A transfer in two steps, with a flush of all CPUs by grant_transfer_flush() in between: the frame

@@ -12,6 +12,8 @@
 
 #include "core/types.h"
 
+struct grant_at;
+struct grant_use;
 struct vcpu;
 struct domain;
 struct frame;
@@ -90,13 +92,16 @@ struct guest_ops {
     /* No CPU uses what was taken away before. May call other CPUs; no lock of RANK_P2M or above. */
     void (*gfn_flush)(struct domain *d);
 
-    /* --- mappings of other domains' frames: GNTST_*; the caller holds references on them --- */
-    /* host_addr and flags (GNTMAP_*) are the ABI's; the frame is owner's. v is current. */
-    int (*grant_map)(struct vcpu *v, struct domain *owner, uint64_t host_addr, mfn_t mfn,
-                     uint32_t flags);
-    /* new_addr: 0, or for unmap_and_replace the address whose entry takes its place. */
-    int (*grant_unmap)(struct vcpu *v, uint64_t host_addr, mfn_t mfn, uint32_t flags,
-                       uint64_t new_addr);
+    /* --- mappings of other domains' frames; the caller holds references on them --- */
+    /*
+     * Of n elements those that have GRANT_USE_HOST, with status GNTST_okay: makes their entries in
+     * the tables of v, which is current, or says in `status` why not. The frames are owner's.
+     */
+    void (*grant_map)(struct vcpu *v, struct domain *owner, struct grant_use *u,
+                      const struct grant_at *at, unsigned int n);
+    /* Takes them away; the entry at new_addr, unless that is 0, comes in the place of one. */
+    void (*grant_unmap)(struct vcpu *v, struct grant_use *u, const struct grant_at *at,
+                        unsigned int n);
 
     /* --- interrupts --- */
     /*

@@ -9,58 +9,37 @@
 #include "core/grant_private.h"
 #include "core/log.h"
 
-/* Elements of one step: read together, done, flushed once, written back together. */
-#define STEP 32
+/* A step is read together, done, flushed once, and written back together. */
 #define STEP_BYTES 768
 /* Of one element, in hc_preempt()'s units: a page copied, at most. */
 #define ELEMENT_COST 4
 
-/* --- the batches; `ops` was copied from the guest, n <= STEP --- */
+/* --- the batches; `ops` was copied from the guest, n <= GRANT_STEP --- */
 
 static void do_map(struct vcpu *v, void *ops, unsigned int n)
 {
-    struct gnttab_map_grant_ref *op = ops;
-
-    for (unsigned int i = 0; i < n; i++)
-        op[i].status = (int16_t)grant_map_one(v, &op[i]);
+    grant_map(v, ops, n);
 }
 
 static void do_unmap(struct vcpu *v, void *ops, unsigned int n)
 {
-    struct gnttab_unmap_grant_ref *op = ops;
-    struct grant_dropped put[STEP];
-
-    for (unsigned int i = 0; i < n; i++)
-        op[i].status = (int16_t)grant_unmap_one(v, op[i].handle, op[i].host_addr,
-                                                op[i].dev_bus_addr, 0, false, &put[i]);
-    grant_finish_unmap(v, put, n);
+    grant_unmap(v, ops, n, false);
 }
 
 static void do_replace(struct vcpu *v, void *ops, unsigned int n)
 {
-    struct gnttab_unmap_and_replace *op = ops;
-    struct grant_dropped put[STEP];
-
-    for (unsigned int i = 0; i < n; i++)
-        op[i].status = (int16_t)grant_unmap_one(v, op[i].handle, op[i].host_addr, 0, op[i].new_addr,
-                                                true, &put[i]);
-    grant_finish_unmap(v, put, n);
+    grant_unmap(v, ops, n, true);
 }
 
 static void do_copy(struct vcpu *v, void *ops, unsigned int n)
 {
-    struct grant_copy_side src = { NULL, NULL, 0 }, dst = { NULL, NULL, 0 };
-    struct gnttab_copy *op = ops;
-
-    for (unsigned int i = 0; i < n; i++)
-        op[i].status = (int16_t)grant_copy_one(v, &op[i], &src, &dst);
-    grant_copy_release(&src, &dst);
+    grant_copy(v, ops, n);
 }
 
 static void do_transfer(struct vcpu *v, void *ops, unsigned int n)
 {
     struct gnttab_transfer *op = ops;
-    struct frame *f[STEP];
+    struct frame *f[GRANT_STEP];
     bool any = false;
 
     for (unsigned int i = 0; i < n; i++) {
@@ -85,9 +64,9 @@ static void do_swap(struct vcpu *v, void *ops, unsigned int n)
 typedef void batch_fn(struct vcpu *v, void *ops, unsigned int n);
 
 /* Operations on arrays: how large an element is, and how many make a step. */
-#define BATCH(type, do_)                                                \
-    {                                                                   \
-        do_, sizeof(type), MIN(STEP_BYTES / sizeof(type), (size_t)STEP) \
+#define BATCH(type, do_)                                                      \
+    {                                                                         \
+        do_, sizeof(type), MIN(STEP_BYTES / sizeof(type), (size_t)GRANT_STEP) \
     }
 static const struct batch {
     batch_fn *fn;

@@ -50,15 +50,15 @@ void frame_put_typed(struct frame *f);
  * nothing was done, and the function itself decides.
  */
 
-/* frame_get(). */
-static inline bool frame_get_fast(struct frame *f, domid_t owner)
+/* frame_get() of a frame whose state has none of the bits `clear`. */
+static inline bool frame_get_fast(struct frame *f, domid_t owner, uint64_t clear)
 {
     uint64_t s = frame_state(f), n;
 
     do {
         n = s + FRAME_REF_ONE;
         /* None, or the count would overflow. */
-        if ((n & FRAME_REF_MASK) <= 1 || frame_owner(f) != owner)
+        if ((n & FRAME_REF_MASK) <= 1 || frame_owner(f) != owner || (s & clear))
             return false;
     } while (__builtin_expect(!frame_swap_state(f, &s, n), 0));
     if (__builtin_expect(frame_owner(f) == owner, 1))
@@ -97,10 +97,10 @@ static inline bool frame_get_typed_fast(struct frame *f, domid_t owner, uint64_t
     return false;
 }
 
-/* frame_get_typed() of a use as FT_WRITABLE of a frame that is data already. */
-static inline bool frame_get_writable_fast(struct frame *f, domid_t owner)
+/* frame_get_typed() of a use as FT_WRITABLE of a frame that is data already, as above. */
+static inline bool frame_get_writable_fast(struct frame *f, domid_t owner, uint64_t clear)
 {
-    return frame_get_typed_fast(f, owner, FRAME_TYPE_MASK,
+    return frame_get_typed_fast(f, owner, FRAME_TYPE_MASK | clear,
                                 (uint64_t)FT_WRITABLE << FRAME_TYPE_SHIFT);
 }
 
@@ -193,7 +193,8 @@ static inline bool frame_set_pinned(struct frame *f, bool pinned)
  */
 static inline void frame_note_foreign(struct frame *f)
 {
-    __atomic_fetch_or(&f->state, FRAME_FOREIGN, __ATOMIC_ACQ_REL);
+    if (!(frame_state(f) & FRAME_FOREIGN))
+        __atomic_fetch_or(&f->state, FRAME_FOREIGN, __ATOMIC_ACQ_REL);
 }
 
 #endif

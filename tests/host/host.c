@@ -490,7 +490,7 @@ const char *__asan_default_options(void)
 const char *__tsan_default_suppressions(void);
 __attribute__((weak)) const char *__tsan_default_suppressions(void)
 {
-    return "race:grant_copy_one\nrace:publish_time\nrace:clock_publish_wallclock\nrace:move_"
+    return "race:grant_copy\nrace:publish_time\nrace:clock_publish_wallclock\nrace:move_"
            "info\nrace:op_register_info\n"
            "race:grant_swap\nrace:frame_free_count\nrace:dump_domain\nrace:domain_report\nrace:"
            "query_reservation\nrace:claim_pages\nrace:hv/core/heap.c\nrace:sysctl_perfc\n";

@@ -9,6 +9,7 @@
 
 #include <xen/errno.h>
 
+#include "core/grant.h"
 #include "core/gfn.h"
 #include "core/hypercall.h"
 #include "core/log.h"
@@ -126,18 +127,20 @@ static void toy_domain_free(struct domain *d)
 
 /* A mapping of a toy is a note: the address must lie in the window's last quarter and be aligned.
  */
-static int toy_map(struct vcpu *v, struct domain *owner, uint64_t host_addr, mfn_t mfn,
-                   uint32_t flags)
+static void toy_unmap(struct vcpu *v, struct grant_use *u, const struct grant_at *at,
+                      unsigned int n)
 {
-    (void)v, (void)owner, (void)mfn, (void)flags;
-    return host_addr % PAGE_SIZE ? GNTST_bad_virt_addr : GNTST_okay;
+    (void)v;
+    for (unsigned int i = 0; i < n; i++)
+        if ((u[i].flags & GRANT_USE_HOST) && u[i].status == GNTST_okay && at[i].addr % PAGE_SIZE)
+            u[i].status = GNTST_bad_virt_addr;
 }
 
-static int toy_unmap(struct vcpu *v, uint64_t host_addr, mfn_t mfn, uint32_t flags,
-                     uint64_t new_addr)
+static void toy_map(struct vcpu *v, struct domain *owner, struct grant_use *u,
+                    const struct grant_at *at, unsigned int n)
 {
-    (void)v, (void)mfn, (void)flags, (void)new_addr;
-    return host_addr % PAGE_SIZE ? GNTST_bad_virt_addr : GNTST_okay;
+    (void)owner;
+    toy_unmap(v, u, at, n);
 }
 
 static int toy_send_nmi(struct vcpu *v)

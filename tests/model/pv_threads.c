@@ -118,5 +118,5 @@ const char *__tsan_default_suppressions(void)
            "race:op_ldt\nrace:put_args\nrace:get_args\nrace:op_switch\nrace:pv_machine.c\n"
            "race:copy_user\nrace:paging_show_m2p\nrace:hv/core/heap.c\n"
            "race:hot_frame\nrace:op_peek\nrace:op_grow\nrace:strange_frame\n"
-           "race:grant_copy_one\nrace:grant_swap\nrace:move_info\nrace:op_register_info\n";
+           "race:grant_copy\nrace:grant_swap\nrace:move_info\nrace:op_register_info\n";
 }

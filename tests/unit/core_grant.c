@@ -249,6 +249,133 @@ TEST(setup_and_query)
     CHECK_EQ(audit(), 0);
 }
 
+/* --- batches --- */
+
+static void call_batch(unsigned int cmd, unsigned int n)
+{
+    CHECK_EQ(host_call(b0, __HYPERVISOR_grant_table_op, cmd, ARG, n, 0), 0);
+}
+
+TEST(a_batch_of_two_owners_with_failures_among_them)
+{
+    struct gnttab_map_grant_ref *op = host_guest(b, ARG);
+    struct gnttab_unmap_grant_ref *un = host_guest(b, ARG);
+    struct grant_entry_v1 *of_c = arch_map(grant_frame_mfn(c, 0));
+    uint32_t refs_a = a->refs, refs_c = c->refs;
+    grant_handle_t h[6];
+
+    grant(30, host_guest_mfn(a, 0), GTF_permit_access);
+    grant(31, host_guest_mfn(a, 1), GTF_permit_access | GTF_readonly);
+    of_c[30] = (struct grant_entry_v1){ GTF_permit_access, 1, (uint32_t)host_guest_mfn(c, 0).v };
+    for (unsigned int i = 0; i < 7; i++)
+        op[i] = (struct gnttab_map_grant_ref){
+            .host_addr = ADDR, .flags = GNTMAP_host_map, .ref = 30, .status = 99
+        };
+    op[1].ref = 31;             /* may not be written */
+    op[2].host_addr = ADDR + 1; /* pinned, and not to be mapped */
+    op[3].dom = op[4].dom = 2;
+    op[4].flags = 0;
+    op[5].dom = 77; /* there is none */
+    call_batch(GNTTABOP_map_grant_ref, 7);
+    CHECK_EQ(op[0].status, GNTST_okay);
+    CHECK_EQ(op[1].status, GNTST_general_error);
+    CHECK_EQ(op[2].status, GNTST_bad_virt_addr);
+    CHECK_EQ(op[3].status, GNTST_okay);
+    CHECK_EQ(op[3].dev_bus_addr, host_guest_mfn(c, 0).v << PAGE_SHIFT);
+    CHECK_EQ(op[4].status, GNTST_bad_gntref);
+    CHECK_EQ(op[5].status, GNTST_bad_domain);
+    CHECK_EQ(op[6].status, GNTST_okay);
+    CHECK_EQ(a->refs, refs_a + 2); /* one for each mapping */
+    CHECK_EQ(c->refs, refs_c + 1);
+    CHECK_EQ(audit(), 0);
+    h[0] = op[0].handle;
+    h[1] = op[3].handle;
+    h[2] = op[6].handle;
+    for (unsigned int i = 0; i < 4; i++)
+        un[i] = (struct gnttab_unmap_grant_ref){ .host_addr = ADDR,
+                                                 .handle = h[i % 3],
+                                                 .status = 99 };
+    call_batch(GNTTABOP_unmap_grant_ref, 4);
+    CHECK_EQ(un[0].status, GNTST_okay);
+    CHECK_EQ(un[1].status, GNTST_okay);
+    CHECK_EQ(un[2].status, GNTST_okay);
+    CHECK_EQ(un[3].status, GNTST_bad_handle); /* gone by the first */
+    CHECK_EQ(table[30].flags, GTF_permit_access);
+    CHECK_EQ(of_c[30].flags, GTF_permit_access);
+    CHECK_EQ(a->refs, refs_a);
+    CHECK_EQ(c->refs, refs_c);
+    CHECK_EQ(audit(), 0);
+}
+
+TEST(a_batch_takes_a_mapping_away_in_parts)
+{
+    uint64_t addr = host_guest_mfn(a, 0).v << PAGE_SHIFT;
+    struct gnttab_unmap_grant_ref *op = host_guest(b, ARG);
+    grant_handle_t h;
+
+    grant(32, host_guest_mfn(a, 0), GTF_permit_access);
+    CHECK_EQ(map(32, GNTMAP_host_map | GNTMAP_device_map, &h), GNTST_okay);
+    op[0] = (struct gnttab_unmap_grant_ref){ .dev_bus_addr = addr, .handle = h, .status = 99 };
+    op[1] = (struct gnttab_unmap_grant_ref){ .host_addr = ADDR, .handle = h, .status = 99 };
+    op[2] = (struct gnttab_unmap_grant_ref){ .host_addr = ADDR, .handle = h, .status = 99 };
+    call_batch(GNTTABOP_unmap_grant_ref, 3);
+    CHECK_EQ(op[0].status, GNTST_okay);
+    CHECK_EQ(op[1].status, GNTST_okay);
+    CHECK_EQ(op[2].status, GNTST_bad_handle);
+    CHECK_EQ(table[32].flags, GTF_permit_access);
+    CHECK_EQ(audit(), 0);
+}
+
+TEST(a_batch_of_copies_of_all_kinds)
+{
+    struct gnttab_copy *op = host_guest(b, ARG);
+    struct grant_entry_v1 *of_c = arch_map(grant_frame_mfn(c, 0));
+    uint64_t own = host_guest_mfn(b, 0).v;
+    uint32_t refs_a = a->refs, refs_c = c->refs;
+
+    grant(33, host_guest_mfn(a, 1), GTF_permit_access);
+    of_c[33] = (struct grant_entry_v1){ GTF_permit_access, 1, (uint32_t)host_guest_mfn(c, 1).v };
+    memset(host_guest(a, HOST_PAGE(1)), 0, PAGE_SIZE);
+    strcpy(host_guest(b, HOST_PAGE(0)), "batch");
+    memset(op, 0, 6 * sizeof(*op));
+    for (unsigned int i = 0; i < 6; i++) {
+        op[i].source.domid = op[i].dest.domid = DOMID_SELF;
+        op[i].source.u.gmfn = op[i].dest.u.gmfn = own;
+        op[i].len = 6;
+        op[i].status = 99;
+    }
+    for (unsigned int i = 0; i < 4; i++) { /* a's, a run of four */
+        op[i].flags = GNTCOPY_dest_gref;
+        op[i].dest.domid = 0;
+        op[i].dest.u.gmfn = 33;
+        op[i].dest.offset = (uint16_t)(16 * i);
+    }
+    op[1].dest.offset = 4095;
+    op[2].source.u.gmfn = host_guest_mfn(a, 0).v;          /* not b's */
+    op[4].flags = GNTCOPY_source_gref | GNTCOPY_dest_gref; /* from a's, just written, to c's */
+    op[4].source.domid = 0;
+    op[4].source.u.gmfn = 33;
+    op[4].dest.domid = 2;
+    op[4].dest.u.gmfn = 33;
+    op[5].dest.domid = 2; /* another's by number */
+    call_batch(GNTTABOP_copy, 6);
+    CHECK_EQ(op[0].status, GNTST_okay);
+    CHECK_EQ(op[1].status, GNTST_bad_copy_arg);
+    CHECK_EQ(op[2].status, GNTST_bad_page);
+    CHECK_EQ(op[3].status, GNTST_okay);
+    CHECK_EQ(op[4].status, GNTST_okay);
+    CHECK_EQ(op[5].status, GNTST_permission_denied);
+    CHECK_STR((char *)host_guest(a, HOST_PAGE(1)), "batch");
+    CHECK_EQ(*(char *)host_guest(a, HOST_PAGE(1) + 32), 0);
+    CHECK_STR((char *)host_guest(a, HOST_PAGE(1) + 48), "batch");
+    CHECK_STR((char *)host_guest(c, HOST_PAGE(1)), "batch");
+    CHECK_EQ(table[33].flags, GTF_permit_access);
+    CHECK_EQ(of_c[33].flags, GTF_permit_access);
+    CHECK_EQ(a->refs, refs_a);
+    CHECK_EQ(c->refs, refs_c);
+    CHECK_EQ(audit(), 0);
+}
+
 /* --- rules of revocation --- */
 
 TEST(flags_follow_the_pins_and_the_guest)
@@ -575,19 +702,17 @@ static grant_handle_t busy_handle;
 static int second_status = 99;
 
 /* While a mapping is taken away, the guest's other vCPU asks for the same. */
-static int unmap_twice(struct vcpu *v, uint64_t host_addr, mfn_t mfn, uint32_t flags,
-                       uint64_t new_addr)
+static void unmap_twice(struct vcpu *v, struct grant_use *u, const struct grant_at *at,
+                        unsigned int n)
 {
-    struct grant_dropped put;
+    struct gnttab_unmap_grant_ref op = { .host_addr = at->addr, .handle = busy_handle };
 
-    (void)mfn, (void)flags, (void)new_addr;
+    (void)u, (void)n;
     if (second_status == 99) {
         second_status = 98;
-        second_status = grant_unmap_one(v, busy_handle, host_addr, 0, 0, false, &put);
-        if (put.owner)
-            grant_finish_unmap(v, &put, 1);
+        grant_unmap(v, &op, 1, false);
+        second_status = op.status;
     }
-    return GNTST_okay;
 }
 
 TEST(a_mapping_goes_once)

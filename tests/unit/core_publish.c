@@ -197,7 +197,7 @@ static void get_it(void *arg)
         got = frame_get(moving, a);
         break;
     case PLAIN_FAST:
-        got = frame_get_fast(moving, a->id);
+        got = frame_get_fast(moving, a->id, 0);
         break;
     case WRITABLE:
         got = frame_get_typed(moving, a, FT_WRITABLE) == 0;
@@ -206,7 +206,7 @@ static void get_it(void *arg)
         got = frame_get_writable(moving, a) == 0;
         break;
     default:
-        got = frame_get_writable_fast(moving, a->id);
+        got = frame_get_writable_fast(moving, a->id, 0);
         break;
     }
 }

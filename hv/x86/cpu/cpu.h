@@ -34,13 +34,14 @@ struct x86_pcpu {
     uint32_t apic_id;
     uint32_t acpi_id;
     struct x86_tss tss __attribute__((aligned(16)));
-    uint64_t *gdt_ptes;    /* L1 entries of this CPU's GDT window (32 of them: GDT, LDT) */
-    uint64_t *gdt_page;    /* the reserved page, by direct map */
-    uint64_t gdt_none;     /* entry of the window for a page that the guest's GDT has not */
-    struct vcpu *resident; /* whose state is in the registers (x86/switch.h); NULL: nobody's */
-    uint64_t dr7;          /* hardware DR7 as loaded */
-    uint64_t cr4;          /* CR4 as loaded */
-    uint64_t tsc_aux;      /* MSR_TSC_AUX as loaded, with TSC_AUX_KNOWN; 0: unknown */
+    uint64_t *gdt_ptes;     /* L1 entries of this CPU's GDT window (32 of them: GDT, LDT) */
+    uint64_t *gdt_page;     /* the reserved page, by direct map */
+    uint64_t gdt_none;      /* entry of the window for a page that the guest's GDT has not */
+    unsigned int gdt_shown; /* pages from the first on that may show one of a guest */
+    struct vcpu *resident;  /* whose state is in the registers (x86/switch.h); NULL: nobody's */
+    uint64_t dr7;           /* hardware DR7 as loaded */
+    uint64_t cr4;           /* CR4 as loaded */
+    uint64_t tsc_aux;       /* MSR_TSC_AUX as loaded, with TSC_AUX_KNOWN; 0: unknown */
     struct {
         struct timer timer;
         uint64_t seen;           /* the neighbour's heartbeat when it last changed */

@@ -5,6 +5,7 @@
 #include <xen/errno.h>
 #include <xen/grant_table.h>
 
+#include "core/grant.h"
 #include "core/log.h"
 
 #define ACCESS_WRITE 1u /* GFN_WRITE */
@@ -77,36 +78,52 @@ void hvm_gfn_flush(struct domain *d)
     p2m_sync(&hvm_domain(d)->p2m);
 }
 
-int hvm_grant_map(struct vcpu *v, struct domain *owner, uint64_t host_addr, mfn_t mfn,
-                  uint32_t flags)
+static enum p2m_type granted(const struct grant_use *u)
 {
-    enum p2m_type t = flags & GNTMAP_readonly ? P2M_GRANT_RO : P2M_GRANT_RW;
+    return u->flags & GNTMAP_readonly ? P2M_GRANT_RO : P2M_GRANT_RW;
+}
 
-    (void)owner;
-    if ((flags & GNTMAP_contains_pte) || (host_addr & ~PAGE_MASK))
+static int map_one(struct vcpu *v, const struct grant_use *u, uint64_t addr)
+{
+    if ((u->flags & GNTMAP_contains_pte) || (addr & ~PAGE_MASK))
         return GNTST_general_error;
-    if (p2m_place(&hvm_domain(v->domain)->p2m, GFN(host_addr >> PAGE_SHIFT), mfn, 0, t)) {
+    if (p2m_place(&hvm_domain(v->domain)->p2m, GFN(addr >> PAGE_SHIFT), MFN(u->mfn), 0,
+                  granted(u))) {
         log_refusal(v->domain, "grant map: something is at its frame %#lx, or no table is left",
-                    host_addr >> PAGE_SHIFT);
+                    addr >> PAGE_SHIFT);
         return GNTST_general_error;
     }
     return GNTST_okay;
 }
 
-int hvm_grant_unmap(struct vcpu *v, uint64_t host_addr, mfn_t mfn, uint32_t flags,
-                    uint64_t new_addr)
+void hvm_grant_map(struct vcpu *v, struct domain *owner, struct grant_use *u,
+                   const struct grant_at *at, unsigned int n)
+{
+    (void)owner;
+    for (unsigned int i = 0; i < n; i++)
+        if ((u[i].flags & GRANT_USE_HOST) && u[i].status == GNTST_okay)
+            u[i].status = (int16_t)map_one(v, &u[i], at[i].addr);
+}
+
+static int unmap_one(struct vcpu *v, const struct grant_use *u, const struct grant_at *at)
 {
     struct p2m *p = &hvm_domain(v->domain)->p2m;
-    gfn_t gfn = GFN(host_addr >> PAGE_SHIFT);
+    gfn_t gfn = GFN(at->addr >> PAGE_SHIFT);
     struct p2m_entry e = p2m_lookup(p, gfn);
-    bool readonly = flags & GNTMAP_readonly;
 
-    if (new_addr || (host_addr & ~PAGE_MASK))
+    if (at->new_addr || (at->addr & ~PAGE_MASK))
         return GNTST_bad_virt_addr;
-    if (e.type != (readonly ? P2M_GRANT_RO : P2M_GRANT_RW) || p2m_remove(p, gfn, mfn, 0, &e)) {
+    if (e.type != granted(u) || p2m_remove(p, gfn, MFN(u->mfn), 0, &e)) {
         log_refusal(v->domain, "grant unmap: its frame %#lx is no mapping by that grant", gfn.v);
         return GNTST_general_error;
     }
-    p2m_sync(p);
     return GNTST_okay;
+}
+
+void hvm_grant_unmap(struct vcpu *v, struct grant_use *u, const struct grant_at *at, unsigned int n)
+{
+    for (unsigned int i = 0; i < n; i++)
+        if ((u[i].flags & GRANT_USE_HOST) && u[i].status == GNTST_okay)
+            u[i].status = (int16_t)unmap_one(v, &u[i], &at[i]);
+    /* The caller calls hvm_gfn_flush() before the granter gets its frame back. */
 }

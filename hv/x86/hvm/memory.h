@@ -9,10 +9,10 @@ int hvm_gfn_get(struct domain *d, gfn_t gfn, unsigned int access, struct frame *
 int hvm_gfn_place(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned int order);
 int hvm_gfn_remove(struct domain *d, gfn_t gfn, unsigned int *order, mfn_t *mfn);
 void hvm_gfn_flush(struct domain *d);
-int hvm_grant_map(struct vcpu *v, struct domain *owner, uint64_t host_addr, mfn_t mfn,
-                  uint32_t flags);
-int hvm_grant_unmap(struct vcpu *v, uint64_t host_addr, mfn_t mfn, uint32_t flags,
-                    uint64_t new_addr);
+void hvm_grant_map(struct vcpu *v, struct domain *owner, struct grant_use *u,
+                   const struct grant_at *at, unsigned int n);
+void hvm_grant_unmap(struct vcpu *v, struct grant_use *u, const struct grant_at *at,
+                     unsigned int n);
 
 /* hc_memory.c */
 long hvm_memory_op(struct vcpu *v, unsigned int op, gptr_t arg, unsigned long start_extent);

@@ -88,8 +88,14 @@ static void set_window_page(unsigned int i, mfn_t mfn, bool flush)
 
 static void load_gdt(const struct pv_vcpu *v, bool flush)
 {
-    for (unsigned int i = 0; i < GDT_GUEST_PAGES; i++)
-        set_window_page(i, i < pages_of(v->gdt_ents) ? v->gdt_mfn[i] : MFN(0), flush);
+    struct x86_pcpu *xp = this_x86();
+    unsigned int n = pages_of(v->gdt_ents), before = xp->gdt_shown;
+
+    for (unsigned int i = 0; i < n; i++)
+        set_window_page(i, v->gdt_mfn[i], flush);
+    for (unsigned int i = n; i < before; i++)
+        set_window_page(i, MFN(0), flush);
+    xp->gdt_shown = n;
 }
 
 static void load_ldt(const struct pv_vcpu *v, bool flush)

@@ -50,10 +50,9 @@ void pv_foreign_put(struct domain *pg_owner);
 
 /* Granted frames in page tables (grant_pte.c), for glue/ to hand to the core. */
 /* As struct guest_ops says of these. */
-int pv_grant_map(struct vcpu *v, struct domain *owner, uint64_t host_addr, mfn_t mfn,
-                 uint32_t flags);
-int pv_grant_unmap(struct vcpu *v, uint64_t host_addr, mfn_t mfn, uint32_t flags,
-                   uint64_t new_addr);
+void pv_grant_map(struct vcpu *v, struct domain *owner, struct grant_use *u,
+                  const struct grant_at *at, unsigned int n);
+void pv_grant_unmap(struct vcpu *v, struct grant_use *u, const struct grant_at *at, unsigned int n);
 long pv_physdev_own(struct vcpu *v, unsigned int cmd, gptr_t arg);
 long pv_memory_op(struct vcpu *v, unsigned int op, gptr_t arg, unsigned long start_extent);
 /* XENMEM_exchange; token: of a chunk that gave way, or 0. */

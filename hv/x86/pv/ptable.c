@@ -94,17 +94,17 @@ static inline __attribute__((always_inline)) int get_l1e(struct domain *d, struc
     if (unlikely(!f) || unlikely(e & cpu_feat.pte_reserved))
         return get_any_l1e(d, pg_owner, pe);
     if (e & PTE_RW) {
-        if (unlikely(!frame_get_writable_fast(f, id)))
+        if (unlikely(!frame_get_writable_fast(f, id, 0)))
             return get_any_l1e(d, pg_owner, pe);
         note_foreign(f, d, pg_owner);
-    } else if (unlikely(!frame_get_fast(f, id))) {
+    } else if (unlikely(!frame_get_fast(f, id, 0))) {
         return get_any_l1e(d, pg_owner, pe);
     }
     *pe = ram_l1e(e);
     return 0;
 }
 
-static __attribute__((noinline)) void put_last_l1e(pte_t e)
+void pt_put_last_l1e(pte_t e)
 {
     struct frame *f = frame_of(pte_mfn(e));
 
@@ -114,22 +114,6 @@ static __attribute__((noinline)) void put_last_l1e(pte_t e)
         frame_put_typed(f);
     else
         frame_put(f);
-}
-
-static inline void put_l1e(pte_t e)
-{
-    struct frame *f = frame_record(pte_mfn(e));
-
-    /* untested: all but the last line, a shorter way to what that does */
-    if (likely(f != NULL) && (e & PTE_RW ? frame_put_not_last(f) : frame_put_fast(f)))
-        return;
-    put_last_l1e(e);
-}
-
-void pt_put_l1e(struct domain *d, pte_t e)
-{
-    (void)d;
-    put_l1e(e);
 }
 
 /* --- scanning tables, most of whose entries are empty --- */
@@ -428,7 +412,7 @@ static void undo_l1(struct domain *d, struct frame *f)
 
     (void)d;
     for (unsigned int i = f->progress; (i = last_present(t, i)) > 0; i--)
-        put_l1e(t[i - 1]);
+        pt_put_l1e(t[i - 1]);
     f->progress = 0;
 }
 
@@ -526,8 +510,8 @@ static pte_t replace(pte_t *at, pte_t new, bool keep_ad)
  * *moves: frame or right to write differ, so that old's have to go. Same frame and same right: no
  * reference moves. 0 or -errno.
  */
-static inline int admit_l1e(struct domain *d, struct domain *pg_owner, pte_t old, pte_t *new,
-                            bool *moves)
+static inline __attribute__((always_inline)) int
+admit_l1e(struct domain *d, struct domain *pg_owner, pte_t old, pte_t *new, bool *moves)
 {
     *moves = true;
     if (!(*new &PTE_P))
@@ -553,7 +537,21 @@ int pt_set_l1(struct domain *d, struct domain *pg_owner, pte_t *at, pte_t new, b
         return rc;
     old = replace(at, new, keep_ad && ((old | new) & PTE_P));
     if (moves && (old & PTE_P))
-        put_l1e(old);
+        pt_put_l1e(old);
+    return 0;
+}
+
+int pt_set_granted(struct domain *d, struct domain *owner, pte_t *at, pte_t new)
+{
+    pte_t old;
+    int rc = get_l1e(d, owner, &new);
+
+    pt_assert_locked(d);
+    if (rc)
+        return rc;
+    old = __atomic_exchange_n(at, new, __ATOMIC_ACQ_REL);
+    if (old & PTE_P)
+        pt_put_l1e(old);
     return 0;
 }
 
@@ -567,11 +565,11 @@ int pt_exchange_l1(struct domain *d, pte_t *at, pte_t *old, pte_t new)
         return rc;
     if (!__atomic_compare_exchange_n(at, old, new, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
         if (moves && (new &PTE_P))
-            put_l1e(new);
+            pt_put_l1e(new);
         return -XEN_EAGAIN;
     }
     if (moves && (*old & PTE_P))
-        put_l1e(*old);
+        pt_put_l1e(*old);
     return 0;
 }
 

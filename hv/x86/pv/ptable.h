@@ -110,8 +110,18 @@ void pt_put_table(struct pt_drop *drop, struct domain *d, struct frame *f, int l
 /* Go on undoing; true when nothing is left. */
 bool pt_drop_continue(struct pt_drop *drop, struct domain *d);
 
+/* pt_put_l1e() of a device, and of the last use of a frame. */
+void pt_put_last_l1e(pte_t e);
 /* Let go what a present L1 entry of d held. */
-void pt_put_l1e(struct domain *d, pte_t e);
+static inline void pt_put_l1e(pte_t e)
+{
+    struct frame *f = frame_record(pte_mfn(e));
+
+    /* untested: all but the last line, a shorter way to what that does */
+    if (likely(f != NULL) && (e & PTE_RW ? frame_put_not_last(f) : frame_put_fast(f)))
+        return;
+    pt_put_last_l1e(e);
+}
 
 /*
  * Replace one entry of a table of d. `keep_ad`: Accessed and Dirty of the old entry stay
@@ -120,6 +130,8 @@ void pt_put_l1e(struct domain *d, pte_t e);
  * (NULL: d's, and devices'), or not to be mapped so. Above: as pt_get_table().
  */
 int pt_set_l1(struct domain *d, struct domain *pg_owner, pte_t *at, pte_t new, bool keep_ad);
+/* The same of a present entry that maps a frame of owner's. */
+int pt_set_granted(struct domain *d, struct domain *owner, pte_t *at, pte_t new);
 /*
  * The same for an entry of an L1 that was seen as *old: -XEN_EAGAIN if it is not that any more (the
  * processor sets Accessed and Dirty); then *old is what it is now.
