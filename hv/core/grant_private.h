@@ -92,6 +92,12 @@ static inline unsigned int grant_access(bool readonly)
     return GFN_FOREIGN | (readonly ? GFN_READ : GFN_WRITE);
 }
 
+/* A frame that is held by its number. */
+static inline mfn_t grant_mfn(uint32_t held)
+{
+    return frame_mfn(&frame_table[held]);
+}
+
 static inline void grant_release_frame(uint32_t mfn, bool readonly)
 {
     gfn_put(&frame_table[mfn], grant_access(readonly));
