@@ -92,10 +92,10 @@ static inline unsigned int grant_access(bool readonly)
     return GFN_FOREIGN | (readonly ? GFN_READ : GFN_WRITE);
 }
 
-/* A frame that is held by its number. */
+/* Of a frame that is held: the number came through the door when it was pinned. */
 static inline mfn_t grant_mfn(uint32_t held)
 {
-    return frame_mfn(&frame_table[held]);
+    return (mfn_t){ held };
 }
 
 static inline void grant_release_frame(uint32_t mfn, bool readonly)
