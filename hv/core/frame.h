@@ -128,6 +128,12 @@ static inline mfn_t frame_mfn(const struct frame *f)
     return MFN((uint64_t)(f - frame_table));
 }
 
+/* The same of one that the caller holds and has kept in 32 bits: no guest's number. */
+static inline mfn_t frame_held(uint32_t mfn)
+{
+    return MFN(mfn);
+}
+
 /* --- references --- */
 /*
  * Take a reference on a frame that belongs to d. False when it is not d's, is free, is being

@@ -376,7 +376,7 @@ void grant_walk(struct domain *holder, grant_walk_fn *fn, void *arg)
         const struct grant_track *t = grant_track_of(g, i);
 
         if (t)
-            fn(arg, t->owner->id, grant_mfn(grant_active_of(t->owner->grants, t->ref)->mfn),
+            fn(arg, t->owner->id, frame_held(grant_active_of(t->owner->grants, t->ref)->mfn),
                !(t->flags & GNTMAP_readonly));
     }
 }

@@ -83,7 +83,7 @@ static void end(struct side *s)
 
 static inline uint8_t *address(const struct grant_use *u, uint16_t offset)
 {
-    return (uint8_t *)arch_map(grant_mfn(u->mfn)) + offset;
+    return (uint8_t *)arch_map(frame_held(u->mfn)) + offset;
 }
 
 static int16_t refuse(struct vcpu *v, const struct gnttab_copy *op, int16_t status)

@@ -167,7 +167,7 @@ static unsigned int show_maps(struct gnttab_map_grant_ref *op, struct grant_use 
             continue;
         }
         op->handle = at->handle;
-        op->dev_bus_addr = mfn_maddr(grant_mfn(u->mfn)).v; /* Linux takes the frame from here */
+        op->dev_bus_addr = mfn_maddr(frame_held(u->mfn)).v; /* Linux takes the frame from here */
         u->mfn = GRANT_NO_MFN;
         track_ready(at->track, u->flags & KEPT_FLAGS);
         at->track = NULL;
@@ -242,7 +242,7 @@ static void choose_parts(const struct gnttab_unmap_grant_ref *op, bool replace, 
     at->new_addr = replace ? op->dev_bus_addr : 0;
     if (!replace && op->dev_bus_addr && (u->flags & GNTMAP_device_map)) {
         u->flags |= GRANT_USE_DEVICE;
-        if (op->dev_bus_addr != mfn_maddr(grant_mfn(u->mfn)).v)
+        if (op->dev_bus_addr != mfn_maddr(frame_held(u->mfn)).v)
             u->status = GNTST_bad_dev_addr;
     }
     if ((op->host_addr || replace) && (u->flags & GNTMAP_host_map))

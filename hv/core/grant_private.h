@@ -92,12 +92,6 @@ static inline unsigned int grant_access(bool readonly)
     return GFN_FOREIGN | (readonly ? GFN_READ : GFN_WRITE);
 }
 
-/* Of a frame that is held: the number came through the door when it was pinned. */
-static inline mfn_t grant_mfn(uint32_t held)
-{
-    return (mfn_t){ held };
-}
-
 static inline void grant_release_frame(uint32_t mfn, bool readonly)
 {
     gfn_put(&frame_table[mfn], grant_access(readonly));
