@@ -8,8 +8,8 @@
  * bench guest REPETITIONS ADDRESS DISK: all rows in a guest, with its disk and a peer elsewhere.
  * bench peer: that peer, in Domain 0.
  * bench run NUMBER NAME COMMAND...: a row that is one run of a command.
- * bench boot-begins, bench boot-ended: the row of a guest's boot begins (in Domain 0) and ends (in
- * the guest).
+ * bench rounds SECONDS CPUS: how often as many programs at once, each on a CPU of its own, fault,
+ * mprotect, munmap and fork in that time: "bench-rounds: CPUS ROUNDS".
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -303,8 +303,6 @@ static int run_command(int row, const char *name, char **command)
         COMMAND_ROW(21);
         COMMAND_ROW(22);
         COMMAND_ROW(23);
-        COMMAND_ROW(24);
-        COMMAND_ROW(28);
     }
     return status ? 1 : 0;
 }
@@ -369,6 +367,57 @@ static void fill_ramdisk(void)
     munmap(block, size); /* so that fork does not copy it in the rows */
 }
 
+#define ROUND_PAGES 64UL
+
+static void one_round(void)
+{
+    uint8_t *p = mmap(NULL, ROUND_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                      -1, 0);
+
+    if (p == MAP_FAILED)
+        die("mmap");
+    TIMES(ROUND_PAGES, p[i * PAGE] = 1);
+    for (unsigned long i = 0; i < ROUND_PAGES; i += 2)
+        if (mprotect(p + i * PAGE, PAGE, PROT_READ))
+            die("mprotect");
+    fork_wait();
+    munmap(p, ROUND_PAGES * PAGE);
+}
+
+static uint64_t rounds_until(uint64_t end, int cpu)
+{
+    cpu_set_t set;
+    uint64_t n = 0;
+
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    if (sched_setaffinity(0, sizeof(set), &set))
+        die("affinity");
+    for (; now_ns() < end; n++)
+        one_round();
+    return n;
+}
+
+static int rounds(int seconds, int cpus)
+{
+    uint64_t end = now_ns() + seconds * 1000000000ULL, sum = 0;
+    uint64_t *done = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    int status, bad = 0;
+
+    for (int i = 0; i < cpus; i++) {
+        if (!fork()) {
+            done[i] = rounds_until(end, i);
+            _exit(0);
+        }
+    }
+    for (int i = 0; i < cpus; i++)
+        bad += wait(&status) < 0 || status;
+    for (int i = 0; i < cpus; i++)
+        sum += done[i];
+    printf("bench-rounds: %d %llu\n", cpus, (unsigned long long)sum);
+    return bad;
+}
+
 static void all_rows(int repetitions)
 {
     signal(SIGUSR1, on_signal);
@@ -385,18 +434,12 @@ int main(int argc, char **argv)
         MARKER(INIT, 0);
         return 0;
     }
-    if (!strcmp(what, "boot-begins")) {
-        MARKER(BEGIN, 25);
-        return 0;
-    }
-    if (!strcmp(what, "boot-ended")) {
-        MARKER(END, 25);
-        return 0;
-    }
     if (!strcmp(what, "peer"))
         return peer();
     if (!strcmp(what, "run") && argc > 4)
         return run_command(atoi(argv[2]), argv[3], argv + 4);
+    if (!strcmp(what, "rounds") && argc > 3)
+        return rounds(atoi(argv[2]), atoi(argv[3]));
     if (!strcmp(what, "guest") && argc > 4) {
         ramdisk = open(argv[4], O_RDONLY | O_DIRECT);
         if (ramdisk < 0)

@@ -4,7 +4,8 @@
  * neighbour's. A CPU whose count stands still for ten beats of the one that watches it, or that
  * somebody waits for that long, panics the machine; the panic shows where each CPU was. Halting
  * CPUs and CPUs whose guest has its events masked go on counting, since the timer interrupts both.
- * Counted in beats, not by the clock: a virtual machine may be stopped for hours.
+ * With each beat it answers calls whose interrupt may have got lost. Counted in beats, not by the
+ * clock: a virtual machine may be stopped for hours.
  */
 #ifndef X86_CPU_WATCHDOG_H
 #define X86_CPU_WATCHDOG_H
