@@ -22,6 +22,11 @@ $(UNIT_OUT)/vmx_caps: tests/unit/vmx_caps.c hv/x86/hvm/vmx/caps.c hv/x86/hvm/vmx
 	@mkdir -p $(@D)
 	$(HOSTCC) $(HOST_CFLAGS) -I. -Ihv -Itests/unit -o $@ $<
 
+UNIT_TESTS += $(UNIT_OUT)/vmx_failure
+$(UNIT_OUT)/vmx_failure: tests/unit/vmx_failure.c hv/x86/hvm/vmx/failure.c hv/x86/hvm/vmx/vmx.h hv/x86/hvm/vmx/vmcs.h $(HVM_HDR) tests/unit/hvm.mk
+	@mkdir -p $(@D)
+	$(HOSTCC) $(HOST_CFLAGS) -I. -Ihv -Itests/unit -o $@ $<
+
 UNIT_TESTS += $(UNIT_OUT)/vmx_apic
 $(UNIT_OUT)/vmx_apic: tests/unit/vmx_apic.c hv/x86/hvm/vmx/apic.c hv/x86/hvm/vmx/vmx.h hv/x86/hvm/vmx/vmcs.h $(HVM_DEVICES) $(HVM_HDR) tests/unit/hvm.mk
 	@mkdir -p $(@D)

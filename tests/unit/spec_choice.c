@@ -24,6 +24,7 @@ void log_msg(enum log_level level, const char *fmt, ...)
 #define CAPS (1u << 29)
 #define SSBD (1u << 31)
 #define MDCLEAR (1u << 10)
+#define L1DFLUSH (1u << 28)
 
 enum {
     MELTDOWN = 1,
@@ -36,7 +37,9 @@ enum {
     RETURNS = 128,
     HISTORY = 256,
     SIBLING = 512,
-    BRANCHES = 1024
+    BRANCHES = 1024,
+    FLUSH = 2048,
+    L1 = 4096
 };
 
 static const struct row {
@@ -53,11 +56,12 @@ static const struct row {
     { "Atom N270 (Bonnell)", { SPEC_INTEL, 6, 0x1c, 2, 0, 0, 0, 0, false, true, false, 0 }, 0, 0 },
     { "Core 2 Quad, no microcode",
       { SPEC_INTEL, 6, 0x17, 10, 0, 0, 0, 0, false, false, false, 0 },
-      MELTDOWN | L1TF | RSB | BUFFERS | BRANCHES,
+      MELTDOWN | L1TF | L1 | RSB | BUFFERS | BRANCHES,
       0 },
     { "Xeon E5-2670 (Sandy Bridge)",
-      { SPEC_INTEL, 6, 0x2d, 7, IBRSB | STIBP | SSBD | MDCLEAR, 0, 0, 0, false, true, false, 0 },
-      MELTDOWN | L1TF | RSB | VERW | IBPB | SIBLING,
+      { SPEC_INTEL, 6, 0x2d, 7, IBRSB | STIBP | SSBD | MDCLEAR | L1DFLUSH, 0, 0, 0, false, true,
+        false, 0 },
+      MELTDOWN | L1TF | FLUSH | RSB | VERW | IBPB | SIBLING,
       2 },
     { "Celeron J1900 (Silvermont)",
       { SPEC_INTEL, 6, 0x37, 8, IBRSB | STIBP | MDCLEAR, 0, 0, 0, false, false, false, 0 },
@@ -68,8 +72,9 @@ static const struct row {
       RSB | IBPB,
       0 },
     { "Core i7-6700 (Skylake)",
-      { SPEC_INTEL, 6, 0x5e, 3, IBRSB | STIBP | SSBD | MDCLEAR, 0, 0, 0, true, true, false, 0 },
-      MELTDOWN | L1TF | RSB | VERW | IBPB | RETURNS | SIBLING,
+      { SPEC_INTEL, 6, 0x5e, 3, IBRSB | STIBP | SSBD | MDCLEAR | L1DFLUSH, 0, 0, 0, true, true,
+        false, 0 },
+      MELTDOWN | L1TF | FLUSH | RSB | VERW | IBPB | RETURNS | SIBLING,
       2 },
     { "Xeon 8260 (Cascade Lake)",
       { SPEC_INTEL, 6, 0x55, 7, IBRSB | STIBP | SSBD | MDCLEAR | CAPS, 0, 0, 0, true, true, false,
@@ -123,7 +128,7 @@ static const struct row {
       0 },
     { "Zhaoxin KX-6000",
       { SPEC_OTHER, 7, 0x3b, 0, 0, 0, 0, 0, false, false, false, 0 },
-      MELTDOWN | L1TF | RSB | BRANCHES,
+      MELTDOWN | L1TF | L1 | RSB | BRANCHES,
       0 },
 };
 
@@ -133,7 +138,7 @@ static unsigned int bits(const struct spec_choice *c)
            (c->ibpb ? IBPB : 0) | (c->rsb_fill ? RSB : 0) | (c->auto_ibrs ? AUTO : 0) |
            (c->open_buffers ? BUFFERS : 0) | (c->open_returns ? RETURNS : 0) |
            (c->open_history ? HISTORY : 0) | (c->open_sibling ? SIBLING : 0) |
-           (c->open_branches ? BRANCHES : 0);
+           (c->open_branches ? BRANCHES : 0) | (c->flush_l1d ? FLUSH : 0) | (c->open_l1d ? L1 : 0);
 }
 
 TEST(real_processors)
@@ -149,6 +154,31 @@ TEST(real_processors)
         CHECK_EQ(bits(&c), rows[i].want);
         CHECK_EQ(c.spec_ctrl, rows[i].spec_ctrl);
     }
+}
+
+/* Below another hypervisor that flushes itself, or on a processor without L1TF, nothing is done. */
+TEST(l1_flush)
+{
+    struct spec_input in = {
+        .vendor = SPEC_INTEL, .family = 6, .model = 0x5e, .leaf7_edx = L1DFLUSH | CAPS
+    };
+    struct spec_choice c;
+    char text[400];
+
+    spec_decide(&in, &c);
+    CHECK(c.flush_l1d && !c.open_l1d);
+    CHECK(strstr(spec_describe(&c, text, sizeof(text)), "L1 flush for HVM guests"));
+    in.leaf7_edx = CAPS;
+    spec_decide(&in, &c);
+    CHECK(!c.flush_l1d && c.open_l1d);
+    CHECK(strstr(spec_describe(&c, text, sizeof(text)), "L1 to HVM guests"));
+    in.arch_caps = 1u << 3;
+    spec_decide(&in, &c);
+    CHECK(c.l1tf && !c.flush_l1d && !c.open_l1d);
+    in.leaf7_edx |= L1DFLUSH;
+    in.arch_caps = 1; /* no L1TF */
+    spec_decide(&in, &c);
+    CHECK(!c.l1tf && !c.flush_l1d && !c.open_l1d);
 }
 
 TEST(the_safe_side)

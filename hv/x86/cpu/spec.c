@@ -16,6 +16,7 @@
 #define HAS_MD_CLEAR (1u << 10)
 #define HAS_IBRS_IBPB (1u << 26)
 #define HAS_STIBP (1u << 27)
+#define HAS_L1D_FLUSH (1u << 28)
 #define HAS_ARCH_CAPS (1u << 29)
 /* CPUID 7.2 EDX */
 #define HAS_BHI_CTRL (1u << 4)
@@ -31,6 +32,7 @@
 #define RDCL_NO BIT64(0)
 #define EIBRS BIT64(1)
 #define RSBA BIT64(2)
+#define SKIP_L1D_FLUSH BIT64(3) /* who runs below us does it */
 #define MDS_NO BIT64(5)
 #define TSX_CTRL BIT64(7)
 #define TAA_NO BIT64(8)
@@ -97,6 +99,10 @@ static void decide_buffers(const struct spec_input *in, struct spec_choice *c)
     c->meltdown = in->vendor != SPEC_AMD && !(in->arch_caps & RDCL_NO);
     c->isolate_dom0 = c->isolate_domu = c->meltdown;
     c->l1tf = !no_l1tf(in);
+    if (c->l1tf && !(in->arch_caps & SKIP_L1D_FLUSH)) {
+        c->flush_l1d = in->leaf7_edx & HAS_L1D_FLUSH;
+        c->open_l1d = !c->flush_l1d;
+    }
     if (!samples_buffers(in))
         return;
     c->verw = works;
@@ -168,13 +174,14 @@ const char *spec_describe(const struct spec_choice *c, char *out, size_t size)
 {
     bool melts = c->meltdown && !(c->isolate_dom0 && c->isolate_domu);
     bool open = c->open_buffers || c->open_returns || c->open_history || c->open_sibling ||
-                c->open_branches || melts;
+                c->open_branches || c->open_l1d || melts;
 
     fmt_snprintf(out, size, "retpolines, index clamping");
     add(out, size, c->ibpb, ", IBPB between domains");
     add(out, size, c->rsb_fill, ", RSB filling");
     add(out, size, c->verw, ", VERW");
     add(out, size, c->l1tf, ", L1TF-safe page tables");
+    add(out, size, c->flush_l1d, ", L1 flush for HVM guests");
     add(out, size, c->auto_ibrs, ", automatic IBRS");
     add(out, size, c->spec_ctrl & SPEC_CTRL_IBRS, ", enhanced IBRS");
     add(out, size, c->spec_ctrl & SPEC_CTRL_STIBP, ", STIBP");
@@ -190,6 +197,7 @@ const char *spec_describe(const struct spec_choice *c, char *out, size_t size)
         : c->isolate_dom0 ? " Meltdown (other guests)"
                           : " Meltdown");
     add(out, size, c->open_buffers, " buffer sampling (no microcode)");
+    add(out, size, c->open_l1d, " L1 to HVM guests (no microcode)");
     add(out, size, c->open_sibling, " sibling threads (SMT is on)");
     add(out, size, c->open_returns, " return prediction");
     add(out, size, c->open_history, " branch history");

@@ -29,6 +29,7 @@ struct spec_choice {
     bool isolate_dom0, isolate_domu; /* so PV guests run on tables without it (mm/isolation.h) */
     bool tags;                       /* PCIDs keep translations over changes of CR3 (mm/tlb.h) */
     bool l1tf;                       /* non-present entries must not hold addresses of RAM */
+    bool flush_l1d;                  /* L1's data cache is emptied as a VMX guest enters */
     bool verw;                       /* VERW on each way to a guest empties buffers */
     bool ibpb;                       /* barrier when a CPU goes from one domain to another */
     bool rsb_fill;                   /* return predictions overwritten when a guest enters */
@@ -36,6 +37,7 @@ struct spec_choice {
     uint64_t spec_ctrl;              /* value of MSR_SPEC_CTRL, once a CPU; 0: not written */
     /* Known and left open: */
     bool open_buffers;  /* MDS and its kin without the microcode that makes VERW work */
+    bool open_l1d;      /* L1TF without that command: VMX guests read what is in L1 */
     bool open_returns;  /* Retbleed, SRSO: returns in the hypervisor trained by a guest */
     bool open_history;  /* BHI without BHI_DIS_S */
     bool open_sibling;  /* a sibling thread sees buffers or L1 of the other: SMT on */

@@ -36,7 +36,7 @@ to_long_mode32:
     or      $0x901, %eax                /* NX, LME, SCE */
     wrmsr
     mov     %cr0, %eax
-    or      $0x80010000, %eax           /* PG, WP */
+    or      $0x80010020, %eax           /* PG, WP, NE */
     mov     %eax, %cr0
     lgdt    pvh_gdtr
     ljmp    $PVH_CS64, $1f

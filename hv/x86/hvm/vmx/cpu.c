@@ -19,7 +19,6 @@
 #include "x86/mm/paging.h"
 
 #define CPUID1_ECX_VMX 0x20u
-#define LEAF7_EDX_L1D_FLUSH (1u << 28)
 #define FIRST_TAG 1u /* 0 is the hypervisor's */
 #define NR_TAGS 0x10000u
 
@@ -76,15 +75,12 @@ static const char *missing(struct vmx_controls *out)
 
 static const char *first_cpu(const struct vmx_controls *c)
 {
-    uint32_t a, b, cx, d;
-
     vmx_controls = *c;
     if (!vmx_maps_init())
         return "out of memory";
     if (c->apic)
         log_info("VMX: the processor delivers interrupts of local APICs in x2APIC mode");
-    cpuid(7, 0, &a, &b, &cx, &d);
-    vmx_flush_l1d = spec_choice.l1tf && (d & LEAF7_EDX_L1D_FLUSH);
+    vmx_flush_l1d = spec_choice.flush_l1d;
     return NULL;
 }
 
