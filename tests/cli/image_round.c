@@ -77,6 +77,7 @@ int xen_dominfo(struct xen *x, uint32_t domid, struct xen_domctl_getdomaininfo *
     memset(out, 0, sizeof(*out));
     out->shared_info_frame = domid == OLD ? OLD_SHARED : NEW_SHARED;
     out->max_vcpu_id = 1;
+    out->max_pages = PFNS;
     return 0;
 }
 
@@ -525,6 +526,10 @@ TEST(image_guests_that_lie)
     old(P_LIST)[1] = 5;
     CHECK_EQ(save(&e), -1);
     CHECK(strstr(e.cause, "table of frames") != NULL);
+    start();
+    ((shared_info_t *)frame(OLD_SHARED))->arch.max_pfn = 1ull << 26;
+    CHECK_EQ(save(&e), -1);
+    CHECK(strstr(e.cause, "a table of 67108864 pages") != NULL);
     start();
     old(P_TABLE)[80] = OLD_MFN(81); /* named twice: saved once */
     CHECK_EQ(save(&e), 0);

@@ -40,11 +40,14 @@ static int no_memory(struct image_saver *s)
                      "no memory for the guest's table of frames");
 }
 
-/* Once; the guest's size stays what it is then. */
-static int prepare(struct image_saver *s)
+/* Once; the guest's size stays what it is then. Each number costs memory here and there. */
+static int prepare(struct image_saver *s, uint64_t max_pages)
 {
     long max;
 
+    if (s->p2m.max_pfn > STREAM_MAX_PFNS(max_pages))
+        return error_set(s->e, EINVAL, NULL, "a table of %llu pages for a guest of %llu MiB",
+                         (unsigned long long)s->p2m.max_pfn, (unsigned long long)max_pages >> 8);
     if (s->nr_pfns && s->p2m.max_pfn != s->nr_pfns)
         return error_set(s->e, EAGAIN, "Try again.",
                          "the guest's table of frames grew while it was sent");
@@ -95,7 +98,7 @@ static int open_table(struct image_saver *s)
     if (s->reading)
         p2m_close(&s->p2m);
     s->reading = p2m_open(&s->p2m, s->h, s->domid, info.shared_info_frame, s->e) == 0;
-    return s->reading ? prepare(s) : -1;
+    return s->reading ? prepare(s, info.max_pages) : -1;
 }
 
 int saver_read_frames(struct image_saver *s)

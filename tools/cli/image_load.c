@@ -48,8 +48,7 @@ static int keep_late(struct loading *l, const struct stream_record *r)
 static int keep_p2m(struct loading *l, const struct stream_record *r)
 {
     l->nr_pfns = (uint64_t)((const uint32_t *)r->body)[1] + 1;
-    /* Each costs memory here; a guest's table may go somewhat beyond its memory. */
-    if (l->nr_pfns > 4 * (l->req->max_kib >> 2) + (1u << 20))
+    if (l->nr_pfns > STREAM_MAX_PFNS(l->req->max_kib >> 2)) /* each costs memory here */
         return error_set(l->e, EPROTO, NULL, "a table of %llu pages for a guest of %llu MiB",
                          (unsigned long long)l->nr_pfns,
                          (unsigned long long)(l->req->max_kib >> 10));

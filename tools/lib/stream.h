@@ -50,6 +50,8 @@ enum stream_type {
 #define STREAM_PAGE 4096u
 #define STREAM_BATCH 1024u /* pages of a PAGE_DATA record, at most */
 #define STREAM_VCPUS 128u
+/* A guest's table of frames may go somewhat beyond the pages that it may have. */
+#define STREAM_MAX_PFNS(pages) (4 * (uint64_t)(pages) + (1u << 20))
 
 /* A page's number and type in a PAGE_DATA record. */
 #define STREAM_PFN(entry) ((entry) & ((1ull << 52) - 1))
