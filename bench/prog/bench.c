@@ -8,6 +8,8 @@
  * bench guest REPETITIONS ADDRESS DISK: all rows in a guest, with its disk and a peer elsewhere.
  * bench peer: that peer, in Domain 0.
  * bench run NUMBER NAME COMMAND...: a row that is one run of a command.
+ * bench boot-begins, bench boot-ended: the row of a guest's boot begins (in Domain 0) and ends (in
+ * the guest).
  * bench rounds SECONDS CPUS: how often as many programs at once, each on a CPU of its own, fault,
  * mprotect, munmap and fork in that time: "bench-rounds: CPUS ROUNDS".
  */
@@ -303,6 +305,12 @@ static int run_command(int row, const char *name, char **command)
         COMMAND_ROW(21);
         COMMAND_ROW(22);
         COMMAND_ROW(23);
+        COMMAND_ROW(24);
+        COMMAND_ROW(28);
+        COMMAND_ROW(30);
+        COMMAND_ROW(31);
+        COMMAND_ROW(32);
+        COMMAND_ROW(33);
     }
     return status ? 1 : 0;
 }
@@ -438,6 +446,14 @@ int main(int argc, char **argv)
         return peer();
     if (!strcmp(what, "run") && argc > 4)
         return run_command(atoi(argv[2]), argv[3], argv + 4);
+    if (!strcmp(what, "boot-begins")) {
+        MARKER(BEGIN, 25);
+        return 0;
+    }
+    if (!strcmp(what, "boot-ended")) {
+        MARKER(END, 25);
+        return 0;
+    }
     if (!strcmp(what, "rounds") && argc > 3)
         return rounds(atoi(argv[2]), atoi(argv[3]));
     if (!strcmp(what, "guest") && argc > 4) {
