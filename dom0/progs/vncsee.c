@@ -6,6 +6,7 @@
  *
  *   shot FILE        takes changes for a second or two, then writes the picture (PPM)
  *   key CHAR         presses and releases that key (ASCII, or Return)
+ *   text ROM         the same, and prints its letters: a VGA BIOS has their forms
  *   see X,Y,RRGGBB   takes changes until that pixel has this colour, for a minute at most
  *
  * Exit code 0; 1 with a reason; 2 when the server wants a password.
@@ -198,14 +199,19 @@ static void take(void)
         message();
 }
 
+static void settle(void)
+{
+    for (time_t end = time(NULL) + 2; time(NULL) < end;)
+        take();
+}
+
 static void shot(const char *file)
 {
     FILE *f = fopen(file, "wb");
 
     if (!f)
         die("the picture's file");
-    for (time_t end = time(NULL) + 2; time(NULL) < end;)
-        take();
+    settle();
     fprintf(f, "P6\n%u %u\n255\n", width, height);
     for (size_t i = 0; i < (size_t)width * height; i++) {
         uint8_t rgb[3] = { picture[4 * i + 2], picture[4 * i + 1], picture[4 * i] };
@@ -214,6 +220,59 @@ static void shot(const char *file)
     }
     fclose(f);
     printf("vncsee: %s: %u x %u\n", file, width, height);
+}
+
+#define CELL_HEIGHT 16
+
+/* The forms of 256 letters, 16 bytes each: code 0 is empty, and code 1 laughs in every PC. */
+static const uint8_t *font_of(const char *file)
+{
+    static const uint8_t smile[] = { 0,    0,    0x7e, 0x81, 0xa5, 0x81,
+                                     0x81, 0xbd, 0x99, 0x81, 0x81, 0x7e };
+    static uint8_t rom[1 << 16];
+    FILE *f = fopen(file, "rb");
+    size_t n = f ? fread(rom, 1, sizeof(rom), f) : 0;
+    const uint8_t *at = memmem(rom, n, smile, sizeof(smile));
+
+    if (f)
+        fclose(f);
+    if (!at || at < rom + CELL_HEIGHT || at + 255 * CELL_HEIGHT > rom + n)
+        die("no letters in that file");
+    return at - CELL_HEIGHT;
+}
+
+static char letter_at(const uint8_t *font, unsigned int left, unsigned int top)
+{
+    uint8_t form[CELL_HEIGHT] = { 0 };
+
+    for (unsigned int y = 0; y < CELL_HEIGHT; y++) {
+        for (unsigned int x = 0; x < 8; x++) {
+            const uint8_t *p = picture + 4 * ((size_t)(top + y) * width + left + x);
+            const uint8_t *ground = picture + 4 * ((size_t)top * width + left);
+
+            if (memcmp(p, ground, 3) != 0)
+                form[y] |= (uint8_t)(0x80 >> x);
+        }
+    }
+    for (unsigned int c = ' '; c < 0x7f; c++) {
+        if (memcmp(form, font + CELL_HEIGHT * c, CELL_HEIGHT) == 0)
+            return (char)c;
+    }
+    return '?';
+}
+
+/* Cells are 9 wide in a PC's text mode, else 8. */
+static void text(const char *rom)
+{
+    const uint8_t *font = font_of(rom);
+    unsigned int cell = width == 720 ? 9 : 8;
+
+    settle();
+    for (unsigned int top = 0; top + CELL_HEIGHT <= height; top += CELL_HEIGHT) {
+        for (unsigned int left = 0; left + 8 <= width; left += cell)
+            putchar(letter_at(font, left, top));
+        putchar('\n');
+    }
 }
 
 static void see(const char *what)
@@ -260,12 +319,14 @@ int main(int argc, char **argv)
     for (int i = 3; i + 1 < argc; i += 2) {
         if (strcmp(argv[i], "shot") == 0)
             shot(argv[i + 1]);
+        else if (strcmp(argv[i], "text") == 0)
+            text(argv[i + 1]);
         else if (strcmp(argv[i], "key") == 0)
             key(argv[i + 1]);
         else if (strcmp(argv[i], "see") == 0)
             see(argv[i + 1]);
         else
-            die("shot, key or see");
+            die("shot, text, key or see");
     }
     return 0;
 }

@@ -197,7 +197,8 @@ TEST(cfg_pvh)
     REFUSED("type = 'pvh'\nhap = 0\n", "t.cfg:5: hap: there are no shadow page tables");
     REFUSED("type = 'pvh'\npvshim = 1\n", "t.cfg:5: pvshim: there is no shim");
     REFUSED("type = 'pvh'\nnestedhvm = 1\n", "t.cfg:5: nestedhvm: hypervisors within guests");
-    REFUSED("type = 'pvh'\nbootloader = 'pygrub'\n", "cannot boot from its own disk yet");
+    CHECK(parse("type = 'pvh'\nbootloader = 'pygrub'\n"));
+    CHECK_STR(cfg.kernel, "/usr/lib/grub-xen/grub-i386-xen_pvh.bin");
 }
 
 static bool hvm(const char *lines)

@@ -77,6 +77,14 @@ def add_images(cfg):
         ("images/disk.qcow2", made + ".qcow2"), ("usr/bin/qemu-nbd", have + "/usr/bin/qemu-nbd")))
 
 
+def add_grub(cfg):
+    """GRUB's image for PVH guests, where its package has it."""
+    if reason := vm.missing_group("images"):
+        return reason
+    image = "usr/lib/grub-xen/grub-i386-xen_pvh.bin"
+    return dataclasses.replace(cfg, files=((image, f"{vm.FETCH}/images/{image}"),))
+
+
 def boot_disk(name):
     """A small disk with the boot sector tests/emu/NAME.S, packed."""
     made = f"{vm.TOP}/build/tmp/{name}"
@@ -127,6 +135,19 @@ def add_modules(cfg, place, names):
 def add_backend(cfg):
     """What a guest needs that serves ram disks."""
     return add_modules(cfg, "backend/modules.cpio", ["brd", "xen-blkback"])
+
+
+def add_systems(cfg):
+    """The same, and CDs of systems that know nothing of Xen."""
+    cfg = add_hvm(cfg)
+    if isinstance(cfg, str):
+        return cfg
+    if reason := vm.missing_group("systems"):
+        return reason
+    have = vm.FETCH + "/systems/usr/lib"
+    return dataclasses.replace(cfg, files=cfg.files + (
+        ("systems/memtest.iso", have + "/memtest86+/memtest86+x64.iso"), ("systems/ipxe.iso", have + "/ipxe/ipxe.iso"),
+        ("systems/grub.iso", have + "/grub-rescue/grub-rescue-cdrom.iso")))
 
 
 def add_hvm_linux(cfg):
@@ -186,6 +207,9 @@ def all_cases(case, check):
         [case("guest-backend", config("backend", "orlop", 2, 1), make=add_backend, check=check, long=True, hvs=("orlop",))] + \
         [case("guest-hvm", dataclasses.replace(config("hvm", "debian", 2, 1), mem=1536), make=add_hvm, check=check,
               hvs=("orlop", "xen")),
+         case("guest-grub", config("grub", "orlop", 2, 1), make=add_grub, check=check, long=True, hvs=("orlop",)),
+         case("guest-systems", dataclasses.replace(config("systems", "orlop", 2, 1), mem=1536, timeout=1800), make=add_systems,
+              check=check, long=True, hvs=("orlop",)),
          case("guest-vfb", config("vfb", "orlop", 2, 1), make=add_qemu, check=vfb, long=True, hvs=("orlop",)),
          case("guest-hvm-orlop", dataclasses.replace(config("hvm", "orlop", 2, 1), mem=1536), make=add_hvm, check=screens,
               hvs=("orlop",)),

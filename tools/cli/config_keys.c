@@ -247,10 +247,11 @@ static bool decode_bootloader(struct decode *d, const struct key *key,
     else if (strcmp(s->name, "firmware") == 0 && !strstr(text, "grub"))
         key_warning(d, s, "only HVM guests read '%s'; it has no effect here", text);
     else
-        key_warning(
-            d, s,
-            "the guest boots from its own disk through " GRUB_IMAGE
-            " (package grub-xen-host); kernel=, ramdisk= and the command line are not used");
+        key_warning(d, s,
+                    "the guest boots from its own disk through %s (package grub-xen-host); "
+                    "kernel=, ramdisk= "
+                    "and the command line are not used",
+                    d->pvh ? GRUB_PVH_IMAGE : GRUB_IMAGE);
     d->boots_itself |= text && strcmp(text, "0") != 0 &&
                        (strcmp(s->name, "bootloader") == 0 || strstr(text, "grub"));
     return true;
@@ -778,7 +779,7 @@ static void boot_from_disk(struct decode *d)
         return;
     free(d->cfg->kernel);
     free(d->cfg->ramdisk);
-    d->cfg->kernel = str_dup(GRUB_IMAGE);
+    d->cfg->kernel = str_dup(d->pvh ? GRUB_PVH_IMAGE : GRUB_IMAGE);
     d->cfg->ramdisk = NULL;
     free(d->cfg->cmdline);
     d->cfg->cmdline = str_dup("");
@@ -792,17 +793,12 @@ static bool check_missing(struct decode *d, const struct config_settings *settin
 
     if (!setting_find(settings, "name"))
         config_error(d->errors, "%s: name is missing: name = 'web1'", settings->file);
-    if (pvh && (d->boots_itself || !setting_find(settings, "kernel")))
+    if (!d->hvm && !setting_find(settings, "kernel") && !d->boots_itself)
         config_error(d->errors,
-                     "%s: kernel is missing: the path of a kernel with Xen PVH support; a PVH "
-                     "guest cannot boot from its own disk yet",
-                     settings->file);
-    else if (!d->hvm && !setting_find(settings, "kernel") && !d->boots_itself)
-        config_error(d->errors,
-                     "%s: kernel is missing: the path of a kernel with Xen PV support, "
-                     "or GRUB's '" GRUB_IMAGE "' (package grub-xen-host) to boot from the guest's "
-                     "disk",
-                     settings->file);
+                     "%s: kernel is missing: the path of a kernel with Xen %s support, or "
+                     "bootloader = 'pygrub' to boot from the guest's disk (%s, package "
+                     "grub-xen-host)",
+                     settings->file, pvh ? "PVH" : "PV", pvh ? GRUB_PVH_IMAGE : GRUB_IMAGE);
     if (!setting_find(settings, "memory"))
         config_error(d->errors, "%s: memory is missing: memory = 512 for 512 MiB", settings->file);
     return d->errors->count == before;

@@ -8,6 +8,7 @@
 
 /* Boots a PV guest from its own disk (Debian's package grub-xen-host). */
 #define GRUB_IMAGE "/usr/lib/grub-xen/grub-x86_64-xen.bin"
+#define GRUB_PVH_IMAGE "/usr/lib/grub-xen/grub-i386-xen_pvh.bin" /* the same for a PVH guest */
 
 /* Keys that are known and refused, or passed over, with the reason; NULL-terminated by name. */
 extern const struct config_key_info config_refused[];
