@@ -11,6 +11,7 @@
 #include "core/vcpu.h"
 #include "lib/list.h"
 
+struct dirty_log;
 struct evtchn_state;
 struct grant_state;
 struct parked;
@@ -68,6 +69,7 @@ struct domain {
     struct evtchn_state *evtchn; /* constant; its own lock */
     struct grant_state *grants;  /* constant; its own lock */
 
+    struct dirty_log *dirty;             /* atomic: of its writes, NULL: none; see dirty.h */
     struct cpumask dirty_cpus;           /* atomic: CPUs that may cache its translations */
     int64_t time_offset_seconds;         /* [lock] */
     struct timer watchdog[NR_WATCHDOGS]; /* [lock to arm] SCHEDOP_watchdog */

@@ -11,6 +11,7 @@
 
 #include "core/arch.h"
 #include "core/bug.h"
+#include "core/dirty.h"
 #include "core/domain.h"
 #include "core/pcpu.h"
 #include "core/ptype.h"
@@ -83,6 +84,7 @@ static void release_last(struct frame *f)
         struct domain *d = domain_get(frame_owner(f));
 
         BUG_ON(!d); /* a domain's record stays while it owns a page */
+        dirty_note(d, f);
         unlink_page(d, f);
         domain_put(d);
     }
@@ -157,6 +159,13 @@ static void set_gfns(struct frame *f, unsigned int order, uint64_t gfn)
         arch_set_gfn(mfn_add(first, i), gfn == GFN_INVALID ? gfn : gfn + i);
 }
 
+/* They are d's now, as it is told. */
+static void note_new(const struct frame *f, unsigned int order, struct domain *d)
+{
+    for (unsigned long i = 0; d->dirty && i < 1ul << order; i++)
+        dirty_note(d, &f[i]);
+}
+
 int frame_give(struct frame *f, unsigned int order, struct domain *d, uint64_t gfn)
 {
     int rc;
@@ -165,6 +174,8 @@ int frame_give(struct frame *f, unsigned int order, struct domain *d, uint64_t g
     rc = frame_assign(f, order, d);
     if (rc)
         set_gfns(f, order, GFN_INVALID);
+    else
+        note_new(f, order, d);
     return rc;
 }
 
@@ -190,6 +201,8 @@ int frame_replace(struct frame *f, unsigned int order, struct domain *d, uint64_
     spin_unlock(&d->page_lock);
     if (dying)
         set_gfns(f, order, GFN_INVALID);
+    else
+        note_new(f, order, d);
     return dying ? -XEN_EINVAL : 0;
 }
 
@@ -249,6 +262,7 @@ bool frame_take(struct frame *f, struct domain *d)
         frame_put(f);
         return false;
     }
+    dirty_note(d, f);
     unlink_page(d, f);
     f->owner = DOMID_INVALID;
     f->stamp = tlb_stamp();

@@ -22,13 +22,14 @@
 struct domain;
 
 /* Layout of frame.state. */
-#define FRAME_REF_BITS 26
+#define FRAME_REF_BITS 25
 #define FRAME_REF_ONE 1ull
 #define FRAME_REF_MASK (BIT(FRAME_REF_BITS) - 1)
-#define FRAME_TYPED_SHIFT 26
-#define FRAME_TYPED_BITS 26
+#define FRAME_TYPED_SHIFT 25
+#define FRAME_TYPED_BITS 25
 #define FRAME_TYPED_ONE BIT(FRAME_TYPED_SHIFT)
 #define FRAME_TYPED_MASK ((BIT(FRAME_TYPED_BITS) - 1) << FRAME_TYPED_SHIFT)
+#define FRAME_HELD BIT(51) /* a typed use is for writing at any time, by others than its owner */
 #define FRAME_TYPE_SHIFT 52
 #define FRAME_TYPE_MASK (7ull << FRAME_TYPE_SHIFT)
 #define FRAME_VALIDATED BIT(55) /* the type's rules were checked: others may count on it */

@@ -41,6 +41,8 @@ int gfn_get_slowly(struct domain *d, gfn_t gfn, unsigned int access, struct fram
         gfn_put(*f, access);
         rc = -XEN_EINVAL;
     }
+    if (rc == 0 && (access & GFN_WRITE) && (access & GFN_MAP))
+        frame_note_held(*f);
     return rc;
 }
 

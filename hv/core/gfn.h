@@ -10,6 +10,7 @@
 #ifndef CORE_GFN_H
 #define CORE_GFN_H
 
+#include "core/dirty.h"
 #include "core/domain.h"
 #include "core/ptype.h"
 
@@ -31,6 +32,7 @@ static inline bool gfn_is_mfn(const struct domain *d)
 static inline void gfn_put(struct frame *f, unsigned int access)
 {
     if (access & GFN_WRITE) {
+        dirty_note_frame(f);
         if (!frame_put_not_last(f))
             frame_put_typed(f);
     } else if (!frame_put_fast(f)) {
@@ -62,6 +64,8 @@ static inline int gfn_get(struct domain *d, gfn_t gfn, unsigned int access, stru
     if (!gfn_get_fast(d, gfn, access))
         return gfn_get_slowly(d, gfn, access, f);
     *f = frame_record(MFN(gfn.v));
+    if ((access & GFN_WRITE) && (access & GFN_MAP))
+        frame_note_held(*f);
     return 0;
 }
 

@@ -368,6 +368,17 @@ unsigned int grant_audit(struct domain *d)
     return bad;
 }
 
+void grant_writers(struct domain *d, void (*fn)(void *arg, mfn_t mfn), void *arg)
+{
+    const struct grant_state *g = d->grants;
+
+    spin_lock(&d->grants->lock);
+    for (grant_ref_t ref = 0; ref < g->nr_frames * REFS_PER_FRAME; ref++)
+        if (grant_active_of(g, ref)->writers)
+            fn(arg, MFN(grant_active_of(g, ref)->mfn));
+    spin_unlock(&d->grants->lock);
+}
+
 void grant_walk(struct domain *holder, grant_walk_fn *fn, void *arg)
 {
     struct grant_state *g = holder->grants;

@@ -64,6 +64,8 @@ int grant_swap(struct domain *d, uint32_t a, uint32_t b);
 /* Calls fn for each mapping that `holder` has: one reference on the frame, typed if writable. */
 typedef void grant_walk_fn(void *arg, domid_t owner, mfn_t mfn, bool writable);
 void grant_walk(struct domain *holder, grant_walk_fn *fn, void *arg);
+/* Calls fn for each frame of d's that others have pinned for writing, under d's lock. */
+void grant_writers(struct domain *d, void (*fn)(void *arg, mfn_t mfn), void *arg);
 unsigned int grant_audit(struct domain *d);
 void grant_dump(void);
 

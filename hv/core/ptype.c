@@ -11,6 +11,7 @@
 
 #include "core/arch.h"
 #include "core/bug.h"
+#include "core/dirty.h"
 #include "core/domain.h"
 
 /*
@@ -146,6 +147,10 @@ void frame_put_typed(struct frame *f)
         if (frame_typed(s) == 1)
             f->stamp = tlb_stamp();
         n = s - FRAME_TYPED_ONE - (frame_refs(s) > 1 ? FRAME_REF_ONE : 0);
+        if (__builtin_expect(s & FRAME_HELD, 0) && frame_typed(s) == 1) {
+            dirty_note_frame(f);
+            n &= ~FRAME_HELD;
+        }
     } while (!frame_swap_state(f, &s, n));
     if (__builtin_expect(frame_refs(s) == 1, 0))
         frame_put(f); /* the last one frees */

@@ -197,4 +197,13 @@ static inline void frame_note_foreign(struct frame *f)
         __atomic_fetch_or(&f->state, FRAME_FOREIGN, __ATOMIC_ACQ_REL);
 }
 
+/*
+ * The caller has a use as FT_WRITABLE by which others than the owner write the frame, for as long
+ * as they like: from now on, until all such uses are gone, the guest's too, it counts as held.
+ */
+static inline void frame_note_held(struct frame *f)
+{
+    __atomic_fetch_or(&f->state, FRAME_HELD, __ATOMIC_ACQ_REL);
+}
+
 #endif

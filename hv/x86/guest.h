@@ -47,7 +47,7 @@ struct x86_guest_ops {
      * A page fault of the hypervisor at cr2 on v's behalf, within copies to and from the guest or
      * IRET: true when what was missing is there now. No locks are held there. NULL: never.
      */
-    bool (*hv_fault)(struct vcpu *v, uint64_t cr2);
+    bool (*hv_fault)(struct vcpu *v, uint64_t cr2, uint32_t error_code);
 
     /*
      * For the recount, everything at rest: calls fn for each reference on a frame that d holds by

@@ -81,7 +81,8 @@ static bool kind_resolves(struct x86_regs *regs)
 {
     struct vcpu *v = regs->vector == TRAP_PF ? cpu_info()->current : NULL;
 
-    return v && v->domain && x86_ops(v)->hv_fault && x86_ops(v)->hv_fault(v, read_cr2());
+    return v && v->domain && x86_ops(v)->hv_fault &&
+           x86_ops(v)->hv_fault(v, read_cr2(), regs->error_code);
 }
 
 /* The first instruction of an entry can carry a guest's pending #DB or single step with it. */

@@ -19,6 +19,7 @@
 #include "x86/irq/pirq.h"
 #include "x86/pv/privop.h"
 #include "x86/pv/traps.h"
+#include "x86/pv/twin.h"
 #include "x86/trap.h"
 
 #define TLB_SIZE 160
@@ -44,6 +45,7 @@ struct pv_cpu {
     struct cpu_info info;
     struct x86_pcpu x;
     uint64_t cr3; /* as read: without CR3_KEEP */
+    uint64_t l4;  /* the guest's that this is, or is the twin of */
     uint64_t gdt_ptes[32], gdt_page[512];
     struct tlb_entry tlb[TLB_SIZE];
     struct psc_entry psc[PSC_SIZE];
@@ -53,7 +55,7 @@ static struct pv_cpu cpus[PV_CPUS];
 static __thread struct rng stir;
 static __thread bool stirring, inside;
 __thread unsigned int pv_hot_slot[PV_HOT];
-__thread unsigned int pv_flushes, pv_walks, pv_restarts;
+__thread unsigned int pv_flushes, pv_walks, pv_restarts, pv_log_faults;
 bool pv_threaded;
 
 struct cpu_features cpu_feat = {
@@ -199,9 +201,9 @@ bool pv_exit_work(struct vcpu *v, struct x86_regs *regs)
     return false;
 }
 
-bool pv_hv_fault(struct vcpu *v, uint64_t cr2)
+bool pv_hv_fault(struct vcpu *v, uint64_t cr2, uint32_t error_code)
 {
-    (void)v, (void)cr2;
+    (void)v, (void)cr2, (void)error_code;
     return false;
 }
 
@@ -279,11 +281,32 @@ uint64_t read_cr3(void)
     return this_cpu()->cr3;
 }
 
+/* The guest's L4 that a vCPU is on when CR3 is this: it, or its twin. */
+static uint64_t l4_of(uint64_t cr3)
+{
+    uint64_t l4 = cr3;
+
+    for_each_domain (d) {
+        if (!is_pv(d) || !pv_domain(d)->twins)
+            continue;
+        for_each_vcpu (d, v)
+            for (unsigned int i = 0; i < 2; i++)
+                if ((pv_vcpu(v)->load_cr3[i] & PTE_ADDR) == cr3 && cr3)
+                    l4 = i ? pv_vcpu(v)->cr3_kernel : pv_vcpu(v)->cr3_user;
+    }
+    return l4;
+}
+
 void write_cr3(uint64_t v)
 {
     struct pv_cpu *c = this_cpu();
-    struct frame *f = frame_of(MFN((v & PTE_ADDR) >> PAGE_SHIFT));
+    struct frame *f;
+    bool was = inside;
 
+    inside = true;
+    c->l4 = l4_of(v & PTE_ADDR);
+    inside = was;
+    f = frame_of(MFN(c->l4 >> PAGE_SHIFT));
     if (v != idle_cr3 && (!f || frame_type_of(f->state) != FT_L4 || !(f->state & FRAME_VALIDATED)))
         pv_fail("CR3 %#lx is no L4", v);
     if (!spec_choice.tags && (v & (CR3_KEEP | TAG_BITS)))
@@ -499,7 +522,33 @@ static int walk_start(struct pv_cpu *c, struct rng *r, uint64_t va, uint64_t *ta
 
 static domid_t tables_domain(const struct pv_cpu *c)
 {
-    return frame_table[c->cr3 >> PAGE_SHIFT].owner;
+    return frame_table[c->l4 >> PAGE_SHIFT].owner;
+}
+
+static bool on_twins(const struct pv_cpu *c)
+{
+    return c->l4 != (c->cr3 & PTE_ADDR);
+}
+
+/* From CR3 on, with nothing cached: the guest's own tables have to allow what its twins do. */
+static void check_twin(struct pv_cpu *c, uint64_t va, bool write, uint64_t mfn)
+{
+    uint64_t table = c->l4;
+    bool writable = true;
+
+    for (int level = 4; level >= 1; level--) {
+        pte_t e = ((pte_t *)(host_ram + table))[va >> (12 + 9 * (level - 1)) & 511];
+
+        writable &= (e & PTE_RW) != 0;
+        if (!(e & PTE_P) || !(e & PTE_A) || (level == 1 && write && !(e & PTE_D)))
+            pv_fail("CPU %lu: a twin allows %#lx, the guest's L%d entry is %#lx",
+                    (unsigned long)(c - cpus), va, level, e);
+        table = e & PTE_ADDR;
+    }
+    if (table >> PAGE_SHIFT != mfn || (write && !writable))
+        pv_fail("CPU %lu: twins lead from %#lx to %#lx, the guest's tables to %#lx%s",
+                (unsigned long)(c - cpus), va, mfn, table >> PAGE_SHIFT,
+                write ? ", to be written" : "");
 }
 
 /* Walks as the hardware does; false: page fault. */
@@ -508,6 +557,8 @@ static bool walk(struct pv_cpu *c, struct rng *r, uint64_t va, bool write, struc
     uint64_t table;
     bool writable;
     int level = walk_start(c, r, va, &table, &writable);
+    struct domain *d = c->x.resident ? c->x.resident->domain : NULL;
+    bool whole = level == 4 && on_twins(c) && d && !spin_is_locked(&pv_domain(d)->pt_lock);
 
     for (;; level--) {
         pte_t *e = (pte_t *)direct(table << PAGE_SHIFT) + (va >> (12 + 9 * (level - 1)) & 511);
@@ -516,9 +567,13 @@ static bool walk(struct pv_cpu *c, struct rng *r, uint64_t va, bool write, struc
             return false;
         writable &= (now & PTE_RW) != 0;
         table = (now & PTE_ADDR) >> PAGE_SHIFT;
+        if (on_twins(c) && (!(now & PTE_A) || (level == 1 && write && writable && !(now & PTE_D))))
+            pv_fail("CPU %lu writes to a twin: %#lx", (unsigned long)(c - cpus), now);
         if (level == 1) {
             if (write && !writable)
                 return false;
+            if (whole && !pv_threaded)
+                check_twin(c, va, write, table);
             if (!set_bits(e, now, PTE_A | (write ? PTE_D : 0)))
                 return false;
             break;
@@ -563,10 +618,41 @@ static const struct tlb_entry *translate(struct pv_cpu *c, struct rng *r, uint64
     return &c->tlb[i];
 }
 
+/* The fault is one of the log, or would be the guest's own. */
+static bool log_fault(struct pv_cpu *c, uint64_t va, bool write)
+{
+    uint32_t code = write ? 2 : 0;
+    struct vcpu *v = c->x.resident;
+    bool kernel;
+
+    if (!on_twins(c) || !v)
+        return false;
+    kernel = c->l4 == pv_vcpu(v)->cr3_kernel;
+    if (!kernel && c->l4 != pv_vcpu(v)->cr3_user)
+        return false;
+    pv_log_faults++;
+    return twin_fault(v, kernel, va, &code);
+}
+
+/* Without threads who holds a lock lets nobody else on. */
+static bool locks_held(void)
+{
+    for (unsigned int i = 0; i < PV_CPUS; i++)
+        if ((!pv_threaded || i == arch_this_cpu()->id) && host_cpus[i].p.lock_ranks)
+            return true;
+    return false;
+}
+
 static void *access_by(struct pv_cpu *c, struct rng *r, uint64_t va, bool write)
 {
     const struct tlb_entry *e = translate(c, r, va, write);
 
+    /* A guest that meets it while a lock is held waits for that; the hypervisor must not hold one. */
+    for (unsigned int i = 0; i < 2 && !e; i++)
+        if ((inside && locks_held()) || !log_fault(c, va, write))
+            return NULL;
+        else
+            e = translate(c, r, va, write);
     if (!e || !frame_of(MFN(e->mfn)))
         return NULL;
     return (uint8_t *)direct(e->mfn << PAGE_SHIFT) + va % PAGE_SIZE;

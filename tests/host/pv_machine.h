@@ -59,7 +59,7 @@ void pv_check_tlbs(void);
 /* Prints and ends the program. */
 void pv_fail(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
-extern __thread unsigned int pv_flushes, pv_walks, pv_restarts; /* for the report */
+extern __thread unsigned int pv_flushes, pv_walks, pv_restarts, pv_log_faults; /* for the report */
 /* Each CPU is played by a thread of its own, and makes its own accesses only. */
 extern bool pv_threaded;
 

@@ -49,7 +49,8 @@ static void run_stream(unsigned int n, unsigned int audit_every, bool verbose)
     if (audit())
         pv_fail("audit after the domains' end");
     if (verbose || getenv("PV_MODEL_STATS"))
-        printf("%u walks, %u flushes, %u restarts\n", pv_walks, pv_flushes, pv_restarts);
+        printf("%u walks, %u flushes, %u restarts, %u faults of logs\n", pv_walks, pv_flushes,
+               pv_restarts, pv_log_faults);
     fflush(stdout);
     _exit(0);
 }

@@ -10,11 +10,11 @@ TSAN_TESTS += $(MODEL_OUT)/pv_tsan
 
 PV_CPPFLAGS := -Itests/host/pv_inc -I. -Ihv -Itests -DORLOP_DEBUG
 PV_HV := $(addprefix hv/x86/pv/,ptable.c ptwalk.c mmu_update.c mmuext.c ptwr.c desc.c descriptor.c grant_pte.c \
-	teardown.c hc_memory.c exchange.c hc_physdev.c hc_domctl.c hc_vcpu_state.c log_dirty.c domain.c context.c bounce.c calls.c audit.c) hv/x86/switch.c hv/x86/mm/tlb.c hv/x86/insn/ptwrite.c hv/x86/insn/decode.c \
+	teardown.c hc_memory.c exchange.c hc_physdev.c hc_domctl.c hc_vcpu_state.c log_dirty.c twin.c domain.c context.c bounce.c calls.c audit.c) hv/x86/switch.c hv/x86/mm/tlb.c hv/x86/insn/ptwrite.c hv/x86/insn/decode.c \
 	hv/x86/emul/emul.c hv/x86/emul/alu.c \
 	hv/x86/hypercall/memory.c hv/x86/policy/told.c $(wildcard hv/x86/hvm/*32*.c)
 PV_SRC := $(PV_HV) $(wildcard hv/core/*.c) hv/x86/glue/hypercall_table.c tests/host/host.c tests/host/step.c tests/host/pv_machine.c \
-	tests/model/pv_ops.c tests/model/pv_life.c tests/model/pv_pick.c $(filter-out lib/string.c,$(wildcard lib/*.c))
+	tests/model/pv_ops.c tests/model/pv_log.c tests/model/pv_life.c tests/model/pv_pick.c $(filter-out lib/string.c,$(wildcard lib/*.c))
 PV_OBJ := $(patsubst %.c,$(PV_OUT)/%.o,$(PV_SRC))
 PV_HDR := $(wildcard hv/core/*.h hv/x86/*.h hv/x86/*/*.h lib/*.h tests/host/*.h tests/host/pv_inc/*/*/*.h tests/model/pv_ops.h tests/model/pv_pick.h)
 

@@ -69,7 +69,7 @@ static struct mmu_update pick_update(struct vcpu *v, const struct domain *pt,
 
     if (one_in(12)) { /* M2P */
         u.ptr = pick_frame(pt) << PAGE_SHIFT | MMU_MACHPHYS_UPDATE;
-        u.val = rng_next(&rng);
+        u.val = one_in(2) ? below(PV_RAM) : rng_next(&rng);
     } else if (one_in(2)) {
         u.ptr = pt == v->domain ? slot_entry(v, pick_slot())
                                 : own_frame(pt, FT_L1) << PAGE_SHIFT | pick_index(1) * 8u;
@@ -891,6 +891,8 @@ void pv_model_step_here(uint64_t word)
         pv_machine_exit(v);
     if (one_in(12) || !v->domain)
         op_switch();
+    else if (v->domain->privileged && one_in(5))
+        pv_model_log(v);
     else
         op_call(v);
     if (depth > 0)

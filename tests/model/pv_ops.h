@@ -29,6 +29,8 @@ void pv_model_forget(void);
 void pv_model_end_one(unsigned int id);
 /* v of Dom0 makes, fills, runs, destroys domains of its own by hypercalls. */
 void pv_model_tools(struct vcpu *v);
+/* v of Dom0 copies the memory of another domain that goes on, by the log of its writes. */
+void pv_model_log(struct vcpu *v);
 /* The grants that `holder` has mapped are gone with it. */
 void pv_model_forget_grants(domid_t holder);
 /* Takes the domains down; ends the program when a frame is left over. */

@@ -27,6 +27,7 @@
 #include "x86/irq/pirq.h"
 #include "x86/pv/mm.h"
 #include "x86/pv/ptable.h"
+#include "x86/pv/twin.h"
 
 #define MAX_ORDER 9     /* counters of one pass: 2 MiB */
 #define MAX_REPORTS 32u /* lines of log; the rest is counted only */
@@ -407,9 +408,11 @@ static uint64_t check_tables(struct recount *r)
     uint64_t total = 0;
 
     for_each_domain (d) {
-        if (is_pv(d))
+        if (is_pv(d)) {
             for_each_page (d, at)
                 check_table(r, d, at.f);
+            r->bad += twins_audit(d);
+        }
         total += d->tot_pages;
         keys_alive();
     }

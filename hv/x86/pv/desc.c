@@ -6,6 +6,7 @@
  */
 #include "x86/pv/desc.h"
 
+#include "core/dirty.h"
 #include "core/hypercall.h"
 #include "core/log.h"
 #include "lib/string.h"
@@ -35,6 +36,7 @@ static int make_desc_page(struct frame *f, struct domain *d)
     if (rc)
         return rc;
     rc = desc_validate_frame(f);
+    dirty_note(d, f); /* what a guest may not say is mended */
     if (rc)
         frame_put_typed(f);
     else
@@ -257,6 +259,7 @@ static long write_desc(struct vcpu *v, struct frame *f, unsigned int index, uint
     if (rc)
         return rc;
     __atomic_store_n(&table[index], desc, __ATOMIC_RELEASE);
+    dirty_note(v->domain, f);
     frame_put_typed(f);
     return 0;
 }

@@ -18,6 +18,7 @@
 #include "x86/irq/pirq.h"
 #include "x86/pv/context.h"
 #include "x86/pv/desc.h"
+#include "x86/pv/log_dirty.h"
 #include "x86/pv/mm.h"
 #include "x86/pv/privop.h"
 #include "x86/pv/ptable.h"
@@ -409,6 +410,8 @@ static bool drop_cr3s(struct pv_domain *pd)
 
 static int relinquish(struct domain *d)
 {
+    if (!pv_log_end(pv_domain(d)))
+        return -XEN_EAGAIN;
     pirq_end(d);
     for_each_vcpu (d, v) {
         switch_sync(v); /* an idle CPU may still stand on its tables */

@@ -10,6 +10,7 @@
 #include "x86/cpu/cpu.h"
 #include "x86/cpu/ops.h"
 #include "x86/pv/mm.h"
+#include "x86/pv/twin.h"
 
 #include <xen/grant_table.h>
 
@@ -95,6 +96,7 @@ static bool take_entry(struct vcpu *v, uint64_t new_addr, const pte_t *instead_o
     if (!at || direct(at) == instead_of)
         return false;
     *taken = __atomic_exchange_n((pte_t *)direct(at), 0, __ATOMIC_ACQ_REL);
+    twin_entry_changed(v->domain, direct(at), 1);
     return true;
 }
 
@@ -128,6 +130,7 @@ static int unmap_one(struct vcpu *v, const struct grant_use *u, const struct gra
     if (at->new_addr && !take_entry(v, at->new_addr, entry, &replacement))
         return GNTST_bad_virt_addr;
     old = __atomic_exchange_n(entry, replacement, __ATOMIC_ACQ_REL);
+    twin_entry_changed(d, entry, 1);
     if (old & PTE_P)
         pt_put_l1e(old);
     return GNTST_okay;

@@ -68,8 +68,24 @@ static int write_data(struct domain *d, struct frame *f, uint64_t *at, uint64_t 
     if (rc)
         return rc;
     __atomic_store_n(at, val, __ATOMIC_RELAXED);
+    dirty_note(d, f);
     frame_put_typed(f);
     return 0;
+}
+
+/*
+ * Maps a frame of pg_owner's, who granted nothing: what is written there is not told by anybody
+ * when it ends. [pt_lock of d]
+ */
+static int set_l1_foreign(struct domain *d, struct domain *pg_owner, pte_t *at, pte_t val,
+                          bool keep_ad)
+{
+    int rc = pt_set_l1(d, pg_owner, at, val, keep_ad);
+    struct frame *f = frame_of(pte_mfn(val));
+
+    if (rc == 0 && (val & PTE_P) && (val & PTE_RW) && f)
+        frame_note_held(f);
+    return rc;
 }
 
 /* An entry with the number of a frame of pg_owner's, which has a map of its own. [pt_lock of d] */
@@ -86,7 +102,7 @@ static __attribute__((noinline)) int set_l1_mapped(struct domain *d, struct doma
         return rc;
     }
     val = (val & ~PTE_ADDR) | frame_mfn(f).v << PAGE_SHIFT;
-    rc = pt_set_l1(d, pg_owner, at, val, keep_ad);
+    rc = set_l1_foreign(d, pg_owner, at, val, keep_ad);
     gfn_put(f, access);
     return rc;
 }
@@ -104,6 +120,8 @@ static inline int set_l1_of(struct domain *d, struct domain *pg_owner, pte_t *at
     if (__builtin_expect(pg_owner && !gfn_is_mfn(pg_owner) && (val & PTE_P), 0) &&
         cmd != MMU_PT_UPDATE_NO_TRANSLATE)
         return set_l1_mapped(d, pg_owner, at, val, keep_ad);
+    if (__builtin_expect(pg_owner && pg_owner != d, 0))
+        return set_l1_foreign(d, pg_owner, at, val, keep_ad);
     return pt_set_l1(d, pg_owner, at, val, keep_ad);
 }
 
@@ -140,7 +158,9 @@ static int update_m2p(struct domain *d, uint64_t ptr, uint64_t val)
         log_refusal(d, "M2P update of frame %#lx, which is not its own", ptr >> PAGE_SHIFT);
         return -XEN_EINVAL;
     }
+    dirty_note(d, f); /* by both numbers */
     m2p_rw[ptr >> PAGE_SHIFT] = val;
+    dirty_note(d, f);
     frame_put(f);
     return 0;
 }

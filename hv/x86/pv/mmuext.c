@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* mmuext_op: pinning, base pointers, flushes. */
+#include "core/dirty.h"
 #include "core/log.h"
 #include "lib/bitmap.h"
 #include "lib/string.h"
@@ -175,6 +176,8 @@ static long pin(struct vcpu *v, struct domain *d, mfn_t mfn, int level)
         log_refusal(d, "pin of frame %#lx, which is pinned already", mfn.v);
         rc = E(EINVAL);
     }
+    if (!rc)
+        dirty_note(d, f);
     spin_unlock(&pd->pt_lock);
     if (rc && rc != -PT_ERESTART)
         log_refusal(d, "pin of frame %#lx as L%d failed (%ld)", mfn.v, level, rc);
@@ -193,6 +196,7 @@ static long unpin(struct vcpu *v, struct domain *d, mfn_t mfn)
     uint64_t s = frame_state(f);
     if (f->owner == d->id && frame_typed(s) && (s & FRAME_PINNED)) {
         frame_set_pinned(f, false);
+        dirty_note(d, f);
         pt_put_table(pv_drop_of(v, d), d, f, (int)frame_type_of(s));
         rc = 0;
     } else {
@@ -211,6 +215,7 @@ static long clear_page(struct domain *d, mfn_t mfn)
     if (!f || frame_get_typed(f, d, FT_WRITABLE))
         return E(EINVAL);
     arch_clear_page(arch_map(mfn));
+    dirty_note(d, f);
     frame_put_typed(f);
     return 0;
 }
@@ -224,6 +229,7 @@ static long copy_page(struct domain *d, mfn_t dst, mfn_t src)
     long rc = frame_get_typed(t, d, FT_WRITABLE) ? E(EINVAL) : 0;
     if (!rc) {
         memcpy(arch_map(dst), arch_map(src), PAGE_SIZE);
+        dirty_note(d, t);
         frame_put_typed(t);
     }
     frame_put(f);

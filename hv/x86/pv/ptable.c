@@ -9,6 +9,7 @@
 #include "core/pcpu.h"
 #include "x86/cpu/cpu.h"
 #include "x86/machine.h"
+#include "x86/pv/twin.h"
 
 /* Of a table validated or undone, in pcpu_gives_way()'s units. */
 #define TABLE_COST 40
@@ -180,20 +181,15 @@ static int begin_table(struct frame *f, struct domain *d, int level)
     return 0;
 }
 
-/* What isolated roots copied of an L4 of d is out of date: isolation.c. [pt_lock] */
-static void l4_changed(struct domain *d)
-{
-    __atomic_store_n(&pv_domain(d)->l4_changes, pv_domain(d)->l4_changes + 1, __ATOMIC_RELEASE);
-}
-
 /* All entries are good. */
 static void finish_table(struct domain *d, struct frame *f, int level)
 {
     if (level == 4) {
         paging_install_slots(table_of(f));
-        l4_changed(d);
+        pt_l4_changed(d);
     }
     frame_finish_type(f);
+    dirty_note(d, f); /* tools are told the type, and it is another one now */
 }
 
 /* Entries [0, progress) of a PARTIAL frame are to be let go. */
@@ -304,8 +300,10 @@ static int validate_l1(struct domain *d, struct frame *f)
             f->progress = (uint16_t)i;
             return rc;
         }
-        if (fixed != e)
+        if (fixed != e) {
             t[i] = fixed;
+            dirty_note(d, f);
+        }
     }
     f->progress = 512;
     return 0;
@@ -340,8 +338,10 @@ static int validate_upper(struct domain *d, struct frame *f, int level, struct f
             log_refusal(d, "L%d entry %u = %#lx refused (%d)", level, i, t[i], rc);
         if (rc)
             return rc;
-        if (fixed != t[i])
+        if (fixed != t[i]) {
             t[i] = fixed;
+            dirty_note(d, f);
+        }
     }
     f->progress = 512;
     return 0;
@@ -368,6 +368,7 @@ static int validate(struct pt_drop *drop, struct domain *d, struct frame *root, 
             level++;
             pte_t *e = &table_of(stack[level])[stack[level]->progress];
             *e |= PTE_US;
+            dirty_note(d, stack[level]);
             stack[level]->progress++;
             if (enough)
                 return -PT_ERESTART;
@@ -398,11 +399,13 @@ int pt_get_table(struct pt_drop *drop, struct domain *d, mfn_t mfn, int level)
 /* --- undoing --- */
 
 /* Drop one typed use of a table; true when it was the last: all its entries are to be let go. */
-static inline bool drop_use(struct frame *f)
+static inline bool drop_use(struct domain *d, struct frame *f)
 {
     if (!frame_undo_last(f))
         return false;
     f->progress = 512;
+    dirty_note(d, f);
+    twin_table_ends(d, f);
     return true;
 }
 
@@ -420,7 +423,7 @@ static void undo_l1(struct domain *d, struct frame *f)
  * Lets entries go from the top down until another table needs undoing itself, a child or, where
  * *linear, one of the same level: that one is returned.
  */
-static struct frame *undo_upper(struct frame *f, int level, bool *linear)
+static struct frame *undo_upper(struct domain *d, struct frame *f, int level, bool *linear)
 {
     const pte_t *t = table_of(f);
 
@@ -434,7 +437,7 @@ static struct frame *undo_upper(struct frame *f, int level, bool *linear)
         *linear = is_linear(level, to);
         if (*linear)
             forget_linear(f, to);
-        if (drop_use(to))
+        if (drop_use(d, to))
             return to;
     }
     f->progress = 0;
@@ -456,7 +459,7 @@ bool pt_drop_continue(struct pt_drop *drop, struct domain *d)
         if (level == 1)
             undo_l1(d, f);
         else
-            next = undo_upper(f, level, &linear);
+            next = undo_upper(d, f, level, &linear);
         if (next && linear) { /* it names no further one: see ptable.h */
             drop->behind[level] = f;
             drop->f[level] = next;
@@ -477,7 +480,7 @@ bool pt_drop_continue(struct pt_drop *drop, struct domain *d)
 void pt_put_table(struct pt_drop *drop, struct domain *d, struct frame *f, int level)
 {
     pt_assert_locked(d);
-    if (!drop_use(f))
+    if (!drop_use(d, f))
         return;
     if (__builtin_expect(drop->f[level] != NULL, 0)) {
         /* No room: it waits as a table half validated, with nothing left to validate. */
@@ -536,6 +539,7 @@ int pt_set_l1(struct domain *d, struct domain *pg_owner, pte_t *at, pte_t new, b
     if (rc)
         return rc;
     old = replace(at, new, keep_ad && ((old | new) & PTE_P));
+    twin_entry_changed(d, at, 1);
     if (moves && (old & PTE_P))
         pt_put_l1e(old);
     return 0;
@@ -550,6 +554,7 @@ int pt_set_granted(struct domain *d, struct domain *owner, pte_t *at, pte_t new)
     if (rc)
         return rc;
     old = __atomic_exchange_n(at, new, __ATOMIC_ACQ_REL);
+    twin_entry_changed(d, at, 1);
     if (old & PTE_P)
         pt_put_l1e(old);
     return 0;
@@ -568,6 +573,7 @@ int pt_exchange_l1(struct domain *d, pte_t *at, pte_t *old, pte_t new)
             pt_put_l1e(new);
         return -XEN_EAGAIN;
     }
+    twin_entry_changed(d, at, 1);
     if (moves && (*old & PTE_P))
         pt_put_l1e(*old);
     return 0;
@@ -616,8 +622,9 @@ int pt_set_upper(struct pt_drop *drop, struct domain *d, struct frame *f, int le
             if ((new &PTE_RW) && is_linear(level, child))
                 return refuse_linear(d, level, new);
             replace(at, new, keep_ad);
+            twin_entry_changed(d, at, level);
             if (level == 4)
-                l4_changed(d);
+                pt_l4_changed(d);
             return 0;
         }
         rc = pt_get_table(drop, d, pte_mfn(new), level - 1);
@@ -629,8 +636,9 @@ int pt_set_upper(struct pt_drop *drop, struct domain *d, struct frame *f, int le
     if (pt_leaks(new))
         return refuse_leak(d, level, new);
     old = replace(at, new, keep_ad && (old & PTE_P));
+    twin_entry_changed(d, at, level);
     if (level == 4)
-        l4_changed(d);
+        pt_l4_changed(d);
     if (old & PTE_P)
         put_upper(drop, d, f, level, frame_of(pte_mfn(old)));
     return 0;

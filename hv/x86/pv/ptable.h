@@ -91,6 +91,12 @@ static inline void pt_assert_locked(struct domain *d)
     (void)d;
 }
 
+/* What isolated roots copied of an L4 of d is out of date: isolation.c. [pt_lock] */
+static inline void pt_l4_changed(struct domain *d)
+{
+    __atomic_store_n(&pv_domain(d)->l4_changes, pv_domain(d)->l4_changes + 1, __ATOMIC_RELEASE);
+}
+
 /*
  * All functions below: the pt_lock of d is held, unless they say otherwise.
  * -PT_ERESTART: gave way to pending work; call again with the same arguments.

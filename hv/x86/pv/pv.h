@@ -78,12 +78,23 @@ struct pv_vcpu {
     struct pv_privstate priv; /* privop.c's: ctrlreg, iopl, I/O bitmap */
 };
 
+struct dirty_log;
+struct twins;
+
 /* The log of a guest's writes: log_dirty.c. [domctl lock] */
 struct pv_log {
     bool on;
+    bool ending;               /* what follows goes, piece by piece */
+    bool lost;                 /* a CLEAN did not come to its end: all counts as written */
+    struct dirty_log *log;     /* the domain's, or on its way to be that or to go */
+    struct twins *twins;       /* the same */
     const struct vcpu *caller; /* whose CLEAN or PEEK gave way, NULL: nobody's; what follows is */
     uint64_t bitmap, asked;    /* that call's arguments, */
-    uint64_t pages, at;        /* how many the guest had then, and how far it came */
+    uint32_t op, mode;
+    bool whole;                /* it is about all pages; */
+    uint64_t pages, at, dirty; /* how many the guest had then, how far it came, what it found, */
+    uint32_t held;             /* the frame at which the search for held ones stands, */
+    bool searched;             /* or that it is over */
 };
 
 struct pv_domain {
@@ -91,6 +102,7 @@ struct pv_domain {
     spinlock_t pt_lock;  /* RANK_PTABLE: page tables and types of its table frames */
     struct pt_drop drop; /* teardown's */
     struct pv_log log;
+    struct twins *twins; /* [pt_lock, or no vCPU of it runs] what its CPUs walk instead: twin.h */
     bool linear;         /* [pt_lock] its tables may have linear entries: see ptable.h */
     bool isolated;       /* constant: it runs on roots without the hypervisor (mm/isolation.h) */
     uint64_t l4_changes; /* moves on after a change of one of its L4s. Written under pt_lock */
@@ -120,9 +132,16 @@ static inline bool pv_canonical(uint64_t a)
     return (uint64_t)((int64_t)(a << 16) >> 16) == a;
 }
 
+/* pv_set_base() where the domain has twins: twin.c. */
+void twin_set_base(struct pv_vcpu *pv, bool kernel, uint64_t l4);
+
 /* The L4 at this machine address is v's kernel's or its programs' (0: none). */
 static inline void pv_set_base(struct pv_vcpu *pv, bool kernel, uint64_t l4)
 {
+    if (unlikely(pv_domain(pv->x.v.domain)->twins && l4)) {
+        twin_set_base(pv, kernel, l4);
+        return;
+    }
     *(kernel ? &pv->cr3_kernel : &pv->cr3_user) = l4;
     pv->load_cr3[kernel] = l4 ? tlb_cr3(l4, kernel ? TAG_KERNEL : TAG_USER) : 0;
 }

@@ -14,6 +14,7 @@
 #include "x86/pv/desc.h"
 #include "x86/pv/mm.h"
 #include "x86/pv/privop.h"
+#include "x86/pv/twin.h"
 
 /* rflags a guest may set through iret: all but IOPL, NT, VM, VIF, VIP. */
 #define FLAGS_GUEST 0x00250dd5ull
@@ -128,8 +129,12 @@ static bool window_fault(struct vcpu *v, struct x86_regs *regs, uint64_t cr2)
     return true;
 }
 
-bool pv_hv_fault(struct vcpu *v, uint64_t cr2)
+bool pv_hv_fault(struct vcpu *v, uint64_t cr2, uint32_t error_code)
 {
+    bool kernel = !((read_cr3() ^ pv_vcpu(v)->load_cr3[1]) & PTE_ADDR);
+
+    if (unlikely(pv_domain(v->domain)->twins != NULL) && pv_range_ok(cr2, 1))
+        return twin_fault(v, kernel, cr2, &error_code);
     return pv_map_ldt_fault(v, cr2);
 }
 
@@ -148,8 +153,12 @@ void pv_page_fault(struct x86_regs *regs)
 {
     struct vcpu *v = cpu_info()->current;
     uint64_t cr2 = read_cr2();
-    uint32_t ec = regs->error_code;
+    uint32_t ec;
 
+    if (unlikely(pv_domain(v->domain)->twins != NULL) && pv_range_ok(cr2, 1) &&
+        twin_fault(v, pv_vcpu(v)->kernel_mode, cr2, &regs->error_code))
+        return;
+    ec = regs->error_code;
     if ((ec & 3) == 3 && pv_vcpu(v)->kernel_mode) {
         write_fault(v, regs, cr2);
         return;
@@ -171,7 +180,7 @@ uint64_t pv_isolated_root(void)
     if (!d->isolated)
         return 0;
     load = isolation_load(&this_x86()->isolation->root[v->kernel_mode],
-                          v->kernel_mode ? v->cr3_kernel : v->cr3_user, &d->l4_changes);
+                          v->load_cr3[v->kernel_mode] & PTE_ADDR, &d->l4_changes);
     ci->guest_cr3 = v->load_cr3[v->kernel_mode];
     ci->isolated_cr3 = load & ~CR3_KEEP; /* as CR3 reads */
     return load;

@@ -24,7 +24,7 @@ void pv_toggle_mode(struct pv_vcpu *pv);
 /* As struct guest_ops and struct x86_guest_ops say of these. */
 void pv_exception(struct vcpu *v, struct x86_regs *regs);
 bool pv_exit_work(struct vcpu *v, struct x86_regs *regs);
-bool pv_hv_fault(struct vcpu *v, uint64_t cr2);
+bool pv_hv_fault(struct vcpu *v, uint64_t cr2, uint32_t error_code);
 bool pv_can_block(const struct vcpu *v);
 int pv_send_nmi(struct vcpu *v);
 void pv_vm_assist_changed(struct domain *d);

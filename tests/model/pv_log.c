@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A migration of the model's guests while they go on: Dom0 switches their logs on, keeps a copy of
+ * each frame by the guest's number, and takes again what CLEAN names. What CLEAN does not name has
+ * to be as in the copy, but for what others hold; what a FINAL one does not name, without but.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/dirty.h"
+#include "core/hypercall.h"
+
+#include <xen/domctl.h>
+
+#include "core/grant_private.h"
+#include "model/pv_pick.h"
+#include "x86/pv/twin.h"
+
+#define NONE (~0ull)
+#define BITMAP_AT (2 * PAGE_SIZE) /* behind the arguments */
+
+static uint8_t copies[PV_RAM][PAGE_SIZE];
+static uint64_t copied_as[PV_DOMAINS][PV_RAM]; /* the guest's number by which it was, or NONE */
+static uint8_t bitmap[PV_RAM / 8];
+
+static bool named(uint64_t gfn)
+{
+    return bitmap[gfn / 8] >> gfn % 8 & 1;
+}
+
+static void take_copy(const struct domain *d, uint64_t m)
+{
+    memcpy(copies[m], host_ram + m * PAGE_SIZE, PAGE_SIZE);
+    copied_as[d->id][m] = host_m2p[m];
+}
+
+/* The hypervisor's slots of an L4 are none of the guest's. */
+static bool as_copied(const struct domain *d, uint64_t m)
+{
+    const uint8_t *now = host_ram + m * PAGE_SIZE;
+    bool l4 = frame_type_of(frame_table[m].state) == FT_L4;
+    size_t from = l4 ? HV_FIRST_SLOT * 8 : PAGE_SIZE, to = l4 ? (HV_LAST_SLOT + 1) * 8 : PAGE_SIZE;
+
+    return copied_as[d->id][m] == host_m2p[m] && !memcmp(now, copies[m], from) &&
+           !memcmp(now + to, copies[m] + to, PAGE_SIZE - to);
+}
+
+/* Others may write it now. */
+static bool is_held(const struct domain *d, uint64_t m)
+{
+    const struct grant_state *g = d->grants;
+
+    for (grant_ref_t ref = 0; ref < g->nr_frames * REFS_PER_FRAME; ref++)
+        if (grant_active_of(g, ref)->writers && grant_active_of(g, ref)->mfn == m)
+            return true;
+    return frame_table[m].state & FRAME_HELD;
+}
+
+/* What CLEAN has not named, and nobody marked since. */
+static void check_rest(const struct domain *d, bool final)
+{
+    for (uint64_t m = 1; m < PV_RAM; m++) {
+        uint64_t gfn = host_m2p[m];
+
+        if (!is_own(d, m) || gfn >= PV_RAM || named(gfn) || dirty_is_marked(d, gfn))
+            continue;
+        if (is_held(d, m)) {
+            if (final)
+                pv_fail("the last CLEAN of d%u says nothing of frame %#lx, which others hold", d->id,
+                        m);
+        } else if (!as_copied(d, m)) {
+            size_t at = 0;
+            while (at < PAGE_SIZE - 1 && host_ram[m * PAGE_SIZE + at] == copies[m][at])
+                at++;
+            pv_fail("lost: frame %#lx of d%u, number %#lx (copied as %#lx), state %#lx, differs at "
+                    "%#lx from what was copied, and CLEAN did not say so",
+                    m, d->id, gfn, copied_as[d->id][m], frame_table[m].state, at);
+        }
+    }
+}
+
+static void copy_named(const struct domain *d)
+{
+    for (uint64_t m = 1; m < PV_RAM; m++)
+        if (is_own(d, m) && host_m2p[m] < PV_RAM && named(host_m2p[m]))
+            take_copy(d, m);
+}
+
+/* As what the guest's builder told it of its memory. */
+static void number_frames(const struct domain *d)
+{
+    for (uint64_t m = 1; m < PV_RAM; m++)
+        if (is_own(d, m) && host_m2p[m] >= PV_RAM)
+            host_m2p[m] = m;
+    d->shared->arch.max_pfn = PV_RAM - 1;
+}
+
+/* The CPUs whose vCPUs are d's stand still; which they were. */
+static void stop(const struct domain *d, struct vcpu **was)
+{
+    unsigned int me = arch_this_cpu()->id;
+
+    for (unsigned int i = 0; i < PV_CPUS; i++) {
+        host_be(i);
+        was[i] = arch_this_cpu()->current->domain == d ? arch_this_cpu()->current : NULL;
+        if (was[i])
+            pv_machine_run(NULL);
+    }
+    host_be(me);
+}
+
+static void go_on(struct vcpu **was)
+{
+    unsigned int me = arch_this_cpu()->id;
+
+    for (unsigned int i = 0; i < PV_CPUS; i++) {
+        host_be(i);
+        if (was[i])
+            pv_machine_run(was[i]);
+    }
+    host_be(me);
+}
+
+static long shadow_op(struct vcpu *v, struct domain *d, uint32_t what, uint32_t mode)
+{
+    struct xen_domctl op = { .cmd = XEN_DOMCTL_shadow_op,
+                             .domain = d->id,
+                             .interface_version = XEN_DOMCTL_INTERFACE_VERSION };
+    long rc;
+
+    op.u.shadow_op.op = what;
+    op.u.shadow_op.mode = mode;
+    op.u.shadow_op.pages = PV_RAM;
+    op.u.shadow_op.dirty_bitmap.p = (void *)(args_va(v) + BITMAP_AT);
+    memset(bitmap, 0, sizeof(bitmap));
+    if (!put_args(v, 0, &op, sizeof(op)) || !put_args(v, BITMAP_AT, bitmap, sizeof(bitmap)))
+        return 1;
+    depth++; /* no other calls in between: those would have to respect the pause */
+    rc = call(v, __HYPERVISOR_domctl, args_va(v), 0, 0, 0);
+    depth--;
+    if (arch_this_cpu()->current != v)
+        return 1;
+    return rc || get_args(v, BITMAP_AT, bitmap, sizeof(bitmap)) ? rc : 1;
+}
+
+static void change(struct vcpu *v, struct domain *d, bool on)
+{
+    struct vcpu *was[PV_CPUS];
+    long rc;
+
+    stop(d, was);
+    if (on)
+        number_frames(d);
+    rc = shadow_op(v, d,
+                   on ? XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY : XEN_DOMCTL_SHADOW_OP_OFF, 0);
+    for (uint64_t m = 1; on && rc == 0 && m < PV_RAM; m++)
+        copied_as[d->id][m] = NONE;
+    for (uint64_t m = 1; on && rc == 0 && m < PV_RAM; m++)
+        if (is_own(d, m) && host_m2p[m] < PV_RAM)
+            take_copy(d, m);
+    go_on(was);
+    note("the log of d%u goes %s: %ld", d->id, on ? "on" : "off", rc);
+}
+
+static void clean(struct vcpu *v, struct domain *d)
+{
+    bool final = one_in(3);
+    long rc;
+
+    rc = shadow_op(v, d, XEN_DOMCTL_SHADOW_OP_CLEAN, final ? XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL : 0);
+    if (rc == 0) {
+        check_rest(d, final);
+        copy_named(d);
+    }
+    note("CLEAN of d%u%s: %ld", d->id, final ? ", the last one" : "", rc);
+}
+
+void pv_model_log(struct vcpu *v)
+{
+    struct domain *d = v->domain->privileged && !pv_threaded
+                           ? domain_get((domid_t)(1 + below(PV_DOMAINS - 1)))
+                           : NULL;
+
+    if (!d)
+        return;
+    if (domain_dying(d) || d == v->domain)
+        note("no log for d%u", d->id);
+    else if (!d->dirty || one_in(12))
+        change(v, d, !d->dirty);
+    else if (one_in(8))
+        note("PEEK at d%u: %ld", d->id, shadow_op(v, d, XEN_DOMCTL_SHADOW_OP_PEEK, 0));
+    else
+        clean(v, d);
+    domain_put(d);
+}
