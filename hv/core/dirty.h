@@ -23,10 +23,10 @@
 #define DIRTY_PAGE_GFNS (PAGE_SIZE * 8u) /* of one page of bits */
 
 struct dirty_log {
-    uint64_t limit;      /* constant: numbers below this one have a bit */
-    uint32_t nr, built;  /* pages it needs, and has */
-    uint32_t order;      /* constant: of this record */
-    uint32_t faults;     /* atomic: first writes of the guest itself, since the log was cleared */
+    uint64_t limit;        /* constant: numbers below this one have a bit */
+    uint32_t nr, built;    /* pages it needs, and has */
+    uint32_t order;        /* constant: of this record */
+    uint32_t faults;       /* atomic: first writes of the guest itself, since the log was cleared */
     unsigned long *page[]; /* constant once the log is a domain's */
 };
 
@@ -39,7 +39,8 @@ struct dirty_log *dirty_log_new(uint64_t gfns);
 bool dirty_log_build(struct dirty_log *log);
 /* One page less, at the end the log itself: then true. It is no domain's. */
 bool dirty_log_free(struct dirty_log *log);
-/* d has this log from now on (NULL: none). Nobody looks at the last one any more when it returns. */
+/* d has this log from now on (NULL: none). Nobody looks at the last one any more when it returns.
+ */
 void dirty_set_log(struct domain *d, struct dirty_log *log);
 
 /* The guest's frame `gfn` was changed, or is another one now. Any number will do. */

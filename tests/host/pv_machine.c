@@ -631,6 +631,7 @@ static bool log_fault(struct pv_cpu *c, uint64_t va, bool write)
     if (!kernel && c->l4 != pv_vcpu(v)->cr3_user)
         return false;
     pv_log_faults++;
+    forget(c, c->cr3, va >> PAGE_SHIFT); /* a page fault drops what led to it */
     return twin_fault(v, kernel, va, &code);
 }
 
@@ -647,7 +648,8 @@ static void *access_by(struct pv_cpu *c, struct rng *r, uint64_t va, bool write)
 {
     const struct tlb_entry *e = translate(c, r, va, write);
 
-    /* A guest that meets it while a lock is held waits for that; the hypervisor must not hold one. */
+    /* A guest that meets it while a lock is held waits for that; the hypervisor must not hold one.
+     */
     for (unsigned int i = 0; i < 2 && !e; i++)
         if ((inside && locks_held()) || !log_fault(c, va, write))
             return NULL;

@@ -28,7 +28,7 @@ $(MODEL_OUT)/pv: tests/model/pv.c $(PV_OBJ)
 $(MODEL_OUT)/pv_threads: tests/model/pv_threads.c $(PV_OBJ)
 	@$(HOSTCC) $(CORE_CFLAGS) $(PV_CPPFLAGS) -o $@ $< $(PV_OBJ) $(CORE_LDFLAGS)
 
-PV_UNIT := build/tests/unit/pv_checks build/tests/unit/pv_refusals build/tests/unit/pv_edges build/tests/unit/pv_state
+PV_UNIT := build/tests/unit/pv_checks build/tests/unit/pv_refusals build/tests/unit/pv_edges build/tests/unit/pv_state build/tests/unit/pv_log
 UNIT_TESTS += $(PV_UNIT)
 
 $(PV_UNIT): build/tests/unit/%: tests/unit/%.c tests/unit/unit.h tests/unit/pv_unit.h $(PV_OBJ)

@@ -66,8 +66,8 @@ static void check_rest(const struct domain *d, bool final)
             continue;
         if (is_held(d, m)) {
             if (final)
-                pv_fail("the last CLEAN of d%u says nothing of frame %#lx, which others hold", d->id,
-                        m);
+                pv_fail("the last CLEAN of d%u says nothing of frame %#lx, which others hold",
+                        d->id, m);
         } else if (!as_copied(d, m)) {
             size_t at = 0;
             while (at < PAGE_SIZE - 1 && host_ram[m * PAGE_SIZE + at] == copies[m][at])
@@ -151,8 +151,7 @@ static void change(struct vcpu *v, struct domain *d, bool on)
     stop(d, was);
     if (on)
         number_frames(d);
-    rc = shadow_op(v, d,
-                   on ? XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY : XEN_DOMCTL_SHADOW_OP_OFF, 0);
+    rc = shadow_op(v, d, on ? XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY : XEN_DOMCTL_SHADOW_OP_OFF, 0);
     for (uint64_t m = 1; on && rc == 0 && m < PV_RAM; m++)
         copied_as[d->id][m] = NONE;
     for (uint64_t m = 1; on && rc == 0 && m < PV_RAM; m++)

@@ -33,7 +33,7 @@ __attribute__((constructor)) static void boot(void)
     }
 }
 
-static bool back, busy; /* op was copied back; other work waits on Domain 0's CPU */
+static bool back; /* op was copied back */
 static struct xen_domctl op;
 
 /* A call by Domain 0 about vCPU 1 of domain 1, which does not run. */
@@ -43,7 +43,7 @@ static long ask(uint32_t cmd)
     op.cmd = cmd;
     back = false;
     pcpu_gave_way(arch_this_cpu());
-    arch_this_cpu()->pending = busy;
+    arch_this_cpu()->pending = 0;
     return pv_domctl(pv_dom[0]->vcpu[0], pv_dom[1], &op, &back);
 }
 
@@ -321,92 +321,4 @@ TEST(msrs)
     t->priv.tsc_aux = 0;
     CHECK_EQ(ask(XEN_DOMCTL_get_vcpu_msrs), 0);
     CHECK_EQ(m->msr_count, 0);
-}
-
-/* --- the log of writes --- */
-
-static long shadow(uint32_t what, uint32_t mode, uint64_t pages, uint64_t bitmap)
-{
-    op.u.shadow_op = (struct xen_domctl_shadow_op){ .op = what, .mode = mode, .pages = pages };
-    op.u.shadow_op.dirty_bitmap.p = (void *)bitmap;
-    return ask(XEN_DOMCTL_shadow_op);
-}
-
-TEST(the_log_goes_on_and_off)
-{
-    const uint32_t logdirty = XEN_DOMCTL_SHADOW_ENABLE_LOG_DIRTY;
-
-    CHECK_EQ(shadow(XEN_DOMCTL_SHADOW_OP_OFF, 0, 0, 0), 0);
-    CHECK_EQ(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, 0, 8, args()), E(EINVAL));
-    CHECK_EQ(shadow(XEN_DOMCTL_SHADOW_OP_PEEK, 0, 8, args()), E(EINVAL));
-    CHECK_EQ(shadow(XEN_DOMCTL_SHADOW_OP_ENABLE_TEST, 0, 0, 0), E(EOPNOTSUPP));
-    CHECK_EQ(shadow(XEN_DOMCTL_SHADOW_OP_ENABLE, 0, 0, 0), E(EOPNOTSUPP));
-    CHECK_EQ(shadow(XEN_DOMCTL_SHADOW_OP_ENABLE, logdirty | 2, 0, 0), E(EOPNOTSUPP));
-    CHECK_EQ(shadow(XEN_DOMCTL_SHADOW_OP_SET_ALLOCATION, 0, 0, 0), E(EOPNOTSUPP));
-    CHECK_EQ(shadow(XEN_DOMCTL_SHADOW_OP_ENABLE, logdirty, 0, 0), 0);
-    CHECK_EQ(shadow(XEN_DOMCTL_SHADOW_OP_ENABLE, logdirty, 0, 0), E(EINVAL));
-    CHECK_EQ(shadow(XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, 0, 0, 0), E(EINVAL));
-    CHECK_EQ(shadow(XEN_DOMCTL_SHADOW_OP_OFF, 0, 0, 0), 0);
-    CHECK_EQ(shadow(XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, 0, 0, 0), 0);
-    CHECK_EQ(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, 2, 8, args()), E(EINVAL));
-    CHECK_EQ(shadow(XEN_DOMCTL_SHADOW_OP_OFF, 0, 0, 0), 0);
-    op.cmd = XEN_DOMCTL_shadow_op;
-    CHECK_EQ(pv_domctl(pv_dom[0]->vcpu[0], pv_dom[0], &op, &back), E(EINVAL));
-}
-
-static const uint8_t zeros[8192];
-
-/* The bitmap that came. */
-static const uint8_t *seen(void)
-{
-    static uint8_t bytes[sizeof(zeros)];
-
-    get(bytes, sizeof(bytes));
-    return bytes;
-}
-
-/* All pages that the guest says it has, not a bit more; however often the call gives way. */
-TEST(all_pages_count_as_written)
-{
-    pv_dom[1]->shared->arch.max_pfn = 30002;
-    CHECK_EQ(shadow(XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, 0, 0, 0), 0);
-    put(zeros, sizeof(zeros));
-    CHECK_EQ(shadow(XEN_DOMCTL_SHADOW_OP_PEEK, 0, 13, args()), 0);
-    CHECK(back && op.u.shadow_op.pages == 13 && op.u.shadow_op.stats.dirty_count == 13);
-    CHECK(seen()[0] == 0xff && seen()[1] == 0x1f && seen()[2] == 0);
-    put(zeros, sizeof(zeros));
-    CHECK_EQ(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL, 40000, args()),
-             0);
-    CHECK_EQ(op.u.shadow_op.pages, 30003);
-    for (unsigned int i = 0; i < 3750; i++)
-        CHECK_EQ(seen()[i], 0xff);
-    CHECK(seen()[3750] == 7 && seen()[3751] == 0);
-    CHECK_EQ(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, 0, 40000, 0), 0); /* how much is it? */
-    CHECK_EQ(op.u.shadow_op.pages, 30003);
-    CHECK_EQ(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, 0, 8, PV_VA(PV_SLOTS)), E(EFAULT));
-}
-
-TEST(a_bitmap_that_gives_way)
-{
-    put(zeros, sizeof(zeros));
-    busy = true;
-    CHECK_EQ(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, 0, 40000, args()), E(EAGAIN));
-    CHECK(seen()[511] == 0xff && seen()[512] == 0);
-    busy = false;
-    put(zeros, sizeof(zeros)); /* another call finds nothing done */
-    CHECK_EQ(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, 0, 5000, args()), 0);
-    CHECK(seen()[0] == 0xff && seen()[624] == 0xff && seen()[625] == 0);
-    busy = true;
-    CHECK_EQ(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, 0, 40000, args()), E(EAGAIN));
-    put(zeros, sizeof(zeros));             /* the same one goes on where it was */
-    for (unsigned int n = 1; n < 7; n++) { /* whatever the guest says meanwhile */
-        pv_dom[1]->shared->arch.max_pfn = 30002 + n;
-        CHECK_EQ(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, 0, 40000, args()), E(EAGAIN));
-    }
-    CHECK_EQ(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, 0, 40000, args()), 0);
-    CHECK_EQ(op.u.shadow_op.pages, 30003);
-    pv_dom[1]->shared->arch.max_pfn = 30002;
-    busy = false;
-    CHECK(seen()[511] == 0 && seen()[512] == 0xff && seen()[3750] == 7);
-    CHECK_EQ(shadow(XEN_DOMCTL_SHADOW_OP_OFF, 0, 0, 0), 0);
 }

@@ -57,7 +57,7 @@ static long build(struct pv_domain *pd)
 {
     const struct domain *d = &pd->x.d;
     struct pv_log *log = &pd->log;
-    int more = 1;
+    int more;
 
     if (!log->log)
         log->log = dirty_log_new(MIN(limit(d), 16 * domain_pages(d) + DIRTY_PAGE_GFNS));
@@ -66,19 +66,16 @@ static long build(struct pv_domain *pd)
     if (!log->log || !log->twins)
         return E(ENOMEM);
     hc_charge(64);
-    while (log->log->built < log->log->nr || more > 0) {
-        if (log->log->built < log->log->nr) {
-            if (!dirty_log_build(log->log))
-                return E(ENOMEM);
-        } else {
+    for (;;) {
+        if (log->log->built < log->log->nr)
+            more = dirty_log_build(log->log) ? 1 : -XEN_ENOMEM;
+        else
             more = twins_reserve(log->twins);
-            if (more < 0)
-                return E(ENOMEM);
-        }
+        if (more <= 0)
+            return more;
         if (hc_preempt(1))
             return E(EAGAIN);
     }
-    return 0;
 }
 
 /* No vCPU of d is on any CPU while its tables are exchanged for twins, or back. */
@@ -150,7 +147,8 @@ static bool mark_held(struct pv_domain *pd)
     do {
         spin_lock(&d->page_lock);
         m = log->held;
-        if (!m || frame_owner(&frame_table[m]) != d->id || !frame_refs(frame_state(&frame_table[m])))
+        if (!m || frame_owner(&frame_table[m]) != d->id ||
+            !frame_refs(frame_state(&frame_table[m])))
             m = d->page_list; /* where it stood, the list is another one's: from the beginning */
         for (unsigned int n = 0; m && n < STEP_FRAMES; n++) {
             if (frame_state(&frame_table[m]) & FRAME_HELD)
@@ -166,30 +164,31 @@ static bool mark_held(struct pv_domain *pd)
     return true;
 }
 
-/* Bits of the log from guest frame `at` on, taken or looked at; how many are set. */
+/* The bits `of` the log's word for guest frame `at` and on, taken or looked at. */
+static unsigned long word_of(const struct pv_log *log, uint64_t at, unsigned long of, bool take)
+{
+    unsigned long *w, bits;
+
+    if (log->lost || at >= log->log->limit)
+        return of;
+    w = &log->log->page[at / DIRTY_PAGE_GFNS][at % DIRTY_PAGE_GFNS / 64];
+    bits = __atomic_load_n(w, __ATOMIC_RELAXED) & of;
+    if (bits && take)
+        bits = __atomic_fetch_and(w, ~of, __ATOMIC_SEQ_CST) & of;
+    if (log->log->limit - at < 64)
+        bits |= ~0ul << (log->log->limit - at) & of;
+    return bits;
+}
+
+/* Of so many pages from there on; how many bits are set. */
 static unsigned int bits_of(const struct pv_log *log, uint64_t at, unsigned int pages, bool take,
                             unsigned long *out)
 {
     unsigned int set = 0;
 
-    for (unsigned int i = 0; i * 64 < pages; i++, at += 64) {
-        uint64_t beyond = at >= log->log->limit ? ~0ull : 0;
-        unsigned long *w, bits = 0;
-
-        if (!beyond) {
-            w = &log->log->page[at / DIRTY_PAGE_GFNS][at % DIRTY_PAGE_GFNS / 64];
-            bits = __atomic_load_n(w, __ATOMIC_RELAXED);
-            if (bits && take)
-                bits = __atomic_exchange_n(w, 0, __ATOMIC_SEQ_CST);
-            if (log->log->limit - at < 64)
-                beyond = ~0ull << (log->log->limit - at);
-        }
-        if (log->lost)
-            beyond = ~0ull;
-        out[i] = bits | beyond;
-        if (pages - i * 64 < 64)
-            out[i] &= (1ul << (pages - i * 64)) - 1;
-        for (bits = out[i]; bits; bits &= bits - 1)
+    for (unsigned int i = 0; i < pages; i += 64, out++) {
+        *out = word_of(log, at + i, pages - i < 64 ? (1ul << (pages - i)) - 1 : ~0ul, take);
+        for (unsigned long bits = *out; bits; bits &= bits - 1)
             set++;
     }
     return set;

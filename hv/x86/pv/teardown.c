@@ -26,8 +26,9 @@ static bool drop_done(struct pv_domain *pd)
 
 /*
  * The first frame of the list, if d only allocated it: that hold becomes the caller's reference.
- * Nothing else is taken, since its count may be full: a quarter of a GiB of tables map it. One that d does
- * not hold is set aside. NULL: neither, or a table, whose hold goes in another way. [page_lock]
+ * Nothing else is taken, since its count may be full: a quarter of a GiB of tables map it. One that
+ * d does not hold is set aside. NULL: neither, or a table, whose hold goes in another way.
+ * [page_lock]
  */
 static struct frame *take_first(struct domain *d, uint64_t *state)
 {

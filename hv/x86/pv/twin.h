@@ -16,8 +16,8 @@
  *   marked in its owner's log, where the owner is this domain. So CPUs never write to a twin.
  * - Who changes an entry takes it out of the twin next, and drops what it held last
  *   (twin_entry_changed()). So what is said of stale translations (core/ptype.h) is true of twins.
- * - A table's twins end when it has no use left (twin_table_ends()): no entry names them then. Their
- *   pages are used again behind a flush by their stamp, as any frame that was a table.
+ * - A table's twins end when it has no use left (twin_table_ends()): no entry names them then.
+ * Their pages are used again behind a flush by their stamp, as any frame that was a table.
  * - A twin of an older epoch may be writable where pages are not marked any more. No writable entry
  *   of this epoch names it: CLEAN takes the right to write away at the roots, a first write gives
  *   it back entry by entry on its way down, to twins that were cleared of it.
