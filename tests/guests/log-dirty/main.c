@@ -302,9 +302,15 @@ static void calls(void)
 
 static void another_cpu(void)
 {
+    const volatile uint64_t *count = (uint64_t *)(WINDOW + (DATA + COUNTED) * PAGE_SIZE);
+
+    map_window(DATA + COUNTED, pages[DATA + COUNTED], KERN_RO);
     ask(1, COUNT, AT(DATA + COUNTED), 0, 0, 0);
     for (unsigned int i = 0; i < 20; i++) {
-        delay_ns(5000000);
+        uint64_t was = *count, end = system_time() + 30000000000ull;
+
+        while (*count == was && system_time() < end)
+            hc_sched_op(SCHEDOP_yield, NULL);
         clean("counting", COUNTED);
     }
 }
