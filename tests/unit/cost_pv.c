@@ -2,6 +2,7 @@
 /* The same for PV guests' memory: see cost_core.c. */
 #include "model/pv_pick.h"
 
+#include <xen/domctl.h>
 #include <xen/memory.h>
 #include <xen/vcpu.h>
 
@@ -184,4 +185,50 @@ TEST(exchange_of_a_large_chunk)
     CHECK(put_args(v, 0, &x, sizeof(x)));
     CHECK_EQ(
         check("exchange, 512 pages", __HYPERVISOR_memory_op, XENMEM_exchange, args_va(v), 0, 0), 0);
+}
+
+static long log_op(uint32_t what)
+{
+    struct vcpu *by = pv_dom[0]->vcpu[0];
+    struct xen_domctl op = { .cmd = XEN_DOMCTL_shadow_op,
+                             .domain = 1,
+                             .interface_version = XEN_DOMCTL_INTERFACE_VERSION };
+    long rc;
+
+    host_be(0);
+    op.u.shadow_op.op = what;
+    op.u.shadow_op.pages = 32768; /* a guest of 128 MiB */
+    op.u.shadow_op.dirty_bitmap.p = (void *)(args_va(by) + 0x800);
+    CHECK(put_args(by, 0, &op, sizeof(op)));
+    CHECK(cost_of(by, __HYPERVISOR_domctl, args_va(by), 0, 0, 0, &rc) < COST_MAX);
+    return rc;
+}
+
+/* What the goals say of the log: instructions of a CLEAN, and of the first write to a page. */
+TEST(the_log_of_writes)
+{
+    uint64_t begin, most = 0;
+
+    pv_dom[1]->shared->arch.max_pfn = 32767;
+    host_be(1);
+    pv_machine_run(NULL);
+    CHECK_EQ(log_op(XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY), 0);
+    host_be(1);
+    pv_machine_run(v);
+    for (unsigned int i = 0; i < 30; i++) {
+        begin = host_cost;
+        CHECK(pv_access(PV_VA(30 + i), true) != NULL);
+        most = i ? MAX(most, host_cost - begin) : 0; /* the first one clears tables, too */
+    }
+    begin = host_cost;
+    CHECK_EQ(log_op(XEN_DOMCTL_SHADOW_OP_CLEAN), 0);
+    if (getenv("COST_SHOW"))
+        printf("  a first write: %lu, CLEAN: %lu\n", (unsigned long)most,
+               (unsigned long)(host_cost - begin));
+    CHECK(host_cost - begin < 150000 && most < 1500);
+    host_be(1);
+    pv_machine_run(NULL);
+    CHECK_EQ(log_op(XEN_DOMCTL_SHADOW_OP_OFF), 0);
+    host_be(1);
+    pv_machine_run(v);
 }
