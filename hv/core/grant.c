@@ -375,7 +375,7 @@ void grant_writers(struct domain *d, void (*fn)(void *arg, mfn_t mfn), void *arg
     spin_lock(&d->grants->lock);
     for (grant_ref_t ref = 0; ref < g->nr_frames * REFS_PER_FRAME; ref++)
         if (grant_active_of(g, ref)->writers)
-            fn(arg, frame_mfn(grant_frame(grant_active_of(g, ref))));
+            fn(arg, frame_held(grant_active_of(g, ref)->mfn));
     spin_unlock(&d->grants->lock);
 }
 

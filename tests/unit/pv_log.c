@@ -275,6 +275,37 @@ TEST(what_others_hold)
     CHECK(!named(gfn));
 }
 
+/* Entry `i` of the L2 that maps the slots. */
+static void set_l2(unsigned int i, pte_t e)
+{
+    struct vcpu *v = as(1);
+    uint64_t l3 = page(first_l4[1])[272] & PTE_ADDR, l2 = *(pte_t *)direct(l3) & PTE_ADDR;
+    struct mmu_update u = { .ptr = l2 | i * 8, .val = e };
+
+    CHECK(put_args(v, 0, &u, sizeof(u)));
+    CHECK_EQ(call(v, __HYPERVISOR_mmu_update, args_va(v), 1, 0, DOMID_SELF), 0);
+}
+
+/* CPUs may still walk the page that was a table's twin when it becomes another one's. */
+TEST(a_page_is_used_again_behind_a_flush)
+{
+    uint64_t l1 = slot_frame(as(1), 5), data = slot_frame(as(1), SLOT);
+    pte_t e = l1 << PAGE_SHIFT | (FLAGS & ~PTE_NX);
+    uint64_t flushed;
+
+    page(l1)[0] = data << PAGE_SHIFT | RO;
+    host_fail_every = 1; /* what is given back first is taken first */
+    set_l2(7, e);
+    CHECK(pv_access(PV_VA(7 * 512), false) != NULL);
+    set_l2(7, 0);
+    set_l2(8, e);
+    flushed = host_cpus[1].p.tlb_flushed;
+    CHECK(pv_access(PV_VA(8 * 512), false) != NULL);
+    CHECK(host_cpus[1].p.tlb_flushed > flushed);
+    set_l2(8, 0);
+    host_fail_every = 0;
+}
+
 /*
  * One page by more tables than there are twins, without any memory left: each access is resolved.
  */
