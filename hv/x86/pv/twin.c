@@ -481,10 +481,27 @@ static const char *bad_entry(const struct domain *d, struct twins *t, const stru
     return NULL;
 }
 
+/* How many vCPUs' bases are not as CLEAN, and another generation, left them. */
+static unsigned int bad_bases(const struct domain *d, struct twins *t)
+{
+    unsigned int bad = 0;
+
+    for_each_vcpu (d, v) {
+        const uint64_t l4[2] = { pv_vcpu(v)->cr3_user, pv_vcpu(v)->cr3_kernel };
+
+        for (unsigned int i = 0; i < 2; i++) {
+            const struct twin *w = find(t, l4[i] >> PAGE_SHIFT, 4);
+            if (l4[i] && (!w || w->epoch != t->epoch || w->generation != t->generation) && ++bad)
+                log_err("audit: d%uv%u's base %#lx has no twin of now", d->id, v->id, l4[i]);
+        }
+    }
+    return bad;
+}
+
 unsigned int twins_audit(const struct domain *d)
 {
     struct twins *t = pv_domain((struct domain *)d)->twins;
-    unsigned int bad = 0;
+    unsigned int bad = t ? bad_bases(d, t) : 0;
 
     for (uint32_t n = 0; t && n < t->nr; n++) {
         const struct twin *w = &t->slot[n];
