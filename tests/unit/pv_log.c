@@ -193,6 +193,38 @@ TEST(each_write_is_named_once)
     CHECK_EQ(audit(), 0);
 }
 
+static void set_base(uint64_t mfn)
+{
+    struct vcpu *v = as(1);
+
+    CHECK_EQ(pv_new_kernel_base(v, MFN(mfn)), 0);
+    pv_mm_done(v);
+    host_be(0);
+}
+
+/* CLEAN comes while the tables by which a page was written are not in use. */
+TEST(a_base_that_comes_back)
+{
+    uint64_t first = pv_vcpu(as(1))->cr3_kernel >> PAGE_SHIFT, other = slot_frame(as(1), 6);
+    struct mmuext_op pin = { .cmd = MMUEXT_PIN_L4_TABLE, .arg1.mfn = other };
+    struct vcpu *v = as(1);
+
+    CHECK(put_args(v, 0, &pin, sizeof(pin)));
+    CHECK_EQ(call(v, __HYPERVISOR_mmuext_op, args_va(v), 1, 0, DOMID_SELF), 0);
+    set_base(other);
+    write_to(SLOT);
+    set_base(first);
+    CHECK_EQ(CLEAN(0), 0);
+    CHECK(named(gfn_at(SLOT)));
+    set_base(other);
+    CHECK_EQ(audit(), 0);
+    write_to(SLOT);
+    CHECK_EQ(CLEAN(0), 0);
+    CHECK(named(gfn_at(SLOT)));
+    set_base(first);
+    CHECK_EQ(CLEAN(0), 0);
+}
+
 /* What a reading has taken, and nobody has got, counts as written. */
 TEST(nothing_is_lost)
 {
