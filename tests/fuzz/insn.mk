@@ -10,7 +10,7 @@ FUZZ_INSN_CFLAGS := -std=gnu11 -g -O1 -Wall -Wextra -fsanitize=fuzzer,address,un
 	-D__XEN_TOOLS__ -D__XEN_INTERFACE_VERSION__=0x00041100 -Itests/host -I. -Ihv
 
 FUZZ_INSN_SRC := hv/x86/insn/decode.c hv/x86/insn/ptwrite.c
-FUZZ_PRIVOP_SRC := hv/x86/pv/privop.c hv/x86/pv/msr.c hv/x86/policy/cpuid.c hv/x86/policy/xen_leaves.c hv/x86/policy/cpu_policy.c \
+FUZZ_PRIVOP_SRC := hv/x86/pv/privop.c hv/x86/pv/msr.c hv/x86/policy/cpuid.c hv/x86/policy/xen_leaves.c hv/x86/policy/viridian.c hv/x86/policy/cpu_policy.c \
 	lib/cpu_policy.c hv/x86/pv/ioport.c hv/x86/insn/decode.c tests/host/x86/cpu/ops.c
 FUZZ_INSN_HDR := $(wildcard hv/x86/insn/*.h hv/x86/pv/*.h hv/x86/*.h hv/core/*.h lib/*.h \
 	tests/host/x86/cpu/*.h tests/unit/privop_guest.h)

@@ -10,7 +10,7 @@ $(UNIT_OUT)/guest_walk: tests/unit/guest_walk.c hv/x86/mm/guest_walk.c $(HVM_HDR
 	@mkdir -p $(@D)
 	$(HOSTCC) $(HOST_CFLAGS) -I. -Ihv -Itests/unit -o $@ $<
 
-HVM_DEVICES := $(wildcard hv/x86/hvm/v[lipr]*.c hv/x86/hvm/vhpet.c) hv/x86/hvm/context.c hv/x86/hvm/ioreq.c
+HVM_DEVICES := $(filter-out hv/x86/hvm/viridian.c,$(wildcard hv/x86/hvm/v[lipr]*.c)) hv/x86/hvm/vhpet.c hv/x86/hvm/context.c hv/x86/hvm/ioreq.c
 HVM_UNIT := $(patsubst tests/unit/%.c,$(UNIT_OUT)/%,$(wildcard tests/unit/hvm_*.c))
 UNIT_TESTS += $(HVM_UNIT)
 $(HVM_UNIT): $(UNIT_OUT)/%: tests/unit/%.c $(HVM_DEVICES) $(HVM_HDR) tests/unit/hvm.mk
