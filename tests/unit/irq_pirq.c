@@ -240,18 +240,18 @@ void frame_put_typed(struct frame *f)
     typed--;
 }
 
-static mfn_t mapped;
+static mfn_t shared_mfn;
 
 void *arch_map(mfn_t mfn)
 {
-    mapped = mfn;
+    shared_mfn = mfn;
     return shared_page;
 }
 
 mfn_t arch_unmap(const void *p)
 {
     (void)p;
-    return mapped;
+    return shared_mfn;
 }
 
 static const struct guest_ops dom_ops;
