@@ -31,8 +31,7 @@ static int shadow_op(struct image_saver *s, uint32_t what, uint32_t mode, uint8_
     return rc;
 }
 
-/* A log that is on is one that a killed program left: whoever would use it holds the guest's lock.
- */
+/* A log that is on was left by a killed program, or is that of an xl, whose migration fails. */
 static int begin_log(struct image_saver *s)
 {
     int rc = shadow_op(s, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, 0, NULL, NULL);
