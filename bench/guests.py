@@ -19,7 +19,7 @@ TOTALS = {
 }
 # A PV guest's, whose instructions in all may be at most half of what xl's take.
 HALVES = {"save-idle": "a guest of 128 MiB saved, idle", "restore-idle": "the same restored",
-          "save-random": "the same saved, with 50 MB of random bytes in memory", "restore-random": "the same restored"}
+          "save-random": "the same saved, with 30 MB of random bytes in memory", "restore-random": "the same restored"}
 COLD = "the same, kernel not unpacked before, less `xz`"
 
 
