@@ -39,10 +39,11 @@ def needed_packages():
     return re.search(r"^ *apt install ((?:[a-z0-9.+-]+ *)+)$", text, re.M).group(1).split()
 
 
-def make_root():
-    """The root file system, once: some minutes of downloads and unpacking. Its path."""
-    packages = [*BASE, *needed_packages(), "iputils-ping"]
-    root = f"{TMP}/debian-root-{zlib.crc32(' '.join(packages + CUSTOMIZE).encode()):08x}.ext4"
+def make_root(more=()):
+    """The root file system, once for each set of packages: some minutes of downloads and unpacking. Its path."""
+    packages = [*BASE, *needed_packages(), "iputils-ping", *more]
+    kind = "more" if more else "root"
+    root = f"{TMP}/debian-{kind}-{zlib.crc32(' '.join(packages + CUSTOMIZE).encode()):08x}.ext4"
     if os.path.exists(root):
         return root
     os.makedirs(TMP, exist_ok=True)
@@ -60,7 +61,7 @@ def make_root():
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     if done.returncode:
         raise RuntimeError("mmdebstrap failed:\n" + done.stderr[-3000:])
-    for old in glob.glob(TMP + "/debian-root*.ext4"):
+    for old in glob.glob(f"{TMP}/debian-{kind}-*.ext4"):
         os.unlink(old)
     os.replace(TMP + "/debian-root.part", root)
     return root

@@ -13,6 +13,7 @@ import installed
 import installed_guests
 import screen
 import vm
+import walk
 
 LONG_STORM, QUICK_STORM = 600, 60
 
@@ -401,6 +402,8 @@ def work_cases():
              check=hello_says("Domain 0"), hvs=("orlop",)),
         Case("installed-debian", vm.Config(cpus=2, mem=2048, timeout=900), drive=installed.drive, long=True,
              make=lambda cfg: dataclasses.replace(cfg, disk_boot=installed.make_disk(cfg))),
+        *(Case(f"walk-{name}", vm.Config(cpus=2, mem=2048, timeout=6000, uefi=name == "uefi"), long=True, drive=walk.drive,
+               hvs=("orlop",)) for name in ("bios", "uefi")),
         Case("installed-guests", vm.Config(cpus=2, mem=2048, timeout=6000, hvargs=("dom0_mem=1G,max:1G",)), long=True,
              make=installed_guests.make, drive=installed_guests.drive, hvs=("orlop", "xen")),
         Case("guest-init", vm.Config(task="guest-init", initramfs="guests", cpus=2, mem=2048, timeout=600,
