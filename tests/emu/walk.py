@@ -88,7 +88,7 @@ def install(cfg):
         cfg, hv="bare", kernel=DISK + ".vmlinuz-", initramfs=DISK + ".initrd.img-", disks=(("virtio", root), ("virtio", DISK)),
         uefi=False, kargs=("root=/dev/vda", "rw", "init=/opt/walk-install")), vm.TOP + "/build/logs/emu/walk-install.log")
     try:
-        line = machine.wait_for(r"^walk-install: ", 1500)
+        line = machine.wait_for(r"^walk-install: (ok|FAIL: line .)", 1500)
         if line:
             machine.ends_within(60)
     finally:
