@@ -9,21 +9,13 @@ import shutil
 import subprocess
 
 import installed
+import installed_guests
 import vm
 
 DISK, MIB_ALL = vm.TOP + "/build/tmp/walk-disk.img", 4608
 DEBS = vm.TOP + "/build/tmp/walk-debs"
 PACKAGES = ["lvm2", "dosfstools", "fdisk", "grub2-common", "grub-pc-bin", "grub-efi-amd64-bin", "efibootmgr", "ifupdown", "bridge-utils",
             "util-linux-extra", "e2fsprogs"]
-BRIDGE = """auto lo
-iface lo inet loopback
-auto xenbr0
-iface xenbr0 inet static
-    address 10.9.0.1/24
-    bridge_ports none
-    bridge_stp off
-    bridge_fd 0
-"""
 # A machine that is watched by a serial line. GRUB shows its menu there.
 GRUB = """GRUB_DEFAULT=0
 GRUB_TIMEOUT=3
@@ -57,7 +49,7 @@ def add_files(root, cfg):
     tree = vm.TOP + "/build/tmp/walk-tree"
     shutil.rmtree(tree, ignore_errors=True)
     put(tree, "/etc/default/grub", GRUB)
-    put(tree, "/etc/network/interfaces", BRIDGE)
+    put(tree, "/etc/network/interfaces", installed_guests.INTERFACES)
     put(tree, "/etc/systemd/system.conf.d/test.conf",
         "[Manager]\n" + "".join(f"Default{what}Sec=900\n" for what in ("TimeoutStart", "TimeoutStop", "DeviceTimeout")))
     os.makedirs(tree + "/opt")
