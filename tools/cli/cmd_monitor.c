@@ -123,9 +123,13 @@ static void start_child(const uint8_t *uuid)
     memcpy(c->uuid, uuid, 16);
 }
 
-/* Status 2: the guest's lock was taken; any other end may have left something to do as well. */
-static void reap(void)
+/*
+ * Status 2: the guest's lock was taken; any other end may have left something to do as well. That
+ * is tried again after a pause: an end is news only where a child did all it was to do.
+ */
+static bool reap(void)
 {
+    bool news = false;
     int status;
     pid_t pid;
 
@@ -137,7 +141,10 @@ static void reap(void)
         }
         if (status != 0)
             mon.look_again = true;
+        else
+            news = true;
     }
+    return news;
 }
 
 static const struct xen_domctl_getdomaininfo *find(const struct xen_domctl_getdomaininfo *all,
@@ -221,18 +228,33 @@ static void connect_store(const sigset_t *during)
     }
 }
 
-/* A signal between the look and the wait is not lost: it is blocked but for the wait. */
+/*
+ * Until one of these says something, a child's end is news, or it is time to look again. A signal
+ * between the look and the wait is not lost: it is blocked but for the wait.
+ */
+static void await(struct pollfd *p, unsigned int n, const sigset_t *during)
+{
+    int64_t deadline = now_ms() + (mon.waiting ? 1000 : LOOK_AGAIN_MS);
+
+    while (!stop && !(child_ended && reap())) {
+        bool timed = mon.look_again || mon.waiting;
+        int64_t left = left_ms(deadline);
+        struct timespec t = { .tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000 };
+
+        if (ppoll(p, n, timed ? &t : NULL, during) >= 0)
+            return;
+    }
+}
+
 static void wait_for_news(const sigset_t *during)
 {
     static struct pollfd p[2 + DEVICE_MODELS];
     unsigned int n = 2 + monitor_dm_fds(p + 2, DEVICE_MODELS);
-    struct timespec soon = { .tv_sec = mon.waiting ? 1 : LOOK_AGAIN_MS / 1000 };
     char **event;
 
     p[0] = (struct pollfd){ .fd = xs_fileno(mon.h.store.h), .events = POLLIN };
     p[1] = (struct pollfd){ .fd = mon.h.store.life, .events = POLLIN };
-    if (!child_ended && !stop)
-        ppoll(p, n, mon.look_again || mon.waiting ? &soon : NULL, during);
+    await(p, n, during);
     mon.look_again = mon.waiting = false;
     while ((event = xs_check_watch(mon.h.store.h)))
         free(event);
@@ -256,7 +278,6 @@ static void serve(void)
     connect_store(&during);
     leftovers_clean(&mon.h);
     while (!stop) {
-        reap();
         look_at_all();
         wait_for_news(&during);
     }

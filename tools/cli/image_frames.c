@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A PV guest's table of frames, as saving reads it; see image_saver.h. */
 #define _GNU_SOURCE
+#include "tools/builder/child.h"
 #include "tools/cli/image_saver.h"
 #include "tools/lib/util.h"
 
@@ -58,9 +59,9 @@ static int prepare(struct image_saver *s, uint64_t max_pages)
         return xen_error(s->e, (int)max, "asking for the machine's last frame");
     s->max_mfn = (uint64_t)max;
     s->nr_pfns = s->p2m.max_pfn;
-    s->type_of = sparse(s->nr_pfns, sizeof(*s->type_of));
-    s->todo = sparse(words(s->nr_pfns), sizeof(*s->todo));
-    s->later = sparse(words(s->nr_pfns), sizeof(*s->later));
+    s->type_of = child_share(s->nr_pfns * sizeof(*s->type_of));
+    s->todo = child_share(words(s->nr_pfns) * sizeof(*s->todo));
+    s->later = child_share(words(s->nr_pfns) * sizeof(*s->later));
     return s->type_of && s->todo && s->later ? 0 : no_memory(s);
 }
 
@@ -163,9 +164,9 @@ void saver_free_frames(struct image_saver *s)
 {
     sparse_free(s->mfn_of, s->nr_pfns, sizeof(*s->mfn_of));
     sparse_free(s->pfn_of, s->max_mfn + 1, sizeof(*s->pfn_of));
-    sparse_free(s->type_of, s->nr_pfns, sizeof(*s->type_of));
-    sparse_free(s->todo, words(s->nr_pfns), sizeof(*s->todo));
-    sparse_free(s->later, words(s->nr_pfns), sizeof(*s->later));
+    child_unshare(s->type_of, s->nr_pfns * sizeof(*s->type_of));
+    child_unshare(s->todo, words(s->nr_pfns) * sizeof(*s->todo));
+    child_unshare(s->later, words(s->nr_pfns) * sizeof(*s->later));
     free(s->table);
     if (s->reading)
         p2m_close(&s->p2m);

@@ -1,23 +1,38 @@
 /* SPDX-License-Identifier: MIT */
 /* A PV guest's pages into a stream, as its set says; see image_saver.h. */
 #include "lib/macros.h"
+#include "tools/builder/child.h"
 #include "tools/cli/image_saver.h"
 #include "tools/cli/page_table.h"
 #include "tools/cli/undo.h"
 #include "tools/lib/util.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #define TYPE_SHIFT 28
+#define FEW 4096u          /* pages: a child for them would cost more than it saves */
+#define PORTION (1u << 18) /* pages that a child maps: their tables take Domain 0's memory */
+
+/* What a child does of a set, shared with it. */
+struct portion {
+    struct image_saver *s;
+    bool child;           /* what it maps goes with its process */
+    uint64_t total, done; /* pages of the whole set */
+    uint64_t bytes;       /* that the stream has afterwards */
+    int rc, err;
+    struct error error;
+};
 
 struct batch {
     unsigned int n;
     xen_pfn_t mfn[STREAM_BATCH];
     uint64_t entry[STREAM_BATCH]; /* pfn and type, as the record has them */
     uint8_t *pages;               /* mapped */
+    bool keep;                    /* mapped as long as the process lives */
     unsigned int nr_gone;
     uint64_t gone[STREAM_BATCH]; /* entries of pages that the guest has given away */
     xen_pfn_t *types;            /* for the hypervisor: frames, then their types */
@@ -141,7 +156,7 @@ static int put_batch(struct image_saver *s, struct batch *b)
     if (rc == 0 && b->n) {
         rc = map_pages(s, b);
         rc = rc ? rc : write_batch(s, b);
-        if (b->pages)
+        if (b->pages && !b->keep)
             xenforeignmemory_unmap(xen_fmem(s->h->xen, NULL), b->pages, b->n);
     }
     b->n = 0;
@@ -173,14 +188,14 @@ static int put_page(struct image_saver *s, struct batch *b, uint64_t pfn)
     return b->nr_gone == STREAM_BATCH ? put_gone(s, b) : 0;
 }
 
-static int put_all(struct image_saver *s, struct batch *b)
+/* Of the set's pages at most PORTION. */
+static int put_portion(struct image_saver *s, struct batch *b, struct portion *p)
 {
-    uint64_t total = 0, done = 0;
+    const char *what = s->running ? "sending its memory" : "saving its memory";
+    uint64_t end = p->done + PORTION;
     int rc = 0;
 
-    for (uint64_t i = 0; i < s->nr_pfns; i += 64)
-        total += (uint64_t)__builtin_popcountll(s->todo[i / 64]);
-    for (uint64_t pfn = 0; rc == 0 && pfn < s->nr_pfns; pfn++) {
+    for (uint64_t pfn = 0; rc == 0 && pfn < s->nr_pfns && p->done < end; pfn++) {
         if (!s->todo[pfn / 64]) {
             pfn |= 63;
             continue;
@@ -189,32 +204,75 @@ static int put_all(struct image_saver *s, struct batch *b)
             continue;
         saver_remove(s->todo, pfn);
         rc = put_page(s, b, pfn);
-        if (++done % STREAM_BATCH)
+        if (++p->done % STREAM_BATCH)
             continue;
-        progress(s->running ? "sending its memory" : "saving its memory", done - 1, total);
+        progress(what, p->done - 1, p->total);
         rc = rc ? rc : interrupt_check(s->e);
     }
     if (rc == 0 && b->n)
         rc = put_batch(s, b);
     if (rc == 0 && b->nr_gone)
         rc = put_gone(s, b);
-    if (rc == 0)
-        progress(s->running ? "sending its memory" : "saving its memory", total, total);
+    if (rc == 0 && p->done == p->total)
+        progress(what, p->total, p->total);
     return rc;
 }
 
-int saver_put_pages(struct image_saver *s)
+static int put_here(struct image_saver *s, struct portion *p)
 {
     struct batch *b = mem_alloc(sizeof(*b));
     int rc;
 
+    b->keep = p->child;
     b->types = xen_buf(s->h->xen, STREAM_BATCH * sizeof(*b->types));
     b->tables = mem_alloc((size_t)STREAM_BATCH * STREAM_PAGE);
     b->bad = mem_alloc(STREAM_BATCH * sizeof(*b->bad));
-    rc = put_all(s, b);
+    rc = put_portion(s, b, p);
     xen_buf_free(s->h->xen, b->types);
     free(b->tables);
     free(b->bad);
     free(b);
+    return rc;
+}
+
+static void put_in_child(void *arg)
+{
+    struct portion *p = arg;
+
+    signal(SIGPIPE, SIG_IGN); /* the write says it */
+    p->s->e = &p->error;
+    p->rc = put_here(p->s, p);
+    p->bytes = p->s->o->bytes;
+    p->err = p->s->o->err;
+}
+
+static int run_child(struct image_saver *s, struct portion *p)
+{
+    int rc = child_run_until(put_in_child, p, interrupted, "send the guest's memory", s->e);
+
+    if (rc)
+        return interrupt_check(s->e) ? -1 : rc;
+    s->o->bytes = p->bytes;
+    s->o->err = p->err;
+    if (p->rc)
+        *s->e = p->error;
+    return p->rc;
+}
+
+int saver_put_pages(struct image_saver *s)
+{
+    struct portion *p = child_share(sizeof(*p));
+    int rc = 0;
+
+    if (!p)
+        return error_sys(s->e, errno, "Give Domain 0 more memory.", "sending the guest's memory");
+    p->s = s;
+    for (uint64_t i = 0; i < s->nr_pfns; i += 64)
+        p->total += (uint64_t)__builtin_popcountll(s->todo[i / 64]);
+    while (rc == 0 && p->done < p->total) {
+        p->child = p->total - p->done >= FEW;
+        rc = p->child ? run_child(s, p) : put_here(s, p);
+    }
+    child_unshare(p, sizeof(*p));
     return rc;
 }

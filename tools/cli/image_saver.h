@@ -34,7 +34,7 @@ struct image_saver {
     uint64_t max_mfn; /* of the machine */
     uint64_t *mfn_of; /* by pfn, plus 1; 0: none */
     uint32_t *pfn_of; /* by mfn, plus 1; 0: not the guest's */
-    uint8_t *type_of; /* by pfn: as it was sent last */
+    uint8_t *type_of; /* by pfn: as it was sent last; these three are shared with children */
     uint64_t *todo, *later;
     uint64_t *table; /* pfns where the guest's table of frames lies, as they were sent; or NULL */
 
