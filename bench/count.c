@@ -3,6 +3,9 @@
  * QEMU plugin: counts executed instructions by who executed them (hypervisor, Linux, program), and
  * the hypervisor's costly ones by kind, between marker instructions in the benchmark program.
  *
+ * What a row begins and ends with is told to QEMU's log, too (-d plugin), in which exits of guests
+ * are (figures.py).
+ *
  * Arguments: out=FILE (required), entry=ADDRESS (the hypervisor's first instruction),
  * unpack=FROM-TO (the code that decompresses Dom0's kernel; may be repeated), linux=on (profile
  * Linux's addresses as well).
@@ -44,6 +47,7 @@ extern struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin
 extern const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
 extern size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
 extern uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
+extern void qemu_plugin_outs(const char *text);
 
 __attribute__((visibility("default"))) int qemu_plugin_version = 1;
 
@@ -58,13 +62,15 @@ enum counter {
     CR3, CR4, CR0, INVLPG, WRMSR, LOCKED, IRET, SYSRET, /* the hypervisor's instructions */
     HYPERCALL,                             /* SYSCALL executed by Linux */
     ENTRY,                                 /* into the hypervisor other than by SYSCALL: faults, interrupts */
+    VMRUN, VMLOAD, VMSAVE, STGI, CLGI, INVLPGA, RDMSR, XSAVE, XRSTOR, /* the hypervisor's instructions */
     /* clang-format on */
     COUNTERS
 };
 
 static const char *const counter_names[COUNTERS] = {
-    "hv",     "linux", "program", "unpack", "cr3",    "cr4",       "cr0",
-    "invlpg", "wrmsr", "locked",  "iret",   "sysret", "hypercall", "fault",
+    "hv",     "linux",  "program", "unpack",  "cr3",       "cr4",   "cr0",    "invlpg",
+    "wrmsr",  "locked", "iret",    "sysret",  "hypercall", "fault", "vmrun",  "vmload",
+    "vmsave", "stgi",   "clgi",    "invlpga", "rdmsr",     "xsave", "xrstor",
 };
 
 #define HV_START 0xffff800000000000ULL
@@ -121,10 +127,15 @@ static void begin(void)
 {
     memcpy(begin_counts, counts, sizeof(counts));
     memcpy(slot_begin, slot_count, sizeof(slot_count));
+    qemu_plugin_outs("count: begin\n");
 }
 
 static void end(const char *event, unsigned int row)
 {
+    char text[32];
+
+    snprintf(text, sizeof(text), "count: end %u\n", row);
+    qemu_plugin_outs(text);
     if (!row_profile[row])
         row_profile[row] = calloc(SLOTS, sizeof(uint64_t));
     for (unsigned int i = 0; i < SLOTS; i++)
@@ -203,6 +214,9 @@ static const uint8_t *skip_prefixes(const uint8_t *p, const uint8_t *stop, bool 
 
 static void count_two_byte(struct qemu_plugin_insn *insn, uint8_t op, uint8_t modrm)
 {
+    /* 0f 01 d8 and the next ones; VMMCALL and SKINIT are no hypervisor's. */
+    static const enum counter svm[] = { VMRUN, COUNTERS, VMLOAD,   VMSAVE,
+                                        STGI,  CLGI,     COUNTERS, INVLPGA };
     unsigned int reg = (modrm >> 3) & 7;
 
     if (op == 0x22 && reg == 3)
@@ -213,6 +227,15 @@ static void count_two_byte(struct qemu_plugin_insn *insn, uint8_t op, uint8_t mo
         count(insn, CR0);
     else if (op == 0x01 && reg == 7 && modrm < 0xc0)
         count(insn, INVLPG);
+    else if (op == 0x01 && modrm >= 0xd8 && modrm <= 0xdf && svm[modrm - 0xd8] != COUNTERS)
+        count(insn, svm[modrm - 0xd8]);
+    else if ((op == 0xae && (reg == 4 || reg == 6) && modrm < 0xc0) ||
+             (op == 0xc7 && (reg == 4 || reg == 5) && modrm < 0xc0)) /* XSAVEOPT, XSAVEC, XSAVES */
+        count(insn, XSAVE);
+    else if ((op == 0xae && reg == 5 && modrm < 0xc0) || (op == 0xc7 && reg == 3 && modrm < 0xc0))
+        count(insn, XRSTOR);
+    else if (op == 0x32)
+        count(insn, RDMSR);
     else if (op == 0x30)
         count(insn, WRMSR);
     else if (op == 0x07)

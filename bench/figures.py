@@ -17,6 +17,8 @@ import vm  # noqa: E402
 
 OUT = TOP + "/build/bench"
 ROW_BOOT, ROW_BEFORE = 63, 62
+# Of guests on the processor's own virtualisation, besides: the hypervisor's instructions.
+ASSISTED = ["vmrun", "vmload", "vmsave", "stgi", "clgi", "invlpga", "rdmsr", "xsave", "xrstor"]
 COSTS = ["cr3", "cr4", "cr0", "invlpg", "wrmsr", "locked", "iret", "sysret", "hypercall", "fault"]
 QEMU_OPTIONS = ("-icount", "shift=0,sleep=off", "-plugin")
 # Domain 0's memory is bounded so that its own start-up work does not depend on what a hypervisor keeps.
@@ -43,6 +45,30 @@ def symbols(hv):
         if len(parts) == 3 and parts[1] in "tTwW":
             found.append((int(parts[0], 16), parts[2]))
     return found
+
+
+def exit_options(log):
+    """QEMU's options by which it writes each exit of a guest into `log`, and with the plugin where rows begin and end. Exits are
+    among what it says of the code that it translates; of that there is nothing in this range."""
+    return ("-d", "in_asm,plugin", "-dfilter", "0+1", "-D", log)
+
+
+# QEMU's words for an exit: code, two words about it.
+EXIT = re.compile(r"vmexit\(([0-9a-f]{8}), ")
+
+
+def read_exits(log):
+    """{row: [{exit code: how many} of each repetition]}"""
+    rows, now = collections.defaultdict(list), collections.Counter()
+    with open(log, encoding="ascii", errors="replace") as f:
+        for line in f:
+            if match := EXIT.match(line):
+                now[int(match[1], 16)] += 1
+            elif line.startswith("count: begin"):
+                now = collections.Counter()
+            elif line.startswith("count: end "):
+                rows[int(line.split()[2])].append(now)
+    return rows
 
 
 def plugin_option(hv, out, linux):
@@ -140,10 +166,11 @@ def measure_guest(hv, repetitions=5, linux=False, kind="pv"):
                     files=(("modules/99-brd.ko", brd), ("bench/xz", "/usr/bin/xz"),
                            ("bench/vmlinux.xz", compressed_kernel())),
                     extra=(*QEMU_OPTIONS, plugin_option(hv, counts_file, linux)))
+    exits_file = f"{OUT}/{name}.exits"
     if kind == "pvh":
-        cfg = with_device_model(cfg)
+        cfg = with_device_model(dataclasses.replace(cfg, extra=(*cfg.extra, *exit_options(exits_file))))
     result = boot_checked(hv, cfg, f"bench-{name}")
-    measured = collect(result, counts_file)
+    measured = collect(result, counts_file, read_exits(exits_file) if kind == "pvh" else {})
     measured["memory"] = {m.group(1): int(m.group(2)) for line in result.lines
                           if (m := re.match(r"bench-memory: (\w+) (-?\d+)", line))}
     for name, row in measured["rows"].items():
@@ -161,7 +188,12 @@ def within(profile, function, hv):
     return sum(count for addr, count in profile.items() if start is not None and start <= addr < stop)
 
 
-def collect(result, counts_file):
+def median_exits(runs, operations):
+    """{exit code: per operation, the median of the repetitions}"""
+    return {code: statistics.median(run[code] for run in runs) / operations for code in sorted({code for run in runs for code in run})}
+
+
+def collect(result, counts_file, exits=None):
     names, printed = {}, collections.defaultdict(list)
     for line in result.lines:
         match = re.match(r"bench: (\d+) (\S+) (\d+) (\d+)", line)
@@ -185,6 +217,8 @@ def collect(result, counts_file):
         row = {"operations": operations, "time": statistics.median(ns for _, ns in runs) / operations}
         for key in counted[name][0]:
             row[key] = statistics.median(c[key] for c in counted[name]) / operations
+        if exits:
+            row["exits"] = median_exits([run for number, of in names.items() if of == name for run in exits[number]], operations)
         rows[name] = row
     uptime = next((float(m.group(1)) for line in result.lines
                    if (m := re.match(r"orlop-dom0: uptime ([\d.]+)", line))), 0)

@@ -2,6 +2,8 @@
 """The guest columns of the figures, of PV and of PVH guests: their titles, their goals and how they are shown."""
 import dataclasses
 
+import figures
+
 OPERATIONS = {
     "getppid": "`getppid`", "first-touch": "first touch of a page", "munmap-page": "`munmap`, per page touched",
     "mprotect-page": "`mprotect`, per page", "fork-exit": "fork + exit + wait",
@@ -59,6 +61,11 @@ PVH = Kind(
     {"boot-guest": "boot of Debian's kernel", "qemu-port": "a port of QEMU's read: to QEMU and back",
      "qemu-sector": "a sector's 512 bytes from QEMU's IDE disk: `rep insw`"}, False)
 KINDS = {"pv": PV, "pvh": PVH}
+# SVM's exits, in words (APM volume 2, appendix C).
+EXITS = {0x60: "interrupt", 0x64: "interrupt window", 0x6e: "RDTSC", 0x72: "CPUID", 0x78: "HLT", 0x7b: "port", 0x7c: "MSR", 0x7f: "shutdown",
+         0x81: "VMMCALL", 0x87: "RDTSCP", 0x89: "WBINVD", 0x8d: "XSETBV", 0x400: "nested fault"} | \
+    {at + n: f"{what}{n}{how}" for at, what, how in ((0, "CR", " read"), (0x10, "CR", " written"), (0x20, "DR", " read"), (0x30, "DR", " written"))
+     for n in range(16)} | {0x40 + n: f"exception {n}" for n in range(32)}
 
 
 def table_of(measured):
@@ -105,7 +112,28 @@ def markdown(kind, xen, orlop, costs, number):
         if x and o:
             cells = [f"{number(x[cost])} / {number(o[cost])}" for cost in [*costs, "hypercall"]]
             out.append(f"| {title} | " + " | ".join(cells) + " |")
-    return out
+    return out + (assisted(kind, xen, orlop, number) if kind.name == "pvh" else [])
+
+
+def assisted(kind, xen, orlop, number):
+    """What only guests on the processor's own virtualisation cost, and why they exit."""
+    out = ["", "The processor's virtualisation and extended state, Xen / Orlop:", "",
+           "| operation | exits | " + " | ".join(figures.ASSISTED) + " |", "|---|---|" + "---|" * len(figures.ASSISTED)]
+    reasons = ["", "Exits by reason, of one operation, Xen / Orlop (as QEMU logs them; those that neither has are left out):", "",
+               "| operation | exits |", "|---|---|"]
+    for name, title in kind.titles().items():
+        x, o = xen["rows"].get(name), orlop["rows"].get(name)
+        if not x or not o:
+            continue
+        all_of = [sum(row["exits"].values()) for row in (x, o)]
+        cells = [f"{number(x[cost])} / {number(o[cost])}" for cost in figures.ASSISTED]
+        out.append(f"| {title} | {number(all_of[0])} / {number(all_of[1])} | " + " | ".join(cells) + " |")
+        codes = sorted(set(x["exits"]) | set(o["exits"]), key=lambda code, x=x: -x["exits"].get(code, 0))
+        pairs = ((code, number(x["exits"].get(code, 0)), number(o["exits"].get(code, 0))) for code in codes)
+        told = [f"{EXITS.get(code, hex(code))} {of_xen} / {of_orlop}" for code, of_xen, of_orlop in pairs if (of_xen, of_orlop) != ("0", "0")]
+        if told:
+            reasons.append(f"| {title} | " + "; ".join(told) + " |")
+    return out + reasons
 
 
 def judge_row(kind, name, xen, orlop, number):

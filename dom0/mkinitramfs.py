@@ -50,13 +50,13 @@ GUEST_PROGS = ["bench", "bigfile", "storm", "tcpecho", "kmsg", "xsloop"]
 DISK_MIB = 64
 
 
-def module_order(names):
-    """The modules to load, [(name, content)], in order, so that each comes after what it depends on."""
+def module_order(names, linux="linux"):
+    """The modules to load, [(name, content)], in order, so that each comes after what it depends on; of a kernel of scripts/fetch."""
     files = {}
-    for path in glob.glob(FETCH + "/linux/lib/modules/*/kernel/**/*.ko*", recursive=True):
+    for path in glob.glob(f"{FETCH}/{linux}/lib/modules/*/kernel/**/*.ko*", recursive=True):
         files[re.sub(r"\.ko.*", "", os.path.basename(path)).replace("-", "_")] = path
     order, done = [], set()
-    for path in glob.glob(FETCH + "/linux/lib/modules/*/modules.builtin"):
+    for path in glob.glob(f"{FETCH}/{linux}/lib/modules/*/modules.builtin"):
         with open(path, encoding="utf-8") as f:
             done |= {os.path.basename(line.strip()).removesuffix(".ko").replace("-", "_") for line in f}
     todo = [n.replace("-", "_") for n in reversed(names)]
@@ -135,8 +135,13 @@ def add_guests(cpio):
     cpio.text("guest/disk.img.gz", disk_image())
 
 
-def base(init, tasks, progs, modules):
-    """busybox, an init with its tasks, our static programs, modules in the order of loading."""
+def find_busybox(group):
+    return glob.glob(f"{FETCH}/{group}/**/bin/busybox", recursive=True)[0]
+
+
+def base(init, tasks, progs, modules, linux="linux"):
+    """busybox, an init with its tasks, our static programs, modules in the order of loading. For a kernel other than `linux` its group
+    brings the busybox, too, and there are no programs of ours."""
     cpio = newc.Cpio()
     for name in ["proc", "sys", "dev", "tmp", "run", "etc", "mnt", "var/lib/xenstored", "var/lib/xen",
                  "var/log/xen", "bin", "sbin", "usr/bin", "usr/sbin"]:
@@ -145,8 +150,8 @@ def base(init, tasks, progs, modules):
     cpio.link("var/lock", "/run/lock")
     cpio.node("dev/console", 5, 1)
     cpio.node("dev/null", 1, 3)
-    busybox = glob.glob(FETCH + "/busybox/**/bin/busybox", recursive=True)[0]
-    cpio.file("bin/busybox", busybox, 0o755)
+    busybox = find_busybox("busybox")
+    cpio.file("bin/busybox", busybox if linux == "linux" else find_busybox(linux), 0o755)
     applets = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout
     for name in applets.split():
         if name != "busybox":
@@ -154,19 +159,25 @@ def base(init, tasks, progs, modules):
     cpio.file("init", init, 0o755)
     for path in sorted(glob.glob(tasks + "/*")):
         cpio.file("tasks/" + os.path.basename(path), path, 0o755)
-    for path in sorted(glob.glob(OUT + "/progs/*")):
+    for path in sorted(glob.glob(OUT + "/progs/*")) if linux == "linux" else ():
         if progs is None or os.path.basename(path) in progs:
             cpio.file("progs/" + os.path.basename(path), path, 0o755)
-    for i, (name, content) in enumerate(module_order(modules)):
+    for i, (name, content) in enumerate(module_order(modules, linux)):
         cpio.text(f"modules/{i:02d}-{name}", content)
+    return cpio
+
+
+def guest(linux="linux"):
+    """A guest's initramfs."""
+    cpio = base(HERE + "/guest/init", HERE + "/guest/tasks", GUEST_PROGS, MODULES["guest"], linux)
+    for name in ("poweroff", "reboot"):
+        cpio.file("sbin/" + name, HERE + "/guest/stop", 0o755)
     return cpio
 
 
 def make(variant):
     if variant == "guest":
-        cpio = base(HERE + "/guest/init", HERE + "/guest/tasks", GUEST_PROGS, MODULES[variant])
-        for name in ("poweroff", "reboot"):
-            cpio.file("sbin/" + name, HERE + "/guest/stop", 0o755)
+        cpio = guest()
     else:
         progs = GUEST_PROGS + ["physfree", "ptyrun", "vncsee", "dmprobe"] if variant == "guests" else None
         cpio = base(HERE + "/init", HERE + "/tasks", progs, MODULES[variant])

@@ -10,6 +10,7 @@
 
 #define COUNT_CALLS 64 /* hypercalls by number */
 #define COUNT_WAITS 20 /* powers of two of a microsecond */
+#define COUNT_KIND 4   /* of a vCPU, by its guest kind (guest_ops.h) */
 #define COUNT_COSTS 8  /* 128 ns and its products with powers of four */
 
 enum count {

@@ -123,6 +123,11 @@ struct guest_ops {
     uint32_t (*features)(const struct domain *d, unsigned int submap);
     /* What getdomaininfo says beyond the core's part. NULL: nothing. */
     void (*report)(const struct domain *d, struct xen_domctl_getdomaininfo *info);
+    /*
+     * What the kind counts for a vCPU, as perfc_op tells it: up to COUNT_KIND low halves. Returns
+     * how many. Any CPU, no lock: each is a moment's. NULL: nothing.
+     */
+    unsigned int (*counts)(const struct vcpu *v, uint32_t vals[]);
     /* d->vm_assist changed, perhaps while other vCPUs of d run. NULL: nobody minds. */
     void (*vm_assist_changed)(struct domain *d);
     /* The highest guest frame number in use. NULL: the guest says it itself, in its shared page. */

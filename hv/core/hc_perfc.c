@@ -2,7 +2,8 @@
 /*
  * sysctl perfc_op: the counters of count.h under names, each with one or several values of 32 bits,
  * of which tools take differences. After those of the whole machine comes a histogram for each of
- * the first vCPUs: how long it waited for a CPU. Domains come and go between two queries; a caller
+ * the first vCPUs: how long it waited for a CPU; and what its guest kind counts (hvm/hvm.h: of a
+ * hardware-assisted one). Domains come and go between two queries; a caller
  * goes by names. Resetting sets the CPUs' counters back; what another CPU counts at that moment may
  * survive it.
  *
@@ -149,6 +150,20 @@ static void put_vcpu(struct query *q, const struct vcpu *t)
     put_values(q, vals, COUNT_WAITS);
 }
 
+static void put_kind(struct query *q, const struct vcpu *t)
+{
+    uint32_t vals[COUNT_KIND];
+    char name[40];
+    unsigned int n;
+
+    if (!t->domain->ops->counts)
+        return;
+    n = t->domain->ops->counts(t, vals);
+    fmt_snprintf(name, sizeof(name), "assistance of d%uv%u", t->domain->id, t->id);
+    put_name(q, name, n);
+    put_values(q, vals, n);
+}
+
 static void put_vcpus(struct query *q)
 {
     unsigned int left = MOST_VCPUS;
@@ -158,6 +173,7 @@ static void put_vcpus(struct query *q)
             if (left-- == 0)
                 return;
             put_vcpu(q, t);
+            put_kind(q, t);
         }
     }
 }

@@ -242,6 +242,7 @@ TEST(cfg_hvm)
     HVM_REFUSED("viridian = ['some']\n", "t.cfg:5: viridian: there is no group some");
     HVM_REFUSED("device_model_args = ['-x']\n", "device_model_args: is not supported for HVM");
     HVM_REFUSED("firmware = 'ovmf'\n", "t.cfg:5: firmware: only 'bios'");
+    CHECK(hvm("boot = 'ncd'\n") && strcmp(cfg.boot, "ncd") == 0);
     HVM_REFUSED("boot = 'x'\n", "t.cfg:5: boot: expected is letters");
     HVM_REFUSED("serial = 'tcp:x'\n", "t.cfg:5: serial: expected is");
     HVM_REFUSED("serial = 'file:/a,b'\n", "t.cfg:5: serial: expected is");
@@ -251,6 +252,32 @@ TEST(cfg_hvm)
     HVM_REFUSED("extra = 'quiet'\n", "t.cfg:5: extra: there is no kernel=");
     CHECK(!parse_with("name = 'w'\nmemory = 64\ntype = 'hvm'\n", NULL, 0));
     CHECK(refused_as(false, 1, "nothing to boot from"));
+}
+
+/* An HVM guest's card of this text is one of that kind and model (NULL: none). */
+static bool card(const char *text, enum vif_kind kind, const char *model)
+{
+    char *line = str_fmt("vif = ['%s']\n", text);
+    bool good = hvm(line);
+    const char *got = good ? cfg.vifs[0].model : NULL;
+
+    free(line);
+    return good && cfg.vifs[0].kind == kind && (model ? got && strcmp(got, model) == 0 : !got);
+}
+
+TEST(cfg_hvm_cards)
+{
+    CHECK(card("", VIF_EMULATED, "rtl8139"));
+    CHECK(card("model=e1000", VIF_EMULATED, "e1000"));
+    CHECK(card("type=ioemu,bridge=br0", VIF_EMULATED, "rtl8139"));
+    CHECK(card("type=vif", VIF_PV, NULL));
+    CHECK(card("script=vif-route", VIF_PV, NULL));
+    CHECK(hvm("vif = ['type=vif,model=e1000']\n") && errors.warnings == 1 && !cfg.vifs[0].model);
+    HVM_REFUSED("vif = ['type=ioemu,script=vif-route']\n", "t.cfg:5: vif: card 0: what script=");
+    HVM_REFUSED("vif = ['model=e1001']\n", "model=e1001: rtl8139");
+    CHECK(hvm("vif = ['','','','','','','','','type=vif']\n") && cfg.nr_vifs == 9);
+    HVM_REFUSED("vif = ['','','','','','','','','']\n", "t.cfg:5: vif: 9 emulated cards");
+    REFUSED("vif = ['type=ioemu']\n", "type=ioemu is for HVM guests");
 }
 
 TEST(cfg_hvm_screen)
@@ -654,8 +681,13 @@ TEST(cfg_vifs)
     CHECK(no_vif("bridge=a-name-of-16-byt", "no name of an interface"));
     CHECK(no_vif("bridge=a/b", "no name of an interface"));
     CHECK(no_vif("ip=10.0.0", "IPv4 or IPv6"));
-    CHECK(no_vif("type=ioemu,model=e1000", "HVM"));
-    CHECK(no_vif("type=ioemu", "HVM"));
+    CHECK(vif("type=ioemu,model=e1000", &v) && v.kind == VIF_EMULATED);
+    CHECK_STR(v.model, "e1000");
+    vif_config_free(&v);
+    CHECK(vif("type=netfront", &v) && v.kind == VIF_PV && !v.model);
+    vif_config_free(&v);
+    CHECK(no_vif("type=tap", "type=tap: 'ioemu'"));
+    CHECK(no_vif("model=e1000 -S", "model=e1000 -S: rtl8139, e1000"));
     CHECK(no_vif("script=a/vif-route", "begins with /"));
     CHECK(no_vif("gatewaydev=eth0", "add script=vif-route"));
     CHECK(no_vif("bride=br0", "did you mean bridge?"));

@@ -161,6 +161,32 @@ def add_hvm_linux(cfg):
     return dataclasses.replace(cfg, files=cfg.files + roms + (("hvm/grub-head.gz", images.grub_head(mkinitramfs.DISK_MIB)),))
 
 
+def add_ovmf(cfg):
+    """QEMU, OVMF, and a disk with GRUB for UEFI."""
+    cfg = add_hvm(cfg)
+    if isinstance(cfg, str):
+        return cfg
+    if reason := vm.missing_group("efi"):
+        return reason
+    return dataclasses.replace(cfg, files=cfg.files + (
+        ("usr/share/ovmf/OVMF.fd", vm.FETCH + "/efi/usr/share/ovmf/OVMF.fd"), ("hvm/efi.img.gz", images.efi_disk("GRUB by OVMF"))))
+
+
+def add_hvm_linux32(cfg):
+    """QEMU, the firmware, GRUB, and the 32-bit kernel with an initramfs of its own."""
+    import mkinitramfs  # pylint: disable=import-outside-toplevel
+    cfg = add_hvm(cfg)
+    if isinstance(cfg, str):
+        return cfg
+    if reason := vm.missing_group("linux32"):
+        return reason
+    made = f"{vm.TOP}/build/tmp/linux32-initrd"
+    mkinitramfs.guest("linux32").write(made)
+    return dataclasses.replace(cfg, files=cfg.files + (
+        ("hvm/linux32/vmlinuz", os.path.realpath(vm.FETCH + "/linux32/boot/vmlinuz")), ("hvm/linux32/initrd", made),
+        ("hvm/grub-head.gz", images.grub_head(mkinitramfs.DISK_MIB))))
+
+
 def own_programs(case, check):
     """What only Orlop's programs do."""
     def view(result):
@@ -218,4 +244,8 @@ def all_cases(case, check):
          case("guest-hvm-chaos", dataclasses.replace(config("hvm-chaos", "orlop", 2, 1, words=("chaos=120",)), mem=1536), make=add_hvm,
               check=check, long=True, hvs=("orlop",))] + \
         [case(f"guest-hvm-linux-{mix}", dataclasses.replace(config("hvm-linux", mix, 2, 2), mem=1536, timeout=1800), make=add_hvm_linux,
-              check=check, long=True, hvs=("orlop", "xen") if mix == "debian" else ("orlop",)) for mix in ("debian", "orlop")]
+              check=check, long=True, hvs=("orlop", "xen") if mix == "debian" else ("orlop",)) for mix in ("debian", "orlop")] + \
+        [case("guest-ovmf", dataclasses.replace(config("ovmf", "debian", 2, 1, words=("ovmf=200",)), mem=1536, cpu="qemu64,+npt"), make=add_ovmf,
+              check=check, long=True, hvs=("orlop", "xen"))] + \
+        [case("guest-hvm-linux32", dataclasses.replace(config("hvm-linux32", "orlop", 2, 2), mem=1536, timeout=1200), make=add_hvm_linux32,
+              check=check, long=True, hvs=("orlop",))]

@@ -119,6 +119,25 @@ def grub_head(partition_mib):
     return save("grub-head.gz", make)
 
 
+def efi_disk(says):
+    """A small disk that is an EFI system partition, packed: GRUB, which says so on the serial line."""
+    def make():
+        grub = vm.FETCH + "/efi/usr/lib/grub/x86_64-efi"
+        with tempfile.TemporaryDirectory(dir=TMP) as tmp:
+            with open(tmp + "/cfg", "w", encoding="ascii") as f:
+                f.write(f"serial --unit=0 --speed=115200\nterminal_output serial\necho {says}\nsleep 3600\n")
+            subprocess.run(["grub-mkimage", "-d", grub, "-O", "x86_64-efi", "-p", "/", "-c", tmp + "/cfg", "-o", tmp + "/efi",
+                            "serial", "terminal", "echo", "sleep", "fat", "part_msdos"], check=True)
+            with open(tmp + "/disk", "wb") as f:
+                f.truncate(40 << 20)
+            subprocess.run(["mformat", "-i", tmp + "/disk", "-F", "::"], check=True)
+            subprocess.run(["mmd", "-i", tmp + "/disk", "::EFI", "::EFI/BOOT"], check=True)
+            subprocess.run(["mcopy", "-i", tmp + "/disk", tmp + "/efi", "::EFI/BOOT/BOOTX64.EFI"], check=True)
+            with open(tmp + "/disk", "rb") as f:
+                return gzip.compress(f.read(), 9, mtime=0)
+    return save("efi-disk.gz", make)
+
+
 def signed_disk(cfg):
     """A disk with an EFI system partition (the whole disk is it) as Debian installs it for Secure Boot: shim, which
     Microsoft signed, GRUB, which Debian signed, and GRUB's modules. GRUB is told to load us, and when it does not,

@@ -73,6 +73,19 @@ int attach_spec_vif(struct vif_config *vif, char **argv, int n)
     bool ok = vif_config_parse(vif, spec, "network card", &errors);
 
     free(spec);
+    if (ok && vif->kind == VIF_EMULATED) {
+        vif_config_free(vif);
+        config_error(&errors, "network card: type=ioemu: a running guest gets PV cards only; leave "
+                              "it out");
+        ok = false;
+    }
+    if (ok && vif->model)
+        config_warning(&errors, "network card: model=%s is for emulated cards; it has no effect",
+                       vif->model);
+    if (ok) {
+        vif->kind = VIF_PV;
+        vif->model = NULL;
+    }
     cmd_warnings(&errors);
     if (!ok)
         return refused(&errors);

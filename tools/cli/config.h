@@ -33,9 +33,10 @@ enum {
     CONFIG_MAX_CPUS = 1024,     /* highest host CPU that a CPU list may name, plus one */
     CONFIG_MAX_DISKS = 256,
     CONFIG_MAX_VIFS = 64,
-    CONFIG_MAX_NAME = 63,      /* bytes of a guest's name */
-    CONFIG_MAX_CMDLINE = 1023, /* MAX_GUEST_CMDLINE less the final 0 */
-    CONFIG_MAX_DISPLAY = 9999, /* of VNC */
+    CONFIG_MAX_EMULATED_VIFS = 8, /* a PC's bus has 32 places */
+    CONFIG_MAX_NAME = 63,         /* bytes of a guest's name */
+    CONFIG_MAX_CMDLINE = 1023,    /* MAX_GUEST_CMDLINE less the final 0 */
+    CONFIG_MAX_DISPLAY = 9999,    /* of VNC */
     CONFIG_VNC_PASSWORD = 8,
 };
 
@@ -68,6 +69,14 @@ struct disk_config {
 };
 
 /* One element of vif=. */
+/* A card of an HVM guest is an emulated and a PV one (of which the guest unplugs the former),
+ * unless its file says otherwise. */
+enum vif_kind {
+    VIF_UNSAID, /* until the guest's configuration has been checked */
+    VIF_PV,
+    VIF_EMULATED,
+};
+
 struct vif_config {
     unsigned devid;
     bool has_mac; /* else whoever creates the guest picks one and stores it */
@@ -82,6 +91,9 @@ struct vif_config {
     bool untrusted;
     char *script;     /* a hotplug script that sets the card up, or NULL */
     char *gatewaydev; /* the interface that such a script routes to, or NULL */
+    enum vif_kind kind;
+    const char *model; /* of VIF_EMULATED: QEMU's name of the card, a constant; else what was asked
+                          for, or NULL */
     unsigned line;
 };
 
@@ -138,11 +150,11 @@ struct guest_config {
     unsigned nr_disks;
     struct vif_config *vifs;
     unsigned nr_vifs;
-    char *boot;         /* HVM: letters, c disk and d CD, in the order of trying; NULL: "c" */
-    char *serial;       /* HVM: "pty", "file:/PATH", or NULL: no serial line */
-    bool ahci;          /* HVM: its disks are behind a SATA controller, not IDE */
-    char *device_model; /* HVM: QEMU's absolute path, or NULL: Debian's */
-    unsigned viridian;  /* HVM: VIRIDIAN_*; 0: none */
+    char *boot;   /* HVM: letters, c disk, d CD, n network, in the order of trying; NULL: "c" */
+    char *serial; /* HVM: "pty", "file:/PATH", or NULL: no serial line */
+    bool ahci;    /* HVM: its disks are behind a SATA controller, not IDE */
+    char *device_model;          /* HVM: QEMU's absolute path, or NULL: Debian's */
+    unsigned viridian;           /* HVM: VIRIDIAN_*; 0: none */
     struct screen_config screen; /* HVM; PV: where vnc is set */
     bool localtime;              /* the guest's clock begins at Dom0's local time, plus: */
     int64_t rtc_offset_s;        /* seconds */

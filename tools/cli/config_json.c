@@ -78,6 +78,9 @@ struct json_object *vif_config_to_json(const struct vif_config *vif)
     }
     put_text(j, "script", vif->script);
     put_text(j, "gatewaydev", vif->gatewaydev);
+    if (vif->kind != VIF_UNSAID)
+        put_text(j, "type", vif->kind == VIF_EMULATED ? "ioemu" : "vif");
+    put_text(j, "model", vif->model);
     if (vif->mtu)
         put_number(j, "mtu", vif->mtu);
     put_bool(j, "trusted", !vif->untrusted);
@@ -310,9 +313,9 @@ static char *disk_spec(struct json_object *json)
 
 static char *vif_spec(struct json_object *json)
 {
-    static const char *const known[] = { "devid",      "mac",     "bridge", "ip",
-                                         "vifname",    "rate",    "mtu",    "script",
-                                         "gatewaydev", "trusted", NULL };
+    static const char *const known[] = { "devid", "mac",   "bridge", "ip",         "vifname",
+                                         "rate",  "mtu",   "script", "gatewaydev", "trusted",
+                                         "type",  "model", NULL };
 
     return spec_of(json, known, NULL, vif_flag);
 }

@@ -746,13 +746,42 @@ static bool check_disks(struct decode *d, const struct config_settings *settings
     return good;
 }
 
+/* What the card is, where its text left that open. */
+static bool settle_vif(struct decode *d, const struct config_setting *s, struct vif_config *vif)
+{
+    bool hvm = d->cfg->type == GUEST_HVM;
+
+    if (vif->kind == VIF_UNSAID)
+        vif->kind = hvm && !vif->script ? VIF_EMULATED : VIF_PV;
+    if (vif->kind == VIF_PV && vif->model) {
+        key_warning(d, s, "model=%s is for emulated cards of HVM guests; it has no effect",
+                    vif->model);
+        vif->model = NULL;
+    }
+    if (vif->kind == VIF_PV)
+        return true;
+    if (!hvm)
+        return key_error(d, s, "type=ioemu is for HVM guests; leave it out");
+    if (vif->script)
+        return key_error(d, s,
+                         "card %u: what script=%s sets up is a PV card, not an emulated one: write "
+                         "type=vif, or leave script= out",
+                         vif->devid, vif->script);
+    if (!vif->model)
+        vif->model = "rtl8139";
+    return true;
+}
+
 static bool check_vifs(struct decode *d, const struct config_settings *settings)
 {
     const struct guest_config *cfg = d->cfg;
     const struct config_setting *s = setting_find(settings, "vif");
+    unsigned emulated = 0;
     bool good = true;
 
     for (unsigned i = 0; i < cfg->nr_vifs; i++) {
+        good &= settle_vif(d, s, &cfg->vifs[i]);
+        emulated += cfg->vifs[i].kind == VIF_EMULATED;
         for (unsigned j = 0; j < i; j++) {
             const struct vif_config *a = &cfg->vifs[j], *b = &cfg->vifs[i];
 
@@ -765,6 +794,9 @@ static bool check_vifs(struct decode *d, const struct config_settings *settings)
                 good = key_error(d, s, "cards %u and %u have the same vifname", a->devid, b->devid);
         }
     }
+    if (emulated > CONFIG_MAX_EMULATED_VIFS)
+        good = key_error(d, s, "%u emulated cards, of which a guest has %d at most: write type=vif",
+                         emulated, CONFIG_MAX_EMULATED_VIFS);
     return good;
 }
 

@@ -160,7 +160,8 @@ static struct json_object *nic(const struct vif_config *v)
     put_text(j, "bridge", v->bridge);
     put_text(j, "ifname", v->vifname);
     put_text(j, "script", v->script);
-    put_text(j, "nictype", "vif");
+    put_text(j, "nictype", v->kind == VIF_EMULATED ? "vif_ioemu" : "vif");
+    put_text(j, "model", v->model);
     if (v->rate_bytes) {
         put_number(j, "rate_bytes_per_interval", (int64_t)v->rate_bytes);
         put_number(j, "rate_interval_usecs", v->rate_us);
@@ -283,12 +284,17 @@ static struct json_object *nic_back(struct json_object *n)
     struct json_object *j = json_object_new_object();
     struct json_object *rate = member(n, "rate_bytes_per_interval");
     struct json_object *us = member(n, "rate_interval_usecs");
+    struct json_object *kind = member(n, "nictype");
     static const char *const same[] = { "devid", "mac",    "bridge",    "ip",
                                         "mtu",   "script", "gatewaydev" };
 
     for (unsigned i = 0; i < sizeof(same) / sizeof(same[0]); i++)
         take(j, same[i], n, same[i]);
     take(j, "vifname", n, "ifname");
+    take(j, "model", n, "model");
+    if (kind)
+        put_text(j, "type",
+                 strcmp(json_object_get_string(kind), "vif_ioemu") == 0 ? "ioemu" : "vif");
     if (rate && us && json_object_get_int64(us) > 0) {
         unsigned __int128 bytes = (unsigned __int128)(uint64_t)json_object_get_int64(rate) *
                                   1000000;

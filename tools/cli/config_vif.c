@@ -168,6 +168,33 @@ static bool set_number(const struct spec *s, unsigned *to, unsigned min, unsigne
     return true;
 }
 
+static bool set_kind(const struct spec *s, struct vif_config *vif, const char *value)
+{
+    if (strcmp(value, "ioemu") == 0)
+        vif->kind = VIF_EMULATED;
+    else if (strcmp(value, "vif") == 0 || strcmp(value, "netfront") == 0)
+        vif->kind = VIF_PV;
+    else
+        return spec_error(s, "type=%s: 'ioemu' (HVM guests: emulated, and PV) or 'vif'", value);
+    return true;
+}
+
+static bool set_model(const struct spec *s, struct vif_config *vif, const char *value)
+{
+    /* Of those that QEMU has, the ones that systems know; the first is the usual one. */
+    static const char *const models[] = { "rtl8139",  "e1000", "e1000e",     "ne2k_pci",
+                                          "i82559er", "pcnet", "virtio-net", NULL };
+
+    for (unsigned i = 0; models[i]; i++) {
+        if (strcmp(models[i], value) != 0)
+            continue;
+        vif->model = models[i];
+        return true;
+    }
+    return spec_error(
+        s, "model=%s: rtl8139, e1000, e1000e, ne2k_pci, i82559er, pcnet or virtio-net", value);
+}
+
 static const char *const keys[] = { "mac",     "bridge",  "ip",        "vifname",
                                     "rate",    "mtu",     "devid",     "script",
                                     "backend", "type",    "model",     "gatewaydev",
@@ -196,17 +223,10 @@ static bool vif_key(const struct spec *s, struct vif_config *vif, const char *ke
         return spec_script(s, value, "vif-bridge", &vif->script);
     if (strcmp(key, "backend") == 0)
         return spec_backend(s, value);
-    if (strcmp(key, "type") == 0 && strcmp(value, "ioemu") != 0)
-        return true; /* vif, netfront: what there is */
-    if (strcmp(key, "model") == 0) {
-        spec_warning(s, "model=%s is for emulated cards of HVM guests; it has no effect", value);
-        return true;
-    }
     if (strcmp(key, "type") == 0)
-        return spec_error(s,
-                          "%s=%s is for emulated cards of HVM guests, which are not supported "
-                          "yet; leave it out",
-                          key, value);
+        return set_kind(s, vif, value);
+    if (strcmp(key, "model") == 0)
+        return set_model(s, vif, value);
     if (strcmp(key, "gatewaydev") == 0 || strcmp(key, "netdev") == 0)
         return set_interface(s, &vif->gatewaydev, key, value);
     return spec_unknown(s, key, keys);

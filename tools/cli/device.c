@@ -48,10 +48,7 @@ void device_of_vif(struct device *d, const struct vif_config *vif, const uint8_t
     d->kind = DEVICE_VIF;
     d->id = vif->devid;
     d->vif = vif;
-    if (vif->has_mac)
-        memcpy(d->mac, vif->mac, 6);
-    else
-        vif_mac(uuid, vif->devid, d->mac);
+    vif_address(vif, uuid, d->mac);
 }
 
 static int store_disk(struct store *s, const char *front, const char *back, const struct device *d)
@@ -100,7 +97,7 @@ static int store_vif(struct store *s, unsigned int domid, const char *front, con
     rc = rc ? rc : store_put(s, back, "handle", "%u", d->id);
     rc = rc ? rc : store_put(s, back, "mac", "%s", mac);
     rc = rc ? rc : store_put(s, back, "bridge", "%s", c->bridge);
-    rc = rc ? rc : store_put(s, back, "type", "vif");
+    rc = rc ? rc : store_put(s, back, "type", c->kind == VIF_EMULATED ? "vif_ioemu" : "vif");
     /* The backend insists on a name here; nobody runs vif-bridge. */
     rc = rc ? rc
             : store_put(s, back, "script", "%s", c->script ? c->script : HOTPLUG_DIR "/vif-bridge");

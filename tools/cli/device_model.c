@@ -10,6 +10,7 @@
 #include "tools/cli/host.h"
 #include "tools/cli/qmp.h"
 #include "tools/cli/undo.h"
+#include "tools/cli/vif.h"
 #include "tools/lib/error.h"
 #include "tools/lib/util.h"
 
@@ -34,7 +35,8 @@
 #define EMPTY_DIR RUN_DIR "/empty" /* all that it sees of the file systems once it serves */
 #define UID_BASE 0x70010000u       /* and the domain's number: users that nobody else is */
 #define END_MS 10000
-#define MAX_ARGS 96
+#define MAX_ARGS 128
+#define QMP_FD 3 /* in QEMU; its cards' interfaces come behind it */
 #define IDE_DRIVES 4
 
 /* --- files --- */
@@ -116,7 +118,8 @@ static void __attribute__((format(printf, 2, 3))) add(struct args *a, const char
     va_list ap;
 
     if (a->n + 1 >= MAX_ARGS)
-        abort(); /* four drives and three USB devices at most, all else is a fixed number */
+        abort(); /* four drives, eight cards, three USB devices at most, all else is a fixed number
+                  */
     va_start(ap, fmt);
     if (vasprintf(&a->list[a->n++], fmt, ap) < 0)
         abort();
@@ -187,6 +190,32 @@ static void add_drives(struct args *a, const struct dm_start *s)
     }
 }
 
+/*
+ * A card and the interface that its packets go through. What boots from the network is the card's
+ * own program, which firmware runs at each start if it is there.
+ */
+static void add_cards(struct args *a, const struct dm_start *s)
+{
+    bool boots = s->cfg->boot && strchr(s->cfg->boot, 'n');
+    unsigned int n = 0;
+    uint8_t mac[6];
+    char text[18];
+
+    for (unsigned int i = 0; i < s->cfg->nr_vifs; i++) {
+        const struct vif_config *vif = &s->cfg->vifs[i];
+
+        if (vif->kind != VIF_EMULATED)
+            continue;
+        vif_address(vif, s->cfg->uuid, mac);
+        mac_format(text, mac);
+        add(a, "-netdev");
+        add(a, "tap,id=net%u,fd=%u", vif->devid, QMP_FD + 1 + n++);
+        add(a, "-device");
+        add(a, "%s,id=nic%u,netdev=net%u,mac=%s%s", vif->model, vif->devid, vif->devid, text,
+            boots ? "" : ",romfile=");
+    }
+}
+
 static void add_kernel(struct args *a, const struct guest_config *cfg)
 {
     if (!cfg->kernel)
@@ -251,6 +280,7 @@ static void add_pc(struct args *a, const struct dm_start *s)
         add(a, "%s", cfg->serial);
     }
     add_drives(a, s);
+    add_cards(a, s);
     add_kernel(a, cfg);
     add(a, "-xen-domid-restrict");
 }
@@ -264,7 +294,7 @@ static void add_backends(struct args *a)
 }
 
 /* What it is, then what it gives up. */
-static void make_args(struct args *a, const struct dm_start *s, int qmp)
+static void make_args(struct args *a, const struct dm_start *s)
 {
     static const char *const fixed[] = { "-no-shutdown", "-nodefaults", "-no-user-config",
                                          "-display",     "none",        "-vga",
@@ -284,7 +314,7 @@ static void make_args(struct args *a, const struct dm_start *s, int qmp)
         add_backends(a);
     add_screen(a, &s->cfg->screen);
     add(a, "-chardev");
-    add(a, "socket,id=qmp,fd=%d,server=on,wait=off", qmp);
+    add(a, "socket,id=qmp,fd=%d,server=on,wait=off", QMP_FD);
     add(a, "-mon");
     add(a, "chardev=qmp,mode=control");
     add(a, "-chroot");
@@ -337,11 +367,37 @@ static int open_log(const char *name, struct error *e)
     return fd;
 }
 
+/* What it gets to use: the socket that it listens at, and its cards' interfaces. */
+struct handles {
+    int fd[1 + CONFIG_MAX_EMULATED_VIFS];
+    unsigned int n;
+};
+
+static void close_handles(struct handles *h)
+{
+    while (h->n)
+        close(h->fd[--h->n]);
+}
+
+/* They become QMP_FD and the next ones; first out of the way of each other. */
+static void place_handles(const struct handles *h)
+{
+    int high[sizeof(h->fd) / sizeof(h->fd[0])];
+
+    for (unsigned int i = 0; i < h->n; i++)
+        high[i] = fcntl(h->fd[i], F_DUPFD, QMP_FD + (int)h->n);
+    for (unsigned int i = 0; i < h->n; i++)
+        if (high[i] < 0 || dup2(high[i], QMP_FD + (int)i) < 0)
+            _exit(127);
+    syscall(SYS_close_range, QMP_FD + h->n, ~0u, 0u);
+}
+
 /*
- * In the child, of which nothing is left to other programs: no terminal, no descriptors but the
- * listening socket, no network. It waits until its parent has written down that it is there.
+ * In the child, of which nothing is left to other programs: no terminal, no descriptors but these,
+ * no network. It waits until its parent has written down that it is there.
  */
-static void become_qemu(const struct args *a, const char *view, int qmp, int log, int go)
+static void become_qemu(const struct args *a, const char *view, const struct handles *h, int log,
+                        int go)
 {
     int rc, null = open("/dev/null", O_RDWR | O_CLOEXEC);
     sigset_t empty;
@@ -350,8 +406,7 @@ static void become_qemu(const struct args *a, const char *view, int qmp, int log
     setsid();
     if (dup2(null, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0 || read(go, &byte, 1) != 1)
         _exit(127);
-    dup2(qmp, 3);
-    syscall(SYS_close_range, 4u, ~0u, 0u);
+    place_handles(h);
     signal(SIGXFSZ, SIG_IGN); /* a file that is full is not the guest's end */
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
@@ -385,7 +440,8 @@ static void tell_monitor(struct host *h)
     store_rm(&h->store, DM_NEWS);
 }
 
-static int spawn(struct host *h, const struct dm_start *s, int qmp, int log, struct error *e)
+static int spawn(struct host *h, const struct dm_start *s, const struct handles *handles, int log,
+                 struct error *e)
 {
     bool pv = s->cfg->type != GUEST_HVM;
     struct args a = { .n = 0 };
@@ -395,12 +451,12 @@ static int spawn(struct host *h, const struct dm_start *s, int qmp, int log, str
 
     if (pipe2(go, O_CLOEXEC) != 0)
         return error_sys(e, errno, NULL, "starting the device model");
-    make_args(&a, s, 3);
+    make_args(&a, s);
     view_path(s->domid, view);
     pid = fork();
     if (pid == 0) {
         close(go[1]);
-        become_qemu(&a, pv ? view : NULL, qmp, log, go[0]);
+        become_qemu(&a, pv ? view : NULL, handles, log, go[0]);
     }
     close(go[0]);
     if (pid < 0)
@@ -417,18 +473,42 @@ static int spawn(struct host *h, const struct dm_start *s, int qmp, int log, str
     return rc;
 }
 
+/* The emulated cards' interfaces, in their bridges. */
+static int open_cards(const struct dm_start *s, struct handles *h, struct error *e)
+{
+    char ifname[32];
+
+    for (unsigned int i = 0; i < s->cfg->nr_vifs; i++) {
+        const struct vif_config *vif = &s->cfg->vifs[i];
+
+        if (vif->kind != VIF_EMULATED)
+            continue;
+        snprintf(ifname, sizeof(ifname), "vif%u.%u-emu", s->domid, vif->devid);
+        h->fd[h->n] = vif_open_tap(ifname, e);
+        if (h->fd[h->n] < 0)
+            return -1;
+        h->n++;
+        if (vif_plug(ifname, NULL, vif->bridge, vif->mtu, e) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 int dm_start(struct host *h, const struct dm_start *s, struct error *e)
 {
-    int qmp, log, rc;
+    struct handles handles = { .n = 0 };
+    int log, rc;
 
     if (make_dirs(EMPTY_DIR "/", 0711) != 0 || chmod(RUN_DIR, 0711) != 0)
         return error_sys(e, errno, NULL, "%s", EMPTY_DIR);
-    qmp = listen_qmp(s->domid, e);
-    if (qmp < 0)
+    handles.fd[0] = listen_qmp(s->domid, e);
+    if (handles.fd[0] < 0)
         return -1;
+    handles.n = 1;
     log = open_log(s->cfg->name, e);
-    rc = log < 0 ? -1 : spawn(h, s, qmp, log, e);
-    close(qmp);
+    rc = log < 0 ? -1 : open_cards(s, &handles, e);
+    rc = rc ? rc : spawn(h, s, &handles, log, e);
+    close_handles(&handles);
     if (log >= 0)
         close(log);
     return rc;

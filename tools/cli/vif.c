@@ -7,6 +7,8 @@
 #include "tools/lib/util.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -33,6 +35,14 @@ void vif_mac(const uint8_t uuid[16], unsigned int devid, uint8_t mac[6])
     mac[3] = h >> 16 & 0x7f;
     mac[4] = h >> 8;
     mac[5] = h;
+}
+
+void vif_address(const struct vif_config *vif, const uint8_t uuid[16], uint8_t mac[6])
+{
+    if (vif->has_mac)
+        memcpy(mac, vif->mac, 6);
+    else
+        vif_mac(uuid, vif->devid, mac);
 }
 
 int vif_check_bridge(const char *bridge, struct error *e)
@@ -153,6 +163,23 @@ int vif_plug(const char *ifname, const char *rename, const char *bridge, unsigne
                      "%s, bridge %s: %s", name, bridge, what);
 }
 
+int vif_open_tap(const char *ifname, struct error *e)
+{
+    int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+    struct ifreq r = { .ifr_flags = IFF_TAP | IFF_NO_PI };
+
+    memcpy(r.ifr_name, ifname, strnlen(ifname, IFNAMSIZ - 1));
+    if (fd >= 0 && ioctl(fd, TUNSETIFF, &r) == 0)
+        return fd;
+    error_sys(e, errno,
+              "Emulated cards need the kernel's module tun (modprobe tun); with type=vif the guest "
+              "has a PV card only.",
+              "making the interface %s", ifname);
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
 /* The guest with the uuid itself is passed over: it may be coming back. */
 static bool other_has(struct store *s, const char *guest, const char *card, const char *mac,
                       const char *uuid_text)
@@ -174,10 +201,7 @@ void vif_warn_address(struct store *s, const struct vif_config *vif, const uint8
     char text[18], uuid_text[UUID_TEXT], name[NAME_SIZE];
     uint8_t mac[6];
 
-    if (vif->has_mac)
-        memcpy(mac, vif->mac, 6);
-    else
-        vif_mac(uuid, vif->devid, mac);
+    vif_address(vif, uuid, mac);
     mac_format(text, mac);
     uuid_to_text(uuid, uuid_text);
     for (unsigned int i = 0; i < guests; i++) {

@@ -11,6 +11,10 @@ struct error;
 /* Always the same address for the same guest and card, below 00:16:3e. */
 void vif_mac(const uint8_t uuid[16], unsigned int devid, uint8_t mac[6]);
 
+struct vif_config;
+/* The address that a card of the guest `uuid` has: its own, or the one by vif_mac. */
+void vif_address(const struct vif_config *vif, const uint8_t uuid[16], uint8_t mac[6]);
+
 /* Whether there is a bridge of that name. */
 int vif_check_bridge(const char *bridge, struct error *e);
 
@@ -24,8 +28,13 @@ bool vif_exists(const char *ifname);
 int vif_plug(const char *ifname, const char *rename, const char *bridge, unsigned int mtu,
              struct error *e);
 
+/*
+ * The interface `ifname` of an emulated card: whoever has the descriptor that this returns sends
+ * and receives for the guest, and with its last copy the interface goes. -1 with e.
+ */
+int vif_open_tap(const char *ifname, struct error *e);
+
 struct store;
-struct vif_config;
 /* Says on stderr when a card of another guest has the address that this one of `uuid` gets. */
 void vif_warn_address(struct store *s, const struct vif_config *vif, const uint8_t uuid[16]);
 

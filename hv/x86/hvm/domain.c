@@ -405,6 +405,18 @@ static void report(const struct domain *d, struct xen_domctl_getdomaininfo *info
     info->arch_config.emulation_flags = ((const struct hvm_domain *)d)->emulation;
 }
 
+static unsigned int counts(const struct vcpu *v, uint32_t vals[])
+{
+    const struct hvm_vcpu *h = (const struct hvm_vcpu *)v;
+    const uint64_t *const of[] = { &h->stats.exits, &h->stats.flushes, &h->stats.generations,
+                                   &h->stats.cleared };
+
+    _Static_assert(ARRAY_SIZE(of) <= COUNT_KIND, "they fit");
+    for (unsigned int i = 0; i < ARRAY_SIZE(of); i++)
+        vals[i] = (uint32_t)__atomic_load_n(of[i], __ATOMIC_RELAXED);
+    return ARRAY_SIZE(of);
+}
+
 const struct x86_guest_ops hvm_guest_ops = {
     .g = {
         .kind = GUEST_HVM,
@@ -431,6 +443,7 @@ const struct x86_guest_ops hvm_guest_ops = {
         .send_nmi = send_nmi,
         .features = features,
         .report = report,
+        .counts = counts,
         .max_gfn = max_gfn,
         .memory_op = hvm_memory_op,
         .resource = hvm_server_page,

@@ -63,8 +63,11 @@ struct hvm_vcpu {
     /* [own CPU] a 32-bit caller's structure as handlers know it: calls32.h */
     uint8_t stage[HVM_STAGE] __attribute__((aligned(8)));
 
-    struct { /* [own CPU] what no benchmark sees */
-        uint64_t exits, flushes, generations;
+    /* [own CPU], read anywhere: exits, and what no benchmark sees: how often its translations were
+     * to be forgotten, how often a generation of tags began for it, how often the processor was
+     * told that it must not use what it kept of the control block. perfc_op tells these. */
+    struct {
+        uint64_t exits, flushes, generations, cleared;
     } stats;
 };
 

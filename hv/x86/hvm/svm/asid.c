@@ -28,7 +28,7 @@ void svm_new_tag(struct svm_cpu *c, struct hvm_vcpu *v)
     v->tag_cpu = this_cpu_id() + 1;
     v->tag_generation = c->generation;
     b->asid = v->tag;
-    b->clean &= ~(uint32_t)CLEAN_ASID;
+    svm_changed(v, CLEAN_ASID);
 }
 
 void svm_check_tag(struct svm_cpu *c, struct hvm_vcpu *v)
@@ -36,6 +36,6 @@ void svm_check_tag(struct svm_cpu *c, struct hvm_vcpu *v)
     if (v->tag_cpu == this_cpu_id() + 1 && v->tag_generation == c->generation)
         return;
     if (v->tag_cpu != this_cpu_id() + 1)
-        vmcb_of(v)->clean = 0; /* what another CPU kept of this block is not kept here */
+        svm_changed(v, ~0u); /* what another CPU kept of this block is not kept here */
     svm_new_tag(c, v);
 }

@@ -174,7 +174,7 @@ static void save_debug(struct hvm_vcpu *v)
         v->dr[i] = read_dr(i);
     v->dr_live = false;
     vmcb_of(v)->dr = ~0u;
-    vmcb_of(v)->clean &= ~(uint32_t)CLEAN_INTERCEPTS;
+    svm_changed(v, CLEAN_INTERCEPTS);
 }
 
 static void save(struct hvm_vcpu *v)
@@ -199,7 +199,7 @@ static void flush(struct hvm_vcpu *v)
 static void set_nested(struct hvm_vcpu *v, uint64_t root)
 {
     vmcb_of(v)->ncr3 = root;
-    vmcb_of(v)->clean &= ~(uint32_t)CLEAN_NP;
+    svm_changed(v, CLEAN_NP);
 }
 
 static void set_tsc(struct hvm_vcpu *v, uint64_t offset, bool trap)
@@ -209,13 +209,13 @@ static void set_tsc(struct hvm_vcpu *v, uint64_t offset, bool trap)
     b->tsc_offset = offset;
     b->general1 = trap ? b->general1 | G1_RDTSC : b->general1 & ~(uint32_t)G1_RDTSC;
     b->general2 = trap ? b->general2 | G2_RDTSCP : b->general2 & ~(uint32_t)G2_RDTSCP;
-    b->clean &= ~(uint32_t)CLEAN_INTERCEPTS;
+    svm_changed(v, CLEAN_INTERCEPTS);
 }
 
 static void trap_dr(struct hvm_vcpu *v, bool on)
 {
     vmcb_of(v)->dr = on ? ~0u : 0;
-    vmcb_of(v)->clean &= ~(uint32_t)CLEAN_INTERCEPTS;
+    svm_changed(v, CLEAN_INTERCEPTS);
 }
 
 /* --- events --- */
@@ -250,7 +250,7 @@ static void window(struct hvm_vcpu *v, bool nmi, bool on)
     b->general1 = on ? b->general1 | bit : b->general1 & ~bit;
     if (!nmi) /* a virtual interrupt of highest priority, whose exit comes in place of delivery */
         b->vintr = on ? VINTR_MASKING | VINTR_IRQ | VINTR_IGN_TPR | VINTR_PRIO(15) : VINTR_MASKING;
-    b->clean &= ~(uint32_t)(CLEAN_INTERCEPTS | CLEAN_TPR);
+    svm_changed(v, CLEAN_INTERCEPTS | CLEAN_TPR);
 }
 
 /* --- registers --- */
@@ -300,7 +300,7 @@ static void set_seg(struct hvm_vcpu *v, enum hvm_seg n, const struct hvm_segment
         b->cpl = (uint8_t)HVM_SEG_DPL(s->attr);
     if (seg_is_loaded(v, n))
         vmload(v->control_pa);
-    b->clean &= ~(uint32_t)(n == HVM_GDTR || n == HVM_IDTR ? CLEAN_DT : CLEAN_SEG);
+    svm_changed(v, n == HVM_GDTR || n == HVM_IDTR ? CLEAN_DT : CLEAN_SEG);
 }
 
 /* Where a register is; *loaded: on the CPU while v is; *clean: the bit that covers it. */
@@ -377,7 +377,7 @@ static void set(struct hvm_vcpu *v, enum hvm_reg r, uint64_t val)
     if (loaded)
         vmsave(v->control_pa);
     *at = r == HVM_EFER ? val | EFER_SVME : val;
-    b->clean &= ~clean;
+    svm_changed(v, clean);
     if (loaded)
         vmload(v->control_pa);
 }

@@ -25,6 +25,14 @@ static inline struct vmcb *vmcb_of(struct hvm_vcpu *v)
     return v->control;
 }
 
+/* The processor must load these parts (enum vmcb_clean) of v's control block anew. v is not
+ * entered. */
+static inline void svm_changed(struct hvm_vcpu *v, uint32_t parts)
+{
+    vmcb_of(v)->clean &= ~parts;
+    v->stats.cleared++;
+}
+
 /* A tag of this CPU for v, if the one it has is none any more (svm/asid.c). */
 void svm_check_tag(struct svm_cpu *c, struct hvm_vcpu *v);
 /* v forgets its translations: it gets another tag. */
