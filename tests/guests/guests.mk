@@ -9,7 +9,7 @@ GUEST_DIR   := tests/guests
 GUEST_OUT   := build/guests
 GUEST_NAMES := $(patsubst $(GUEST_DIR)/%/main.c,%,$(wildcard $(GUEST_DIR)/*/main.c))
 GUEST_BOTH_C := console string trap event account
-GUEST_LIB_C := $(GUEST_BOTH_C) trap_pv mm user start smp
+GUEST_LIB_C := $(GUEST_BOTH_C) trap_pv mm user start smp domain
 GUEST_CC    ?= $(CC)
 GUEST_FLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Wno-unused-parameter -Werror -ffreestanding \
     -fno-builtin-printf -mgeneral-regs-only -mno-red-zone -fPIC -fvisibility=hidden \

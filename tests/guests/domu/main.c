@@ -5,9 +5,8 @@
  * for the machine, with addresses of the hypervisor; then it touches a port and is to crash; at
  * last two of its vCPUs call without end, and it is destroyed at some moment, time and again.
  */
-#include "guest.h"
+#include "domain.h"
 
-#include <xen/domctl.h>
 #include <xen/nmi.h>
 #include <xen/sysctl.h>
 
@@ -47,9 +46,7 @@ __asm__(".pushsection .rodata\n"
         "domu_code_end:\n"
         ".popsection");
 
-static domid_t dom;
 static xen_pfn_t pages[NR_PAGES];
-static struct xen_domctl domctl = { .interface_version = XEN_DOMCTL_INTERFACE_VERSION };
 static struct vcpu_guest_context context;
 static unsigned int nr_calls;
 static const char *names[MAX_CALLS];
@@ -59,18 +56,6 @@ static unsigned long victim; /* a page of Domain 0 */
 static struct call *list(void)
 {
     return (struct call *)(WINDOW + LIST * PAGE_SIZE);
-}
-
-static long do_domctl(uint32_t cmd)
-{
-    long rc;
-
-    domctl.cmd = cmd;
-    domctl.domain = dom;
-    do
-        rc = HC1(__HYPERVISOR_domctl, &domctl);
-    while (rc == -EAGAIN);
-    return rc;
 }
 
 /* --- the list --- */
@@ -385,27 +370,9 @@ static void fill_tables(void)
 
 static void create(void)
 {
-    struct xen_memory_reservation r = { .nr_extents = NR_PAGES };
     struct mmuext_op pin = { .cmd = MMUEXT_PIN_L4_TABLE };
 
-    memset(&domctl.u, 0, sizeof(domctl.u));
-    domctl.u.createdomain.max_vcpus = 2;
-    domctl.u.createdomain.max_evtchn_port = 1023;
-    domctl.u.createdomain.max_grant_frames = 4;
-    domctl.u.createdomain.max_maptrack_frames = 4;
-    domctl.u.createdomain.grant_opts = XEN_DOMCTL_GRANT_version(1);
-    dom = 0;
-    CHECK_EQ(do_domctl(XEN_DOMCTL_createdomain), 0, "createdomain");
-    dom = (domid_t)domctl.domain;
-    domctl.u.max_mem.max_memkb = 4 * (NR_PAGES + 2);
-    CHECK_EQ(do_domctl(XEN_DOMCTL_max_mem), 0, "max_mem");
-    domctl.u.max_vcpus.max = 2;
-    CHECK_EQ(do_domctl(XEN_DOMCTL_max_vcpus), 0, "max_vcpus");
-    for (unsigned int i = 0; i < NR_PAGES; i++)
-        pages[i] = i;
-    r.extent_start.p = pages;
-    r.domid = dom;
-    CHECK_EQ(hc_memory_op(XENMEM_populate_physmap, &r), NR_PAGES, "populate_physmap");
+    domain_make(2, 4, 4 * (NR_PAGES + 2), pages, NR_PAGES);
     for (unsigned int i = 0; i < NR_PAGES; i++)
         map_window(i);
     fill_tables();
@@ -442,10 +409,7 @@ static void destroy(void)
     for (unsigned int i = LIST; i < NR_PAGES; i++)
         unmap_window(i);
     CHECK_EQ(do_domctl(XEN_DOMCTL_destroydomain), 0, "destroydomain");
-    for (int i = 0; i < 100000 && do_domctl(XEN_DOMCTL_getdomaininfo) == 0 &&
-                    domctl.u.getdomaininfo.domain == dom;
-         i++)
-        hc_sched_op(SCHEDOP_yield, NULL);
+    domain_await_gone();
 }
 
 /* Its shutdown code, -1: it does not end. */

@@ -4,9 +4,8 @@
  * table by acquire_resource, its frames mapped, copied, transferred, and what is left of it while
  * Domain 0 still maps a frame.
  */
-#include "guest.h"
+#include "domain.h"
 
-#include <xen/domctl.h>
 #include <xen/memory.h>
 
 #define TABLE_VA (TEST_VA + (1ul << 21))
@@ -14,52 +13,7 @@
 #define REF 8
 
 static volatile grant_entry_v1_t *table;
-static domid_t dom;
 static xen_pfn_t pages[4]; /* the domain's */
-
-static struct xen_domctl domctl = { .interface_version = XEN_DOMCTL_INTERFACE_VERSION };
-
-static long do_domctl(uint32_t cmd)
-{
-    domctl.cmd = cmd;
-    domctl.domain = dom;
-    return HC1(__HYPERVISOR_domctl, &domctl);
-}
-
-static void create(int32_t max_frames)
-{
-    struct xen_memory_reservation r = { .nr_extents = ARRAY_SIZE(pages) };
-    long rc;
-
-    memset(&domctl.u, 0, sizeof(domctl.u));
-    domctl.u.createdomain.max_vcpus = 1;
-    domctl.u.createdomain.max_evtchn_port = 1023;
-    domctl.u.createdomain.max_grant_frames = max_frames;
-    domctl.u.createdomain.max_maptrack_frames = 4;
-    domctl.u.createdomain.grant_opts = XEN_DOMCTL_GRANT_version(1);
-    dom = 0;
-    CHECK_EQ(do_domctl(XEN_DOMCTL_createdomain), 0, "createdomain");
-    dom = (domid_t)domctl.domain;
-    CHECK(dom != 0, "its id");
-    domctl.u.max_mem.max_memkb = 64;
-    CHECK_EQ(do_domctl(XEN_DOMCTL_max_mem), 0, "max_mem");
-    for (unsigned int i = 0; i < ARRAY_SIZE(pages); i++)
-        pages[i] = i;
-    r.extent_start.p = pages;
-    r.domid = dom;
-    rc = hc_memory_op(XENMEM_populate_physmap, &r);
-    CHECK_EQ(rc, ARRAY_SIZE(pages), "populate_physmap");
-}
-
-static long destroy(void)
-{
-    long rc;
-
-    do
-        rc = do_domctl(XEN_DOMCTL_destroydomain);
-    while (rc == -EAGAIN);
-    return rc;
-}
 
 /* Frames from `first` on of its table. */
 static long acquire(unsigned int first, unsigned int n, xen_pfn_t *frames)
@@ -202,7 +156,7 @@ static void check_end(void)
     give(REF + 1, pages[2], GTF_permit_access);
     CHECK_EQ(map(REF, 0, &h), GNTST_okay, "map");
     seen[0] = 0x1a57;
-    CHECK_EQ(destroy(), 0, "destroydomain");
+    CHECK_EQ(do_domctl(XEN_DOMCTL_destroydomain), 0, "destroydomain");
     CHECK_EQ(seen[0], 0x1a57, "the mapped frame of a destroyed domain");
     CHECK(map(REF + 1, 0, &h2) < 0, "a new map of its frame");
     CHECK(acquire(0, 1, pages) < 0 || pages[0], "its table");
@@ -210,10 +164,7 @@ static void check_end(void)
     CHECK_EQ(seen[0], 0x1a57, "the mapped frame of a destroyed domain");
     CHECK_EQ(unmap(h), GNTST_okay, "unmap");
     CHECK_EQ(try_read8((uint8_t *)MAP_VA, NULL), VEC_PF, "read after unmap");
-    for (int i = 0; i < 100000 && do_domctl(XEN_DOMCTL_getdomaininfo) == 0 &&
-                    domctl.u.getdomaininfo.domain == dom;
-         i++)
-        HC2(__HYPERVISOR_sched_op, SCHEDOP_yield, NULL);
+    domain_await_gone();
     CHECK(do_domctl(XEN_DOMCTL_getdomaininfo) < 0 || domctl.u.getdomaininfo.domain != dom,
           "the domain is gone");
 }
@@ -227,7 +178,7 @@ void guest_main(void)
     for (int round = 0; round < 3; round++) {
         if (round == 1) /* tracks and tables of our own are there by now */
             account_take(&before);
-        create(3);
+        domain_make(1, 3, 64, pages, ARRAY_SIZE(pages));
         check_table();
         check_use();
         check_end();
@@ -235,12 +186,12 @@ void guest_main(void)
     account_take(&after);
     CHECK_EQ(after.free_pages, before.free_pages, "free pages");
     CHECK_EQ(after.reservation, before.reservation, "pages of the domain");
-    create(2);
+    domain_make(1, 2, 64, pages, ARRAY_SIZE(pages));
     CHECK_EQ(acquire(0, 0, NULL), 2, "the size of the table");
     xen_pfn_t frame;
     CHECK_EQ(acquire(0, 1, &frame), 0, "acquire_resource");
     CHECK_EQ(map_foreign(TABLE_VA, frame), 0, "map the table");
     check_transfer();
     unmap_va(TABLE_VA);
-    CHECK_EQ(destroy(), 0, "destroydomain");
+    CHECK_EQ(do_domctl(XEN_DOMCTL_destroydomain), 0, "destroydomain");
 }

@@ -5,9 +5,7 @@
  * other, and CLEAN has to name what that changed and none of the other pages, while the guest finds
  * its tables, its faults and its stack as ever.
  */
-#include "guest.h"
-
-#include <xen/domctl.h>
+#include "domain.h"
 
 #define WINDOW TEST_VA  /* of its pages, here */
 #define BASE 0x200000ul /* and there */
@@ -47,23 +45,9 @@ __asm__(".pushsection .rodata\n"
         "code_end:\n"
         ".popsection");
 
-static domid_t dom;
 static xen_pfn_t pages[NR_PAGES];
-static struct xen_domctl domctl = { .interface_version = XEN_DOMCTL_INTERFACE_VERSION };
 static struct vcpu_guest_context context;
 static uint8_t bitmap[PAGE_SIZE] __attribute__((aligned(4096)));
-
-static long do_domctl(uint32_t cmd)
-{
-    long rc;
-
-    domctl.cmd = cmd;
-    domctl.domain = dom;
-    do
-        rc = HC1(__HYPERVISOR_domctl, &domctl);
-    while (rc == -EAGAIN);
-    return rc;
-}
 
 static long shadow_op(uint32_t op, uint32_t mode)
 {
@@ -143,25 +127,9 @@ static void tell_size(void)
 
 static void create(void)
 {
-    struct xen_memory_reservation r = { .nr_extents = NR_PAGES };
     struct mmuext_op pin = { .cmd = MMUEXT_PIN_L4_TABLE };
 
-    domctl.u.createdomain.max_vcpus = 2;
-    domctl.u.createdomain.max_evtchn_port = 1023;
-    domctl.u.createdomain.max_grant_frames = 4;
-    domctl.u.createdomain.max_maptrack_frames = 4;
-    domctl.u.createdomain.grant_opts = XEN_DOMCTL_GRANT_version(1);
-    CHECK_EQ(do_domctl(XEN_DOMCTL_createdomain), 0, "createdomain");
-    dom = (domid_t)domctl.domain;
-    domctl.u.max_mem.max_memkb = 4 * (NR_PAGES + 2);
-    CHECK_EQ(do_domctl(XEN_DOMCTL_max_mem), 0, "max_mem");
-    domctl.u.max_vcpus.max = 2;
-    CHECK_EQ(do_domctl(XEN_DOMCTL_max_vcpus), 0, "max_vcpus");
-    for (unsigned int i = 0; i < NR_PAGES; i++)
-        pages[i] = i;
-    r.extent_start.p = pages;
-    r.domid = dom;
-    CHECK_EQ(hc_memory_op(XENMEM_populate_physmap, &r), NR_PAGES, "populate_physmap");
+    domain_make(2, 4, 4 * (NR_PAGES + 2), pages, NR_PAGES);
     for (unsigned int i = 0; i < NR_PAGES; i++)
         map_window(i, pages[i], KERN_RW);
     fill_tables();

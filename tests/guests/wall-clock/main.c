@@ -3,52 +3,23 @@
  * The wall clock in another domain's shared page: libxl clears that page once the domain is made,
  * so it is written when vCPU 0 gets its context, at settime and at changes of the domain's offset.
  */
-#include "guest.h"
+#include "domain.h"
 
-#include <xen/domctl.h>
 #include <xen/platform.h>
 
 #define WINDOW TEST_VA
 
-static struct xen_domctl domctl = { .interface_version = XEN_DOMCTL_INTERFACE_VERSION };
 static struct xen_platform_op platform = { .cmd = XENPF_settime64,
                                            .interface_version = XENPF_INTERFACE_VERSION };
 static vcpu_guest_context_t context;
-static domid_t dom;
-
-static long do_domctl(uint32_t cmd)
-{
-    long rc;
-
-    domctl.cmd = cmd;
-    domctl.domain = dom;
-    do
-        rc = HC1(__HYPERVISOR_domctl, &domctl);
-    while (rc == -EAGAIN);
-    return rc;
-}
 
 /* A domain of one page, which is an empty root of page tables. */
 static unsigned long create(void)
 {
-    xen_pfn_t page = 0;
-    struct xen_memory_reservation r = { .nr_extents = 1 };
+    xen_pfn_t page;
     struct mmuext_op pin = { .cmd = MMUEXT_PIN_L4_TABLE };
 
-    domctl.u.createdomain.max_vcpus = 2;
-    domctl.u.createdomain.max_evtchn_port = 1023;
-    domctl.u.createdomain.max_grant_frames = 4;
-    domctl.u.createdomain.max_maptrack_frames = 4;
-    domctl.u.createdomain.grant_opts = XEN_DOMCTL_GRANT_version(1);
-    CHECK_EQ(do_domctl(XEN_DOMCTL_createdomain), 0, "createdomain");
-    dom = (domid_t)domctl.domain;
-    domctl.u.max_mem.max_memkb = 64;
-    CHECK_EQ(do_domctl(XEN_DOMCTL_max_mem), 0, "max_mem");
-    domctl.u.max_vcpus.max = 2;
-    CHECK_EQ(do_domctl(XEN_DOMCTL_max_vcpus), 0, "max_vcpus");
-    r.extent_start.p = &page;
-    r.domid = dom;
-    CHECK_EQ(hc_memory_op(XENMEM_populate_physmap, &r), 1, "populate_physmap");
+    domain_make(2, 4, 64, &page, 1);
     pin.arg1.mfn = page;
     CHECK_EQ(hc_mmuext_op(&pin, 1, NULL, dom), 0, "pin");
     return page;
