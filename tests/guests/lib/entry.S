@@ -4,56 +4,18 @@
  * The hypervisor enters with rcx, r11, [error code], rip, cs, rflags, rsp, ss on the stack.
  */
 #include <xen/xen.h>
+#include "entry.inc"
 #include "layout.h"
 
     .text
 
-/* struct regs, from low to high: r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi */
-.macro SAVE_REGS
-    push    %rdi
-    push    %rsi
-    push    %rdx
-    push    %rcx
-    push    %rax
-    push    %r8
-    push    %r9
-    push    %r10
-    push    %r11
-    push    %rbx
-    push    %rbp
-    push    %r12
-    push    %r13
-    push    %r14
-    push    %r15
-.endm
-
-.macro RESTORE_REGS
-    pop     %r15
-    pop     %r14
-    pop     %r13
-    pop     %r12
-    pop     %rbp
-    pop     %rbx
-    pop     %r11
-    pop     %r10
-    pop     %r9
-    pop     %r8
-    pop     %rax
+/* The hypervisor's frame has them before the error code. */
+.macro POP_SAVED
     pop     %rcx
-    pop     %rdx
-    pop     %rsi
-    pop     %rdi
+    pop     %r11
 .endm
 
-trap_common:
-    SAVE_REGS
-    cld
-    mov     %rsp, %rdi
-    mov     %rsp, %rbp
-    and     $-16, %rsp
-    call    trap_dispatch
-    mov     %rbp, %rsp
-    /* Fall through. */
+    TRAP_COMMON
 
 /* rsp points at a struct regs: load it all and leave by HYPERVISOR_iret. */
     .globl  regs_return
@@ -68,29 +30,13 @@ regs_return:
     syscall
     ud2
 
-/* 256 stubs of 16 bytes; those of exceptions with an error code do not push one. */
-    .balign 16
-    .globl  trap_stubs
-trap_stubs:
-    .set    vec, 0
-    .rept   256
-    .balign 16
-    pop     %rcx
-    pop     %r11
-    .if     (vec != 8) && ((vec < 10) || (vec > 14)) && (vec != 17) && (vec != 21)
-    push    $0
-    .endif
-    pushq   $vec
-    jmp     trap_common
-    .set    vec, vec + 1
-    .endr
+    TRAP_STUBS POP_SAVED
 
     .balign 16
 .macro CALLBACK name, vector
     .globl  \name
 \name:
-    pop     %rcx
-    pop     %r11
+    POP_SAVED
     push    $0
     pushq   $\vector
     jmp     trap_common
@@ -120,12 +66,7 @@ regs_enter:
 /* long hypercall_page_call(nr, a1..a5): through the hypercall page. */
     .globl  hypercall_page_call
 hypercall_page_call:
-    mov     %rdi, %rax
-    mov     %rsi, %rdi
-    mov     %rdx, %rsi
-    mov     %rcx, %rdx
-    mov     %r8, %r10
-    mov     %r9, %r8
+    HYPERCALL_REGS
     xor     %r9d, %r9d
     shl     $5, %rax
     mov     $hypercall_page, %r11
@@ -135,12 +76,7 @@ hypercall_page_call:
 /* long hypercall_raw(nr, a1..a5): the syscall instruction itself. */
     .globl  hypercall_raw
 hypercall_raw:
-    mov     %rdi, %rax
-    mov     %rsi, %rdi
-    mov     %rdx, %rsi
-    mov     %rcx, %rdx
-    mov     %r8, %r10
-    mov     %r9, %r8
+    HYPERCALL_REGS
     xor     %r9d, %r9d
     syscall
     ret
