@@ -154,13 +154,15 @@ def with_device_model(cfg):
     return dataclasses.replace(cfg, files=(*cfg.files, ("hvm/port.img", made)))
 
 
-def measure_guest(hv, repetitions=5, linux=False, kind="pv"):
-    """The same with the bench in a guest of this kind, with rows for creating one; "memory": {what: pages of the hypervisor}."""
-    name = guest_name(hv, kind)
+def measure_guest(hv, repetitions=5, linux=False, kind="pv", only_operations=False, logged=False):
+    """The same with the bench in a guest of this kind, with rows for creating one; "memory": {what: pages of the hypervisor}.
+    If `only_operations` nothing else is measured; if `logged`, while the hypervisor logs what the guest writes."""
+    name = guest_name(hv, kind) + "-operations" * only_operations + "-logged" * logged
     counts_file = f"{OUT}/{name}.counts"
     brd = glob.glob(vm.FETCH + "/linux/lib/modules/*/kernel/drivers/block/brd.ko*")[0]
     cfg = vm.Config(hv=hv, initramfs="guests", task="bench-guest", cpus=1, mem=1280, timeout=1500,
-                    kernel=unpacked_kernel(), kargs=(f"secs={repetitions}", f"guests={kind}", *KERNEL_ARGS, *GUEST_WORDS[hv]),
+                    kernel=unpacked_kernel(), kargs=(f"secs={repetitions}", f"guests={kind}", *KERNEL_ARGS, *GUEST_WORDS[hv],
+                           *["only=operations"] * only_operations, *["logged=1"] * logged),
                     cpu="qemu64" if kind == "pv" else "qemu64,+npt",
                     accel="tcg,thread=single", hvargs=("dom0_mem=768M,max:768M",),
                     files=(("modules/99-brd.ko", brd), ("bench/xz", "/usr/bin/xz"),

@@ -179,7 +179,7 @@ def make(variant):
     if variant == "guest":
         cpio = guest()
     else:
-        progs = GUEST_PROGS + ["physfree", "ptyrun", "vncsee", "dmprobe"] if variant == "guests" else None
+        progs = GUEST_PROGS + ["physfree", "ptyrun", "vncsee", "dmprobe", "logdirty"] if variant == "guests" else None
         cpio = base(HERE + "/init", HERE + "/tasks", progs, MODULES[variant])
     if variant == "tools":
         add_tools(cpio, TOOLS, "usr/sbin", TOOL_FILES)

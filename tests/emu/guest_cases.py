@@ -8,6 +8,7 @@ import subprocess
 
 import cases
 import cores
+import exchange
 import far
 import images
 import traces
@@ -61,6 +62,13 @@ def config(task, mix, cpus, vcpus, kind="pv", words=()):
     return vm.Config(task=f"guest-{task}+audit", initramfs="guests", cpus=cpus, mem=2048, timeout=2400 if task in ("migrate", "torn") else 900,
                      hvargs=("dom0_mem=768M,max:768M",),
                      kargs=(f"vcpus={vcpus}", f"guests={kind}", *(f"{key}={value}" for key, value in whose), *words))
+
+
+def add_socat(cfg):
+    """By which Ganeti lets xl migrate."""
+    if reason := vm.missing_group("socat"):
+        return reason
+    return dataclasses.replace(cfg, files=(("usr/bin/socat", vm.FETCH + "/socat/usr/bin/socat"),))
 
 
 def add_images(cfg):
@@ -211,7 +219,14 @@ def own_programs(case, check):
             case("guest-shares", counted, check=check, hvs=("orlop",)),
             case("guest-cores", one_domain, check=core, long=True),
             case("guest-trace", config("trace", "orlop", 2, 1), check=trace, long=True, hvs=("orlop", "xen")),
-            case("guest-far", dataclasses.replace(config("far", "orlop", 2, 1), timeout=1200), check=check, drive=far.drive, long=True,
+            case("guest-far", dataclasses.replace(config("far", "orlop", 2, 1), timeout=1200), make=add_socat, check=check, drive=far.drive,
+                 long=True, hvs=("orlop",)),
+            case("guest-verify", dataclasses.replace(config("verify", "orlop", 2, 4, words=("verify=20",)), timeout=3000), check=check, long=True,
+                 hvs=("orlop",)),
+            # One and the same processor, so that neither finds features that it has not.
+            case("guest-exchange", dataclasses.replace(config("exchange", "orlop", 2, 2), cpu="qemu64"), disks=("virtio",), check=check,
+                 drive=exchange.drive, long=True, hvs=("orlop",)),
+            case("guest-moves-100", dataclasses.replace(config("moves", "orlop", 2, 2, words=("moves=100",)), timeout=3000), check=check, long=True,
                  hvs=("orlop",)),
             case("guest-cut", config("cut", "orlop", 2, 1), check=check, long=True, hvs=("orlop", "xen"))]
 

@@ -172,7 +172,7 @@ def add_files(cfg):
     for name, path in files:
         more.file(name, path)
     # The image has those libraries that the distribution's tools need; the fetched ones go before the machine's.
-    for lib, path in newc.libraries([p for _, p in files], [*(f"{FETCH}/{g}" for g in ("tools", "images", "hvm", "efi")), "/"]).items():
+    for lib, path in newc.libraries([p for _, p in files], [*(f"{FETCH}/{g}" for g in ("tools", "images", "hvm", "efi", "socat")), "/"]).items():
         more.file("lib/x86_64-linux-gnu/" + lib, path)
     more.link("lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2")
     os.makedirs(TOP + "/build/tmp", exist_ok=True)

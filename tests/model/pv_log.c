@@ -174,6 +174,42 @@ static void clean(struct vcpu *v, struct domain *d)
     note("CLEAN of d%u%s: %ld", d->id, final ? ", the last one" : "", rc);
 }
 
+/* One of d's vCPUs, on whose CPU we are then; NULL: none runs, and we are anywhere. */
+static struct vcpu *go_to(const struct domain *d)
+{
+    for (unsigned int i = 0; i < PV_CPUS; i++) {
+        host_be(i);
+        if (arch_this_cpu()->current->domain == d)
+            return arch_this_cpu()->current;
+    }
+    return NULL;
+}
+
+/*
+ * What a CPU does by itself: it sets the bits of an entry that the guest has taken away. Nothing
+ * else happens between two CLEANs, for each call that changes an entry of that table would mark it,
+ * too.
+ */
+static void clean_around_bits(struct vcpu *v, struct domain *d)
+{
+    unsigned int me = arch_this_cpu()->id, slot = pick_slot();
+    struct vcpu *g = go_to(d);
+    pte_t bits = one_in(2) ? PTE_A | PTE_D : PTE_D;
+    bool write = one_in(2);
+
+    depth++;
+    if (g)
+        call(g, __HYPERVISOR_update_va_mapping, PV_VA(slot),
+             slot_frame(g, slot) << PAGE_SHIFT | (FLAGS & ~bits), UVMF_INVLPG, 0);
+    depth--;
+    host_be(me);
+    clean(v, d);
+    if (g && go_to(d) == g)
+        pv_access(PV_VA(slot), write);
+    host_be(me);
+    clean(v, d);
+}
+
 void pv_model_log(struct vcpu *v)
 {
     struct domain *d = v->domain->privileged && !pv_threaded
@@ -188,6 +224,8 @@ void pv_model_log(struct vcpu *v)
         change(v, d, !d->dirty);
     else if (one_in(8))
         note("PEEK at d%u: %ld", d->id, shadow_op(v, d, XEN_DOMCTL_SHADOW_OP_PEEK, 0));
+    else if (one_in(2))
+        clean_around_bits(v, d);
     else
         clean(v, d);
     domain_put(d);
