@@ -21,6 +21,7 @@
 
 static uint8_t copies[PV_RAM][PAGE_SIZE];
 static uint64_t copied_as[PV_DOMAINS][PV_RAM]; /* the guest's number by which it was, or NONE */
+static unsigned int copied_type[PV_RAM];       /* the table that it was, or 0 */
 static uint8_t bitmap[PV_RAM / 8];
 
 static bool named(uint64_t gfn)
@@ -28,8 +29,18 @@ static bool named(uint64_t gfn)
     return bitmap[gfn / 8] >> gfn % 8 & 1;
 }
 
+/* What tools are told that it is, of tables. */
+static unsigned int table_type(uint64_t m)
+{
+    uint64_t s = frame_table[m].state;
+    unsigned int t = frame_type_of(s);
+
+    return (s & FRAME_VALIDATED) && t >= FT_L1 && t <= FT_L4 ? t : 0;
+}
+
 static void take_copy(const struct domain *d, uint64_t m)
 {
+    copied_type[m] = table_type(m);
     memcpy(copies[m], host_ram + m * PAGE_SIZE, PAGE_SIZE);
     copied_as[d->id][m] = host_m2p[m];
 }
@@ -75,6 +86,9 @@ static void check_rest(const struct domain *d, bool final)
             pv_fail("lost: frame %#lx of d%u, number %#lx (copied as %#lx), state %#lx, differs at "
                     "%#lx from what was copied, and CLEAN did not say so",
                     m, d->id, gfn, copied_as[d->id][m], frame_table[m].state, at);
+        } else if (table_type(m) && table_type(m) != copied_type[m]) {
+            pv_fail("lost: frame %#lx of d%u is a table now, state %#lx, and CLEAN did not say so",
+                    m, d->id, frame_table[m].state);
         }
     }
 }
@@ -210,6 +224,34 @@ static void clean_around_bits(struct vcpu *v, struct domain *d)
     clean(v, d);
 }
 
+/*
+ * A page that d does not use itself just now is v's for a while, which writes it after a CLEAN, and
+ * flushes as it should: who does not may write on until the frame changes its type.
+ */
+static void clean_around_holder(struct vcpu *v, struct domain *d)
+{
+    unsigned int slot = pick_slot();
+    uint64_t m, *p;
+
+    for (unsigned int i = 0; i < 64; i++) {
+        m = own_frame(d, FT_WRITABLE);
+        if (!frame_typed(frame_table[m].state))
+            break;
+    }
+    depth++;
+    call(v, __HYPERVISOR_update_va_mapping_otherdomain, PV_VA(slot), m << PAGE_SHIFT | FLAGS,
+         UVMF_INVLPG, d->id);
+    depth--;
+    clean(v, d);
+    p = slot_frame(v, slot) == m ? pv_access(PV_VA(slot), true) : NULL;
+    if (p)
+        (*p)++;
+    depth++;
+    call(v, __HYPERVISOR_update_va_mapping, PV_VA(slot), 0, UVMF_INVLPG | UVMF_ALL, 0);
+    depth--;
+    clean(v, d);
+}
+
 void pv_model_log(struct vcpu *v)
 {
     struct domain *d = v->domain->privileged && !pv_threaded
@@ -224,8 +266,10 @@ void pv_model_log(struct vcpu *v)
         change(v, d, !d->dirty);
     else if (one_in(8))
         note("PEEK at d%u: %ld", d->id, shadow_op(v, d, XEN_DOMCTL_SHADOW_OP_PEEK, 0));
-    else if (one_in(2))
+    else if (one_in(3))
         clean_around_bits(v, d);
+    else if (one_in(3))
+        clean_around_holder(v, d);
     else
         clean(v, d);
     domain_put(d);
