@@ -21,7 +21,7 @@
 
 static uint8_t copies[PV_RAM][PAGE_SIZE];
 static uint64_t copied_as[PV_DOMAINS][PV_RAM]; /* the guest's number by which it was, or NONE */
-static unsigned int copied_type[PV_RAM];       /* the table that it was, or 0 */
+static unsigned int copied_type[PV_RAM];       /* the table that it was */
 static uint8_t bitmap[PV_RAM / 8];
 
 static bool named(uint64_t gfn)
@@ -35,7 +35,9 @@ static unsigned int table_type(uint64_t m)
     uint64_t s = frame_table[m].state;
     unsigned int t = frame_type_of(s);
 
-    return (s & FRAME_VALIDATED) && t >= FT_L1 && t <= FT_L4 ? t : 0;
+    if (!(s & FRAME_VALIDATED) || t < FT_L1 || t > FT_L4)
+        return 0;
+    return t | (s & FRAME_PINNED ? 8 : 0);
 }
 
 static void take_copy(const struct domain *d, uint64_t m)
@@ -87,7 +89,8 @@ static void check_rest(const struct domain *d, bool final)
                     "%#lx from what was copied, and CLEAN did not say so",
                     m, d->id, gfn, copied_as[d->id][m], frame_table[m].state, at);
         } else if (table_type(m) && table_type(m) != copied_type[m]) {
-            pv_fail("lost: frame %#lx of d%u is a table now, state %#lx, and CLEAN did not say so",
+            pv_fail("lost: frame %#lx of d%u is another table now, state %#lx, and CLEAN did not "
+                    "say so",
                     m, d->id, frame_table[m].state);
         }
     }
@@ -224,6 +227,29 @@ static void clean_around_bits(struct vcpu *v, struct domain *d)
     clean(v, d);
 }
 
+/* The guest has the hypervisor write a page. */
+static void clean_around_page(struct vcpu *v, struct domain *d)
+{
+    unsigned int me = arch_this_cpu()->id;
+    struct mmuext_op op = { .cmd = one_in(3) ? MMUEXT_CLEAR_PAGE : MMUEXT_COPY_PAGE,
+                            .arg1.mfn = own_frame(d, FT_WRITABLE),
+                            .arg2.src_mfn = own_frame(d, FT_WRITABLE) };
+    struct vcpu *g = go_to(d);
+    bool ok;
+
+    depth++;
+    ok = g && put_args(g, 0, &op, sizeof(op));
+    depth--;
+    host_be(me);
+    clean(v, d);
+    depth++;
+    if (ok && go_to(d) == g)
+        call(g, __HYPERVISOR_mmuext_op, args_va(g), 1, 0, DOMID_SELF);
+    depth--;
+    host_be(me);
+    clean(v, d);
+}
+
 /*
  * A page that d does not use itself just now is v's for a while, which writes it after a CLEAN, and
  * flushes as it should: who does not may write on until the frame changes its type.
@@ -270,6 +296,8 @@ void pv_model_log(struct vcpu *v)
         clean_around_bits(v, d);
     else if (one_in(3))
         clean_around_holder(v, d);
+    else if (one_in(3))
+        clean_around_page(v, d);
     else
         clean(v, d);
     domain_put(d);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * orlop monitor: one small daemon that waits for guests to stop. It keeps nothing in memory that
- * matters: at each event it looks at the hypervisor's list and at the records in xenstore, and a
- * child process does what one guest needs.
+ * orlop monitor: one small daemon that waits for guests to stop, and for programs that are killed
+ * while they work on one. It keeps nothing in memory that matters: at each event it looks at the
+ * hypervisor's list and at the records in xenstore, and a child process does what one guest needs.
  */
 #define _GNU_SOURCE
 #include "tools/cli/monitor.h"
@@ -44,6 +44,8 @@ static struct {
     bool look_again; /* something could not be done yet */
     bool waiting;    /* a guest waits for its restart */
     int lock;
+    int ends;           /* of programs that held a guest's lock: leftovers_watch() */
+    unsigned int looks; /* so often yet: their ends are told before their locks are free */
 } mon;
 
 static volatile sig_atomic_t stop, child_ended;
@@ -89,6 +91,9 @@ static struct child *free_slot(void)
     return NULL;
 }
 
+/* In place of a guest's: what killed programs left. */
+static const uint8_t leftovers[16];
+
 /* In the child: handles of its own, since the parent's connections must not be shared. */
 static int child_main(const uint8_t *uuid)
 {
@@ -103,7 +108,7 @@ static int child_main(const uint8_t *uuid)
         monitor_log("%s", e.cause);
         return 1;
     }
-    done = monitor_act(&h, uuid);
+    done = uuid == leftovers ? leftovers_clean(&h) >= 0 : monitor_act(&h, uuid);
     host_close(&h);
     return done ? 0 : 2;
 }
@@ -197,6 +202,20 @@ static void look_at_all(void)
     free(names);
 }
 
+static void look_for_leftovers(void)
+{
+    if (leftovers_news(mon.ends))
+        mon.looks = 2;
+    if (!mon.looks)
+        return;
+    mon.looks--;
+    mon.look_again |= mon.looks != 0;
+    if (!leftovers_any() || slot_of(leftovers))
+        return;
+    monitor_log("a program was killed that worked on a guest: what it left is taken back");
+    start_child(leftovers);
+}
+
 /* What other tools expect of Domain 0 itself, if nobody has written it. */
 static void name_domain0(struct store *s)
 {
@@ -248,12 +267,13 @@ static void await(struct pollfd *p, unsigned int n, const sigset_t *during)
 
 static void wait_for_news(const sigset_t *during)
 {
-    static struct pollfd p[2 + DEVICE_MODELS];
-    unsigned int n = 2 + monitor_dm_fds(p + 2, DEVICE_MODELS);
+    static struct pollfd p[3 + DEVICE_MODELS];
+    unsigned int n = 3 + monitor_dm_fds(p + 3, DEVICE_MODELS);
     char **event;
 
     p[0] = (struct pollfd){ .fd = xs_fileno(mon.h.store.h), .events = POLLIN };
     p[1] = (struct pollfd){ .fd = mon.h.store.life, .events = POLLIN };
+    p[2] = (struct pollfd){ .fd = mon.ends, .events = POLLIN };
     await(p, n, during);
     mon.look_again = mon.waiting = false;
     while ((event = xs_check_watch(mon.h.store.h)))
@@ -276,9 +296,11 @@ static void serve(void)
     sigaction(SIGTERM, &a, NULL);
     sigaction(SIGINT, &a, NULL);
     connect_store(&during);
+    mon.ends = leftovers_watch();
     leftovers_clean(&mon.h);
     while (!stop) {
         look_at_all();
+        look_for_leftovers();
         wait_for_news(&during);
     }
     monitor_log("the monitor ends");

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -56,19 +57,25 @@ int guest_lock(struct guest_lock *l, const uint8_t uuid[16], bool wait, struct e
     return rc < 0 ? error_sys(e, -rc, "Run this as root, with /run writable.", "%s", l->path) : 0;
 }
 
-bool guest_lock_busy(const uint8_t uuid[16])
+/* Of the lock's file: 1, somebody holds it; 0, nobody; -1, there is none. */
+static int held(const uint8_t uuid[16])
 {
     char text[UUID_TEXT], path[96];
-    bool busy;
-    int fd;
+    int fd, rc;
 
     uuid_to_text(uuid, text);
     snprintf(path, sizeof(path), DIR_PATH "%s", text);
-    fd = open(path, O_RDWR | O_CLOEXEC);
-    busy = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0;
-    if (fd >= 0)
-        close(fd);
-    return busy;
+    fd = open(path, O_RDONLY | O_CLOEXEC); /* not for writing: leftovers_watch() tells of that */
+    if (fd < 0)
+        return -1;
+    rc = flock(fd, LOCK_SH | LOCK_NB) != 0;
+    close(fd);
+    return rc;
+}
+
+bool guest_lock_busy(const uint8_t uuid[16])
+{
+    return held(uuid) == 1;
 }
 
 /* One byte, so that it is there or not. */
@@ -86,6 +93,43 @@ void guest_unlock(struct guest_lock *l)
     unlink(l->path);
     close(l->fd);
     l->fd = -1;
+}
+
+int leftovers_watch(void)
+{
+    int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+
+    make_dirs(DIR_PATH, 0755);
+    /* A holder that ends as it should has removed its file first. */
+    if (fd >= 0)
+        inotify_add_watch(fd, DIR_PATH, IN_CLOSE_WRITE | IN_EXCL_UNLINK);
+    return fd;
+}
+
+bool leftovers_news(int fd)
+{
+    char events[1024];
+    bool news = false;
+
+    while (fd >= 0 && read(fd, events, sizeof(events)) > 0)
+        news = true;
+    return news;
+}
+
+bool leftovers_any(void)
+{
+    DIR *dir = opendir(DIR_PATH);
+    struct dirent *entry;
+    bool any = false;
+
+    while (dir && !any && (entry = readdir(dir))) {
+        uint8_t uuid[16];
+
+        any = uuid_from_text(entry->d_name, uuid) && held(uuid) == 0;
+    }
+    if (dir)
+        closedir(dir);
+    return any;
 }
 
 int leftovers_clean(struct host *h)

@@ -39,4 +39,11 @@ void guest_unlock(struct guest_lock *l);
 /* Takes back what killed programs left of guests they were making. Returns how many it found. */
 int leftovers_clean(struct host *h);
 
+/* A descriptor that can be read when a lock's holder may have ended without unlocking; or -1. */
+int leftovers_watch(void);
+/* Whether there was something to read; empties it. */
+bool leftovers_news(int fd);
+/* Is there a lock's file that nobody holds? */
+bool leftovers_any(void);
+
 #endif
