@@ -85,10 +85,13 @@ $(COST_OUT)/%.o: %.c $(PV_HDR) tests/host/cost.h tests/model/pv.mk
 	@$(HOSTCC) $(COST_CFLAGS) $(PV_CPPFLAGS) $(if $(filter tests/%,$<),,-fsanitize-coverage=trace-pc) -c -o $@ $<
 
 build/tests/unit/cost_core: tests/unit/cost_core.c tests/unit/unit.h tests/host/cost.h $(COST_OBJ)
+	@mkdir -p $(@D)
 	@$(HOSTCC) $(COST_CFLAGS) $(CORE_CPPFLAGS) -o $@ $< $(patsubst %.c,$(COST_OUT)/%.o,$(CORE_SRC) tests/host/cost.c) $(COST_LDFLAGS)
 
 build/tests/unit/cost_pv: tests/unit/cost_pv.c tests/unit/unit.h tests/host/cost.h $(COST_OBJ)
+	@mkdir -p $(@D)
 	@$(HOSTCC) $(COST_CFLAGS) $(PV_CPPFLAGS) -Itests/unit -o $@ $< $(patsubst %.c,$(COST_OUT)/%.o,$(PV_SRC) tests/host/cost.c) $(COST_LDFLAGS)
 
 build/tests/unit/cost_calls: tests/unit/cost_calls.c tests/unit/unit.h tests/host/cost.h $(COST_OBJ) $(patsubst %.c,$(COST_OUT)/%.o,$(COST_MORE))
+	@mkdir -p $(@D)
 	@$(HOSTCC) $(COST_CFLAGS) $(PV_CPPFLAGS) -Itests/unit -o $@ $< $(patsubst %.c,$(COST_OUT)/%.o,$(sort $(PV_SRC) $(COST_MORE)) tests/host/cost.c) $(COST_LDFLAGS)

@@ -29,7 +29,8 @@ struct twins {
     uint32_t nr, order;         /* constant: slots; of this record */
     uint32_t mask;              /* constant: buckets - 1 */
     uint32_t epoch, generation; /* of now */
-    uint32_t bare, spare;       /* free slots, with a page or without: index + 1 */
+    uint32_t fresh;             /* slots from here on were never used: building takes no time */
+    uint32_t bare, spare;       /* free slots, without a page or with one: index + 1 */
     uint32_t nr_spare, reserve; /* how many have one, how many may keep it */
     uint32_t hand;              /* where the search for one of an older generation goes on */
     uint32_t *bucket;
@@ -90,19 +91,30 @@ static void unlink(struct twins *t, const struct twin *w)
     *at = w->next;
 }
 
+/* A free slot that had no page, with one now; NULL: none left, or no memory. */
+static struct twin *furnish(struct twins *t)
+{
+    struct twin *w = at_index(t, t->bare);
+
+    if (!w && t->fresh < t->nr)
+        w = &t->slot[t->fresh];
+    if (!w || !(w->table = frame_alloc_hv()))
+        return NULL;
+    if (t->bare)
+        t->bare = w->next;
+    else
+        t->fresh++;
+    return w;
+}
+
 /* A free slot with an empty page, or NULL. */
 static struct twin *take(struct twins *t)
 {
-    struct twin *w = at_index(t, t->bare);
+    struct twin *w = furnish(t);
     struct frame *f;
 
-    if (w) {
-        w->table = frame_alloc_hv();
-        if (w->table) {
-            t->bare = w->next;
-            return w;
-        }
-    }
+    if (w)
+        return w;
     w = at_index(t, t->spare);
     if (!w)
         return NULL;
@@ -546,40 +558,35 @@ struct twins *twins_new(const struct domain *d)
     t->reserve = reserve;
     t->epoch = t->generation = 1;
     t->bucket = (uint32_t *)&t->slot[nr];
-    for (uint32_t i = 0; i < nr; i++)
-        t->slot[i].next = i + 2 <= nr ? i + 2 : 0;
-    t->bare = 1;
     return t;
 }
 
 int twins_reserve(struct twins *t)
 {
-    struct twin *w = at_index(t, t->bare);
-    uint32_t next = w->next;
+    struct twin *w;
 
     if (t->nr_spare == t->reserve)
         return 0;
-    w->table = frame_alloc_hv();
-    if (!w->table)
+    w = furnish(t);
+    if (!w)
         return -XEN_ENOMEM;
     w->next = t->spare;
-    t->spare = t->bare;
-    t->bare = next;
+    t->spare = index_of(t, w);
     t->nr_spare++;
     return 1;
 }
 
 bool twins_free(struct twins *t)
 {
-    for (unsigned int n = 0; t->nr && n < 64; n++) {
-        const struct twin *w = &t->slot[--t->nr];
+    for (unsigned int n = 0; t->fresh && n < 64; n++) {
+        const struct twin *w = &t->slot[--t->fresh];
 
         if (!w->table)
             continue;
         frame_of(arch_unmap(w->table))->stamp = tlb_stamp();
         frame_free_hv(w->table);
     }
-    if (t->nr)
+    if (t->fresh)
         return false;
     frame_free_hv_order(t, t->order);
     return true;
