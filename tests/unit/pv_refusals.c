@@ -40,7 +40,7 @@ TEST(no_memory_for_domains_and_vcpus)
     CHECK_EQ(pv_guest_ops.g.domain_create(9, &config, &d), -XEN_ENOMEM);
     CHECK(pv_vcpu_create(pv_dom[1], 1) == NULL);
     host_fail_every = 0;
-    config.arch.misc_flags = XEN_X86_MSR_RELAXED;
+    config.arch.misc_flags = XEN_X86_MSR_RELAXED << 1;
     CHECK_EQ(pv_guest_ops.g.domain_create(9, &config, &d), -XEN_EINVAL);
     CHECK_EQ(frame_free_count(), free);
     pd = pv_domain_create(7, 1); /* one that is gone, but for its record */

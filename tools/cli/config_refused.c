@@ -132,7 +132,7 @@ const struct config_key_info config_refused[] = {
     { "claim_mode", KEY_IGNORED, "memory is always claimed before a guest is built" },
     { "driver_domain", KEY_LATER, "driver domains are not supported yet; leave it out" },
     { "max_grant_version", KEY_IGNORED, "grant tables are version 1" },
-    { "msr_relaxed", KEY_IGNORED, "MSRs that a guest may not read always fault" },
+    { "msr_relaxed", KEY_IGNORED, "MSRs that are not there fault" },
     { "nomigrate", KEY_IGNORED, "guests are not migrated yet, whatever it says" },
     { "on_soft_reset", KEY_IGNORED, HVM },
     { "on_xend_start", KEY_IGNORED, "guests that start at boot are links in /etc/orlop/auto" },

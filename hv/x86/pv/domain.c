@@ -52,12 +52,16 @@ static int create(domid_t id, const struct xen_domctl_createdomain *config, stru
 {
     struct pv_domain *pd;
 
-    /* A PV guest has no emulated devices, and no MSRs beside those that are written down. */
-    if (config->arch.emulation_flags || config->arch.misc_flags)
+    if (config->arch.emulation_flags || (config->arch.misc_flags & ~XEN_X86_MSR_RELAXED)) {
+        log_refusal(NULL, "createdomain: emulation flags %#x, misc flags %#x: not for PV guests",
+                    config->arch.emulation_flags, config->arch.misc_flags);
         return -XEN_EINVAL;
+    }
     pd = pv_domain_create(id, config->max_vcpus);
     if (!pd)
         return -XEN_ENOMEM;
+    /* xl asks for it when it does not know how old the Xen is that a guest comes from. */
+    pd->relaxed_msrs = config->arch.misc_flags & XEN_X86_MSR_RELAXED;
     *d = &pd->x.d;
     return 0;
 }

@@ -186,7 +186,8 @@ bool pv_rdmsr(struct pv_vcpu *v, uint32_t msr, uint64_t *val)
     if (read_any(v, msr, val))
         return true;
     log_refusal(v->x.v.domain, "RDMSR %#x: not for PV guests", msr);
-    return false;
+    *val = 0;
+    return pv_domain(v->x.v.domain)->relaxed_msrs;
 }
 
 static bool write_tsc_aux(struct pv_vcpu *v, uint64_t val)
@@ -271,5 +272,5 @@ bool pv_wrmsr(struct pv_vcpu *v, uint32_t msr, uint64_t val)
         return true;
     log_refusal(v->x.v.domain, "WRMSR %#x <- %#llx: not for PV guests", msr,
                 (unsigned long long)val);
-    return false;
+    return pv_domain(v->x.v.domain)->relaxed_msrs;
 }

@@ -105,6 +105,7 @@ struct pv_domain {
     struct twins *twins; /* [pt_lock, or no vCPU of it runs] what its CPUs walk instead: twin.h */
     bool linear;         /* [pt_lock] its tables may have linear entries: see ptable.h */
     bool isolated;       /* constant: it runs on roots without the hypervisor (mm/isolation.h) */
+    bool relaxed_msrs;   /* constant: MSRs that are not there read as 0, and take what is written */
     uint64_t l4_changes; /* moves on after a change of one of its L4s. Written under pt_lock */
 };
 

@@ -513,8 +513,8 @@ static void domctls(void)
     long rc;
 
     if (!xen)
-        ANSWER(make(2, XEN_X86_MSR_RELAXED), -EINVAL); /* MSRs that are not there always fault */
-    ANSWER(make(2, 0), 0);
+        ANSWER(make(2, XEN_X86_MSR_RELAXED << 1), -EINVAL);
+    ANSWER(make(2, XEN_X86_MSR_RELAXED), 0);
     domctl_vcpus();
     if (!xen) /* whose default is another scheduler */
         domctl_shares();
