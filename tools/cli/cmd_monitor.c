@@ -32,6 +32,7 @@
 #define CHILDREN 64
 #define DEVICE_MODELS 1024 /* whose end is seen at once; of further ones at the next event */
 #define LOOK_AGAIN_MS 2000 /* after somebody else had a guest's lock */
+#define LOCK_FREE_MS 1000  /* a program's end is told a moment before its lock is free */
 
 struct child {
     pid_t pid;
@@ -45,7 +46,7 @@ static struct {
     bool waiting;    /* a guest waits for its restart */
     int lock;
     int ends;           /* of programs that held a guest's lock: leftovers_watch() */
-    unsigned int looks; /* so often yet: their ends are told before their locks are free */
+    int64_t look_until; /* what such programs left; 0: nothing is to be looked for */
 } mon;
 
 static volatile sig_atomic_t stop, child_ended;
@@ -205,11 +206,13 @@ static void look_at_all(void)
 static void look_for_leftovers(void)
 {
     if (leftovers_news(mon.ends))
-        mon.looks = 2;
-    if (!mon.looks)
+        mon.look_until = now_ms() + LOCK_FREE_MS;
+    if (!mon.look_until)
         return;
-    mon.looks--;
-    mon.look_again |= mon.looks != 0;
+    if (now_ms() < mon.look_until)
+        mon.look_again = true;
+    else
+        mon.look_until = 0; /* for the last time */
     if (!leftovers_any() || slot_of(leftovers))
         return;
     monitor_log("a program was killed that worked on a guest: what it left is taken back");
