@@ -203,7 +203,7 @@ static inline struct wm_result wm_walk(const struct guest_paging *g, struct walk
     e = m->page[pdpt >> 12][(pdpt & 0xfff) / 8 + (va >> 30 & 3)];
     if (!(e & 1))
         return wm_fault(&s, true, 0);
-    if (wm_any(e, 63, g->phys_bits) || wm_any(e, 2, 1) || wm_any(e, 8, 5))
+    if (wm_any(e, 63, g->phys_bits) || wm_any(e, 2, 1) || wm_any(e, 8, 6))
         return wm_fault(&s, true, PFEC_P | PFEC_RSVD);
     return wm_wide(&s, va, e & 0x000ffffffffff000, 21, false);
 }

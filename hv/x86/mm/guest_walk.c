@@ -79,8 +79,9 @@ static uint64_t reserved_wide(const struct pass *w, uint64_t e, int level, bool 
 {
     uint64_t bad = E_ADDR & ~(BIT(w->g->phys_bits) - 1);
 
+    /* Of PAE's first table bit 5 is reserved by the manuals, but QEMU sets it like E_A. */
     if (!w->lma)
-        bad |= level == 3 ? 0x7ff0000000000000ull | E_NX | 0x1e6 : 0x7ff0000000000000ull;
+        bad |= level == 3 ? 0x7ff0000000000000ull | E_NX | 0x1c6 : 0x7ff0000000000000ull;
     if (!(w->g->efer & EFER_NX))
         bad |= E_NX;
     if (level == 4)
