@@ -128,7 +128,7 @@ int core_write(struct host *hs, unsigned int domid, const char *path, struct err
 int guest_lock(struct guest_lock *l, const uint8_t uuid[16], bool wait, struct error *e)
 {
     l->fd = 1;
-    l->left = LEFT_ERASE;
+    l->left = LEFT_ALONE;
     return 0;
 }
 

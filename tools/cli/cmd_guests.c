@@ -158,6 +158,7 @@ static void finish(struct autos *a, unsigned int domid, const char *name, bool i
     if (record_uuid(&a->h, domid, uuid, NULL) == 0 && guest_lock(&l, uuid, true, &e) == 0) {
         int now = xen_find_uuid(a->h.xen, uuid);
 
+        guest_lock_note(&l, LEFT_ERASE);
         if (now >= 0)
             guest_erase(&a->h, now, uuid, false, now_ms() + ERASE_WAIT_MS, &e);
         guest_unlock(&l);

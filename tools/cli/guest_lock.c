@@ -46,11 +46,9 @@ int guest_lock(struct guest_lock *l, const uint8_t uuid[16], bool wait, struct e
         close(rc);
     }
     l->fd = rc < 0 ? -1 : rc;
-    text[0] = 0;
+    l->left = LEFT_ALONE;
     if (rc >= 0 && pread(l->fd, text, 1, 0) == 1)
-        l->left = text[0] == 'r' ? LEFT_RESUME : LEFT_UNRESOLVED;
-    else
-        l->left = LEFT_ERASE;
+        l->left = text[0] == 'e' ? LEFT_ERASE : text[0] == 'r' ? LEFT_RESUME : LEFT_UNRESOLVED;
     if (rc == -EWOULDBLOCK)
         return error_set(e, EWOULDBLOCK, "Wait for it; orlop list shows when it is done.",
                          "another orlop works on this guest just now");
@@ -81,9 +79,9 @@ bool guest_lock_busy(const uint8_t uuid[16])
 /* One byte, so that it is there or not. */
 int guest_lock_note(struct guest_lock *l, enum guest_left left)
 {
-    if (left == LEFT_ERASE)
-        return ftruncate(l->fd, 0) == 0 ? 0 : -errno;
-    return pwrite(l->fd, left == LEFT_RESUME ? "r" : "u", 1, 0) == 1 ? 0 : -EIO;
+    static const char said[] = { [LEFT_ERASE] = 'e', [LEFT_RESUME] = 'r', [LEFT_UNRESOLVED] = 'u' };
+
+    return pwrite(l->fd, &said[left], 1, 0) == 1 ? 0 : -EIO;
 }
 
 void guest_unlock(struct guest_lock *l)

@@ -16,6 +16,7 @@ struct host;
 
 /* What becomes of the guest if the lock's holder is killed. */
 enum guest_left {
+    LEFT_ALONE,     /* nothing was done yet, or the file is a moment old: it stays as it is */
     LEFT_ERASE,     /* it was being made or ended: what there is of it goes */
     LEFT_RESUME,    /* it was being saved: it goes on */
     LEFT_UNRESOLVED /* it may run on another host: it stays as it is, for people to decide */
@@ -31,7 +32,7 @@ struct guest_lock {
 int guest_lock(struct guest_lock *l, const uint8_t uuid[16], bool wait, struct error *e);
 /* Whether somebody holds it; nothing is changed. */
 bool guest_lock_busy(const uint8_t uuid[16]);
-/* As it is from now on if we are killed; LEFT_ERASE at first. 0 or -errno. */
+/* As it is from now on if we are killed; LEFT_ALONE at first. 0 or -errno. */
 int guest_lock_note(struct guest_lock *l, enum guest_left left);
 /* Done: the file goes. */
 void guest_unlock(struct guest_lock *l);

@@ -99,7 +99,10 @@ static void write_core(struct guest *g)
 static bool erase(struct guest *g, bool keep_record)
 {
     struct error e = { 0 };
-    int rc = guest_erase(g->h, g->domid, g->uuid, keep_record, now_ms() + ERASE_WAIT_MS, &e);
+    int rc;
+
+    guest_lock_note(&g->lock, LEFT_ERASE);
+    rc = guest_erase(g->h, g->domid, g->uuid, keep_record, now_ms() + ERASE_WAIT_MS, &e);
 
     if (rc)
         log_error(g, "cleaning up", &e);
@@ -309,7 +312,9 @@ bool monitor_act(struct host *h, const uint8_t uuid[16])
         return false;
     if (g.lock.left == LEFT_RESUME)
         suspend_recover(h, uuid);
-    else if (g.lock.left == LEFT_ERASE)
+    if (g.lock.left == LEFT_ERASE)
+        guest_clean_unfinished(h, uuid);
+    if (g.lock.left == LEFT_ERASE || g.lock.left == LEFT_ALONE)
         act_locked(&g);
     guest_unlock(&g.lock);
     config_free(&g.cfg);
