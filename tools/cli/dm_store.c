@@ -3,17 +3,21 @@
  * hostile. */
 #define _GNU_SOURCE
 #include "tools/cli/dm_store.h"
+#include "lib/macros.h"
 #include "tools/lib/error.h"
+#include "tools/lib/seccomp.h"
 #include "tools/lib/util.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -114,21 +118,22 @@ struct half {
 };
 
 struct client {
+    bool used;
     struct half qemu, store;
 };
 
 struct filter {
     unsigned int domid;
     int listening, life;
-    struct client *client[CLIENTS];
+    const char *store; /* xenstored's socket, as this process sees it */
+    struct client client[CLIENTS];
 };
 
-static void drop(struct filter *f, unsigned int i)
+static void drop(struct client *c)
 {
-    close(f->client[i]->qemu.fd);
-    close(f->client[i]->store.fd);
-    free(f->client[i]);
-    f->client[i] = NULL;
+    close(c->qemu.fd);
+    close(c->store.fd);
+    c->used = false;
 }
 
 /* "No", as xenstored says it. */
@@ -193,11 +198,14 @@ static void admit(struct filter *f, int store)
     int fd = accept4(f->listening, NULL, NULL, SOCK_CLOEXEC);
 
     for (unsigned int i = 0; fd >= 0 && store >= 0 && i < CLIENTS; i++) {
-        if (f->client[i])
+        struct client *c = &f->client[i];
+
+        if (c->used)
             continue;
-        f->client[i] = mem_alloc(sizeof(*f->client[i]));
-        f->client[i]->qemu.fd = fd;
-        f->client[i]->store.fd = store;
+        c->used = true;
+        c->qemu.fd = fd;
+        c->store.fd = store;
+        c->qemu.have = c->store.have = 0;
         return;
     }
     if (fd >= 0)
@@ -214,24 +222,24 @@ static void serve(struct filter *f)
         p[0] = (struct pollfd){ .fd = f->life, .events = POLLIN };
         p[1] = (struct pollfd){ .fd = f->listening, .events = POLLIN };
         for (unsigned int i = 0; i < CLIENTS; i++) {
-            p[2 + 2 * i] = (struct pollfd){ .fd = f->client[i] ? f->client[i]->qemu.fd : -1,
-                                            .events = POLLIN };
-            p[3 + 2 * i] = (struct pollfd){ .fd = f->client[i] ? f->client[i]->store.fd : -1,
-                                            .events = POLLIN };
+            const struct client *c = &f->client[i];
+
+            p[2 + 2 * i] = (struct pollfd){ .fd = c->used ? c->qemu.fd : -1, .events = POLLIN };
+            p[3 + 2 * i] = (struct pollfd){ .fd = c->used ? c->store.fd : -1, .events = POLLIN };
         }
         if (poll(p, 2 + 2 * CLIENTS, -1) < 0 && errno != EINTR)
             return;
         if (p[0].revents)
             return;
         for (unsigned int i = 0; i < CLIENTS; i++) {
-            struct client *c = f->client[i];
+            struct client *c = &f->client[i];
 
-            if (c && ((p[2 + 2 * i].revents && !pass(f, &c->qemu, c->store.fd, true)) ||
-                      (p[3 + 2 * i].revents && !pass(f, &c->store, c->qemu.fd, false))))
-                drop(f, i);
+            if (c->used && ((p[2 + 2 * i].revents && !pass(f, &c->qemu, c->store.fd, true)) ||
+                            (p[3 + 2 * i].revents && !pass(f, &c->store, c->qemu.fd, false))))
+                drop(c);
         }
         if (p[1].revents)
-            admit(f, connect_to(xs_daemon_socket()));
+            admit(f, connect_to(f->store));
     }
 }
 
@@ -251,7 +259,65 @@ static int listen_at(const char *path)
     return fd;
 }
 
-/* It needs nothing but connections to xenstored. */
+/* What serve() calls, and how it ends. */
+static const int calls[] = {
+    SYS_read,    SYS_write, SYS_poll,         SYS_restart_syscall, SYS_accept4,
+    SYS_connect, SYS_close, SYS_rt_sigreturn, SYS_exit_group,
+};
+
+static int filter_calls(void)
+{
+    struct sock_filter statements[16 + 2 * ARRAY_SIZE(calls)];
+    struct sc_filter f = { .f = statements };
+
+    sc_begin(&f);
+    for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
+        SC_ADD(&f, SC_UNLESS((uint32_t)calls[i], 1));
+        SC_ADD(&f, SC_RETURN(SECCOMP_RET_ALLOW));
+    }
+    SC_ADD(&f, SC_UNLESS(SYS_socket, 3));
+    SC_ADD(&f, SC_LOAD(args[0]));
+    SC_ADD(&f, SC_UNLESS(AF_UNIX, 1));
+    SC_ADD(&f, SC_RETURN(SECCOMP_RET_ALLOW));
+    SC_ADD(&f, SC_RETURN(SECCOMP_RET_KILL_PROCESS));
+    return sc_install(&f);
+}
+
+/* All capabilities, also those that a program could have again by being root. */
+static int drop_capabilities(void)
+{
+    struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+
+    for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++) {
+        if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) != 0)
+            return -1;
+    }
+    return (int)syscall(SYS_capset, &head, none);
+}
+
+/*
+ * From here on the folder of xenstored's socket is all that there is of files, and connections to
+ * it all that can be made. The user stays root, without any capability: the socket is root's.
+ */
+static int confine(struct filter *f)
+{
+    struct rlimit none = { 0, 0 };
+    char *folder = str_dup(xs_daemon_socket()), *name = strrchr(folder, '/');
+
+    if (!name)
+        return -1;
+    f->store = str_dup(name);
+    *name = '\0';
+    if (chroot(*folder ? folder : "/") != 0 || chdir("/") != 0 || setrlimit(RLIMIT_CORE, &none) ||
+        setrlimit(RLIMIT_FSIZE, &none) || setrlimit(RLIMIT_NPROC, &none) ||
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || drop_capabilities() != 0)
+        return -1;
+    return filter_calls();
+}
+
+/* It needs nothing but connections to xenstored. Where it cannot be confined, it ends, and QEMU
+ * finds nobody who listens. */
 static void become(struct filter *f)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -271,7 +337,8 @@ static void become(struct filter *f)
     f->listening = 3;
     f->life = 4;
     syscall(SYS_close_range, 5u, ~0u, 0u);
-    serve(f);
+    if (confine(f) == 0)
+        serve(f);
     _exit(0);
 }
 
