@@ -25,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -226,6 +227,10 @@ static void name_domain0(struct store *s)
         store_write(s, "/local/domain/0/domid", "0");
     if (!store_exists(s, "/local/domain/0/name"))
         store_write(s, "/local/domain/0/name", "Domain-0");
+    if (!store_exists(s, "/local/pool/0/name")) /* libxl makes no domain in a pool without */
+        store_write(s, "/local/pool/0/name", "Pool-0");
+    if (mkdir("/run/xen", 0700) != 0 && errno != EEXIST) /* libxl's locks are in it */
+        monitor_log("/run/xen: %s", strerror(errno));
 }
 
 /* Connects, and waits for xenstored as long as it takes, or until a signal of `during` ends it. */

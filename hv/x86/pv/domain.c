@@ -94,6 +94,9 @@ struct pv_vcpu *pv_vcpu_create(struct domain *d, unsigned int id)
         free_vcpu(&pv->x.v);
         return NULL;
     }
+    /* A program's CPUID shows the processor's OSXSAVE even where its kernel does without: glibc
+     * then saves by XSAVE what XCR0 says, so XMM registers must be in it from the start. */
+    pv->x.xcr0 = cpu_feat.xcr0_mask & 3;
     pv_set_short_paths(pv);
     pv->calls = pv_calls_of(d);
     pv->x.v.period_ns = TICK_NS;

@@ -192,6 +192,7 @@ static void check_xsetbv(void)
         return;
     CHECK_EQ(TRY("mov %0, %%cr4", "r"(READ_CR(4) | 0x40000)), NO_FAULT, "OSXSAVE");
     __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+    CHECK_EQ(lo & 3, 3, "programs that XSAVE keep their XMM registers from the start");
     CHECK_EQ(TRY("xsetbv", "a"(lo), "d"(hi), "c"(0)), NO_FAULT, "xsetbv of what is");
     CHECK_EQ(TRY("xsetbv", "a"(0), "d"(0), "c"(0)), VEC_GP, "xsetbv 0");
     CHECK_EQ(TRY("xsetbv", "a"(lo & ~1), "d"(hi), "c"(0)), VEC_GP, "xsetbv without x87");
