@@ -163,7 +163,7 @@ def measure_guest(hv, repetitions=5, linux=False, kind="pv", only_operations=Fal
     cfg = vm.Config(hv=hv, initramfs="guests", task="bench-guest", cpus=1, mem=1280, timeout=1500,
                     kernel=unpacked_kernel(), kargs=(f"secs={repetitions}", f"guests={kind}", *KERNEL_ARGS, *GUEST_WORDS[hv],
                            *["only=operations"] * only_operations, *["logged=1"] * logged),
-                    cpu="qemu64" if kind == "pv" else "qemu64,+npt",
+                    cpu="qemu64,+fsgsbase" if kind == "pv" else "qemu64,+npt",
                     accel="tcg,thread=single", hvargs=("dom0_mem=768M,max:768M",),
                     files=(("modules/99-brd.ko", brd), ("bench/xz", "/usr/bin/xz"),
                            ("bench/vmlinux.xz", compressed_kernel())),

@@ -32,17 +32,21 @@ static void must(bool good)
 }
 
 /* As who restores it uses a record. */
-static unsigned int use(const struct stream *s, const struct stream_record *r)
+static unsigned int use(struct stream *s, const struct stream_record *r)
 {
+    uint8_t page[STREAM_PAGE];
     unsigned int sum = 0;
     uint32_t count;
 
-    for (uint32_t i = 0; i < r->length; i++)
+    for (uint32_t i = 0; r->type != STREAM_PAGE_DATA && i < r->length; i++)
         sum += r->body[i];
     if (r->type != STREAM_PAGE_DATA)
         return sum;
     memcpy(&count, r->body, sizeof(count));
     must(count <= STREAM_BATCH && r->length >= 8 + 8 * count);
+    must(s->pages % STREAM_PAGE == 0 && s->pages == r->length - 8 - 8 * count);
+    if (s->pages && r->body[8] & 1) /* else they are skipped */
+        sum += stream_pages(s, page, sizeof(page));
     for (uint32_t i = 0; i < count; i++) {
         uint64_t e;
 

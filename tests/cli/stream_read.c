@@ -122,6 +122,8 @@ static void build(void)
     page_data[2] = 5 | 0xcull << 60; /* an L4, pinned */
     page_data[3] = 6 | 0xfull << 60; /* none */
     page_data[4] = 7 | 0xeull << 60; /* no data */
+    for (unsigned int i = 0; i < 1024; i++)
+        page_data[5 + i] = 0x1000 + i;
     part(STREAM_PAGE_DATA, page_data, sizeof(page_data));
     record(0x80000077, zeros, 5); /* optional: nobody knows it */
     part(STREAM_TSC_INFO, zeros, 24);
@@ -203,6 +205,49 @@ TEST(a_good_one)
     CHECK_STR(s.config, "{\"c_info\":{}}");
     CHECK(s.xen_major == 4 && s.xen_minor == 17);
     CHECK_EQ(s.offset, length);
+    stream_close(&s);
+}
+
+/* Until the record of pages. */
+static bool up_to_pages(struct stream *s, struct stream_record *r)
+{
+    *s = (struct stream){ .read = read_text };
+    at = 0;
+    if (!stream_open(s, true))
+        return false;
+    do
+        if (!stream_next(s, r))
+            return false;
+    while (r->type != STREAM_PAGE_DATA);
+    return true;
+}
+
+TEST(pages_go_where_they_are_wanted)
+{
+    static uint8_t to[2 * 4096];
+    struct stream_record r;
+    struct stream s;
+
+    start();
+    build();
+    CHECK(up_to_pages(&s, &r));
+    CHECK_EQ(r.length, sizeof(page_data));
+    CHECK(stream_pages(&s, to, 100) && stream_pages(&s, to + 100, sizeof(to) - 100));
+    CHECK(memcmp(to, page_data + 5, sizeof(to)) == 0);
+    CHECK(stream_next(&s, &r));
+    CHECK_EQ(r.type, STREAM_TSC_INFO);
+    stream_close(&s);
+
+    CHECK(up_to_pages(&s, &r)); /* the rest is skipped */
+    CHECK(stream_pages(&s, to, 4097));
+    CHECK(stream_next(&s, &r));
+    CHECK_EQ(r.type, STREAM_TSC_INFO);
+    CHECK(!stream_pages(&s, to, 1) && strstr(s.why, "there are 0"));
+    stream_close(&s);
+
+    CHECK(up_to_pages(&s, &r));
+    CHECK(!stream_pages(&s, to, sizeof(to) + 1));
+    CHECK(strstr(s.why, "8193 bytes were asked for"));
     stream_close(&s);
 }
 

@@ -98,13 +98,28 @@ static int refuse_broken(struct loading *l, const struct stream_record *r, unsig
     return 0;
 }
 
+static int compare_pages(struct loading *l, const uint8_t *with, const uint64_t *pfn,
+                         unsigned int n)
+{
+    uint8_t page[STREAM_PAGE];
+
+    for (unsigned int i = 0; i < n; i++) {
+        if (!stream_pages(l->s, page, sizeof(page)))
+            return loading_refused(l);
+        if (memcmp(with + (size_t)i * STREAM_PAGE, page, STREAM_PAGE) != 0)
+            fprintf(stderr, "orlop: page %#llx differs from what was sent before\n",
+                    (unsigned long long)pfn[i]);
+    }
+    return 0;
+}
+
 static int store_pages(struct loading *l, const struct stream_record *r, unsigned int n)
 {
-    const uint8_t *data = r->body + 8 + 8 * (size_t)n;
     xen_pfn_t *mfn = mem_alloc(n * sizeof(*mfn));
     uint64_t *pfn = mem_alloc(n * sizeof(*pfn));
     unsigned int count = 0;
     uint8_t *to = NULL;
+    int rc = 0;
 
     for (unsigned int i = 0; i < n; i++) {
         if (STREAM_PAGE_TYPE(entry_of(r, i)) >= TYPE_BROKEN)
@@ -113,20 +128,17 @@ static int store_pages(struct loading *l, const struct stream_record *r, unsigne
         mfn[count] = l->mfn_of[pfn[count]] - 1;
         count++;
     }
-    if (count)
+    if (count) {
         to = map(l, mfn, count, "the guest's pages");
-    if (to && !l->verify)
-        memcpy(to, data, (size_t)count * STREAM_PAGE);
-    for (unsigned int i = 0; to && l->verify && i < count; i++) {
-        size_t at = (size_t)i * STREAM_PAGE;
-
-        if (memcmp(to + at, data + at, STREAM_PAGE) != 0)
-            fprintf(stderr, "orlop: page %#llx differs from what was sent before\n",
-                    (unsigned long long)pfn[i]);
+        rc = to ? 0 : -1;
     }
+    if (to && l->verify)
+        rc = compare_pages(l, to, pfn, count);
+    else if (to && !stream_pages(l->s, to, (size_t)count * STREAM_PAGE))
+        rc = loading_refused(l);
     free(mfn);
     free(pfn);
-    return to || !count ? 0 : -1;
+    return rc;
 }
 
 int fill_pages(struct loading *l, const struct stream_record *r)

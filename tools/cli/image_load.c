@@ -27,7 +27,7 @@ uint64_t loading_data_mfn(const struct loading *l, uint64_t pfn)
     return l->mfn_of[pfn] - 1;
 }
 
-static int refused(struct loading *l)
+int loading_refused(struct loading *l)
 {
     return error_set(l->e, EPROTO, NULL, "%s", l->s->why);
 }
@@ -75,7 +75,7 @@ static int read_static(struct loading *l)
 
     while (rc == 0 && !l->nr_pfns) {
         if (!stream_next(l->s, &r)) {
-            rc = refused(l);
+            rc = loading_refused(l);
             break;
         }
         switch (r.type) {
@@ -116,7 +116,7 @@ static int read_pages(struct loading *l)
         int rc = 0;
 
         if (!stream_next(l->s, &r))
-            return refused(l);
+            return loading_refused(l);
         if (r.type == STREAM_END)
             return 0;
         if (r.type == STREAM_PAGE_DATA)

@@ -45,6 +45,9 @@ struct loading {
 /* The machine frame of a page of memory, not of a page table; IMAGE_NONE. */
 uint64_t loading_data_mfn(const struct loading *l, uint64_t pfn);
 
+/* -1 with l->e: what the reader of the stream says. */
+int loading_refused(struct loading *l);
+
 /* --- image_fill.c: in the child --- */
 
 /* The pages of a checked PAGE_DATA record. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The reader of saved guests' streams; see stream.h, and docs/stream.md for the format. */
+#include "lib/macros.h"
 #include "lib/stream.h"
 
 #include <endian.h>
@@ -179,8 +180,7 @@ static bool make_room(struct stream *s, size_t n)
     return true;
 }
 
-/* A header and its body into s->body, zero-padded to 8 bytes. */
-static bool read_record(struct stream *s, struct stream_record *r, const char *what)
+static bool read_header(struct stream *s, struct stream_record *r, const char *what)
 {
     struct {
         uint32_t type, length;
@@ -194,10 +194,64 @@ static bool read_record(struct stream *s, struct stream_record *r, const char *w
     if (h.length > MAX_BODY)
         return refuse(s, "record %u (type %#x, at byte %llu): %u bytes, more than there can be",
                       s->record, h.type, (unsigned long long)s->offset, h.length);
-    if (!make_room(s, ALIGN8(h.length)))
+    return true;
+}
+
+/* The body, zero-padded to 8 bytes, into s->body. */
+static bool read_body(struct stream *s, struct stream_record *r, const char *what)
+{
+    if (!make_room(s, ALIGN8(r->length)))
         return false;
     r->body = s->body;
-    return take(s, s->body, ALIGN8(h.length), what);
+    return take(s, s->body, ALIGN8(r->length), what);
+}
+
+static bool read_record(struct stream *s, struct stream_record *r, const char *what)
+{
+    return read_header(s, r, what) && read_body(s, r, what);
+}
+
+static uint32_t u32(const struct stream_record *r, unsigned int offset)
+{
+    uint32_t v;
+
+    memcpy(&v, r->body + offset, sizeof(v));
+    return v;
+}
+
+/* Of a PAGE_DATA record the count and the list, as far as these can be right. */
+static bool read_list(struct stream *s, struct stream_record *r, const char *what)
+{
+    size_t list = 0, all = ALIGN8(r->length);
+
+    if (!make_room(s, 8 + 8 * STREAM_BATCH))
+        return false;
+    r->body = s->body;
+    if (all >= 8) {
+        if (!take(s, s->body, 8, what))
+            return false;
+        list = 8 * (size_t)u32(r, 0);
+        if (list <= 8 * STREAM_BATCH && 8 + list <= all && !take(s, s->body + 8, list, what))
+            return false;
+    }
+    s->pages = all - MIN(all, 8 + list);
+    return true;
+}
+
+bool stream_pages(struct stream *s, void *to, size_t n)
+{
+    if (n > s->pages)
+        return refuse(s, "a record's pages: %zu bytes were asked for, there are %zu", n, s->pages);
+    s->pages -= n;
+    return take(s, to, n, "a record's pages");
+}
+
+static bool skip_pages(struct stream *s)
+{
+    while (s->pages) /* into the list's room: nobody has the record any more */
+        if (!stream_pages(s, s->body, MIN(s->pages, s->room)))
+            return false;
+    return true;
 }
 
 bool stream_open(struct stream *s, bool file)
@@ -236,14 +290,6 @@ static bool read_tail(struct stream *s)
             return refuse(s, "libxl's record %u: type %#x has no place here", s->record, r.type);
     } while (r.type != XL_END);
     return r.length ? refuse(s, "libxl's last record has %u bytes", r.length) : true;
-}
-
-static uint32_t u32(const struct stream_record *r, unsigned int offset)
-{
-    uint32_t v;
-
-    memcpy(&v, r->body + offset, sizeof(v));
-    return v;
 }
 
 static uint64_t u64(const struct stream_record *r, unsigned int offset)
@@ -450,7 +496,9 @@ bool stream_next(struct stream *s, struct stream_record *r)
     const char *why;
 
     do {
-        if (!read_record(s, r, "a record"))
+        if (!skip_pages(s) || !read_header(s, r, "a record"))
+            return false;
+        if (!(r->type == STREAM_PAGE_DATA ? read_list : read_body)(s, r, "a record"))
             return false;
     } while (r->type & OPTIONAL);
     if (r->type >= STREAM_TYPES)

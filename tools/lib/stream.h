@@ -59,7 +59,8 @@ enum stream_type {
 
 struct stream_record {
     uint32_t type, length;
-    const uint8_t *body; /* aligned to 8; until the next record is read */
+    /* Aligned to 8; until the next record is read. Of PAGE_DATA without the pages themselves. */
+    const uint8_t *body;
 };
 
 struct stream {
@@ -78,6 +79,7 @@ struct stream {
     uint8_t *body;
     size_t room;   /* in body */
     uint32_t seen; /* a bit for each type that came */
+    size_t pages;  /* bytes of a PAGE_DATA record that nobody has asked for yet */
     uint64_t max_pfn;
     uint8_t vcpu[STREAM_VCPUS]; /* a bit for each of a vCPU's records: 1 << (type - BASIC) */
     unsigned int record;        /* how many came */
@@ -95,6 +97,12 @@ bool stream_open(struct stream *s, bool file);
  * read too. False: refused.
  */
 bool stream_next(struct stream *s, struct stream_record *r);
+/*
+ * The next n bytes of the pages that belong to the PAGE_DATA record that came last, which has as
+ * many: straight to where they are wanted, a guest's memory too. What is not asked for is skipped
+ * by stream_next(). False: the stream ends.
+ */
+bool stream_pages(struct stream *s, void *to, size_t n);
 void stream_close(struct stream *s);
 /* The specification's name of a record type. */
 const char *stream_type_name(uint32_t type);
