@@ -22,6 +22,7 @@ unsigned int frame_low_bits; /* boot */
 static spinlock_t heap_lock = SPINLOCK_INIT(RANK_HEAP);
 static uint32_t heads[NR_ZONES][FRAME_MAX_ORDER + 1]; /* [heap_lock] first block, as mfn; 0 none */
 static uint32_t zone_orders[NR_ZONES];                /* [heap_lock] bit per order with blocks */
+static uint64_t zones;                                /* [heap_lock] bit per zone with blocks */
 static uint64_t free_frames;                          /* [heap_lock] */
 static uint64_t claimed_frames;                       /* [heap_lock] of these: set aside */
 uint64_t ram_frames;                                  /* boot */
@@ -55,6 +56,7 @@ static void push(struct frame *f, unsigned int order)
         frame_table[f->next].prev = mfn;
     heads[zone][order] = mfn;
     zone_orders[zone] |= 1u << order;
+    zones |= 1ull << zone;
 }
 
 static void take(struct frame *f, unsigned int order)
@@ -69,6 +71,8 @@ static void take(struct frame *f, unsigned int order)
         frame_table[f->next].prev = f->prev;
     if (!heads[zone][order])
         zone_orders[zone] &= ~(1u << order);
+    if (!zone_orders[zone])
+        zones &= ~(1ull << zone);
     mark(f, FRAME_RAM);
 }
 
@@ -135,8 +139,13 @@ void frame_add_range(mfn_t start, mfn_t end)
 static struct frame *find(unsigned int order, unsigned int bottom, unsigned int top_zone,
                           unsigned int *found)
 {
-    for (unsigned int zone = top_zone + 1; zone-- > bottom;) {
+    uint64_t left = bottom <= top_zone ? zones & ((2ull << top_zone) - (1ull << bottom)) : 0;
+
+    while (left) {
+        unsigned int zone = 63 - (unsigned int)__builtin_clzll(left);
         uint32_t fit = zone_orders[zone] & ~((1u << order) - 1);
+
+        left &= ~(1ull << zone);
         if (fit) {
             *found = (unsigned int)__builtin_ctz(fit);
             return &frame_table[heads[zone][*found]];

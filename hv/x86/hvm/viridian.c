@@ -109,7 +109,7 @@ bool viridian_wrmsr(struct hvm_vcpu *v, uint32_t msr, uint64_t val)
     switch (msr) {
     case HV_GUEST_OS_ID:
         __atomic_store_n(&hd->hv_guest_os, val, __ATOMIC_RELAXED);
-        if (!val && !(hd->hv_hypercall & HYPERCALL_LOCKED))
+        if (!val && !(__atomic_load_n(&hd->hv_hypercall, __ATOMIC_RELAXED) & HYPERCALL_LOCKED))
             __atomic_fetch_and(&hd->hv_hypercall, ~HYPERCALL_ON, __ATOMIC_RELAXED);
         return true;
     case HV_HYPERCALL:
