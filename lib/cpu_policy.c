@@ -210,13 +210,30 @@ int cpu_policy_put_msr(struct cpu_policy *p, const struct cpu_policy_msr *in,
     return XEN_ERANGE;
 }
 
+/*
+ * Do p's extended leaves beyond max's last one say something? The last of all is features, which
+ * are looked at as such: a hypervisor that knows it tells of it on processors without, too.
+ */
+static bool more_extended(const struct cpu_policy *p, const struct cpu_policy *max)
+{
+    for (uint32_t leaf = max->leaf[L_E0].a + 1; leaf <= p->leaf[L_E0].a; leaf++) {
+        const struct cpuid_regs *r = &p->leaf[L_E0 + leaf - 0x80000000u];
+
+        if (leaf < 0x80000000u || leaf > CPU_POLICY_MAX_EXT)
+            return true;
+        if (leaf != CPU_POLICY_MAX_EXT && (r->a | r->b | r->c | r->d))
+            return true;
+    }
+    return false;
+}
+
 bool cpu_policy_limits_fit(const struct cpu_policy *p, const struct cpu_policy *max,
                            struct cpu_policy_where *where)
 {
     *where = nowhere;
     if (p->leaf[L_0].a > max->leaf[L_0].a)
         where->leaf = 0;
-    else if (p->leaf[L_E0].a > max->leaf[L_E0].a)
+    else if (more_extended(p, max))
         where->leaf = 0x80000000u;
     else if ((p->msr[0].lo & ~max->msr[0].lo) || (p->msr[0].hi & ~max->msr[0].hi))
         where->msr = MSR_PLATFORM_INFO;

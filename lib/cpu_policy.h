@@ -83,7 +83,8 @@ int cpu_policy_put_msr(struct cpu_policy *p, const struct cpu_policy_msr *in,
  */
 bool cpu_policy_fits(const struct cpu_policy *p, const struct cpu_policy *max,
                      struct cpu_policy_where *where);
-/* The limits alone, which cannot be cut without lying to the guest about what is there. */
+/* The limits alone, which cannot be cut without lying to the guest about what is there: not where
+ * the further leaves are empty. */
 bool cpu_policy_limits_fit(const struct cpu_policy *p, const struct cpu_policy *max,
                            struct cpu_policy_where *where);
 /*

@@ -130,7 +130,16 @@ TEST(what_does_not_fit)
     cpu_policy_at(&p, 0, 0)->a = 0x20;
     CHECK(!cpu_policy_limits_fit(&p, &max, &w) && w.leaf == 0 && w.msr == ~0u);
     p = max;
-    cpu_policy_at(&p, 0x80000000, 0)->a++;
+    cpu_policy_at(&p, 0x80000000, 0)->a = CPU_POLICY_MAX_EXT + 1;
+    CHECK(!cpu_policy_limits_fit(&p, &max, &w) && w.leaf == 0x80000000);
+    /* More leaves with nothing in them say nothing. */
+    cpu_policy_at(&max, 0x80000000, 0)->a = CPU_POLICY_MAX_EXT - 2;
+    p = max;
+    cpu_policy_at(&p, 0x80000000, 0)->a = CPU_POLICY_MAX_EXT;
+    memset(cpu_policy_at(&p, CPU_POLICY_MAX_EXT - 1, 0), 0, sizeof(struct cpuid_regs));
+    cpu_policy_at(&p, CPU_POLICY_MAX_EXT, 0)->a = 1;
+    CHECK(cpu_policy_limits_fit(&p, &max, &w));
+    cpu_policy_at(&p, CPU_POLICY_MAX_EXT - 1, 0)->d = 1;
     CHECK(!cpu_policy_limits_fit(&p, &max, &w) && w.leaf == 0x80000000);
     p = max;
     p.msr[0].lo = 1u << 31;
