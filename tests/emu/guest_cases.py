@@ -221,7 +221,7 @@ def own_programs(case, check):
             case("guest-trace", config("trace", "orlop", 2, 1), check=trace, long=True, hvs=("orlop", "xen")),
             case("guest-far", dataclasses.replace(config("far", "orlop", 2, 1), timeout=1200), make=add_socat, check=check, drive=far.drive,
                  long=True, hvs=("orlop",)),
-            case("guest-verify", dataclasses.replace(config("verify", "orlop", 2, 4, words=("verify=6",)), timeout=3000), check=check, long=True,
+            case("guest-verify", dataclasses.replace(config("verify", "orlop", 2, 4, words=("verify=20",)), timeout=3000), check=check, long=True,
                  hvs=("orlop",)),
             # One and the same processor, so that neither finds features that it has not.
             case("guest-exchange", dataclasses.replace(config("exchange", "orlop", 2, 2), cpu="qemu64"), disks=("virtio",), check=check,
