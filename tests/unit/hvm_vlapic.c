@@ -183,6 +183,22 @@ TEST(priorities)
     CHECK_EQ(seen[0].kicks, 3);
 }
 
+TEST(an_upcall_waits_unseen_until_the_apic_is_on)
+{
+    struct vlapic *v = &apic[0];
+
+    fresh();
+    vlapic_post(v, 0x41, false); /* came while it was on */
+    wr(v, APIC_SVR, 0xff);
+    vlapic_post_upcall(v, 0xf3);
+    CHECK_EQ(rd(v, APIC_IRR + 0x20), 1u << 1);
+    CHECK_EQ(rd(v, APIC_IRR + 0x70), 0);
+    CHECK_EQ(vlapic_pending(v), -1);
+    wr(v, APIC_SVR, 0x1ff);
+    CHECK_EQ(rd(v, APIC_IRR + 0x70), 1u << 19);
+    CHECK_EQ(vlapic_pending(v), 0xf3);
+}
+
 TEST(level_interrupts_tell_their_end)
 {
     struct vlapic *v = &apic[0];

@@ -265,6 +265,8 @@ static void write_svr(struct vlapic *v, uint32_t val)
 {
     bool changed = (reg(v, APIC_SVR) ^ val) & SVR_ENABLE;
 
+    if (software_enabled(v))
+        vlapic_pull(v); /* what came until now is seen afterwards, too */
     set_reg(v, APIC_SVR, val & 0x3ff);
     if (changed && v->bus->ops->mode)
         v->bus->ops->mode(v);
@@ -364,7 +366,9 @@ static uint32_t read_reg(struct vlapic *v, enum apic_reg r)
         return processor_priority(v);
     if (r == APIC_TMCCT)
         return vlapic_current_count(v);
-    if (r >= APIC_IRR && r < APIC_ESR)
+    /* One that is off by software takes nothing in. Linux, before it switches it on, waits long for
+     * what it would see requested to go. */
+    if (r >= APIC_IRR && r < APIC_ESR && software_enabled(v))
         vlapic_pull(v);
     return __atomic_load_n(&v->regs[VLAPIC_REG(r)], __ATOMIC_RELAXED);
 }

@@ -119,7 +119,8 @@ void vlapic_set_cr8(struct vlapic *v, uint8_t cr8);
 void vlapic_post(struct vlapic *v, uint8_t vector, bool level);
 /*
  * An event-channel upcall: it is kept while the guest has its APIC switched off, as on Xen, since
- * no second one comes while evtchn_upcall_pending is set. Linux sets its vector before that.
+ * no second one comes while evtchn_upcall_pending is set. Linux sets its vector before that. The
+ * guest sees it requested once the APIC is on.
  */
 void vlapic_post_upcall(struct vlapic *v, uint8_t vector);
 /* The vector that may be delivered now, or -1. */
