@@ -212,6 +212,25 @@ static const uint8_t *skip_prefixes(const uint8_t *p, const uint8_t *stop, bool 
     return p;
 }
 
+/* 0f ae /form, and 0f c7 with its form behind 8. */
+static void count_state(struct qemu_plugin_insn *insn, unsigned int form)
+{
+    switch (form) {
+    case 0: /* FXSAVE, XSAVE, XSAVEOPT, XSAVEC, XSAVES */
+    case 4:
+    case 6:
+    case 12:
+    case 13:
+        count(insn, XSAVE);
+        break;
+    case 1: /* FXRSTOR, XRSTOR, XRSTORS */
+    case 5:
+    case 11:
+        count(insn, XRSTOR);
+        break;
+    }
+}
+
 static void count_two_byte(struct qemu_plugin_insn *insn, uint8_t op, uint8_t modrm)
 {
     /* 0f 01 d8 and the next ones; VMMCALL and SKINIT are no hypervisor's. */
@@ -229,11 +248,8 @@ static void count_two_byte(struct qemu_plugin_insn *insn, uint8_t op, uint8_t mo
         count(insn, INVLPG);
     else if (op == 0x01 && modrm >= 0xd8 && modrm <= 0xdf && svm[modrm - 0xd8] != COUNTERS)
         count(insn, svm[modrm - 0xd8]);
-    else if ((op == 0xae && (reg == 4 || reg == 6) && modrm < 0xc0) ||
-             (op == 0xc7 && (reg == 4 || reg == 5) && modrm < 0xc0)) /* XSAVEOPT, XSAVEC, XSAVES */
-        count(insn, XSAVE);
-    else if ((op == 0xae && reg == 5 && modrm < 0xc0) || (op == 0xc7 && reg == 3 && modrm < 0xc0))
-        count(insn, XRSTOR);
+    else if (modrm < 0xc0 && (op == 0xae || op == 0xc7))
+        count_state(insn, op == 0xae ? reg : reg + 8);
     else if (op == 0x32)
         count(insn, RDMSR);
     else if (op == 0x30)

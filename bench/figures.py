@@ -68,6 +68,7 @@ def read_exits(log):
                 now = collections.Counter()
             elif line.startswith("count: end "):
                 rows[int(line.split()[2])].append(now)
+                now = collections.Counter()
     return rows
 
 

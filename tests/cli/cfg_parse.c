@@ -241,7 +241,10 @@ TEST(cfg_hvm)
     HVM_REFUSED("viridian = ['freq']\n", "t.cfg:5: viridian: the others need 'base'");
     HVM_REFUSED("viridian = ['some']\n", "t.cfg:5: viridian: there is no group some");
     HVM_REFUSED("device_model_args = ['-x']\n", "device_model_args: is not supported for HVM");
-    HVM_REFUSED("firmware = 'ovmf'\n", "t.cfg:5: firmware: only 'bios'");
+    CHECK(hvm("firmware = 'uefi'\n") && cfg.uefi && !errors.warnings);
+    CHECK(hvm("firmware = 'ovmf'\n") && cfg.uefi && hvm("firmware = 'bios'\n") && !cfg.uefi);
+    HVM_REFUSED("firmware = 'rombios'\n", "t.cfg:5: firmware: an HVM guest's is 'bios' or 'uefi'");
+    HVM_REFUSED("bios = 'ovmf'\n", "t.cfg:5: bios: OVMF is asked for by firmware = 'uefi'");
     CHECK(hvm("boot = 'ncd'\n") && strcmp(cfg.boot, "ncd") == 0);
     HVM_REFUSED("boot = 'x'\n", "t.cfg:5: boot: expected is letters");
     HVM_REFUSED("serial = 'tcp:x'\n", "t.cfg:5: serial: expected is");

@@ -260,7 +260,7 @@ def all_cases(case, check):
               check=check, long=True, hvs=("orlop",))] + \
         [case(f"guest-hvm-linux-{mix}", dataclasses.replace(config("hvm-linux", mix, 2, 2), mem=1536, timeout=1800), make=add_hvm_linux,
               check=check, long=True, hvs=("orlop", "xen") if mix == "debian" else ("orlop",)) for mix in ("debian", "orlop")] + \
-        [case("guest-ovmf", dataclasses.replace(config("ovmf", "debian", 2, 1, words=("ovmf=200",)), mem=1536, cpu="qemu64,+npt"), make=add_ovmf,
-              check=check, long=True, hvs=("orlop", "xen"))] + \
+        [case(f"guest-ovmf-{mix}", dataclasses.replace(config("ovmf", mix, 2, 1), mem=1536), make=add_ovmf, check=check, long=True,
+              hvs=("orlop",)) for mix in ("debian", "orlop")] + \
         [case("guest-hvm-linux32", dataclasses.replace(config("hvm-linux32", "orlop", 2, 2), mem=1536, timeout=1200), make=add_hvm_linux32,
               check=check, long=True, hvs=("orlop",))]

@@ -152,6 +152,7 @@ struct guest_config {
     unsigned nr_vifs;
     char *boot;   /* HVM: letters, c disk, d CD, n network, in the order of trying; NULL: "c" */
     char *serial; /* HVM: "pty", "file:/PATH", or NULL: no serial line */
+    bool uefi;    /* HVM: its firmware is OVMF, not SeaBIOS */
     bool ahci;    /* HVM: its disks are behind a SATA controller, not IDE */
     char *device_model;          /* HVM: QEMU's absolute path, or NULL: Debian's */
     unsigned viridian;           /* HVM: VIRIDIAN_*; 0: none */

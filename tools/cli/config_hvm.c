@@ -21,7 +21,7 @@ static const struct {
     { "acpi_s3", { "1" }, LEAVE_OUT },
     { "acpi_s4", { "1" }, LEAVE_OUT },
     { "apic", { "1" }, "HVM guests always have an APIC; leave it out" },
-    { "bios", { "seabios" }, "only 'seabios' is there" },
+    { "bios", { "seabios" }, "OVMF is asked for by firmware = 'uefi'" },
     { "device_model_version", { "qemu-xen" }, "only 'qemu-xen' is there" },
     { "dm_restrict", { NULL }, NULL }, /* it always is */
     { "hap", { "1" }, "there are no shadow page tables; leave it out" },

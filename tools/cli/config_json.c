@@ -166,6 +166,7 @@ struct json_object *config_to_json(const struct guest_config *cfg)
     put_devices(j, cfg);
     put_text(j, "boot", cfg->boot);
     put_text(j, "serial", cfg->serial);
+    put_text(j, "firmware", cfg->uefi ? "uefi" : NULL);
     put_text(j, "hdtype", cfg->ahci ? "ahci" : NULL);
     put_text(j, "device_model_override", cfg->device_model);
     if (cfg->type == GUEST_HVM)

@@ -234,9 +234,10 @@ static bool decode_bootloader(struct decode *d, const struct key *key,
     if (s->value->kind == VALUE_LIST)
         return key_expected(d, key, s);
     if (d->hvm && text && strcmp(s->name, "firmware") == 0) {
-        if (strcmp(text, "bios") == 0 || strcmp(text, "seabios") == 0)
+        d->cfg->uefi = strcmp(text, "uefi") == 0 || strcmp(text, "ovmf") == 0;
+        if (d->cfg->uefi || strcmp(text, "bios") == 0 || strcmp(text, "seabios") == 0)
             return true;
-        return key_error(d, s, "only 'bios' is there for HVM guests");
+        return key_error(d, s, "an HVM guest's is 'bios' or 'uefi'");
     }
     if (d->hvm) {
         key_warning(d, s, "HVM guests boot by their firmware; it has no effect");
@@ -429,7 +430,7 @@ static const struct key own_keys[] = {
         .decode = decode_path, .offset = FIELD(ramdisk)),
     KEY("bootloader", "'pygrub': the guest boots from its own disk, through GRUB's image for PV guests",
         .decode = decode_bootloader),
-    KEY("firmware", "'pvgrub64', another way to say bootloader = 'pygrub'; 'bios' (HVM)",
+    KEY("firmware", "'pvgrub64', another way to say bootloader = 'pygrub'; HVM: 'bios' or 'uefi'",
         .decode = decode_bootloader),
     KEY("cmdline", "the kernel's whole command line, in quotes",
         .decode = decode_text),

@@ -69,7 +69,8 @@ int dm_find(const struct guest_config *cfg, struct dm_files *f, struct error *e)
                                         "/usr/lib/xen*/bin/qemu-system-i386", NULL },
                              *const loader[] = { "/usr/lib/xen*/boot/hvmloader",
                                                  "/usr/libexec/xen/boot/hvmloader", NULL },
-                             *const bios[] = { "/usr/share/seabios/bios-256k.bin", NULL };
+                             *const bios[] = { "/usr/share/seabios/bios-256k.bin", NULL },
+                             *const uefi[] = { "/usr/share/ovmf/OVMF.fd", NULL };
     bool hvm = cfg->type == GUEST_HVM;
 
     if (!dm_needed(cfg))
@@ -77,7 +78,10 @@ int dm_find(const struct guest_config *cfg, struct dm_files *f, struct error *e)
     if (hvm && !find_file(loader, f->loader))
         return error_set(e, ENOENT, "Install it: apt install xen-utils-4.17 (or your Debian's)",
                          "an HVM guest begins with hvmloader, which is not installed");
-    if (hvm && !find_file(bios, f->bios))
+    if (hvm && cfg->uefi && !find_file(uefi, f->bios))
+        return error_set(e, ENOENT, "Install it: apt install ovmf",
+                         "firmware = 'uefi' is OVMF, which is not installed");
+    if (hvm && !cfg->uefi && !find_file(bios, f->bios))
         return error_set(e, ENOENT, "Install it: apt install seabios",
                          "an HVM guest needs a BIOS, and SeaBIOS is not installed");
     if (cfg->device_model) {
@@ -94,9 +98,9 @@ int dm_find(const struct guest_config *cfg, struct dm_files *f, struct error *e)
                      hvm ? "an HVM guest's PC" : "a guest's screen");
 }
 
-int dm_store_nodes(struct store *s, const char *base)
+int dm_store_nodes(struct store *s, const struct guest_config *cfg, const char *base)
 {
-    int rc = store_put(s, base, "hvmloader/bios", "seabios");
+    int rc = store_put(s, base, "hvmloader/bios", cfg->uefi ? "ovmf" : "seabios");
 
     rc = rc ? rc : store_put(s, base, "hvmloader/allow-memory-relocate", "0");
     rc = rc ? rc : store_put(s, base, "platform/acpi", "1");

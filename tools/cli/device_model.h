@@ -42,7 +42,7 @@ bool dm_needed(const struct guest_config *cfg);
 int dm_find(const struct guest_config *cfg, struct dm_files *f, struct error *e);
 
 /* The guest's nodes by which its firmware chooses, in the caller's transaction: 0 or -errno. */
-int dm_store_nodes(struct store *s, const char *base);
+int dm_store_nodes(struct store *s, const struct guest_config *cfg, const char *base);
 
 struct dm_start {
     const struct guest_config *cfg;

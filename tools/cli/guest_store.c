@@ -166,7 +166,7 @@ int guest_store_nodes(struct store *s, void *ctx)
     rc = rc ? rc : console(s, n, base);
     rc = rc ? rc : screen_store(s, n->domid, n->cfg, n->vnc_port);
     if (n->cfg->type == GUEST_HVM)
-        rc = rc ? rc : dm_store_nodes(s, base);
+        rc = rc ? rc : dm_store_nodes(s, n->cfg, base);
     rc = rc ? rc : record(s, n);
     return rc ? rc : devices(s, n);
 }
