@@ -19,17 +19,19 @@ PASSWORD = "orlop"
 BASE = ["linux-image-amd64", "initramfs-tools", "systemd-sysv", "udev", "dbus", "kmod", "iproute2"]
 INSTALL_BOOK = vm.TOP + "/docs/install.md"
 
-# tmpfs and hostname are what systemd units in a minimal system look for; the password is the test's.
-CUSTOMIZE = [
-    f'echo root:{PASSWORD} | chroot "$1" chpasswd',
-    'echo orlop-test >"$1/etc/hostname"',
-    'echo "127.0.0.1 localhost orlop-test" >"$1/etc/hosts"',
-    'echo "/dev/vda1 / ext4 errors=remount-ro 0 1" >"$1/etc/fstab"',
-    # A bind mount shows the tree without what is mounted inside it (proc, sys, dev).
-    'mkdir "$1.bare" && mount --bind "$1" "$1.bare"',
-    f'mke2fs -q -t ext4 -F -L root -d "$1.bare" {TMP}/debian-root.part {PART_MIB}M; rc=$?; umount "$1.bare"; '
-    'rmdir "$1.bare"; exit $rc',
-]
+
+def customize(mib):
+    """mmdebstrap's hooks. tmpfs and hostname are what systemd units in a minimal system look for; the password is the test's."""
+    return [
+        f'echo root:{PASSWORD} | chroot "$1" chpasswd',
+        'echo orlop-test >"$1/etc/hostname"',
+        'echo "127.0.0.1 localhost orlop-test" >"$1/etc/hosts"',
+        'echo "/dev/vda1 / ext4 errors=remount-ro 0 1" >"$1/etc/fstab"',
+        # A bind mount shows the tree without what is mounted inside it (proc, sys, dev).
+        'mkdir "$1.bare" && mount --bind "$1" "$1.bare"',
+        f'mke2fs -q -t ext4 -F -L root -d "$1.bare" {TMP}/debian-root.part {mib}M; rc=$?; umount "$1.bare"; '
+        'rmdir "$1.bare"; exit $rc',
+    ]
 
 
 def needed_packages():
@@ -39,17 +41,18 @@ def needed_packages():
     return re.search(r"^ *apt install ((?:[a-z0-9.+-]+ *)+)$", text, re.M).group(1).split()
 
 
-def make_root(more=()):
+def make_root(more=(), mib=PART_MIB):
     """The root file system, once for each set of packages: some minutes of downloads and unpacking. Its path."""
+    hooks = customize(mib)
     packages = [*BASE, *needed_packages(), "iputils-ping", *more]
     kind = "more" if more else "root"
-    root = f"{TMP}/debian-{kind}-{zlib.crc32(' '.join(packages + CUSTOMIZE).encode()):08x}.ext4"
+    root = f"{TMP}/debian-{kind}-{zlib.crc32(' '.join(packages + hooks).encode()):08x}.ext4"
     if os.path.exists(root):
         return root
     os.makedirs(TMP, exist_ok=True)
     command = [] if os.getuid() == 0 else ["sudo"]
     command += ["mmdebstrap", "--variant=minbase", "--include=" + ",".join(packages)]
-    for hook in CUSTOMIZE:
+    for hook in hooks:
         command.append("--customize-hook=" + hook)
     with open("/etc/os-release", encoding="utf-8") as f:
         release = re.search(r"VERSION_CODENAME=(\w+)", f.read()).group(1)

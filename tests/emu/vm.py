@@ -197,7 +197,8 @@ def boot_options(cfg):
     if cfg.cdrom:
         return [*firmware_options(cfg), "-cdrom", cfg.cdrom, *([] if cfg.uefi else ["-boot", "d"])]
     if cfg.disk_boot:
-        return [*firmware_options(cfg), "-drive", f"file={cfg.disk_boot},format=raw,if=virtio"]
+        return [*firmware_options(cfg), "-drive", f"file={cfg.disk_boot},format=raw,if=none,id=boot",
+                "-device", "virtio-blk-pci,drive=boot,bootindex=0"]
     initramfs = cfg.initramfs if "/" in cfg.initramfs else f"{TOP}/build/dom0/{cfg.initramfs}.cpio"
     if cfg.hv == "bare":
         return ["-kernel", cfg.kernel, "-append", kernel_args(cfg), "-initrd", initramfs]

@@ -10,12 +10,19 @@ import subprocess
 
 import installed
 import installed_guests
+import mirror
+import screen
 import vm
+import vnc
 
-DISK, MIB_ALL = vm.TOP + "/build/tmp/walk-disk.img", 4608
+DISK, MIB_ALL = vm.TOP + "/build/tmp/walk-disk.img", 7168
 DEBS = vm.TOP + "/build/tmp/walk-debs"
 PACKAGES = ["lvm2", "dosfstools", "fdisk", "grub2-common", "grub-pc-bin", "grub-efi-amd64-bin", "efibootmgr", "ifupdown", "bridge-utils",
             "util-linux-extra", "e2fsprogs"]
+# And what the guests of libvirt need.
+LIBVIRT = ["libvirt-daemon-system", "libvirt-daemon-driver-xen", "libvirt-clients", "virtinst", "dnsmasq-base", "qemu-system-xen",
+           "grub-xen-host", "cpio"]
+ROOT_MIB = 2900
 # A machine that is watched by a serial line. GRUB shows its menu there.
 GRUB = """GRUB_DEFAULT=0
 GRUB_TIMEOUT=3
@@ -57,10 +64,11 @@ def add_files(root, cfg):
         shutil.copy(deb, tree + "/opt")
     shutil.copy(cfg.kernel, tree + "/opt/vmlinuz")
     shutil.copy(vm.TOP + "/build/dom0/guest.cpio", tree + "/opt/guest.cpio")
-    scripts = ("walk-install", "walk-check")
+    shutil.copy(vm.TOP + "/build/dom0/progs/vncsee", tree + "/opt")
+    scripts = ("walk-install", "walk-check", "walk-lib", "walk-libvirt", "walk-virt-install")
     for name in scripts:
         shutil.copy(f"{vm.TOP}/tests/emu/{name}", tree + "/opt")
-    installed.debugfs(root, *installed.lay_over(tree), *(f"sif /opt/{name} mode 0100755" for name in scripts))
+    installed.debugfs(root, *installed.lay_over(tree), *(f"sif /opt/{name} mode 0100755" for name in (*scripts, "vncsee")))
     shutil.rmtree(tree)
 
 
@@ -68,7 +76,7 @@ def install(cfg):
     """The disk, by a machine of its own without a hypervisor. What went wrong, or None."""
     root = DISK + ".root"
     xl = "xen-utils-" + re.search(r"xen-([0-9.]+)", os.readlink(vm.FETCH + "/tools/xen-bin")).group(1)
-    shutil.copyfile(installed.make_root(more=[*PACKAGES, xl]), root)
+    shutil.copyfile(installed.make_root(more=[*PACKAGES, *LIBVIRT, xl], mib=ROOT_MIB), root)
     add_files(root, cfg)
     boot = re.findall(r"/([^/]+)/\d*/$", installed.list_boot(root), re.M)
     for name in ("vmlinuz-", "initrd.img-"):
@@ -90,15 +98,16 @@ def install(cfg):
     return None if line and "ok" in line else f"the installation: {line or 'no end'}"
 
 
-def session(cfg, log, step):
-    """One boot from the disk: logs in, runs a step of walk-check, switches off."""
+def session(cfg, log, steps):
+    """One boot from the disk: logs in, runs steps of walk-check, switches off."""
     machine = vm.Machine(cfg, log)
+    todo = [("", r"orlop-test login:", 900), ("root\r", r"Password:", 180), (installed.PASSWORD + "\r", r"# $", 270),
+            ("dmesg -n 1\r", r"# $", 60),
+            *((f"sh /opt/walk-check {step}\r", rf"^walk: (done {step}|FAIL.*)", 6000) for step in steps),
+            ("systemctl poweroff\r", r"reboot: Power down", 600)]
     wrong = ""
     try:
-        for send, expect, timeout in [("", r"orlop-test login:", 900), ("root\r", r"Password:", 180),
-                                      (installed.PASSWORD + "\r", r"# $", 270),
-                                      (f"dmesg -n 1; sh /opt/walk-check {step}\r", r"^walk: (done|FAIL.*)", 2400),
-                                      ("systemctl poweroff\r", r"reboot: Power down", 400)]:
+        for send, expect, timeout in todo:
             machine.send(send)
             line = machine.wait_for(expect, timeout)
             if not line:
@@ -112,18 +121,48 @@ def session(cfg, log, step):
             wrong = "the machine did not switch off"
     finally:
         machine.stop()
-    return machine, wrong and f"{step}: {wrong}"
+    return machine, wrong and f"{'+'.join(steps)}: {wrong}"
 
 
-def drive(cfg, log):
+def pictures_wrong(result, words):
+    """What is not to be read on the guests' screens that were seen ({picture: words}), or None."""
+    found = vnc.pictures(result)
+    for name, text in words.items():
+        if name not in found:
+            return f"no picture {name}"
+        lines = [line for line in screen.text_of(found[name], vnc.pc_font()) if line]
+        result.lines.extend(f"screen {name}: {line}" for line in lines)
+        if not any(text in line for line in lines):
+            return f"the screen {name} does not show '{text}': " + " / ".join(lines)[:300]
+    return None
+
+
+def drive(cfg, log, boots, words):
+    """The installation, then a boot for each list of steps."""
     wrong, lines, seconds = install(cfg), [], 0
-    steps = [] if wrong else ["before", "after", "gone"]
-    for step in steps:
-        machine, wrong = session(dataclasses.replace(cfg, disk_boot=DISK), log.removesuffix(".log") + f"-{step}.log", step)
+    for steps in [] if wrong else boots:
+        machine, wrong = session(dataclasses.replace(cfg, disk_boot=DISK), log.removesuffix(".log") + f"-{steps[-1]}.log", steps)
         lines += machine.lines
         seconds += machine.elapsed()
         if wrong:
             break
+    result = vm.Result(not wrong, wrong or "", lines, seconds, log)
+    if not wrong and (wrong := pictures_wrong(result, words)):
+        result = dataclasses.replace(result, ok=False, reason=wrong)
     with open(log, "w", encoding="utf-8") as f:
         f.write("\n".join(lines))
-    return vm.Result(not wrong, wrong or "", lines, seconds, log)
+    return result
+
+
+def drive_walk(cfg, log):
+    if reason := vm.missing_group("hvm"):
+        return reason
+    return drive(cfg, log, [["before"], ["after", "libvirt", "remove"], ["gone"]], {"web2": "Run /init as init process"})
+
+
+def drive_virt_install(cfg, log):
+    """virt-install makes a guest by Debian's installer, which installs Debian and boots it."""
+    if reason := vm.missing_group("hvm"):
+        return reason
+    cfg = dataclasses.replace(cfg, disks=(("virtio", mirror.make("http://192.168.122.1")),))
+    return drive(cfg, log, [["before"], ["virt-install"]], {"f13": "f13 login:"})
