@@ -12,6 +12,7 @@
 #include "tools/lib/stream_out.h"
 #include <errno.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "unit.h"
 #include "xen_buffers.h"
@@ -389,11 +390,13 @@ static bool read_text(void *arg, void *buf, size_t n)
 }
 
 static struct image_goal *goal; /* NULL: it stands still from the beginning */
-static bool verify;
+static bool verify, holes;
+static blkcnt_t blocks; /* that the last one took */
 
 static int save(struct error *e)
 {
-    struct stream_out o = { .fd = memfd_create("stream", 0) };
+    struct stream_out o = { .fd = memfd_create("stream", 0), .holes = holes };
+    struct stat st = { 0 };
     struct image_saver *s;
     int rc;
 
@@ -407,6 +410,8 @@ static int save(struct error *e)
     CHECK(stream_out_end(&o));
     free(text);
     length = o.bytes;
+    fstat(o.fd, &st);
+    blocks = st.st_blocks;
     text = malloc(length);
     if (pread(o.fd, text, length, 0) != (ssize_t)length)
         abort();
@@ -513,6 +518,38 @@ TEST(image_there_and_back)
 }
 
 /* The guest itself does not fit together. */
+static void save_with_zeros(void)
+{
+    struct error e = { 0 };
+
+    start();
+    for (unsigned int pfn = 300; pfn < 340; pfn++)
+        memset(old(pfn), 0, 4096); /* a hole */
+    memset(old(350), 0, 4096);     /* too short for one */
+    CHECK_EQ(save(&e), 0);
+}
+
+/* A file with holes has the same bytes. */
+TEST(image_with_holes)
+{
+    blkcnt_t blocks_without;
+    size_t without;
+    uint8_t *plain;
+
+    save_with_zeros();
+    without = length;
+    blocks_without = blocks;
+    plain = malloc(length);
+    memcpy(plain, text, length);
+    holes = true;
+    save_with_zeros();
+    holes = false;
+    CHECK_EQ(length, without);
+    CHECK_EQ(blocks_without - blocks, 39 * 8);
+    CHECK(memcmp(text, plain, length) == 0);
+    free(plain);
+}
+
 TEST(image_guests_that_lie)
 {
     struct image_result got;

@@ -108,6 +108,7 @@ static int write_file(struct save *s, const struct options *o, uint64_t *bytes, 
     int rc = -1;
 
     if (out.fd >= 0) {
+        out.holes = part != NULL;
         json = config_to_libxl(&s->cfg);
         rc = stream_out_file(&out, json) ? 0 : error_sys(e, out.err, NULL, "%s", o->file);
         free(json);
@@ -170,6 +171,7 @@ const struct command cmd_save = {
         "The guest is asked to suspend; its memory and processors go into FILE, in the format\n"
         "of xl save, and it ends. orlop restore or xl restore lets it go on. Its disks are not\n"
         "in the file: they must stay as they are until then. Whatever fails, the guest runs on.\n"
+        "Pages of zeros are holes in FILE, which take no space (cp keeps them).\n"
         "\n"
         "  -c, --checkpoint   it runs on afterwards. Restore such a file only with copies of\n"
         "                     the disks of that moment\n"

@@ -17,6 +17,8 @@
 #define FEW 4096u          /* pages: a child for them would cost more than it saves */
 #define PORTION (1u << 18) /* pages that a child maps: their tables take Domain 0's memory */
 
+#define HOLE_MIN (4 * STREAM_PAGE) /* a shorter one would cost more calls than it saves pages */
+
 /* What a child does of a set, shared with it. */
 struct portion {
     struct image_saver *s;
@@ -120,9 +122,28 @@ static uint8_t *content(struct image_saver *s, struct batch *b, unsigned int i, 
     return NULL;
 }
 
+static bool is_zero(const uint8_t *page)
+{
+    return !*(const uint64_t *)page && memcmp(page, page + 8, STREAM_PAGE - 8) == 0;
+}
+
+/* Another page of the record; without a base it is zeros. */
+static unsigned int add_piece(struct iovec *v, unsigned int n, uint8_t *page)
+{
+    struct iovec *last = &v[n - 1];
+    uint8_t *next = last->iov_base ? (uint8_t *)last->iov_base + last->iov_len : NULL;
+
+    if (n > 3 && next == page)
+        last->iov_len += STREAM_PAGE;
+    else
+        v[n++] = (struct iovec){ page, STREAM_PAGE };
+    return n;
+}
+
 /* The record: pages as they lie there, but tables as they were rewritten. */
 static int write_batch(struct image_saver *s, struct batch *b)
 {
+    static uint8_t zeros[HOLE_MIN];
     struct iovec v[3 + STREAM_BATCH];
     uint32_t head[2] = { 0 };
     unsigned int n = 3;
@@ -137,13 +158,13 @@ static int write_batch(struct image_saver *s, struct batch *b)
             continue;
         b->entry[head[0]++] = b->entry[i];
         s->type_of[STREAM_PFN(b->entry[i])] = (uint8_t)STREAM_PAGE_TYPE(b->entry[i]);
-        if (n > 3 && (uint8_t *)v[n - 1].iov_base + v[n - 1].iov_len == page)
-            v[n - 1].iov_len += STREAM_PAGE;
-        else
-            v[n++] = (struct iovec){ page, STREAM_PAGE };
+        n = add_piece(v, n, s->o->holes && is_zero(page) ? NULL : page);
     }
     if (!head[0])
         return 0;
+    for (unsigned int i = 3; i < n; i++)
+        if (!v[i].iov_base && v[i].iov_len < HOLE_MIN)
+            v[i].iov_base = zeros;
     v[1] = (struct iovec){ head, sizeof(head) };
     v[2] = (struct iovec){ b->entry, head[0] * sizeof(b->entry[0]) };
     return stream_out_pieces(s->o, STREAM_PAGE_DATA, v, n) ? 0 : saver_write_failed(s);

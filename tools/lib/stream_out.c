@@ -26,12 +26,39 @@ static void await(struct stream_out *o)
         o->err = errno;
 }
 
+/* How many pieces one call may write: up to the next hole. */
+static unsigned int pieces(const struct iovec *v, unsigned int n)
+{
+    unsigned int m = 0;
+
+    while (m < n && m < PIECES && (v[m].iov_base || !v[m].iov_len))
+        m++;
+    return m;
+}
+
+/* Something follows each hole, the records at the stream's end, so that the file has its length. */
+static void leave_out(struct stream_out *o, size_t n)
+{
+    if (lseek(o->fd, (off_t)n, SEEK_CUR) < 0)
+        o->err = errno;
+    else
+        o->bytes += n;
+}
+
 /* All of it, however often the kernel takes only a part. */
 static bool put(struct stream_out *o, struct iovec *v, unsigned int n)
 {
     while (n && !o->err) {
-        ssize_t done = writev(o->fd, v, n < PIECES ? n : PIECES);
+        unsigned int m = pieces(v, n);
+        ssize_t done;
 
+        if (!m) {
+            leave_out(o, v->iov_len);
+            v++;
+            n--;
+            continue;
+        }
+        done = writev(o->fd, v, m);
         if (done < 0 && errno == EAGAIN && o->stall_ms) {
             await(o);
             continue;
@@ -43,9 +70,9 @@ static bool put(struct stream_out *o, struct iovec *v, unsigned int n)
         if (done < 0)
             continue;
         o->bytes += (size_t)done;
-        for (; n && (size_t)done >= v->iov_len; v++, n--)
+        for (; m && (size_t)done >= v->iov_len; v++, n--, m--)
             done -= (ssize_t)v->iov_len;
-        if (n) {
+        if (m) {
             v->iov_base = (char *)v->iov_base + done;
             v->iov_len -= (size_t)done;
         }

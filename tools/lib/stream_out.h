@@ -17,7 +17,8 @@
 struct stream_out {
     int fd;
     int err;        /* errno of the first write that failed; 0: none did */
-    uint64_t bytes; /* written */
+    uint64_t bytes; /* written, holes included */
+    bool holes;     /* the caller's: a file that is empty where it is written; it may have holes */
     /*
      * Of a pipe or connection, which is then O_NONBLOCK: how long its reader may take none of it
      * (ETIMEDOUT), and whether to give up (EINTR). 0, NULL: it waits.
@@ -32,7 +33,10 @@ bool stream_out_file(struct stream_out *o, const char *json);
 bool stream_out_begin(struct stream_out *o, uint32_t xen_major, uint32_t xen_minor);
 /* A record of libxc's. */
 bool stream_out_record(struct stream_out *o, uint32_t type, const void *body, uint32_t length);
-/* The same from pieces, of which piece[0] is the caller's to leave empty; all are used up. */
+/*
+ * The same from pieces, of which piece[0] is the caller's to leave empty; all are used up. A piece
+ * without a base is so many zeros, as a hole in the file: only with `holes`.
+ */
 bool stream_out_pieces(struct stream_out *o, uint32_t type, struct iovec *piece, unsigned int n);
 /* The ends of both streams. */
 bool stream_out_end(struct stream_out *o);
