@@ -8,14 +8,19 @@
 #define X86_PV_CPUID_H
 
 #include "core/types.h"
+#include "x86/cpu/registers.h"
 #include "x86/policy/cpu_policy.h"
 #include "x86/pv/pv.h"
 
-/* The answer for v; any leaf and sub-leaf may be asked. */
+/*
+ * The answer for v; any leaf and sub-leaf may be asked. OSXSAVE is shown from the start, as
+ * Debian's Xen does: Linux takes XSAVE, and with it AVX, only if it finds that the hypervisor has
+ * it on.
+ */
 static inline void pv_cpuid(const struct pv_vcpu *v, uint32_t leaf, uint32_t sub,
                             struct cpuid_regs *out)
 {
-    policy_cpuid(&v->x, v->priv.cr4, leaf, sub, out);
+    policy_cpuid(&v->x, v->priv.cr4 | CR4_OSXSAVE, leaf, sub, out);
 }
 
 #endif

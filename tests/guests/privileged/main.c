@@ -190,6 +190,7 @@ static void check_xsetbv(void)
     forced_cpuid(1, 0, r);
     if (!(r[2] & (1u << 26)))
         return;
+    CHECK(r[2] & (1u << 27), "OSXSAVE is shown before it is on, else Linux does without AVX");
     CHECK_EQ(TRY("mov %0, %%cr4", "r"(READ_CR(4) | 0x40000)), NO_FAULT, "OSXSAVE");
     __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
     CHECK_EQ(lo & 3, 3, "programs that XSAVE keep their XMM registers from the start");
