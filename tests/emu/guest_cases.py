@@ -223,6 +223,8 @@ def own_programs(case, check):
                  long=True, hvs=("orlop",)),
             case("guest-verify", dataclasses.replace(config("verify", "orlop", 2, 4, words=("verify=20",)), timeout=3000), check=check, long=True,
                  hvs=("orlop",)),
+            case("guest-verify-io", dataclasses.replace(config("verify", "orlop", 2, 4, words=("verify=4", "load=all")), timeout=1500), check=check,
+                 long=True, hvs=("orlop",)),
             # One and the same processor, so that neither finds features that it has not.
             case("guest-exchange", dataclasses.replace(config("exchange", "orlop", 2, 2), cpu="qemu64"), disks=("virtio",), check=check,
                  drive=exchange.drive, long=True, hvs=("orlop",)),
