@@ -216,11 +216,18 @@ int cpu_policy_put_msr(struct cpu_policy *p, const struct cpu_policy_msr *in,
  */
 static bool more_extended(const struct cpu_policy *p, const struct cpu_policy *max)
 {
-    for (uint32_t leaf = max->leaf[L_E0].a + 1; leaf <= p->leaf[L_E0].a; leaf++) {
-        const struct cpuid_regs *r = &p->leaf[L_E0 + leaf - 0x80000000u];
+    const uint32_t last = p->leaf[L_E0].a;
 
-        if (leaf < 0x80000000u || leaf > CPU_POLICY_MAX_EXT)
+    if (last <= max->leaf[L_E0].a)
+        return false;
+    if (last > CPU_POLICY_MAX_EXT)
+        return true;
+    for (uint32_t leaf = max->leaf[L_E0].a + 1; leaf <= last; leaf++) {
+        const struct cpuid_regs *r;
+
+        if (leaf < 0x80000000u)
             return true;
+        r = &p->leaf[L_E0 + leaf - 0x80000000u];
         if (leaf != CPU_POLICY_MAX_EXT && (r->a | r->b | r->c | r->d))
             return true;
     }
