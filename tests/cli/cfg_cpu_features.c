@@ -41,6 +41,13 @@ TEST(features_that_are_missing)
     text = cpu_features_missing(&have, &need);
     CHECK_STR(text, "");
     free(text);
+    need = have;
+    need.word[0] |= 1u << 28; /* what a hypervisor says of its vCPUs */
+    need.word[1] |= 1u << 31;
+    need.word[3] |= 1u << 1 | 1;
+    text = cpu_features_missing(&need, &have);
+    CHECK_STR(text, "lahf_lm");
+    free(text);
 }
 
 static void wrong(const char *text, const char *words)

@@ -115,6 +115,12 @@ char *cpu_word_name(unsigned int word)
     return str_fmt("%#x:%u e%cx", words[word].leaf, words[word].subleaf, "abcd"[words[word].reg]);
 }
 
+/*
+ * HTT, HYPERVISOR, CMP_LEGACY: what a hypervisor says of itself and of how it arranges vCPUs. No
+ * host lacks them; Debian's Xen has them in its guests' policies, others do not.
+ */
+static const struct cpu_features arranged = { { 1u << 28, 1u << 31, 0, 1u << 1 } };
+
 char *cpu_features_missing(const struct cpu_features *need, const struct cpu_features *have)
 {
     char *text = str_dup("");
@@ -123,7 +129,8 @@ char *cpu_features_missing(const struct cpu_features *need, const struct cpu_fea
         const char *name = cpu_feature_name(bit);
         char *was = text, *word;
 
-        if (!(need->word[bit / 32] & ~have->word[bit / 32] & 1u << bit % 32))
+        if (!(need->word[bit / 32] & ~have->word[bit / 32] & 1u << bit % 32) ||
+            (arranged.word[bit / 32] & 1u << bit % 32))
             continue;
         word = cpu_word_name(bit / 32);
         text = name ? str_fmt("%s%s%s", was, *was ? ", " : "", name)

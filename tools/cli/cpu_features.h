@@ -31,7 +31,10 @@ const char *cpu_feature_name(unsigned int bit);
 int cpu_feature_find(const char *name);
 /* The register that a word stands in: "7:0 ebx". To free(). */
 char *cpu_word_name(unsigned int word);
-/* Which features `have` lacks of `need`, by name, or by bit if they have none. To free(). */
+/*
+ * Which features of a processor `have` lacks of `need`, by name, or by bit if they have none. To
+ * free().
+ */
 char *cpu_features_missing(const struct cpu_features *need, const struct cpu_features *have);
 
 /* Takes these out of CPUID leaves. */
