@@ -12,11 +12,6 @@
 #include "x86/cpu/registers.h"
 #include "x86/panic.h"
 
-#define MSR_MC_CTL(bank) (0x400 + 4 * (bank))
-#define MSR_MC_STATUS(bank) (0x401 + 4 * (bank))
-#define MSR_MC_ADDR(bank) (0x402 + 4 * (bank))
-#define MSR_MC_MISC(bank) (0x403 + 4 * (bank))
-
 #define CAP_BANKS 0xff
 #define CAP_CTL (1ull << 8)
 #define CAP_RECOVERY (1ull << 24) /* MCG_SER_P */

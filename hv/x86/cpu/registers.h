@@ -61,6 +61,11 @@
 #define MSR_MCG_CAP 0x179u
 #define MSR_MCG_STATUS 0x17au
 #define MSR_MCG_CTL 0x17bu
+#define MSR_MC_CTL2(bank) (0x280u + (bank))
+#define MSR_MC_CTL(bank) (0x400u + 4 * (bank))
+#define MSR_MC_STATUS(bank) (0x401u + 4 * (bank))
+#define MSR_MC_ADDR(bank) (0x402u + 4 * (bank))
+#define MSR_MC_MISC(bank) (0x403u + 4 * (bank))
 #define MSR_MISC_ENABLE 0x1a0u
 #define MSR_DEBUGCTL 0x1d9u
 #define MSR_MTRR_FIRST 0x200u

@@ -125,6 +125,18 @@ static bool is_mtrr(uint32_t msr)
            (msr >= MSR_MTRR_FIX_4K && msr <= MSR_MTRR_FIX_4K_LAST);
 }
 
+/*
+ * A guest that was saved on Debian's Xen has found two empty banks there (struct vmce of the ABI
+ * has as many), and its kernel reads them when it goes on, for better or worse.
+ */
+#define BANKS_FOUND 2u
+
+static bool is_bank(uint32_t msr)
+{
+    return (msr >= MSR_MC_CTL(0) && msr < MSR_MC_CTL(BANKS_FOUND)) ||
+           (msr >= MSR_MC_CTL2(0) && msr < MSR_MC_CTL2(BANKS_FOUND));
+}
+
 /* Intel shows the revision only after it was asked for by CPUID. */
 static bool microcode_revision(uint64_t *val)
 {
@@ -165,6 +177,8 @@ static bool read_common(struct pv_vcpu *v, uint32_t msr, uint64_t *val)
     case MSR_DEBUGCTL:
         return known(0, val);
     default:
+        if (is_bank(msr))
+            return known(0, val);
         return is_mtrr(msr) && is_dom0(v) && hardware(msr, ~0ull, val);
     }
 }
@@ -240,7 +254,7 @@ static bool write_unchanged(struct pv_vcpu *v, uint32_t msr, uint64_t val)
     case MSR_UCODE_REV: /* Intel: writing 0 before reading the revision */
         return val == 0;
     default:
-        return false;
+        return is_bank(msr); /* which stay empty */
     }
 }
 
