@@ -19,6 +19,19 @@
 
 #define ERASE_WAIT_MS 30000
 
+/* As it is called now: libxl keeps of a guest that came by xl the name that it had on its way. */
+static void name_of_now(struct save *s)
+{
+    char *name = store_read(&s->h->store, "/local/domain/%u/name", s->domid);
+
+    if (name && guest_name_valid(name)) {
+        free(s->cfg.name);
+        s->cfg.name = name;
+    } else {
+        free(name);
+    }
+}
+
 /* xl keeps its own: when it changed the guest last, that is what is true of its devices. */
 static int load_config(struct save *s, struct error *e)
 {
@@ -46,6 +59,7 @@ static int load_config(struct save *s, struct error *e)
     memcpy(s->cfg.uuid, s->uuid, sizeof(s->uuid));
     s->cfg.has_uuid = true;
     userdata_macs(&s->cfg, s->uuid);
+    name_of_now(s);
     return 0;
 }
 
