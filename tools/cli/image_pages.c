@@ -122,9 +122,22 @@ static uint8_t *content(struct image_saver *s, struct batch *b, unsigned int i, 
     return NULL;
 }
 
+/* By registers of 16 bytes: most pages of an idle guest are looked at to their end. */
 static bool is_zero(const uint8_t *page)
 {
-    return !*(const uint64_t *)page && memcmp(page, page + 8, STREAM_PAGE - 8) == 0;
+    typedef uint64_t pair __attribute__((vector_size(16), may_alias));
+    const pair *p = (const pair *)page;
+
+    for (unsigned int i = 0; i < STREAM_PAGE / sizeof(pair); i += 16) {
+        pair any = { 0 };
+
+#pragma GCC unroll 16
+        for (unsigned int j = 0; j < 16; j++)
+            any |= p[i + j];
+        if (any[0] | any[1])
+            return false;
+    }
+    return true;
 }
 
 /* Another page of the record; without a base it is zeros. */
