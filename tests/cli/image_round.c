@@ -524,8 +524,8 @@ static void save_with_zeros(void)
 
     start();
     for (unsigned int pfn = 300; pfn < 340; pfn++)
-        memset(old(pfn), 0, 4096); /* a hole */
-    memset(old(350), 0, 4096);     /* too short for one */
+        memset(old(pfn), 0, 4096);                   /* a hole */
+    memset(old(350), 0, 4096);                       /* too short for one */
     for (unsigned int pfn = 360; pfn < 370; pfn++) { /* none */
         memset(old(pfn), 0, 4096);
         old(pfn)[51 * (pfn - 360) + 52] = 1;
