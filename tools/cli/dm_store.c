@@ -271,10 +271,7 @@ static int filter_calls(void)
     struct sc_filter f = { .f = statements };
 
     sc_begin(&f);
-    for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
-        SC_ADD(&f, SC_UNLESS((uint32_t)calls[i], 1));
-        SC_ADD(&f, SC_RETURN(SECCOMP_RET_ALLOW));
-    }
+    sc_allow(&f, calls, ARRAY_SIZE(calls));
     SC_ADD(&f, SC_UNLESS(SYS_socket, 3));
     SC_ADD(&f, SC_LOAD(args[0]));
     SC_ADD(&f, SC_UNLESS(AF_UNIX, 1));
